@@ -1,0 +1,1 @@
+"""Benchmarks and simulations, each a command that prints a table and writes JSON."""

@@ -1,0 +1,1 @@
+"""Client of hourbook, the exchange for GPU-hours."""

@@ -1,0 +1,1 @@
+"""The exchange around the engine: gateway, sequencer, log, registry and read models."""

@@ -1,0 +1,1 @@
+"""The durable log: one interface, append a batch and read from a position."""

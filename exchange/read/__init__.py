@@ -1,0 +1,1 @@
+"""Read models: what was said by the event log, kept ready to be asked."""

@@ -1,0 +1,1 @@
+"""Accounts, keys, SSH keys, Barons and idempotency records, in SQL; never money."""

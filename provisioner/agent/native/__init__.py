@@ -1,0 +1,1 @@
+"""The agent's small C programs and how they are built."""

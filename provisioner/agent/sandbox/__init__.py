@@ -1,0 +1,1 @@
+"""A lease as a sandbox with a real sshd inside."""

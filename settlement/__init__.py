@@ -1,0 +1,1 @@
+"""The ledger and its proofs, a consumer of the event log."""

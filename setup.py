@@ -1,0 +1,83 @@
+"""Builds the compiled parts: the engine's Cython modules and the agent's small C programs.
+
+They are built by one `build_ext`, so that a wheel and an editable install end with the same files beside their
+sources. What the metadata says stands in pyproject.toml; this file must never repeat it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Distribution, Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+NATIVE = Path("provisioner", "agent", "native")
+NATIVE_BUILD = ROOT / NATIVE / "build.py"
+NATIVE_OUTPUTS = ("hourbook-init", "libnvidia-ml.so.1")
+
+COMPILE_ARGS = ["-O3", "-fno-strict-aliasing", "-Wall", "-Wno-unused-function"]
+
+
+def engine_extensions() -> list[Extension]:
+    """Every `.pyx` of the engine, as the module that its path names."""
+    sources = sorted((ROOT / "engine").rglob("*.pyx"))
+    return [
+        Extension(
+            ".".join(source.relative_to(ROOT).with_suffix("").parts),
+            [str(source.relative_to(ROOT))],
+            extra_compile_args=COMPILE_ARGS,
+        )
+        for source in sources
+    ]
+
+
+def build_native(out_dir: Path) -> None:
+    """Run the agent's own build by path: importing its package here would need what it depends on."""
+    spec = importlib.util.spec_from_file_location("hourbook_native_build", NATIVE_BUILD)
+    if spec is None or spec.loader is None:
+        raise RuntimeError(f"{NATIVE_BUILD} can't be loaded; the checkout is incomplete, clone it again")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    module.build(out_dir, os.environ.get("CC", "cc"))
+    missing = [name for name in NATIVE_OUTPUTS if not (out_dir / name).is_file()]
+    if missing:
+        raise RuntimeError(f"{NATIVE_BUILD} left {', '.join(missing)} unbuilt in {out_dir}")
+
+
+class BuildCompiled(build_ext):
+    """`build_ext` that also builds the agent's native programs, in place where the install is editable."""
+
+    def _native_dir(self) -> Path:
+        base = ROOT if self.inplace or self.editable_mode else Path(self.build_lib)
+        return base / NATIVE / "bin"
+
+    def run(self) -> None:
+        super().run()
+        build_native(self._native_dir())
+
+    def get_outputs(self) -> list[str]:
+        native = [str(self._native_dir() / name) for name in NATIVE_OUTPUTS]
+        return [*super().get_outputs(), *native]
+
+
+class PlatformDistribution(Distribution):
+    """Always a platform's own: the native programs are there even where no extension module is."""
+
+    def has_ext_modules(self) -> bool:
+        return True
+
+
+setup(
+    distclass=PlatformDistribution,
+    cmdclass={"build_ext": BuildCompiled},
+    ext_modules=cythonize(
+        engine_extensions(),
+        build_dir="build/cython",
+        compiler_directives={"language_level": "3"},
+    ),
+)
