@@ -1,0 +1,114 @@
+"""The closed vocabularies of the market: sides, types, states, codes (rulebook §3, §5, §8, §9).
+
+Numbers are what the log carries and never change; names in lower case are what the edge shows (`edge_name`).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Side(IntEnum):
+    BUY = 1
+    SELL = 2
+
+
+class OrderType(IntEnum):
+    LIMIT = 1
+    MARKET = 2
+
+
+class TimeInForce(IntEnum):
+    GTC = 1
+    IOC = 2
+    FOK = 3
+
+
+class Kind(IntEnum):
+    """Kind of an instrument (§3); its symbol's ending is `spot` or `ondemand`."""
+
+    SPOT = 1
+    ONDEMAND = 2
+
+
+class Origin(IntEnum):
+    """What entered an order: a client's order, a rental (§1 of the API), or the engine for a provider's offer (§4)."""
+
+    CLIENT = 1
+    RENTAL = 2
+    OFFER = 3
+
+
+class OrderStatus(IntEnum):
+    """FIX's order status; NONE stands for an order that the engine doesn't know."""
+
+    NONE = 0
+    NEW = 1
+    PARTIALLY_FILLED = 2
+    FILLED = 3
+    CANCELED = 4
+    EXPIRED = 5
+    REJECTED = 6
+
+
+class LeaseState(IntEnum):
+    SCHEDULED = 1
+    PROVISIONING = 2
+    ACTIVE = 3
+    ENDING = 4
+    ENDED = 5
+    FAILED = 6
+
+
+class EndReason(IntEnum):
+    """Why a lease ended (§8); NONE while it lives."""
+
+    NONE = 0
+    EXPIRED = 1
+    RELEASED = 2
+    PREEMPTED = 3
+    DISPLACED = 4
+    PROVIDER_FAILED = 5
+    UNPAID = 6
+    QUIT = 7
+    RENTER_FAILED = 8
+
+
+class Fault(IntEnum):
+    """Whose failure a LeaseFailed is (§8): the provider's costs the renter nothing, the renter's the minimum."""
+
+    PROVIDER = 1
+    RENTER = 2
+
+
+class Pot(IntEnum):
+    """The parts of an account (§9). FEES, INSURANCE and CASH are the exchange's own (account 0)."""
+
+    AVAILABLE = 1
+    HELD = 2
+    ESCROW = 3
+    RECEIVABLE = 4
+    BOND = 5
+    FEES = 6
+    INSURANCE = 7
+    CASH = 8
+
+
+class TransferCode(IntEnum):
+    DEPOSIT = 1
+    WITHDRAW = 2
+    HOLD = 3
+    RELEASE = 4
+    PREPAY = 5
+    USAGE = 6
+    REFUND = 7
+    FEE = 8
+    PENALTY = 9
+    BOND = 10
+    PAYOUT = 11
+    COVER = 12
+
+
+def edge_name(member: IntEnum) -> str:
+    """The name at the edge: lower case, for example `partially_filled`."""
+    return member.name.lower()

@@ -1,0 +1,112 @@
+"""The engine's table of reasons: why a command was rejected, an order cancelled or amended.
+
+The number goes into the log, the name in lower case is the code at every door (REST, WebSocket, SDK), and the advice is
+what the error tells its reader to do. The gateway adds its own codes (authentication, syntax, limits) beside these.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+
+class Reason(IntEnum):
+    NONE = 0
+    # accounts and money
+    UNKNOWN_ACCOUNT = 1
+    INSUFFICIENT_FUNDS = 2
+    INVALID_AMOUNT = 3
+    ACCOUNT_EXISTS = 4
+    # listing
+    UNKNOWN_INSTRUMENT = 10
+    MARKET_EXISTS = 11
+    INVALID_MARKET = 12
+    # Barons and capacity
+    UNKNOWN_BARON = 20
+    NOT_YOUR_BARON = 21
+    WRONG_MARKET = 22
+    INSUFFICIENT_CAPACITY = 23
+    BARON_EXISTS = 24
+    INVALID_CAPACITY = 25
+    INVALID_OFFER = 26
+    TOO_MANY_OFFERS = 27
+    # orders
+    INVALID_PRICE = 40
+    INVALID_QUANTITY = 41
+    INVALID_HOURS = 42
+    INVALID_ORDER = 43
+    POST_ONLY_WOULD_TRADE = 44
+    NO_LIQUIDITY = 45
+    FOK_KILLED = 46
+    SELF_TRADE = 47
+    WALK_LIMIT = 48
+    TOO_MANY_ORDERS = 49
+    TOO_MANY_LEASES = 50
+    DUPLICATE_CLIENT_ORDER_ID = 51
+    UNKNOWN_ORDER = 52
+    ORDER_CLOSED = 53
+    NOTHING_TO_AMEND = 54
+    NO_SSH_KEY = 55
+    INVALID_DELIVERY = 56
+    OFFER_ORDER = 57
+    PRICE_ABOVE_MAXIMUM = 58
+    # leases
+    UNKNOWN_LEASE = 70
+    LEASE_ENDED = 71
+    LEASE_NOT_PROVISIONING = 72
+    LEASE_NOT_ENDED = 73
+    INVALID_LEASE_REPORT = 74
+    # why an order was cancelled or amended, by itself no error
+    REQUESTED = 90
+    IOC_REMAINDER = 91
+    MARKET_REMAINDER = 92
+    CAPACITY_CUT = 93
+    OFFER_CHANGED = 94
+    WINDOW_CLOSED = 95
+    WINDOW_MOVED = 96
+    # the sequence itself
+    TIME_WENT_BACK = 99
+
+
+ADVICE: Final[dict[Reason, str]] = {
+    Reason.UNKNOWN_ACCOUNT: "The account is not open in this market; open it first.",
+    Reason.INSUFFICIENT_FUNDS: "Deposit more, cancel open orders, or ask for fewer GPUs or a lower price.",
+    Reason.INVALID_AMOUNT: "Give a positive amount of at most 100000000000 dollars.",
+    Reason.ACCOUNT_EXISTS: "Use the account that is open already.",
+    Reason.UNKNOWN_INSTRUMENT: "Take a symbol from GET /v1/instruments.",
+    Reason.MARKET_EXISTS: "The market is listed already.",
+    Reason.INVALID_MARKET: "Give a SKU and a region of letters, digits and hyphens.",
+    Reason.UNKNOWN_BARON: "Take a Baron from GET /v1/barons.",
+    Reason.NOT_YOUR_BARON: "Sell on a Baron of your own account.",
+    Reason.WRONG_MARKET: "The Baron's SKU and region must be the instrument's.",
+    Reason.INSUFFICIENT_CAPACITY: "Offer no more GPUs than are verified and free on the Baron.",
+    Reason.BARON_EXISTS: "The Baron is registered already.",
+    Reason.INVALID_CAPACITY: "Give from 0 to 100000 GPUs.",
+    Reason.INVALID_OFFER: "An offer names your Baron, an instrument of its market once, a price and 1 to 100000 GPUs.",
+    Reason.TOO_MANY_OFFERS: "Send fewer offers in one list.",
+    Reason.INVALID_PRICE: "Give a price from 0.0001 to 1000.0000 on the grid of 0.0001.",
+    Reason.INVALID_QUANTITY: "Give from 1 to 100000 GPUs.",
+    Reason.INVALID_HOURS: "Give whole hours inside the limits of the instrument's kind.",
+    Reason.INVALID_ORDER: "Leave out the fields that this side, type or kind of order doesn't have.",
+    Reason.POST_ONLY_WOULD_TRADE: "Price the order so that it doesn't cross the book.",
+    Reason.NO_LIQUIDITY: "Nobody offers that now; rest a limit order, or try other regions, hours or fewer GPUs.",
+    Reason.FOK_KILLED: "The whole quantity is not there at your price; ask for less, pay more, or rest a limit order.",
+    Reason.SELF_TRADE: "The order would trade with your own; cancel that one first.",
+    Reason.WALK_LIMIT: "The order looked at as many resting orders as one command may; send the rest again.",
+    Reason.TOO_MANY_ORDERS: "Cancel open orders before placing more.",
+    Reason.TOO_MANY_LEASES: "End leases before opening more.",
+    Reason.DUPLICATE_CLIENT_ORDER_ID: "Use a new client id: this one was used with other content.",
+    Reason.UNKNOWN_ORDER: "Take the id from your own orders.",
+    Reason.ORDER_CLOSED: "The order is closed; its final state is given.",
+    Reason.NOTHING_TO_AMEND: "Give a new price or a new quantity.",
+    Reason.NO_SSH_KEY: "Add an SSH key to the account, or give one with the rental.",
+    Reason.INVALID_DELIVERY: "Keep the delivery data under 8 KiB.",
+    Reason.OFFER_ORDER: "The order belongs to an offer; change it through PUT /v1/asks.",
+    Reason.PRICE_ABOVE_MAXIMUM: "The best price is above your maximum; raise max_price or wait.",
+    Reason.UNKNOWN_LEASE: "Take the id from your own leases.",
+    Reason.LEASE_ENDED: "The lease has ended.",
+    Reason.LEASE_NOT_PROVISIONING: "Only a lease that is being provisioned can become active.",
+    Reason.LEASE_NOT_ENDED: "Only a lease that has ended can be wiped.",
+    Reason.INVALID_LEASE_REPORT: "Report a time from the lease's start to now, and at most 8 KiB of access data.",
+    Reason.TIME_WENT_BACK: "Commands carry times that never decrease.",
+}

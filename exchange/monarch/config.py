@@ -1,0 +1,96 @@
+"""Monarch's configuration: one frozen struct; a TOML file, then `HOURBOOK_*`, then flags (the last one wins).
+
+Names in the file are the fields below; in the environment they are upper-cased after `HOURBOOK_`. Money of the demo and
+secrets never stand here. Markets, fees and limits come from a defaults file and enter as commands at the first start.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+ENV_PREFIX: Final = "HOURBOOK_"
+
+
+class Market(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    sku: str
+    regions: tuple[str, ...]
+
+
+class Fees(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """In parts per million: 5000 is 0.5 %."""
+
+    maker_ppm: int = 0
+    taker_ppm: int = 5_000
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that a Monarch is told. Ports 0 mean: any free one (tests)."""
+
+    home: Path
+    host: str = "127.0.0.1"
+    api_port: int = 8700
+    agents_port: int = 8701
+    gate_host: str = "127.0.0.1"
+    gate_port_first: int = 22_000
+    gate_port_last: int = 22_999
+    allow_simulated: bool = False
+    shard: int = 0
+    tick_s: float = 1.0
+    max_queue: int = 65_536
+    max_batch: int = 4_096
+    snapshot_every: int = 100_000
+    log_file_max_bytes: int = 1 << 30
+    max_term_hours: int = 744
+    shutdown_s: float = 10.0
+    fees: Fees = Fees()
+    markets: tuple[Market, ...] = ()
+
+
+class ConfigError(ValueError):
+    """The configuration can't be used; the message names the field and what to give."""
+
+
+def default_home(environ: Mapping[str, str]) -> Path:
+    """`$HOURBOOK_HOME`, else the user's data directory."""
+    if home := environ.get(f"{ENV_PREFIX}HOME"):
+        return Path(home)
+    data = environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path(environ.get("HOME", "/"), ".local", "share")) / "hourbook"
+
+
+def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
+    """Merge defaults, file, environment and flags into a Config; ConfigError when something in them can't be used."""
+    values: dict[str, Any] = tomllib.loads(_DEFAULTS.read_text())
+    if file is not None:
+        values |= _read(file)
+    simple = {field.name for field in msgspec.structs.fields(Config)} - {"fees", "markets"}
+    values |= {name: environ[key] for name in simple if (key := ENV_PREFIX + name.upper()) in environ}
+    values |= {name: value for name, value in flags.items() if value is not None}
+    values.setdefault("home", str(default_home(environ)))
+    try:
+        return msgspec.convert(values, Config, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"configuration: {error}") from error
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value)
+    raise TypeError(f"a {kind.__name__} can't be made of this")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise ConfigError(f"can't read {file}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from error
+
+
+_DEFAULTS: Final = Path(__file__).with_name("defaults.toml")

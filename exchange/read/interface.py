@@ -1,0 +1,146 @@
+"""The read side that the gateway asks: rows of orders, trades, leases and Barons, and where it has got to.
+
+The read models are a consumer of the event log with a database of their own: what is here can always be rebuilt from the
+log. Rows are in the engine's units; the gateway turns them into the public form. Lists are newest first and page by
+`before_id` (0: from the newest); `limit` is at most 200.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, OrderType, Origin, Side, TimeInForce
+from engine.messages import Offer
+from engine.reasons import Reason
+
+
+class InstrumentRow(msgspec.Struct, frozen=True, kw_only=True):
+    instrument: int
+    symbol: str
+    sku: str
+    region: str
+    kind: Kind
+
+
+class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
+    order_id: int
+    account: int
+    instrument: int
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    price_ticks: int
+    quantity: int
+    cum_quantity: int
+    leaves_quantity: int
+    status: OrderStatus
+    reason: Reason
+    origin: Origin
+    post_only: bool
+    client_order_id: str
+    hours: int
+    baron: int
+    window_end_ns: int
+    created_ns: int
+    updated_ns: int
+    seq: int
+
+
+class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
+    trade_id: int
+    instrument: int
+    price_ticks: int
+    quantity: int
+    taker_side: Side
+    ts_ns: int
+    seq: int
+
+
+class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
+    """`access` is the provisioner's blob, empty until the lease was active. `simulated` as its Baron was when it was let."""
+
+    lease_id: int
+    order_id: int
+    renter: int
+    provider: int
+    baron: int
+    instrument: int
+    kind: Kind
+    quantity: int
+    price_ticks: int
+    start_ns: int
+    term_end_ns: int
+    state: LeaseState
+    reason: EndReason
+    active_ns: int
+    ended_ns: int
+    charged_micros: int
+    wiped: bool
+    access: bytes
+    detail: str
+    simulated: bool
+    seq: int
+
+
+class BaronRow(msgspec.Struct, frozen=True, kw_only=True):
+    baron: int
+    provider: int
+    sku: str
+    region: str
+    verified_gpus: int
+    leased_gpus: int
+    simulated: bool
+    seq: int
+
+
+class DepthLevel(msgspec.Struct, frozen=True, kw_only=True):
+    price_ticks: int
+    unconditional_quantity: int
+    conditional_quantity: int
+    orders: int
+
+
+class BookView(msgspec.Struct, frozen=True, kw_only=True):
+    instrument: int
+    seq: int
+    ts_ns: int
+    bids: list[DepthLevel]
+    asks: list[DepthLevel]
+
+
+class ReadSide(Protocol):
+    """Queries. `seq` of the whole: everything up to it is in the answers."""
+
+    def position(self) -> int: ...
+
+    async def reached(self, seq: int, timeout_s: float) -> bool:
+        """Wait until the read side has taken in command `seq`; False when it hasn't in time."""
+
+    async def instruments(self) -> list[InstrumentRow]: ...
+
+    async def order(self, order_id: int) -> OrderRow | None: ...
+
+    async def order_by_client_id(self, account: int, client_order_id: str) -> OrderRow | None: ...
+
+    async def orders(self, account: int, open_only: bool, before_id: int, limit: int) -> list[OrderRow]: ...
+
+    async def trades(self, instrument: int, before_id: int, limit: int) -> list[TradeRow]: ...
+
+    async def lease(self, lease_id: int) -> LeaseRow | None: ...
+
+    async def leases(
+        self, account: int, as_provider: bool, open_only: bool, before_id: int, limit: int
+    ) -> list[LeaseRow]: ...
+
+    async def leases_of_order(self, order_id: int) -> list[LeaseRow]: ...
+
+    async def offers(self, account: int) -> list[Offer]: ...
+
+    async def baron(self, baron: int) -> BaronRow | None: ...
+
+    async def barons(self, provider: int, before_id: int, limit: int) -> list[BaronRow]: ...
+
+    def book(self, instrument: int, max_levels: int) -> BookView:
+        """From memory, as of the last durable command; KeyError for an unknown instrument."""
