@@ -1,0 +1,57 @@
+# One command for each chore. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check bench clean
+.NOTPARALLEL:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# What the environment is made from: when one of these is newer than the stamp, it is made again.
+SOURCES := pyproject.toml setup.py clients/pyproject.toml \
+	$(wildcard engine/*.pyx engine/*.pxd provisioner/agent/native/*.c provisioner/agent/native/*.h) \
+	$(wildcard provisioner/agent/native/build.py)
+STAMP := $(VENV)/.installed
+
+help:
+	@echo "make build             the environment .venv with everything in it"
+	@echo "make demo              an exchange, Barons and a market maker on this machine; ONCE=1 tells the story by itself"
+	@echo "make test              every test (ARGS='-k name' to choose)"
+	@echo "make check             format, lint, types, tidiness, the committed API document"
+	@echo "make bench NAME=jobs   a benchmark (ARGS='--quick'); without NAME, the list"
+	@echo "make clean             remove the environment and what builds left"
+
+build: $(STAMP)
+
+$(STAMP): $(SOURCES)
+	@.ci/system-packages build
+	@test -x $(PY) || "$$(.ci/find-python)" -m venv $(VENV)
+	@echo "Installing hourbook into $(VENV); the first time takes a minute or two."
+	@$(PY) -m pip install -q -e ./clients -e '.[dev]'
+	@touch $@
+
+demo: build
+	@$(BIN)/monarch demo $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
+
+test: build
+	@.ci/system-packages test
+	$(PY) -m pytest $(ARGS)
+
+check: build
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/cython-lint engine
+	$(PY) -m pytest -q tests/tidy
+	$(PY) -m exchange.gateway.openapi --check
+
+bench: build
+	@$(PY) -m bench $(NAME) $(ARGS)
+
+# The demo's data stays: a sandbox that a killed demo left behind is known by it alone, and the next demo removes it.
+clean:
+	rm -rf $(VENV) build dist clients/build clients/dist .mypy_cache .ruff_cache .pytest_cache .hypothesis bench/out
+	rm -rf provisioner/agent/native/bin hourbook_exchange.egg-info clients/hourbook.egg-info
+	find engine \( -name '*.so' -o -name '*.c' -o -name '*.cpp' \) -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
