@@ -23,7 +23,7 @@ PRICE_MIN_TICKS: Final = 1
 PRICE_MAX_TICKS: Final = 10_000_000
 QUANTITY_MAX: Final = 100_000
 AMOUNT_MAX_MICROS: Final = 10**17
-"""No single deposit, and no account's sum of pots, is above this: products of the largest price, quantity and term stay in int64."""
+"""No single deposit, and no account's sum of pots, is above this; larger products still fit int64."""
 INT64_MAX: Final = 2**63 - 1
 
 _PRICE = re.compile(r"(0|[1-9][0-9]{0,3})(?:\.([0-9]{1,4}))?\Z", re.ASCII)
