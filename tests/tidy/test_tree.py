@@ -1,0 +1,68 @@
+"""Every rule of the house, on every file of the house."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+
+from tests.tidy import imports, purity, shape, texts
+from tests.tidy.sources import ROOT, Finding, Source, all_sources, code_sources, python_sources, report
+
+Rule = Callable[[Source], Iterator[Finding]]
+Files = Callable[[], Iterable[Source]]
+
+
+def _python_and_cython() -> list[Source]:
+    return [source for source in code_sources() if source.is_python or source.is_cython]
+
+
+RULES: dict[str, tuple[Rule, Files]] = {
+    "imports": (imports.import_findings, _python_and_cython),
+    "package_init": (imports.package_init_findings, python_sources),
+    "purity": (purity.purity_findings, code_sources),
+    "file_size": (shape.file_size_findings, code_sources),
+    "function_size": (shape.function_size_findings, code_sources),
+    "header": (shape.header_findings, code_sources),
+    "names": (shape.name_findings, code_sources),
+    "bare_except": (shape.bare_except_findings, code_sources),
+    "float_money": (shape.float_money_findings, python_sources),
+    "frozen_messages": (shape.frozen_message_findings, python_sources),
+    "unfinished": (texts.unfinished_findings, code_sources),
+    "machine_paths": (texts.machine_path_findings, all_sources),
+    "sleeps": (texts.sleep_findings, python_sources),
+    "empty_tests": (texts.empty_test_findings, python_sources),
+    "changelog": (texts.changelog_findings, all_sources),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rule_holds_everywhere(name: str) -> None:
+    rule, files = RULES[name]
+    findings = report(itertools.chain.from_iterable(rule(source) for source in files()))
+    assert findings == "", f"\n{findings}"
+
+
+def test_walk_sees_the_house() -> None:
+    """A walk that finds nothing would make every rule above pass."""
+    seen = {str(source.path) for source in all_sources()}
+    assert {
+        "setup.py",
+        "Makefile",
+        ".ci/run",
+        "CHANGELOG.md",
+        "engine/messages.py",
+        "exchange/log/interface.py",
+        "provisioner/agent/native/init.c",
+        "clients/hourbook/__init__.py",
+        "tests/tidy/test_tree.py",
+    } <= seen
+    assert not any(path.startswith((".venv", "build/", ".demo")) for path in seen)
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", ".ci/run", "docs/decisions"]
+)
+def test_house_has(name: str) -> None:
+    assert (ROOT / name).exists()
