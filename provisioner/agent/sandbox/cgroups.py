@@ -63,7 +63,9 @@ def remove(directory: Path, timeout_s: float) -> bool:
 
 
 def _forbid_swap(directory: Path, version: int, limits: Limits) -> None:
-    name, value = ("memory.swap.max", "0") if version == 2 else ("memory.memsw.limit_in_bytes", str(limits.memory_bytes))
+    name, value = (
+        ("memory.swap.max", "0") if version == 2 else ("memory.memsw.limit_in_bytes", str(limits.memory_bytes))
+    )
     if (directory / name).exists():
         (directory / name).write_text(value)
 

@@ -112,7 +112,8 @@ def files(spec: SandboxSpec, sshd_helpers: Mapping[str, str]) -> dict[str, str]:
     helpers = "".join(f"{name} {path}\n" for name, path in sshd_helpers.items())
     return {
         "passwd": f"{USER}:*:{USER_ID}:{USER_ID}:renter:{HOME}:/bin/bash\nnobody:*:65534:65534:nobody:/:/usr/sbin/nologin\n",
-        "group": f"{USER}:*:{USER_ID}:\ntty:*:5:\nnogroup:*:65534:\n",
+        # No group "tty": sshd would give it each terminal, and the lease's user namespace has no such group.
+        "group": f"{USER}:*:{USER_ID}:\nnogroup:*:65534:\n",
         "hostname": f"{spec.lease_id}\n",
         "hosts": f"127.0.0.1 localhost\n127.0.1.1 {spec.lease_id}\n::1 localhost\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files\nservices: files\nprotocols: files\n",

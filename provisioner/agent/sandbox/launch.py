@@ -90,12 +90,10 @@ def spawn(directory: Path, record: Record, spec: SandboxSpec, tools: Tools, time
     try:
         with _listen(directory) as listener:
             owned += [os.open(directory / SSHD_LOG, log, 0o600), os.open(directory / LAUNCH_LOG, log, 0o600)]
-            launcher = _spawn(
-                _command(directory, record, spec, tools),
-                tools.environment(),
-                {0: "/dev/null", 1: owned[5], 2: owned[5]}
-                | {LISTEN_FD: listener.fileno(), READY_FD: ready_write, LOG_FD: owned[4], INFO_FD: info_write},
-            )
+            descriptors: dict[int, int] = {1: owned[5], 2: owned[5]}
+            descriptors |= {LISTEN_FD: listener.fileno(), READY_FD: ready_write}
+            descriptors |= {LOG_FD: owned[4], INFO_FD: info_write}
+            launcher = _spawn(_command(directory, record, spec, tools), tools.environment(), descriptors)
         os.close(ready_write)
         os.close(info_write)
         owned = [descriptor for descriptor in owned if descriptor not in (ready_write, info_write)]
@@ -132,28 +130,24 @@ def _listen(directory: Path) -> socket.socket:
     return listener
 
 
-def _spawn(command: Sequence[str], environment: dict[str, str], descriptors: dict[int, int | str]) -> int:
-    """Start a program in a session of its own with exactly these descriptors; it outlives us."""
-    copies: list[int] = []
-    actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = []
+def _spawn(command: list[str], environment: dict[str, str], descriptors: dict[int, int]) -> int:
+    """Start a program in a session of its own with exactly these descriptors and no input; it outlives us."""
+    copies = {number: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, FD_FLOOR) for number, source in descriptors.items()}
     try:
-        for number, source in descriptors.items():
-            if isinstance(source, str):
-                actions.append((os.POSIX_SPAWN_OPEN, number, source, os.O_RDWR, 0))
-            else:
-                copies.append(fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, FD_FLOOR))
-                actions.append((os.POSIX_SPAWN_DUP2, copies[-1], number))
         return os.posix_spawn(
             command[0],
             command,
             environment,
-            file_actions=actions,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                *((os.POSIX_SPAWN_DUP2, copy, number) for number, copy in copies.items()),
+            ],
             setsid=True,
             setsigmask=(),
             setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
         )
     finally:
-        for copy in copies:
+        for copy in copies.values():
             os.close(copy)
 
 
@@ -283,8 +277,10 @@ def _system() -> list[str]:
 
 
 def _etc(inside: Path, spec: SandboxSpec, tools: Tools) -> list[str]:
-    words = []
-    for source, target in etc.host_bindings():
+    bindings = etc.host_bindings()
+    parents = {str(parent) for _, target in bindings for parent in Path(target).parents}
+    words = _folders(*sorted(parents - {"/", "/etc"}))
+    for source, target in bindings:
         words += ["--ro-bind", str(source), target]
     for name in (*etc.files(spec, sshd_helpers(tools)), etc.KEY_FILE):
         words += ["--ro-bind", str(inside / "etc" / name), f"/etc/{name}"]

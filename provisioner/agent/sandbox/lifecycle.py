@@ -14,7 +14,6 @@ import secrets
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -36,6 +35,7 @@ GREETING = b"SSH-2.0"
 UID_FIRST = 1_879_048_192
 UID_COUNT = 250_000_000
 UID_TRIES = 16
+END_ROUNDS = 5
 
 
 class Liveness(enum.Enum):
@@ -231,7 +231,7 @@ def _unused_uid(instance: str) -> int:
 def _uid_window() -> tuple[int, int]:
     """Our range of uids, or where this user namespace maps fewer, the upper half of its largest range."""
     ranges = [tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text().splitlines()]
-    if any(first <= UID_FIRST and UID_FIRST + UID_COUNT <= first + count for first, _, count in ranges):
+    if any(first <= UID_FIRST and first + count >= UID_FIRST + UID_COUNT for first, _, count in ranges):
         return UID_FIRST, UID_COUNT
     first, _, count = max(ranges, key=lambda span: span[2])
     if count < 2 * UID_TRIES:
@@ -258,24 +258,24 @@ def _instance(standing: Record) -> list[ProcessId]:
 
 
 def _end_processes(standing: Record) -> None:
+    """End all that was started for the sandbox, in rounds: what was just being started is found in the next."""
     if standing.boot_id != processes.boot_id():
         return
     remembered = [process for process in (standing.launcher, standing.init) if process is not None]
-    # The launcher first: it may still be on its way to start the rest, and its children would be found next time.
-    for find in (lambda: remembered, lambda: _instance(standing), lambda: _of_lease(standing)):
-        _end_all(standing, find())
-    if _instance(standing) or _of_lease(standing):
+    for _ in range(END_ROUNDS):
+        running = {process for process in remembered if processes.runs(process)}
+        running.update(_instance(standing))
+        if standing.private_uid:
+            running.update(processes.of_uid(standing.host_uid))
+        left = processes.end(running, DESTROY_TIMEOUT_S)
+        if left:
+            raise _not_wiped(standing.lease_id, f"processes {', '.join(str(one.pid) for one in left)} don't end")
+        if not running:
+            break
+    else:
         raise _not_wiped(standing.lease_id, "processes started again while they were ended")
-
-
-def _of_lease(standing: Record) -> list[ProcessId]:
-    return processes.of_uid(standing.host_uid) if standing.private_uid else []
-
-
-def _end_all(standing: Record, found: Iterable[ProcessId]) -> None:
-    left = processes.end(found, DESTROY_TIMEOUT_S)
-    if left:
-        raise _not_wiped(standing.lease_id, f"processes {', '.join(str(one.pid) for one in left)} don't end")
+    for process in remembered:
+        processes.reap(process.pid)
 
 
 def _wipe(directory: Path) -> None:

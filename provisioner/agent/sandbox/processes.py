@@ -118,7 +118,7 @@ def _open(process: ProcessId) -> int | None:
 
 
 def _pids() -> Iterator[int]:
-    return (int(name) for name in os.listdir(PROC) if name.isdigit())
+    return (int(path.name) for path in PROC.iterdir() if path.name.isdigit())
 
 
 def _status(pid: int, field: str) -> list[str]:
