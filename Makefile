@@ -42,9 +42,9 @@ check: build
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint engine
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint engine
 	$(PY) -m pytest -q tests/tidy
-	$(PY) -m exchange.gateway.openapi --check
+	$(PY) -m exchange.gateway.openapi --check docs/openapi.json
 
 bench: build
 	@$(PY) -m bench $(NAME) $(ARGS)
