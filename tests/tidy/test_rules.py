@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.tidy import imports, purity, shape, texts
+from tests.tidy import dependencies, imports, purity, shape, texts
 from tests.tidy.sources import ROOT, Finding, Source, snippet
 
 Rule = Callable[[Source], Iterator[Finding]]
@@ -50,6 +50,10 @@ BROKEN: list[tuple[Rule, str, str]] = [
     (imports.import_findings, "exchange/a.py", "from . import log\n"),
     (imports.import_findings, "setup.py", "import engine\n"),
     (imports.import_findings, "stray/a.py", "import engine\n"),
+    (dependencies.dependency_findings, "provisioner/agent/a.py", "import fastapi\n"),
+    (dependencies.dependency_findings, "provisioner/wire.py", "from sqlalchemy import select\n"),
+    (dependencies.dependency_findings, "exchange/a.py", "import httpx\n"),
+    (dependencies.dependency_findings, "clients/hourbook/a.py", "import sortedcontainers\n"),
     (imports.package_init_findings, "engine/__init__.py", '"""Doc."""\nfrom engine.machine import Machine\n'),
     (imports.package_init_findings, "clients/hourbook/__init__.py", '"""Doc."""\n__version__ = "1"\n'),
     (purity.purity_findings, "engine/a.py", "import time\n"),
@@ -119,6 +123,9 @@ SOUND: list[tuple[Rule, str, str]] = [
     (imports.import_findings, "settlement/a.py", "from engine.messages import Event\nimport exchange.log.interface\n"),
     (imports.import_findings, "provisioner/agent/a.py", "from provisioner.wire import Hello\n"),
     (imports.import_findings, "tests/e2e/a.py", "import hourbook\nfrom tests.waiting import wait_until\n"),
+    (dependencies.dependency_findings, "provisioner/agent/a.py", "import os\nimport pynvml\nimport websockets\n"),
+    (dependencies.dependency_findings, "exchange/a.py", "import starlette.requests\nimport apsw\n"),
+    (dependencies.dependency_findings, "clients/hourbook/a.py", "import httpx\nimport hourbook.x\n"),
     (imports.package_init_findings, "engine/__init__.py", '"""Doc."""\n'),
     (purity.purity_findings, "engine/a.py", "half = total // 2\n\ndef f(x: int, /) -> int:\n    return x\n"),
     (purity.purity_findings, "engine/a.pyx", "# 0.5 / 2\ncdef f(int x, /):\n    return 0xE1 // x  # open()\n"),
@@ -159,7 +166,7 @@ def test_rule_lets_pass(rule: Rule, path: str, text: str) -> None:
 def test_every_rule_is_shown_to_fail() -> None:
     rules = {
         value
-        for module in (imports, purity, shape, texts)
+        for module in (dependencies, imports, purity, shape, texts)
         for name, value in vars(module).items()
         if name.endswith("_findings") and not name.startswith("_")
     }

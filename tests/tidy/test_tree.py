@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from tests.tidy import imports, purity, shape, texts
+from tests.tidy import dependencies, imports, purity, shape, texts
 from tests.tidy.sources import ROOT, Finding, Source, all_sources, code_sources, python_sources, report
 
 Rule = Callable[[Source], Iterator[Finding]]
@@ -20,6 +21,7 @@ def _python_and_cython() -> list[Source]:
 
 RULES: dict[str, tuple[Rule, Files]] = {
     "imports": (imports.import_findings, _python_and_cython),
+    "dependencies": (dependencies.dependency_findings, python_sources),
     "package_init": (imports.package_init_findings, python_sources),
     "purity": (purity.purity_findings, code_sources),
     "file_size": (shape.file_size_findings, code_sources),
@@ -42,6 +44,16 @@ def test_rule_holds_everywhere(name: str) -> None:
     rule, files = RULES[name]
     findings = report(itertools.chain.from_iterable(rule(source) for source in files()))
     assert findings == "", f"\n{findings}"
+
+
+def test_distributions_agree() -> None:
+    """The two are released together: one version, one license, one floor of Python."""
+    server, client = (
+        tomllib.loads((ROOT / path).read_text(encoding="utf-8"))["project"]
+        for path in ("pyproject.toml", "clients/pyproject.toml")
+    )
+    for field in ("version", "license", "requires-python"):
+        assert server[field] == client[field], field
 
 
 def test_walk_sees_the_house() -> None:
