@@ -26,8 +26,11 @@ AMOUNT_MAX_MICROS: Final = 10**17
 """No single deposit, and no account's sum of pots, is above this; larger products still fit int64."""
 INT64_MAX: Final = 2**63 - 1
 
-_PRICE = re.compile(r"(0|[1-9][0-9]{0,3})(?:\.([0-9]{1,4}))?\Z", re.ASCII)
-_MONEY = re.compile(r"(0|[1-9][0-9]{0,11})(?:\.([0-9]{1,6}))?\Z", re.ASCII)
+PRICE_PATTERN: Final = r"(0|[1-9][0-9]{0,3})(?:\.([0-9]{1,4}))?"
+MONEY_PATTERN: Final = r"(0|[1-9][0-9]{0,11})(?:\.([0-9]{1,6}))?"
+"""The text forms, not anchored, also for schemas; a price's or an amount's range is checked beyond them."""
+_PRICE = re.compile(PRICE_PATTERN + r"\Z", re.ASCII)
+_MONEY = re.compile(MONEY_PATTERN + r"\Z", re.ASCII)
 
 
 def parse_price(text: str) -> int:

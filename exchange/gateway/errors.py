@@ -1,0 +1,219 @@
+"""The one table of errors at every door: code, HTTP status, what to do; and the problem that carries them (RFC 9457).
+
+The engine's reasons keep their advice in `engine.reasons`; what only the gateway can find wrong stands here beside them.
+REST and WebSocket both raise `Problem`; this room never knows which of the two will write it out.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from engine.ids import format_id
+from engine.kinds import OrderStatus, edge_name
+from engine.messages import Rejected, Reply
+from engine.reasons import ADVICE, Reason
+
+RETRY_AFTER_MS: Final = 200
+"""What a refused caller is told to wait when the queue is full or the read side is behind."""
+MEDIA_TYPE: Final = "application/problem+json"
+
+Outcome = Literal["rejected", "unknown"]
+
+
+class Entry(NamedTuple):
+    """One line of the table."""
+
+    status: HTTPStatus
+    advice: str
+
+
+_S = HTTPStatus
+
+_REASON_STATUS: Final[dict[Reason, HTTPStatus]] = {
+    Reason.UNKNOWN_ACCOUNT: _S.NOT_FOUND,
+    Reason.INSUFFICIENT_FUNDS: _S.CONFLICT,
+    Reason.INVALID_AMOUNT: _S.UNPROCESSABLE_ENTITY,
+    Reason.ACCOUNT_EXISTS: _S.CONFLICT,
+    Reason.UNKNOWN_INSTRUMENT: _S.NOT_FOUND,
+    Reason.MARKET_EXISTS: _S.CONFLICT,
+    Reason.INVALID_MARKET: _S.UNPROCESSABLE_ENTITY,
+    Reason.UNKNOWN_BARON: _S.NOT_FOUND,
+    Reason.NOT_YOUR_BARON: _S.FORBIDDEN,
+    Reason.WRONG_MARKET: _S.UNPROCESSABLE_ENTITY,
+    Reason.INSUFFICIENT_CAPACITY: _S.CONFLICT,
+    Reason.BARON_EXISTS: _S.CONFLICT,
+    Reason.INVALID_CAPACITY: _S.UNPROCESSABLE_ENTITY,
+    Reason.INVALID_OFFER: _S.UNPROCESSABLE_ENTITY,
+    Reason.TOO_MANY_OFFERS: _S.UNPROCESSABLE_ENTITY,
+    Reason.INVALID_PRICE: _S.UNPROCESSABLE_ENTITY,
+    Reason.INVALID_QUANTITY: _S.UNPROCESSABLE_ENTITY,
+    Reason.INVALID_HOURS: _S.UNPROCESSABLE_ENTITY,
+    Reason.INVALID_ORDER: _S.UNPROCESSABLE_ENTITY,
+    Reason.POST_ONLY_WOULD_TRADE: _S.CONFLICT,
+    Reason.NO_LIQUIDITY: _S.CONFLICT,
+    Reason.FOK_KILLED: _S.CONFLICT,
+    Reason.SELF_TRADE: _S.CONFLICT,
+    Reason.WALK_LIMIT: _S.CONFLICT,
+    Reason.TOO_MANY_ORDERS: _S.CONFLICT,
+    Reason.TOO_MANY_LEASES: _S.CONFLICT,
+    Reason.DUPLICATE_CLIENT_ORDER_ID: _S.UNPROCESSABLE_ENTITY,
+    Reason.UNKNOWN_ORDER: _S.NOT_FOUND,
+    Reason.ORDER_CLOSED: _S.CONFLICT,
+    Reason.NOTHING_TO_AMEND: _S.UNPROCESSABLE_ENTITY,
+    Reason.NO_SSH_KEY: _S.UNPROCESSABLE_ENTITY,
+    Reason.INVALID_DELIVERY: _S.UNPROCESSABLE_ENTITY,
+    Reason.OFFER_ORDER: _S.CONFLICT,
+    Reason.PRICE_ABOVE_MAXIMUM: _S.CONFLICT,
+    Reason.UNKNOWN_LEASE: _S.NOT_FOUND,
+    Reason.LEASE_ENDED: _S.CONFLICT,
+    Reason.LEASE_NOT_PROVISIONING: _S.CONFLICT,
+    Reason.LEASE_NOT_ENDED: _S.CONFLICT,
+    Reason.INVALID_LEASE_REPORT: _S.UNPROCESSABLE_ENTITY,
+    Reason.TIME_WENT_BACK: _S.SERVICE_UNAVAILABLE,
+}
+
+_GATEWAY: Final[dict[str, Entry]] = {
+    "malformed_request": Entry(_S.BAD_REQUEST, "Send a well-formed HTTP/1.1 request."),
+    "invalid_json": Entry(_S.BAD_REQUEST, "Send one JSON object as the body."),
+    "invalid_utf8": Entry(_S.BAD_REQUEST, "Send the body as UTF-8."),
+    "unauthorized": Entry(_S.UNAUTHORIZED, "Send `Authorization: Bearer hb_...` with a key that is valid now."),
+    "missing_scope": Entry(_S.FORBIDDEN, "Use a key that has the scope."),
+    "scope_not_held": Entry(
+        _S.FORBIDDEN, "A key can give or revoke only what it holds itself: its scopes and its expiry."
+    ),
+    "not_found": Entry(_S.NOT_FOUND, "See the API document for the paths there are."),
+    "unknown_key": Entry(_S.NOT_FOUND, "Take the id from GET /v1/keys."),
+    "unknown_ssh_key": Entry(_S.NOT_FOUND, "Take the id from GET /v1/ssh-keys."),
+    "method_not_allowed": Entry(_S.METHOD_NOT_ALLOWED, "Use a method that the Allow header names."),
+    "request_timeout": Entry(_S.REQUEST_TIMEOUT, "Send the whole body at once."),
+    "idempotency_in_flight": Entry(
+        _S.CONFLICT, "The first request with this key is being answered; ask again shortly."
+    ),
+    "idempotency_secret_shown_once": Entry(
+        _S.CONFLICT, "It was made, and its secret was shown with the first answer; make another if that was lost."
+    ),
+    "idempotency_key_reused": Entry(_S.UNPROCESSABLE_ENTITY, "Use a new Idempotency-Key for another body."),
+    "invalid_idempotency_key": Entry(
+        _S.UNPROCESSABLE_ENTITY, "Send one Idempotency-Key of 1 to 255 printable characters."
+    ),
+    "payload_too_large": Entry(_S.REQUEST_ENTITY_TOO_LARGE, "Keep the body within 64 KiB."),
+    "unsupported_media_type": Entry(_S.UNSUPPORTED_MEDIA_TYPE, "Send the body as `Content-Type: application/json`."),
+    "unknown_field": Entry(_S.UNPROCESSABLE_ENTITY, "Leave the field out: there is no such field here."),
+    "missing_field": Entry(_S.UNPROCESSABLE_ENTITY, "Give the field."),
+    "invalid_field": Entry(_S.UNPROCESSABLE_ENTITY, "Give the field in the form that the API document states."),
+    "invalid_parameter": Entry(_S.UNPROCESSABLE_ENTITY, "Give each parameter once, in the form of the API document."),
+    "invalid_ssh_key": Entry(
+        _S.UNPROCESSABLE_ENTITY, "Give an OpenSSH public key line: ed25519, ecdsa, sk-*, or rsa of 2048 bits or more."
+    ),
+    "too_many_ssh_keys": Entry(_S.CONFLICT, "Delete an SSH key first."),
+    "ssh_key_exists": Entry(_S.CONFLICT, "The account has this SSH key already."),
+    "too_many_keys": Entry(_S.CONFLICT, "Revoke a key first."),
+    "too_many_barons": Entry(_S.CONFLICT, "Use the Barons that are registered already."),
+    "overloaded": Entry(_S.SERVICE_UNAVAILABLE, "Nothing was done; send the request again after the time given."),
+    "outcome_unknown": Entry(
+        _S.SERVICE_UNAVAILABLE,
+        "It may or may not have been done; ask for it, or send it again with the same Idempotency-Key.",
+    ),
+    "read_side_behind": Entry(
+        _S.SERVICE_UNAVAILABLE, "The read side hasn't got that far; ask again after the time given."
+    ),
+    "not_ready": Entry(_S.SERVICE_UNAVAILABLE, "Wait until the exchange is ready."),
+    "internal": Entry(_S.INTERNAL_SERVER_ERROR, "This is our fault; ask what became of it before you send it again."),
+}
+
+TABLE: Final[dict[str, Entry]] = _GATEWAY | {
+    reason.name.lower(): Entry(status, ADVICE[reason]) for reason, status in _REASON_STATUS.items()
+}
+"""Every code that a caller may meet."""
+
+_PUBLIC_FIELDS: Final = {"order_type": "type", "delivery": "ssh_keys"}
+
+
+class ProblemBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"kind": "type"}):
+    """An error (RFC 9457). `outcome` "unknown": it may have been done; "rejected": nothing was changed by this request."""
+
+    kind: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    outcome: Outcome
+    field: str | None = None
+    retry_after_ms: int | None = None
+    seq: int | None = None
+    order_id: str | None = None
+    order_status: str | None = None
+    made_id: str | None = None
+
+
+class Problem(Exception):
+    """A request that can't be answered as asked; `code` is in TABLE."""
+
+    def __init__(
+        self,
+        code: str | Reason,
+        wrong: str = "",
+        *,
+        field: str | None = None,
+        retry_after_ms: int | None = None,
+        outcome: Outcome = "rejected",
+        seq: int | None = None,
+        order_id: str | None = None,
+        order_status: str | None = None,
+        made_id: str | None = None,
+    ) -> None:
+        name = code.name.lower() if isinstance(code, Reason) else code
+        entry = TABLE[name]
+        self.code = name
+        self.status = int(entry.status)
+        title = name.replace("_", " ").capitalize()
+        self.body = ProblemBody(
+            kind=f"urn:hourbook:error:{name}",
+            title=title,
+            status=self.status,
+            code=name,
+            detail=f"{(wrong or title).rstrip('.')}. {entry.advice}",
+            outcome=outcome,
+            field=field,
+            retry_after_ms=retry_after_ms,
+            seq=seq,
+            order_id=order_id,
+            order_status=order_status,
+            made_id=made_id,
+        )
+        super().__init__(self.body.detail)
+
+
+def overloaded() -> Problem:
+    return Problem("overloaded", "The exchange has more to do than it can take in", retry_after_ms=RETRY_AFTER_MS)
+
+
+def outcome_unknown() -> Problem:
+    return Problem("outcome_unknown", "The exchange's log failed in the middle of it", outcome="unknown")
+
+
+def rejection(reply: Reply) -> Problem | None:
+    """The problem of a reply that is a rejection; None when the command was taken."""
+    first = reply.events[0] if reply.events else None
+    if not isinstance(first, Rejected):
+        return None
+    known = first.order_status is not OrderStatus.NONE
+    return Problem(
+        first.reason,
+        field=public_field(first.field) if first.field else None,
+        seq=reply.seq,
+        order_id=format_id("ord", first.order_id) if first.order_id and known else None,
+        order_status=edge_name(first.order_status) if known else None,
+    )
+
+
+def public_field(field: str) -> str:
+    """A command's field as callers know it: `offers[3].price_ticks` is `offers[3].price`."""
+    head, dot, last = field.rpartition(".")
+    last = _PUBLIC_FIELDS.get(last, last)
+    for unit in ("_ticks", "_micros"):
+        last = last.removesuffix(unit)
+    return head + dot + last

@@ -1,0 +1,184 @@
+"""What callers may send: bodies and query parameters, as strict structs. The API document is made from these same structs.
+
+A field that isn't here is refused as unknown. Units at the edge: prices and money are decimal strings, quantities are
+GPUs, terms are hours.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from engine.ids import SEQ_MAX
+from engine.limits import Limits
+from engine.units import MONEY_PATTERN, PRICE_PATTERN, QUANTITY_MAX
+from exchange.gateway.ssh_keys import MAX_LINE_CHARS, MAX_SSH_KEYS
+from exchange.registry.rows import Scope
+
+_LIMITS: Final = Limits()
+MAX_PAGE: Final = 200
+DEFAULT_PAGE: Final = 50
+MAX_LEVELS: Final = 1_000
+DEFAULT_LEVELS: Final = 50
+MAX_KEY_SCOPES: Final = len(Scope)
+MAX_HOURS: Final = 87_600
+"""Ten years: a bound on the form alone, since each exchange sets its own longest term."""
+
+Price = Annotated[
+    str,
+    Meta(pattern=f"^{PRICE_PATTERN}$", description="Dollars per GPU-hour, 0.0001 to 1000.0000.", examples=["2.1050"]),
+]
+Money = Annotated[
+    str, Meta(pattern=f"^{MONEY_PATTERN}$", description="Dollars, up to six places.", examples=["1000.00"])
+]
+Gpus = Annotated[int, Meta(ge=1, le=QUANTITY_MAX, description="GPUs.")]
+Hours = Annotated[int, Meta(ge=1, le=MAX_HOURS, description="Whole hours; the exchange's longest term is the limit.")]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Symbol = Annotated[str, Meta(min_length=1, max_length=96, examples=["H100-SXM5-80GB.us-east.ondemand"])]
+Sku = Annotated[str, Meta(min_length=1, max_length=64, examples=["H100-SXM5-80GB"])]
+Region = Annotated[str, Meta(min_length=1, max_length=64, examples=["us-east"])]
+ClientOrderId = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,36}$")]
+AccountId = Annotated[str, Meta(pattern="^acc_[0-9A-Z]{13}$")]
+BaronId = Annotated[str, Meta(pattern="^brn_[0-9A-Z]{13}$")]
+SshKeyLine = Annotated[str, Meta(min_length=1, max_length=MAX_LINE_CHARS, examples=["ssh-ed25519 AAAA... you@home"])]
+KindName = Literal["spot", "ondemand"]
+SideName = Literal["buy", "sell"]
+
+
+class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of everything that is sent."""
+
+
+class Nothing(_Body, frozen=True):
+    """No body, or no parameters."""
+
+
+# ---------------------------------------------------------------- query parameters
+
+
+class Since(_Body, frozen=True):
+    """min_seq: wait (5 s at most) until the answer has everything up to this sequence number."""
+
+    min_seq: Annotated[int, Meta(ge=0, le=SEQ_MAX)] = 0
+
+
+class Page(_Body, frozen=True):
+    """A page of a list, newest first; `cursor` is the `next_cursor` of the page before."""
+
+    min_seq: Annotated[int, Meta(ge=0, le=SEQ_MAX)] = 0
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    cursor: Annotated[str, Meta(max_length=32)] = ""
+
+
+class OpenPage(Page, frozen=True):
+    """`open`: only what still lives."""
+
+    open: bool = False
+
+
+class LeasePage(OpenPage, frozen=True):
+    """`role`: leases that the account rents, or those that its Barons deliver."""
+
+    role: Literal["renter", "provider"] = "renter"
+
+
+class Depth(Since, frozen=True):
+    levels: Annotated[int, Meta(ge=1, le=MAX_LEVELS)] = DEFAULT_LEVELS
+
+
+# ---------------------------------------------------------------- bodies
+
+
+class QuoteBody(_Body, frozen=True):
+    """What a rental would cost now; `hours` is the guaranteed term of on-demand, an upper limit for spot."""
+
+    sku: Sku
+    kind: KindName
+    gpus: Gpus
+    hours: Hours
+    regions: Annotated[list[Region], Meta(min_length=1, max_length=_LIMITS.max_rent_instruments)] | None = None
+    max_price: Price | None = None
+
+
+class RentalBody(QuoteBody, frozen=True):
+    """Take the best price, all or nothing. Without `ssh_keys` the account's stored ones are used."""
+
+    ssh_keys: Annotated[list[SshKeyLine], Meta(min_length=1, max_length=MAX_SSH_KEYS)] | None = None
+
+
+class OrderBody(_Body, frozen=True):
+    """An order (rulebook §5). `price`: the limit; of a market order its protection, 5 % when it is left out.
+
+    A buy may give `hours` (on-demand: guaranteed term, 1 when left out; spot: upper limit); a sell gives `baron`, and
+    `max_hours` on an on-demand instrument.
+    """
+
+    instrument: Symbol
+    side: SideName
+    quantity: Gpus
+    price: Price | None = None
+    type: Literal["limit", "market"] = "limit"
+    time_in_force: Literal["gtc", "ioc", "fok"] | None = None
+    post_only: bool = False
+    client_order_id: ClientOrderId | None = None
+    hours: Hours | None = None
+    baron: BaronId | None = None
+    max_hours: Hours | None = None
+
+
+class AmendBody(_Body, frozen=True):
+    """A new price, a new total quantity (what is filled included), or both."""
+
+    price: Price | None = None
+    quantity: Gpus | None = None
+
+
+class OfferBody(_Body, frozen=True):
+    """One standing offer (rulebook §4); `gpus` counts what is leased under it; `max_hours` for on-demand only."""
+
+    baron: BaronId
+    instrument: Symbol
+    price: Price
+    gpus: Gpus
+    max_hours: Hours | None = None
+
+
+class AsksBody(_Body, frozen=True):
+    """The whole list of offers that should stand; what isn't named is removed, and leases stay."""
+
+    offers: Annotated[list[OfferBody], Meta(max_length=_LIMITS.max_offers)]
+
+
+class BaronBody(_Body, frozen=True):
+    sku: Sku
+    region: Region
+    name: Name
+
+
+class MoneyBody(_Body, frozen=True):
+    """Money in or out of an account, entered by the exchange's administration."""
+
+    account: AccountId
+    amount: Money
+
+
+class AccountBody(_Body, frozen=True):
+    """A new account, and the scopes of its first key."""
+
+    name: Name
+    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=MAX_KEY_SCOPES)]
+
+
+class KeyBody(_Body, frozen=True):
+    """A further key for your own account, with no scope and no expiry beyond those of the key that asks."""
+
+    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=MAX_KEY_SCOPES)]
+    label: Annotated[str, Meta(max_length=64)] = ""
+    expires_in_s: Annotated[int, Meta(ge=60, le=10 * 366 * 86_400)] | None = None
+
+
+class SshKeyBody(_Body, frozen=True):
+    name: Name
+    public_key: SshKeyLine
