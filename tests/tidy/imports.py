@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 
 from tests.tidy.sources import SERVER, Finding, Source
 
@@ -115,3 +116,10 @@ def package_init_findings(source: Source) -> Iterator[Finding]:
     for node in source.tree.body:
         if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
             yield Finding(source.path, node.lineno, "a package's __init__ holds a docstring and nothing else")
+
+
+def folders_without_init(paths: Iterable[PurePosixPath]) -> list[str]:
+    """Folders with Python of ours that an install would leave out, because they are no package."""
+    modules = [path for path in paths if path.suffix == ".py" and len(path.parts) > 1]
+    packages = {path.parent for path in modules if path.name == "__init__.py"}
+    return sorted({str(path.parent) for path in modules} - {str(package) for package in packages})

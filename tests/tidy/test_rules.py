@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -103,6 +104,7 @@ BROKEN: list[tuple[Rule, str, str]] = [
     (texts.unfinished_findings, "exchange/a.py", 'def f() -> int:\n    """Doc."""\n    ...\n'),
     (texts.machine_path_findings, "docs/a.md", "look into /work/x\n"),
     (texts.machine_path_findings, "Makefile", "PY := /home/anna/bin/python\n"),
+    (texts.machine_path_findings, "docs/a.md", "it is /root/.pyenv/bin/python\n"),
     (texts.machine_path_findings, "exchange/a.py", f"HOME = '{ROOT}/data'\n"),
     (texts.sleep_findings, "tests/a.py", "import time\ntime.sleep(1)\n"),
     (texts.sleep_findings, "tests/a.py", "from time import sleep\n"),
@@ -139,7 +141,7 @@ SOUND: list[tuple[Rule, str, str]] = [
     (shape.float_money_findings, "exchange/a.py", "timeout_s: float = 1.0\n"),
     (shape.frozen_message_findings, "engine/messages.py", "class A(msgspec.Struct, frozen=True):\n    x: int\n"),
     (texts.unfinished_findings, "exchange/a.py", "class A(Protocol):\n    def f(self) -> int: ...\n"),
-    (texts.machine_path_findings, "provisioner/agent/a.py", "HOME = '/home/gpu/'\n"),
+    (texts.machine_path_findings, "provisioner/agent/a.py", "HOME = '/home/gpu/'\nBARRED = '/root/escape'\n"),
     (texts.sleep_findings, "tests/a.py", "async def f():\n    await asyncio.sleep(0)\n"),
     (texts.sleep_findings, "exchange/a.py", "import time\ntime.sleep(1)\n"),
     (texts.empty_test_findings, "tests/a.py", "def test_a():\n    assert x == 1, 'why'\n"),
@@ -171,6 +173,11 @@ def test_every_rule_is_shown_to_fail() -> None:
         if name.endswith("_findings") and not name.startswith("_")
     }
     assert rules == {rule for rule, _, _ in BROKEN}
+
+
+def test_folder_without_init_is_found() -> None:
+    paths = [PurePosixPath(path) for path in ("setup.py", "a/__init__.py", "a/x.py", "a/b/y.py", "docs/z.md")]
+    assert imports.folders_without_init(paths) == ["a/b"]
 
 
 def test_findings_name_file_and_line() -> None:

@@ -46,6 +46,10 @@ def test_rule_holds_everywhere(name: str) -> None:
     assert findings == "", f"\n{findings}"
 
 
+def test_every_folder_of_python_is_a_package() -> None:
+    assert imports.folders_without_init(source.path for source in all_sources()) == []
+
+
 def test_distributions_agree() -> None:
     """The two are released together: one version, one license, one floor of Python."""
     server, client = (

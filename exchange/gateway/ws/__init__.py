@@ -1,0 +1,1 @@
+"""The WebSocket doors: trading and market data."""
