@@ -141,7 +141,7 @@ SOUND: list[tuple[Rule, str, str]] = [
     (shape.float_money_findings, "exchange/a.py", "timeout_s: float = 1.0\n"),
     (shape.frozen_message_findings, "engine/messages.py", "class A(msgspec.Struct, frozen=True):\n    x: int\n"),
     (texts.unfinished_findings, "exchange/a.py", "class A(Protocol):\n    def f(self) -> int: ...\n"),
-    (texts.machine_path_findings, "provisioner/agent/a.py", "HOME = '/home/gpu/'\nBARRED = '/root/escape'\n"),
+    (texts.machine_path_findings, "provisioner/agent/a.py", "HOME = '/home/gpu/'\nBARRED = '/proc/1/root/etc/'\n"),
     (texts.sleep_findings, "tests/a.py", "async def f():\n    await asyncio.sleep(0)\n"),
     (texts.sleep_findings, "exchange/a.py", "import time\ntime.sleep(1)\n"),
     (texts.empty_test_findings, "tests/a.py", "def test_a():\n    assert x == 1, 'why'\n"),

@@ -14,7 +14,9 @@ from tests.tidy.sources import ROOT, Finding, Source
 _UNFINISHED = re.compile(
     r"\b(?:TODO|FIXME|XXX|HACK)\b|\bNotImplementedError\b|\braise NotImplemented\b|\bpass\s*#\s*(?:stub|later)",
 )
-_MACHINE_PATHS = re.compile(r"/work/|bash_jobs|/Users/\w|/home/(?!gpu\b|lease\b|\{)\w+/|/root/(?:\.\w|\w+/)")
+_MACHINE_PATHS = re.compile(
+    r"(?<![\w.*])(?:/work/|/Users/\w|/home/(?!gpu\b|lease\b)\w+/|/root/(?:\.\w|\w+/))|bash_jobs"
+)
 _SKIPS = re.compile(
     r"\bmark\.(?:skip|skipif|xfail)\b|\bpytest\.(?:skip|xfail|importorskip)\b|\bSkipTest\b|\bunittest\.skip"
 )
