@@ -1,0 +1,128 @@
+"""All that lives now, in memory: open orders, books, leases that aren't wiped, Barons; fed by events alone.
+
+It is the same projection as the database's (`exchange.read.projection`), over dictionaries: seeded with what lived at one
+position, then given each command's events after that. It never asks the engine and never waits for anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from engine.messages import Offer, Reply
+from exchange.market_data.levels import LevelDelta, Levels
+from exchange.read.interface import BaronRow, BookView, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.projection import Changes, is_live, project
+from exchange.read.queries import Snapshot
+
+
+class Update(msgspec.Struct, frozen=True):
+    """One command's mark on everything: its changes, and what each book now shows differently."""
+
+    changes: Changes
+    levels: dict[int, list[LevelDelta]]
+
+
+class Live:
+    """Implements the projection's Store. Lives on the event loop."""
+
+    def __init__(self, seed: Snapshot) -> None:
+        self.seq = seed.seq
+        self.ts_ns = seed.ts_ns
+        self._instruments: dict[int, InstrumentRow] = {}
+        self._books: dict[int, Levels] = {}
+        self._orders: dict[int, OrderRow] = {}
+        self._orders_of: dict[int, dict[int, None]] = {}
+        self._leases: dict[int, LeaseRow] = {}
+        self._leases_of: dict[int, dict[int, None]] = {}
+        self._barons = {row.baron: row for row in seed.barons}
+        for instrument in seed.instruments:
+            self.save_instrument(instrument)
+        for order in seed.orders:
+            self.save_order(order)
+            self._books[order.instrument].replace([(None, order)])
+        for lease in seed.leases:
+            self.save_lease(lease)
+
+    def apply(self, reply: Reply) -> Update:
+        """Take in one command's events, which must be the next after `seq`; ReadError when something was missed."""
+        changes = project(reply, self)
+        self.seq, self.ts_ns = reply.seq, reply.ts_ns
+        first: dict[int, OrderRow | None] = {}
+        for change in changes.orders:
+            first.setdefault(change.row.order_id, change.before)
+        moves: dict[int, list[tuple[OrderRow | None, OrderRow | None]]] = {}
+        for order_id, before in first.items():
+            after = self._orders[order_id]
+            moves.setdefault(after.instrument, []).append((before, after))
+            if not is_live(after):
+                self._drop(self._orders_of, after.account, order_id)
+                del self._orders[order_id]
+        for lease in {change.row.lease_id: change.row for change in changes.leases}.values():
+            if self._leases[lease.lease_id].wiped:
+                self._forget_lease(lease)
+        levels = {instrument: self._books[instrument].replace(pairs) for instrument, pairs in moves.items()}
+        return Update(changes, {instrument: deltas for instrument, deltas in levels.items() if deltas})
+
+    def book(self, instrument: int, max_levels: int) -> BookView:
+        """The depth as of the last durable command; KeyError for an unknown instrument."""
+        return self._books[instrument].view(self.seq, self.ts_ns, max_levels)
+
+    def instrument(self, instrument: int) -> InstrumentRow:
+        """KeyError for an unknown one."""
+        return self._instruments[instrument]
+
+    def orders_of(self, account: int) -> Iterator[OrderRow]:
+        """The account's open orders, oldest first."""
+        return (self._orders[order_id] for order_id in self._orders_of.get(account, {}))
+
+    def leases_of(self, account: int) -> Iterator[LeaseRow]:
+        """Leases that the account rents or delivers and that aren't wiped yet, oldest first."""
+        return (self._leases[lease_id] for lease_id in self._leases_of.get(account, {}))
+
+    def order(self, order_id: int) -> OrderRow | None:
+        return self._orders.get(order_id)
+
+    def save_order(self, row: OrderRow) -> None:
+        if row.order_id not in self._orders:
+            self._orders_of.setdefault(row.account, {})[row.order_id] = None
+        self._orders[row.order_id] = row
+
+    def lease(self, lease_id: int) -> LeaseRow | None:
+        """A lease that isn't wiped yet."""
+        return self._leases.get(lease_id)
+
+    def save_lease(self, row: LeaseRow) -> None:
+        if row.lease_id not in self._leases:
+            for account in (row.renter, row.provider):
+                self._leases_of.setdefault(account, {})[row.lease_id] = None
+        self._leases[row.lease_id] = row
+
+    def baron(self, baron: int) -> BaronRow | None:
+        return self._barons.get(baron)
+
+    def save_baron(self, row: BaronRow) -> None:
+        self._barons[row.baron] = row
+
+    def save_instrument(self, row: InstrumentRow) -> None:
+        if row.instrument not in self._books:
+            self._books[row.instrument] = Levels(row.instrument, row.kind)
+        self._instruments[row.instrument] = row
+
+    def save_trade(self, row: TradeRow) -> None:
+        """Trades are passed on in the changes, and not kept here."""
+
+    def save_offers(self, account: int, offers: tuple[Offer, ...]) -> None:
+        """Offers show as the orders that they are."""
+
+    def _forget_lease(self, row: LeaseRow) -> None:
+        del self._leases[row.lease_id]
+        for account in {row.renter, row.provider}:
+            self._drop(self._leases_of, account, row.lease_id)
+
+    @staticmethod
+    def _drop(index: dict[int, dict[int, None]], account: int, number: int) -> None:
+        del index[account][number]
+        if not index[account]:
+            del index[account]
