@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -109,18 +110,18 @@ class Settlement:
 
     async def balances(self, account: int) -> list[BalanceRow]:
         """The account's pots that were ever touched, in micro-dollars."""
-        return await asyncio.to_thread(self.read, lambda connection: queries.balances(connection, account))
+        return await asyncio.to_thread(self.read, partial(queries.balances, account=account))
 
     async def transfers(self, account: int, before_position: int, limit: int) -> list[TransferRow]:
         """The account's transfers before a position (0: from the newest), newest first; at most 200."""
         return await asyncio.to_thread(
-            self.read, lambda connection: queries.transfers(connection, account, before_position, limit)
+            self.read, partial(queries.transfers, account=account, before_position=before_position, limit=limit)
         )
 
     async def statement(self, account: int, month: str) -> Statement:
         """The account's month `YYYY-MM`, UTC; ValueError for another form."""
         statements.month_bounds(month)
-        return await asyncio.to_thread(self.read, lambda connection: statements.statement(connection, account, month))
+        return await asyncio.to_thread(self.read, partial(statements.statement, account=account, month=month))
 
     def read(self, question: Callable[[Connection], T]) -> T:
         """Ask in one read-only transaction; blocks."""
