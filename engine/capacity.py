@@ -1,0 +1,100 @@
+"""Capacity: nobody sells what isn't there (rulebook §4).
+
+Each kind's open asks on a Baron together never exceed the GPUs that are verified and held by no lease. Both kinds may
+stand on the same GPUs: the fill of one cuts the other, newest first, and a cut ask never grows back by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from engine import open_orders
+from engine.kinds import Kind
+from engine.messages import BaronRegistered, CapacityChanged, ListMarket, MarketListed, RegisterBaron, SetCapacity
+from engine.reasons import Reason
+from engine.state import Baron, Instrument, Listing, Refused, State
+from engine.units import INT64_MAX, QUANTITY_MAX
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}\Z", re.ASCII)
+
+
+def list_market(state: State, command: ListMarket) -> None:
+    """List a SKU in a region: its spot and its on-demand instrument, numbered in order of listing (§3)."""
+    for field, text in (("sku", command.sku), ("region", command.region)):
+        if _NAME.match(text) is None:
+            raise Refused(Reason.INVALID_MARKET, field)
+    market = (command.sku, command.region)
+    if market in state.markets:
+        raise Refused(Reason.MARKET_EXISTS)
+    spot = len(state.instruments) + 1
+    for number, kind in ((spot, Kind.SPOT), (spot + 1, Kind.ONDEMAND)):
+        state.add_instrument(Instrument(instrument=number, sku=command.sku, region=command.region, kind=kind))
+    state.markets[market] = (spot, spot + 1)
+    state.emit(MarketListed(sku=command.sku, region=command.region, spot_instrument=spot, ondemand_instrument=spot + 1))
+
+
+def register_baron(state: State, command: RegisterBaron) -> None:
+    """Register a Baron with no capacity yet; a repeat with equal content gives the same event again."""
+    state.open_account(command.provider)
+    if not 0 < command.baron <= INT64_MAX:
+        raise Refused(Reason.UNKNOWN_BARON, "baron")
+    market = state.markets.get((command.sku, command.region))
+    if market is None:
+        raise Refused(Reason.INVALID_MARKET, "sku")
+    found = state.barons.get(command.baron)
+    if found is None:
+        state.barons[command.baron] = Baron(
+            baron=command.baron,
+            provider=command.provider,
+            sku=command.sku,
+            region=command.region,
+            spot=Listing(instrument=market[0], kind=Kind.SPOT),
+            ondemand=Listing(instrument=market[1], kind=Kind.ONDEMAND),
+        )
+    elif (found.provider, found.sku, found.region) != (command.provider, command.sku, command.region):
+        raise Refused(Reason.BARON_EXISTS, "baron")
+    state.emit(BaronRegistered(baron=command.baron, provider=command.provider, sku=command.sku, region=command.region))
+
+
+def set_capacity(state: State, command: SetCapacity) -> None:
+    """Set the number of verified GPUs; asks beyond what is left are cut, leases stay."""
+    baron = state.barons.get(command.baron)
+    if baron is None:
+        raise Refused(Reason.UNKNOWN_BARON, "baron")
+    if not 0 <= command.gpus <= QUANTITY_MAX:
+        raise Refused(Reason.INVALID_CAPACITY, "gpus")
+    baron.verified_gpus = command.gpus
+    baron.simulated = command.simulated
+    changed(state, baron)
+
+
+def changed(state: State, baron: Baron) -> None:
+    """After GPUs were verified, lost, leased or wiped: say so, cut what no longer stands, let the offers follow."""
+    state.emit(
+        CapacityChanged(
+            baron=baron.baron,
+            verified_gpus=baron.verified_gpus,
+            leased_gpus=baron.leased_gpus,
+            simulated=baron.simulated,
+        )
+    )
+    open_orders.touch(state, baron.baron)
+    for listing in baron.listings():
+        _cut(state, listing, baron.unleased_gpus)
+
+
+def _cut(state: State, listing: Listing, bound_gpus: int) -> None:
+    while listing.asked_gpus > bound_gpus:
+        newest = state.orders[next(reversed(listing.asks))]
+        excess = listing.asked_gpus - bound_gpus
+        if newest.leaves_quantity <= excess:
+            open_orders.close(state, newest, Reason.CAPACITY_CUT)
+        else:
+            open_orders.shrink(state, newest, excess, Reason.CAPACITY_CUT)
+
+
+def check_ask(baron: Baron, kind: Kind, quantity: int, freed_gpus: int = 0) -> None:
+    """Refused unless the Baron's open asks of the kind, less `freed_gpus`, leave room for `quantity` more."""
+    if quantity > baron.unleased_gpus - baron.listing(kind).asked_gpus + freed_gpus:
+        raise Refused(Reason.INSUFFICIENT_CAPACITY, "quantity")

@@ -1,0 +1,192 @@
+"""The machine: one shard's deterministic core. Commands go in, each with its sequence number and time; events come out.
+
+This room hands each command to the room that knows it, fires the timers of a Tick, and turns a refusal into its event.
+It has no clock, no chance and no input of its own: the same commands give the same events, bytes and hash anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+from engine import capacity, leases, money, offers, open_orders, orders, quotes, snapshot, timers
+from engine.book import Level
+from engine.client_ids import valid
+from engine.kinds import Pot, Side
+from engine.limits import Limits
+from engine.messages import (
+    AmendOrder,
+    CancelOrder,
+    Command,
+    Deposit,
+    EndLease,
+    Event,
+    LeaseActive,
+    LeaseFailed,
+    LeaseWiped,
+    ListMarket,
+    OpenAccount,
+    PlaceOrder,
+    RegisterBaron,
+    Rejected,
+    Rent,
+    SetCapacity,
+    SetOffers,
+    Tick,
+    Withdraw,
+)
+from engine.quotes import Quote
+from engine.reasons import Reason
+from engine.state import BookFactory, Refused, State
+from engine.timers import TimerKind
+from engine.units import INT64_MAX
+
+
+class Counts(NamedTuple):
+    """How many rows the shard has."""
+
+    accounts: int
+    instruments: int
+    barons: int
+    open_orders: int
+    leases: int
+    timers: int
+
+
+def _tick(state: State, _command: Tick) -> None:
+    """Fire due timers in order, at most so many; the sequencer sends another Tick for what is left (§2)."""
+    for _ in range(state.limits.max_timers):
+        if not state.timers or state.timers[0][0] > state.last_ts_ns:
+            return
+        _, kind, number = state.timers[0]
+        if kind == TimerKind.WINDOW_CLOSED:
+            open_orders.close(state, state.orders[number], Reason.WINDOW_CLOSED)
+        elif kind == TimerKind.TERM_END:
+            leases.term_end(state, state.leases[number])
+        elif kind == TimerKind.LEASE_HOUR:
+            leases.full_hour(state, state.leases[number])
+        else:
+            offers.full_hour(state, state.barons[number])
+
+
+_HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
+    OpenAccount: money.open_account,
+    Deposit: money.deposit,
+    Withdraw: money.withdraw,
+    ListMarket: capacity.list_market,
+    RegisterBaron: capacity.register_baron,
+    SetCapacity: capacity.set_capacity,
+    SetOffers: offers.set_offers,
+    PlaceOrder: orders.place,
+    CancelOrder: orders.cancel,
+    AmendOrder: orders.amend,
+    Rent: quotes.rent,
+    EndLease: leases.quit_lease,
+    LeaseActive: leases.active,
+    LeaseFailed: leases.failed,
+    LeaseWiped: leases.wiped,
+    Tick: _tick,
+}
+
+
+class Machine:
+    """One shard. Not thread-safe: one writer applies commands, and reads happen between them."""
+
+    def __init__(self, shard: int, limits: Limits, book_factory: BookFactory) -> None:
+        self._state = State(shard, limits, book_factory)
+
+    @classmethod
+    def restore(cls, data: bytes, book_factory: BookFactory) -> Machine:
+        """The machine of a snapshot; `engine.codec.DecodeError` when the bytes aren't one."""
+        machine = cls.__new__(cls)
+        machine._state = snapshot.decode(data, book_factory)
+        return machine
+
+    def apply(self, seq: int, ts_ns: int, command: Command) -> list[Event]:
+        """Apply one command; its events, or one Rejected and nothing changed. `seq` must grow: ValueError otherwise."""
+        state = self._state
+        if seq <= state.last_seq:
+            raise ValueError(f"command {seq} comes after {state.last_seq}: the sequence must grow")
+        state.last_seq = seq
+        state.begin()
+        if ts_ns < state.last_ts_ns:
+            return [_rejected(state, command, Refused(Reason.TIME_WENT_BACK))]
+        state.last_ts_ns = ts_ns
+        try:
+            _HANDLERS[type(command)](state, command)
+        except Refused as refusal:
+            return [_rejected(state, command, refusal)]
+        offers.follow(state)
+        return state.events
+
+    def next_due_ns(self) -> int | None:
+        """When the earliest timer is due: a Tick should come then, and again until none is due. None: no timer."""
+        return timers.next_due_ns(self._state)
+
+    def snapshot(self) -> bytes:
+        """The whole state as bytes, for `restore`."""
+        return snapshot.encode(self._state)
+
+    def state_hash(self) -> str:
+        """Hex digest of the whole state: equal states have equal ones, in any process."""
+        return snapshot.state_hash(self._state)
+
+    def quote(
+        self,
+        account: int,
+        instruments: tuple[int, ...],
+        quantity: int,
+        hours: int,
+        max_price_ticks: int,
+        now_ns: int,
+    ) -> list[Quote]:
+        """What a Rent would find in each instrument now, cheapest whole one first, then the others with their reason."""
+        return quotes.quote(self._state, account, instruments, quantity, hours, max_price_ticks, now_ns)
+
+    def balances(self) -> Iterator[tuple[int, Pot, int]]:
+        """(account, pot, amount_micros) of every pot that isn't zero, by account and pot."""
+        return self._state.balances()
+
+    def depth(self, instrument: int, side: Side, max_levels: int) -> list[Level]:
+        """The best levels of an instrument's book; KeyError for an unknown instrument."""
+        return self._state.books[instrument].depth(side, max_levels)
+
+    def counts(self) -> Counts:
+        """How many rows of each kind there are."""
+        state = self._state
+        # The exchange's own account is no customer.
+        return Counts(
+            accounts=len(state.accounts) - 1,
+            instruments=len(state.instruments),
+            barons=len(state.barons),
+            open_orders=len(state.orders),
+            leases=len(state.leases),
+            timers=len(state.timers),
+        )
+
+    @property
+    def last_seq(self) -> int:
+        return self._state.last_seq
+
+    @property
+    def last_ts_ns(self) -> int:
+        return self._state.last_ts_ns
+
+    @property
+    def state(self) -> State:
+        """The tables, for proofs and tests: to be read, never written."""
+        return self._state
+
+
+def _rejected(state: State, command: Command, refusal: Refused) -> Rejected:
+    """The event of a refusal; what the command says of itself is echoed only where it has the right form."""
+    account = getattr(command, "account", getattr(command, "provider", 0))
+    client_id = getattr(command, "client_order_id", getattr(command, "client_id", ""))
+    return Rejected(
+        account=account if 0 <= account <= INT64_MAX else 0,
+        reason=refusal.reason,
+        field=refusal.field,
+        client_order_id=client_id if valid(state, client_id) else "",
+        order_id=refusal.order_id,
+        order_status=refusal.order_status,
+    )

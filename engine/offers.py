@@ -1,0 +1,147 @@
+"""Offers: a provider's standing word on what it sells, kept as one ask each by the engine (rulebook §4).
+
+An offer is one ask of max(0, min(its GPUs less what is leased under it, what is free)). When that grows the whole ask
+enters anew, and may trade; when it shrinks the ask shrinks in place. Offers are looked at when a command ends, for the
+Barons that it touched, each entered at most once.
+"""
+
+from __future__ import annotations
+
+from engine import matching, open_orders, orders, timers
+from engine.kinds import OrderType, Origin, Side, TimeInForce
+from engine.messages import Offer, OffersSet, SetOffers
+from engine.reasons import Reason
+from engine.state import Baron, Instrument, Listing, Order, Refused, State
+
+
+def set_offers(state: State, command: SetOffers) -> None:
+    """Make this the whole list of the account's offers; leases stay whatever happens to theirs."""
+    account = state.open_account(command.account)
+    if len(command.offers) > state.limits.max_offers:
+        raise Refused(Reason.TOO_MANY_OFFERS, "offers")
+    named: dict[tuple[int, int], Offer] = {}
+    for index, offer in enumerate(command.offers):
+        _check(state, command.account, offer, f"offers[{index}]")
+        if (offer.baron, offer.instrument) in named:
+            raise Refused(Reason.INVALID_OFFER, f"offers[{index}]")
+        named[offer.baron, offer.instrument] = offer
+    state.emit(OffersSet(account=command.account, offers=command.offers))
+    for offer in account.offers:
+        if (offer.baron, offer.instrument) not in named:
+            _replace(state, offer.baron, offer.instrument, None)
+    for (baron, instrument), offer in named.items():
+        _replace(state, baron, instrument, offer)
+    account.offers = command.offers
+
+
+def _check(state: State, account: int, offer: Offer, field: str) -> None:
+    instrument = state.instruments.get(offer.instrument)
+    if instrument is None:
+        raise Refused(Reason.UNKNOWN_INSTRUMENT, f"{field}.instrument")
+    orders.check_own_baron(state, account, offer.baron, instrument, f"{field}.baron")
+    orders.check_price(offer.price_ticks, f"{field}.price_ticks")
+    orders.check_quantity(offer.gpus, f"{field}.gpus")
+    orders.check_window(state, offer.max_hours, instrument.kind, f"{field}.max_hours")
+
+
+def _replace(state: State, number: int, instrument: int, offer: Offer | None) -> None:
+    """Change one offer's terms; a new price or window takes its ask away, and the end of the command enters it anew."""
+    baron = state.barons[number]
+    listing = baron.listing(state.instruments[instrument].kind)
+    before = listing.offer
+    terms_kept = (
+        offer is not None
+        and before is not None
+        and (before.price_ticks, before.max_hours) == (offer.price_ticks, offer.max_hours)
+    )
+    listing.offer = offer
+    listing.offer_refused = False
+    if not terms_kept and listing.offer_order_id:
+        open_orders.close(state, state.orders[listing.offer_order_id], Reason.OFFER_CHANGED)
+    open_orders.touch(state, number)
+    stands = any(each.offer is not None for each in baron.listings())
+    if stands != bool(baron.offer_due_ns):
+        timers.arm_offers(state, baron, timers.next_hour_ns(state.last_ts_ns) if stands else 0)
+
+
+def full_hour(state: State, baron: Baron) -> None:
+    """An on-demand offer's window takes in the hours that began, and what was refused is tried again."""
+    timers.arm_offers(state, baron, timers.next_hour_ns(state.last_ts_ns))
+    for listing in baron.listings():
+        listing.offer_refused = False
+        if listing.offer is None or not listing.offer_order_id:
+            continue
+        order = state.orders[listing.offer_order_id]
+        window_end_ns = orders.window_end_ns(state.last_ts_ns, listing.offer.max_hours)
+        if window_end_ns != order.window_end_ns:
+            order.window_end_ns = window_end_ns
+            state.books[order.instrument].move_window(order.order_id, window_end_ns)
+            open_orders.emit_amended(state, order, True, Reason.WINDOW_MOVED)
+    open_orders.touch(state, baron.baron)
+
+
+def follow(state: State) -> None:
+    """Bring the offers of every Baron that the command touched to what they should be, in order of Baron and instrument."""
+    for number in sorted(state.touched_barons):
+        baron = state.barons[number]
+        for listing in baron.listings():
+            if listing.offer is not None:
+                _follow_one(state, baron, listing, listing.offer)
+
+
+def _follow_one(state: State, baron: Baron, listing: Listing, offer: Offer) -> None:
+    target = _target_gpus(state, baron, listing, offer)
+    order = state.orders.get(listing.offer_order_id)
+    leaves = order.leaves_quantity if order is not None else 0
+    if target > leaves and not listing.offer_refused:
+        if order is not None:
+            open_orders.close(state, order, Reason.OFFER_CHANGED)
+        _enter(state, baron, listing, offer, target)
+    elif order is not None and target == 0:
+        open_orders.close(state, order, Reason.OFFER_CHANGED)
+    elif order is not None and target < leaves:
+        open_orders.shrink(state, order, leaves - target, Reason.OFFER_CHANGED)
+
+
+def _target_gpus(state: State, baron: Baron, listing: Listing, offer: Offer) -> int:
+    order = state.orders.get(listing.offer_order_id)
+    others_gpus = listing.asked_gpus - (order.leaves_quantity if order is not None else 0)
+    return max(0, min(offer.gpus - listing.offer_leased_gpus, baron.unleased_gpus - others_gpus))
+
+
+def _enter(state: State, baron: Baron, listing: Listing, offer: Offer, quantity: int) -> None:
+    """Enter the offer's ask as an incoming order; what is refused waits for the next full hour."""
+    try:
+        orders.check_open_orders(state, state.open_account(baron.provider))
+        order = _ask(state, baron, state.instruments[listing.instrument], offer, quantity)
+        found = matching.check(state, order)
+    except Refused:
+        listing.offer_refused = True
+        return
+    listing.offer_order_id = order.order_id
+    matching.enter(state, order, found)
+    if not listing.offer_order_id:
+        # It went without resting: with GPUs left to sell, it met its own account's bid or the walk's limit.
+        listing.offer_refused = _target_gpus(state, baron, listing, offer) > 0
+
+
+def _ask(state: State, baron: Baron, instrument: Instrument, offer: Offer, quantity: int) -> Order:
+    return Order(
+        order_id=state.new_id(),
+        account=baron.provider,
+        instrument=instrument.instrument,
+        kind=instrument.kind,
+        side=Side.SELL,
+        order_type=OrderType.LIMIT,
+        time_in_force=TimeInForce.GTC,
+        price_ticks=offer.price_ticks,
+        quantity=quantity,
+        leaves_quantity=quantity,
+        origin=Origin.OFFER,
+        post_only=False,
+        client_order_id="",
+        hours=0,
+        baron=baron.baron,
+        window_end_ns=orders.window_end_ns(state.last_ts_ns, offer.max_hours),
+        delivery=b"",
+    )

@@ -1,0 +1,179 @@
+"""Quotes and rentals: what each of several instruments would give for a whole quantity, and the fok that takes the best.
+
+A rental is its own quote, taken in the same command, so that nothing can come between the two (§6, and `POST /rentals`).
+Quoting changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from engine import client_ids, matching, money, open_orders, orders
+from engine.book import Stop
+from engine.kinds import Kind, OrderType, Origin, Side, TimeInForce
+from engine.messages import Rent
+from engine.reasons import Reason
+from engine.state import Account, Instrument, Order, Refused, State
+from engine.units import MICROS_PER_TICK, PRICE_MAX_TICKS, fee_micros_up
+
+_BEST_REASON: Final = (
+    Reason.PRICE_ABOVE_MAXIMUM,
+    Reason.FOK_KILLED,
+    Reason.SELF_TRADE,
+    Reason.WALK_LIMIT,
+    Reason.NO_LIQUIDITY,
+)
+"""Of several instruments that can't serve a rental, the one nearest to it says why."""
+
+
+class Quote(NamedTuple):
+    """What one instrument would give now. reason NONE: the whole quantity is there at up to `worst_price_ticks`.
+
+    available_quantity: eligible GPUs inside the limit, at most the quantity asked for.
+    cost_per_hour_micros: of the whole quantity at the fills' prices, without fee; 0 when it isn't whole.
+    fee_per_hour_micros: the taker's fee on it, rounded up; hold_micros: what must be available to rent it.
+    """
+
+    instrument: int
+    reason: Reason
+    quantity: int
+    available_quantity: int
+    best_price_ticks: int
+    worst_price_ticks: int
+    cost_per_hour_micros: int
+    fee_per_hour_micros: int
+    hold_micros: int
+
+
+def quote(
+    state: State,
+    number: int,
+    instruments: tuple[int, ...],
+    quantity: int,
+    hours: int,
+    max_price_ticks: int,
+    now_ns: int,
+) -> list[Quote]:
+    """Quote each instrument, cheapest whole one first, then the others as named, each with its reason. Never refuses."""
+    lines = []
+    for instrument in instruments[: state.limits.max_rent_instruments]:
+        try:
+            account = state.open_account(number)
+            listed = orders.instrument_of(state, instrument)
+            _check_wish(state, listed.kind, quantity, hours, max_price_ticks)
+            order = _fok(account, listed, 0, quantity, hours)
+            lines.append(_quote_one(state, account, order, max_price_ticks, now_ns))
+        except Refused as refusal:
+            lines.append(_unserved(instrument, refusal.reason, quantity, 0, 0))
+    return sorted(lines, key=_rank)
+
+
+def rent(state: State, command: Rent) -> None:
+    """Quote the named instruments and take the cheapest whole, all or nothing; refused with the nearest reason."""
+    account = state.open_account(command.account)
+    if client_ids.repeated(state, account, command.client_order_id, command):
+        return
+    listed = _check_instruments(state, command.instruments)
+    _check_wish(state, listed[0].kind, command.quantity, command.hours, command.max_price_ticks)
+    orders.check_delivery(state, command.delivery)
+    orders.check_open_orders(state, account)
+    order_id = state.new_id()
+    best: tuple[Quote, Order] | None = None
+    reasons = []
+    for instrument in listed:
+        order = _fok(account, instrument, order_id, command.quantity, command.hours)
+        line = _quote_one(state, account, order, command.max_price_ticks, state.last_ts_ns)
+        reasons.append(line.reason)
+        if line.reason is Reason.NONE and (best is None or _rank(line) < _rank(best[0])):
+            best = line, order
+    if best is None:
+        raise Refused(min(reasons, key=_BEST_REASON.index))
+    line, order = best
+    order.price_ticks = line.worst_price_ticks
+    order.client_order_id = command.client_order_id
+    order.delivery = command.delivery
+    found = matching.check(state, order)
+    client_ids.remember(state, account, command.client_order_id, command, order_id)
+    matching.enter(state, order, found)
+
+
+def _rank(line: Quote) -> tuple[bool, int]:
+    """Whole ones first, cheapest first; sorting keeps the caller's order among equals."""
+    return line.reason is not Reason.NONE, line.cost_per_hour_micros
+
+
+def _check_instruments(state: State, numbers: tuple[int, ...]) -> list[Instrument]:
+    if not 0 < len(numbers) <= state.limits.max_rent_instruments or len(set(numbers)) != len(numbers):
+        raise Refused(Reason.UNKNOWN_INSTRUMENT, "instruments")
+    listed = []
+    for index, number in enumerate(numbers):
+        if number not in state.instruments:
+            raise Refused(Reason.UNKNOWN_INSTRUMENT, f"instruments[{index}]")
+        listed.append(state.instruments[number])
+    if any(instrument.kind is not listed[0].kind for instrument in listed):
+        raise Refused(Reason.INVALID_ORDER, "instruments")
+    return listed
+
+
+def _check_wish(state: State, kind: Kind, quantity: int, hours: int, max_price_ticks: int) -> None:
+    orders.check_quantity(quantity)
+    orders.check_hours(state, hours, kind, may_be_open=False)
+    if max_price_ticks:
+        orders.check_price(max_price_ticks, "max_price_ticks")
+
+
+def _fok(account: Account, instrument: Instrument, order_id: int, quantity: int, hours: int) -> Order:
+    """The bid that would rent; its price is set once it is known."""
+    return Order(
+        order_id=order_id,
+        account=account.account,
+        instrument=instrument.instrument,
+        kind=instrument.kind,
+        side=Side.BUY,
+        order_type=OrderType.LIMIT,
+        time_in_force=TimeInForce.FOK,
+        price_ticks=0,
+        quantity=quantity,
+        leaves_quantity=quantity,
+        origin=Origin.RENTAL,
+        post_only=False,
+        client_order_id="",
+        hours=hours,
+        baron=0,
+        window_end_ns=0,
+        delivery=b"",
+    )
+
+
+def _quote_one(state: State, account: Account, order: Order, max_price_ticks: int, now_ns: int) -> Quote:
+    """Walk one book dry; `order` is a fok without a price, and stays as it is."""
+    book, max_looked = state.books[order.instrument], state.limits.max_looked
+    taker = open_orders.as_taker(order)
+    try:
+        limit_ticks = max_price_ticks or orders.protection_ticks(state, order, now_ns)
+    except Refused as refusal:
+        return _unserved(order.instrument, refusal.reason, order.quantity, 0, 0)
+    found = book.walk(taker._replace(price_ticks=limit_ticks), now_ns, max_looked)
+    available = order.quantity - found.leaves_quantity
+    best_ticks = found.fills[0].price_ticks if found.fills else 0
+    if found.leaves_quantity == 0:
+        worst_ticks = found.fills[-1].price_ticks
+        cost = sum(fill.price_ticks * fill.quantity for fill in found.fills) * MICROS_PER_TICK
+        fee = fee_micros_up(cost, account.taker_fee_ppm)
+        hold = money.hold_micros(state, account, worst_ticks, order.quantity)
+        return Quote(order.instrument, Reason.NONE, order.quantity, available, best_ticks, worst_ticks, cost, fee, hold)
+    if found.stop is Stop.SELF_TRADE:
+        reason = Reason.SELF_TRADE
+    elif found.stop is Stop.WALK_LIMIT:
+        reason = Reason.WALK_LIMIT
+    else:
+        beyond = book.walk(taker._replace(price_ticks=PRICE_MAX_TICKS), now_ns, max_looked)
+        if max_price_ticks and beyond.leaves_quantity == 0:
+            reason = Reason.PRICE_ABOVE_MAXIMUM
+        else:
+            reason = Reason.FOK_KILLED if beyond.fills else Reason.NO_LIQUIDITY
+    return _unserved(order.instrument, reason, order.quantity, available, best_ticks)
+
+
+def _unserved(instrument: int, reason: Reason, quantity: int, available_quantity: int, best_price_ticks: int) -> Quote:
+    return Quote(instrument, reason, quantity, available_quantity, best_price_ticks, 0, 0, 0, 0)

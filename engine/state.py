@@ -1,0 +1,251 @@
+"""The state of one shard: every table that a command can read or change, and the record of each row.
+
+Records are plain mutable structs, so that the snapshot can carry them as they are; what can be derived (timers, books'
+order of levels) is rebuilt from them. The scratch of the running command (its events, ids, touched Barons) lives here
+too and never outlasts it. It knows no rule of the market.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+from sortedcontainers import SortedList
+
+from engine.book import Book
+from engine.ids import make_id
+from engine.kinds import (
+    EndReason,
+    Kind,
+    LeaseState,
+    OrderStatus,
+    OrderType,
+    Origin,
+    Pot,
+    Side,
+    TimeInForce,
+)
+from engine.limits import Limits
+from engine.messages import EXCHANGE_ACCOUNT, Event, Offer
+from engine.reasons import Reason
+
+BookFactory = Callable[[], Book]
+Timer = tuple[int, int, int]
+"""(due_ns, kind, id): sorts as the rulebook orders timers (§2)."""
+
+
+class Refused(Exception):
+    """A command, or an offer's order, is refused: raised before anything has changed."""
+
+    def __init__(
+        self, reason: Reason, field: str = "", order_id: int = 0, order_status: OrderStatus = OrderStatus.NONE
+    ) -> None:
+        super().__init__(reason.name, field)
+        self.reason = reason
+        self.field = field
+        self.order_id = order_id
+        self.order_status = order_status
+
+
+class Broken(Exception):
+    """The engine contradicts itself: its state can't be trusted, and the process must stop rather than go on."""
+
+
+class _Record(msgspec.Struct, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the rows that commands change."""
+
+
+class Remembered(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    """What a client id stood for: a digest of the command's content, its seq, and the order that came of it (or 0)."""
+
+    digest: bytes
+    seq: int
+    order_id: int
+
+
+class Account(_Record):
+    """One account. `pots` holds micro-dollars by Pot; the dicts forget their oldest beyond `Limits.max_client_ids`."""
+
+    account: int
+    maker_fee_ppm: int
+    taker_fee_ppm: int
+    pots: list[int]
+    open_orders: int = 0
+    leases: int = 0
+    """Leases, as renter, that aren't wiped yet."""
+    offers: tuple[Offer, ...] = ()
+    client_ids: dict[str, Remembered] = {}
+    older_live_ids: dict[str, Remembered] = {}
+    """Client ids older than those above whose order is still live."""
+    closed_orders: dict[int, OrderStatus] = {}
+    wiped_leases: dict[int, None] = {}
+
+
+class Instrument(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    instrument: int
+    sku: str
+    region: str
+    kind: Kind
+
+
+class Listing(_Record):
+    """What a Baron has for sale in one instrument: its open asks, oldest first, and its provider's offer (§4)."""
+
+    instrument: int
+    kind: Kind
+    asks: dict[int, None] = {}
+    asked_gpus: int = 0
+    """Sum of the leaves of `asks`."""
+    offer: Offer | None = None
+    offer_order_id: int = 0
+    offer_leased_gpus: int = 0
+    """GPUs of leases, not wiped yet, that came of an offer's asks here."""
+    offer_refused: bool = False
+    """The offer's last ask was refused: it is tried again at the next full hour."""
+
+
+class Baron(_Record):
+    """One Baron. `leased_gpus` counts leases of both kinds from fill to wipe."""
+
+    baron: int
+    provider: int
+    sku: str
+    region: str
+    spot: Listing
+    ondemand: Listing
+    verified_gpus: int = 0
+    leased_gpus: int = 0
+    simulated: bool = False
+    offer_due_ns: int = 0
+
+    def listing(self, kind: Kind) -> Listing:
+        return self.spot if kind is Kind.SPOT else self.ondemand
+
+    def listings(self) -> tuple[Listing, Listing]:
+        return self.spot, self.ondemand
+
+    @property
+    def unleased_gpus(self) -> int:
+        """GPUs that open asks of one kind may stand on: verified, and held by no lease."""
+        return max(0, self.verified_gpus - self.leased_gpus)
+
+
+class Order(_Record):
+    """A live order. `quantity` is the total, what is filled included; `baron` and `window_end_ns` are an ask's."""
+
+    order_id: int
+    account: int
+    instrument: int
+    kind: Kind
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    price_ticks: int
+    quantity: int
+    leaves_quantity: int
+    origin: Origin
+    post_only: bool
+    client_order_id: str
+    hours: int
+    baron: int
+    window_end_ns: int
+    delivery: bytes
+
+
+class Lease(_Record):
+    """A lease from its fill until it is wiped. `*_micros` are what was posted, but for the prefund, which is still held."""
+
+    lease_id: int
+    renter: int
+    provider: int
+    baron: int
+    kind: Kind
+    quantity: int
+    offer_quantity: int
+    """How many of its GPUs came of an offer's asks."""
+    price_ticks: int
+    start_ns: int
+    term_end_ns: int
+    minimum_s: int
+    renter_fee_ppm: int
+    provider_fee_ppm: int
+    prefund_micros: int
+    state: LeaseState = LeaseState.PROVISIONING
+    reason: EndReason = EndReason.NONE
+    active_ns: int = 0
+    ended_ns: int = 0
+    due_ns: int = 0
+    """Its next timer: a full hour of use, or the end of its term; 0 for none."""
+    usage_micros: int = 0
+    renter_fee_micros: int = 0
+    provider_fee_micros: int = 0
+    access: bytes = b""
+    detail: str = ""
+
+    @property
+    def live(self) -> bool:
+        return self.state in (LeaseState.PROVISIONING, LeaseState.ACTIVE)
+
+
+POTS: Final = max(Pot) + 1
+"""Length of an account's list of pots, which is indexed by Pot."""
+
+
+class State:
+    """All tables of a shard, and the scratch of the command that runs."""
+
+    def __init__(self, shard: int, limits: Limits, book_factory: BookFactory) -> None:
+        self.shard = shard
+        self.limits = limits
+        self.book_factory = book_factory
+        self.last_seq = 0
+        self.last_ts_ns = 0
+        self.accounts: dict[int, Account] = {EXCHANGE_ACCOUNT: new_account(EXCHANGE_ACCOUNT, 0, 0)}
+        self.instruments: dict[int, Instrument] = {}
+        self.markets: dict[tuple[str, str], tuple[int, int]] = {}
+        self.barons: dict[int, Baron] = {}
+        self.orders: dict[int, Order] = {}
+        self.leases: dict[int, Lease] = {}
+        self.books: dict[int, Book] = {}
+        self.timers: SortedList[Timer] = SortedList()
+        self.begin()
+
+    def begin(self) -> None:
+        """Clear the scratch before a command."""
+        self.events: list[Event] = []
+        self.made = 0
+        self.fills_left = self.limits.max_looked
+        self.touched_barons: dict[int, None] = {}
+
+    def add_instrument(self, instrument: Instrument) -> None:
+        """List an instrument with an empty book."""
+        self.instruments[instrument.instrument] = instrument
+        self.books[instrument.instrument] = self.book_factory()
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+
+    def new_id(self) -> int:
+        """The next id of this command."""
+        number = make_id(self.shard, self.last_seq, self.made)
+        self.made += 1
+        return number
+
+    def open_account(self, account: int) -> Account:
+        """An account that may trade; refused when it isn't open here. The exchange's own may not."""
+        found = self.accounts.get(account)
+        if found is None or account == EXCHANGE_ACCOUNT:
+            raise Refused(Reason.UNKNOWN_ACCOUNT, "account")
+        return found
+
+    def balances(self) -> Iterator[tuple[int, Pot, int]]:
+        """(account, pot, amount_micros) of every pot that isn't empty, by account and pot."""
+        for number in sorted(self.accounts):
+            pots = self.accounts[number].pots
+            yield from ((number, pot, pots[pot]) for pot in Pot if pots[pot])
+
+
+def new_account(account: int, maker_fee_ppm: int, taker_fee_ppm: int) -> Account:
+    """An account with empty pots; fees in parts per million."""
+    return Account(account=account, maker_fee_ppm=maker_fee_ppm, taker_fee_ppm=taker_fee_ppm, pots=[0] * POTS)
