@@ -83,7 +83,7 @@ def end(processes: Iterable[ProcessId], timeout_s: float) -> list[ProcessId]:
             if descriptor is not None:
                 waiting[descriptor] = (descriptor, process)
                 poll.register(descriptor, select.POLLIN)
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                _kill(descriptor)
         deadline = time.monotonic() + timeout_s
         gone: set[int] = set()
         while len(gone) < len(waiting) and time.monotonic() < deadline:
@@ -102,6 +102,14 @@ def reap(pid: int) -> None:
     try:
         os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
+        return
+
+
+def _kill(descriptor: int) -> None:
+    try:
+        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    except ProcessLookupError:
+        # It ended, and was collected, since it was found: the poll says so too.
         return
 
 
