@@ -1,0 +1,235 @@
+"""Reconciliation: what should run on a Baron, compared with what its agent says, gives what to do. A pure function.
+
+It is called at every heartbeat, after every change in the log and every few seconds, and says the same thing again until
+the log or the agent shows that it was done: whatever crashes, the next call repairs. It knows no socket, clock or SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from engine.ids import format_id, parse_id
+from engine.kinds import Fault, LeaseState
+from engine.limits import Limits
+from engine.messages import LeaseFailed, LeaseWiped, SetCapacity
+from provisioner.records import BaronRow, LeaseRow
+from provisioner.settings import MAX_FORGET, Timings, to_ns
+from provisioner.wire import MAX_LEASES, MAX_MESSAGE_BYTES, Desired, LeaseReport, LeaseSpec, SandboxState, encode
+
+MAX_DETAIL_CHARS = Limits().max_detail_chars
+
+
+class Vouch(NamedTuple):
+    """When the agent last said that a lease runs, and how long ago that is while Monarch listened."""
+
+    seen_ns: int
+    age_ns: int
+
+
+class AgentView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a Baron's agent now.
+
+    reports: its last heartbeat of this session by lease, None when there was none. silent_ns: since it last spoke, or
+    since Monarch listens. spoke: it has spoken since then. inventory None: never heard of. vouched: of leases that were
+    reported RUNNING since Monarch listens. absent_ns: since when Desired, in this session, leaves a lease out.
+    """
+
+    inventory: tuple[str, ...] | None
+    simulated: bool
+    unhealthy: frozenset[str]
+    reports: Mapping[int, LeaseReport] | None
+    spoke: bool
+    silent_ns: int
+    listening_ns: int
+    vouched: Mapping[int, Vouch]
+    absent_ns: Mapping[int, int]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to do: rows to write down first, then gates to hold open, commands to submit, and the list to send.
+
+    running: leases that may become active once their gate is open. reachable: active ones. over: ended, and not wiped yet.
+    """
+
+    known: tuple[int, ...]
+    over: tuple[int, ...]
+    rows: tuple[LeaseRow, ...]
+    specs: tuple[LeaseSpec, ...]
+    forget: tuple[str, ...]
+    running: tuple[LeaseRow, ...]
+    reachable: tuple[LeaseRow, ...]
+    commands: tuple[SetCapacity | LeaseFailed | LeaseWiped, ...]
+
+
+def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timings: Timings, now_ns: int) -> Plan:
+    """Compare and decide (§4 "Lost capacity", §8). `leases`: all of the Baron's that aren't wiped yet, in order of id."""
+    taken = {uuid for lease in leases for uuid in lease.gpus}
+    rows: list[LeaseRow] = []
+    wanted: list[LeaseRow] = []
+    running: list[LeaseRow] = []
+    reachable: list[LeaseRow] = []
+    commands: list[SetCapacity | LeaseFailed | LeaseWiped] = []
+    if (capacity := _capacity(baron, view, timings)) is not None:
+        commands.append(capacity)
+    for lease in leases:
+        report = (view.reports or {}).get(lease.lease_id)
+        if lease.over:
+            if _is_wiped(lease, report, view, timings):
+                commands.append(LeaseWiped(lease_id=lease.lease_id))
+            continue
+        if not lease.live:
+            continue
+        if report is not None and report.generation != lease.generation:
+            report = None
+        if (failed := _failure(baron, lease, report, view, timings, now_ns)) is not None:
+            commands.append(failed)
+            continue
+        kept = _assign(lease, view, taken)
+        if report is not None and report.state is SandboxState.RUNNING and lease.state is LeaseState.PROVISIONING:
+            kept = msgspec.structs.replace(kept, host_key=report.host_key or kept.host_key)
+            if kept.host_key:
+                running.append(kept)
+        if kept.state is not LeaseState.PROVISIONING:
+            reachable.append(kept)
+        if kept != lease:
+            rows.append(kept)
+        if kept.gpus:
+            wanted.append(kept)
+    forget = _forget(leases, view)
+    return Plan(
+        known=tuple(lease.lease_id for lease in leases),
+        over=tuple(lease.lease_id for lease in leases if lease.over),
+        rows=tuple(rows),
+        specs=_fit(wanted, forget, timings, now_ns),
+        forget=forget,
+        running=tuple(running),
+        reachable=tuple(reachable),
+        commands=tuple(commands),
+    )
+
+
+def _capacity(baron: BaronRow, view: AgentView, timings: Timings) -> SetCapacity | None:
+    """The GPUs that count now, where the log says otherwise; no opinion before the agent spoke or was silent too long."""
+    if not baron.registered:
+        return None
+    if view.silent_ns >= to_ns(timings.silence_s):
+        gpus, simulated = 0, baron.simulated
+    elif view.spoke and view.inventory is not None:
+        gpus, simulated = len(set(view.inventory) - view.unhealthy), view.simulated
+    else:
+        return None
+    if (gpus, simulated) == (baron.verified_gpus, baron.simulated):
+        return None
+    return SetCapacity(baron=baron.baron, gpus=gpus, simulated=simulated)
+
+
+def _failure(
+    baron: BaronRow, lease: LeaseRow, report: LeaseReport | None, view: AgentView, timings: Timings, now_ns: int
+) -> LeaseFailed | None:
+    """Why a live lease can't go on, if so. The provider's failure is charged to when the lease was last vouched for."""
+    fault, why = Fault.PROVIDER, ""
+    if not lease.ssh_keys:
+        fault, why = Fault.RENTER, "the delivery holds no SSH key"
+    elif report is not None and report.state is SandboxState.FAILED:
+        fault = Fault.RENTER if report.renter_fault else Fault.PROVIDER
+        why = report.detail or "the sandbox failed"
+    else:
+        why = _broken(lease, report, view) or _overdue(baron, lease, view, timings, now_ns)
+    if not why:
+        return None
+    as_of_ns = now_ns
+    if fault is Fault.PROVIDER and lease.state is not LeaseState.PROVISIONING:
+        as_of_ns = _vouch(baron, lease, view).seen_ns
+    as_of_ns = min(max(as_of_ns, lease.start_ns), max(now_ns, lease.start_ns))
+    return LeaseFailed(lease_id=lease.lease_id, fault=fault, as_of_ns=as_of_ns, detail=why[:MAX_DETAIL_CHARS])
+
+
+def _broken(lease: LeaseRow, report: LeaseReport | None, view: AgentView) -> str:
+    """What the agent's words show: the sandbox or its GPUs are gone."""
+    if view.inventory is not None and (gone := set(lease.gpus) - set(view.inventory)):
+        return f"GPU {min(gone)} is gone from the Baron"
+    if sick := set(lease.gpus) & view.unhealthy:
+        return f"GPU {min(sick)} is not healthy"
+    if view.reports is None:
+        return ""
+    if report is None:
+        return "" if lease.state is LeaseState.PROVISIONING else "the agent doesn't know the lease any more"
+    if report.state in (SandboxState.WIPING, SandboxState.WIPED):
+        return "the agent ended the lease by itself"
+    if lease.state is not LeaseState.PROVISIONING and report.host_key not in ("", lease.host_key):
+        return "the sandbox was lost, and another stands in its place"
+    return ""
+
+
+def _overdue(baron: BaronRow, lease: LeaseRow, view: AgentView, timings: Timings, now_ns: int) -> str:
+    """What the clock shows. Only time in which Monarch listened counts."""
+    if lease.state is LeaseState.PROVISIONING:
+        waited_ns = min(now_ns - lease.start_ns, view.listening_ns)
+        return "" if waited_ns < to_ns(timings.provisioning_s) else "not provisioned in time"
+    if _vouch(baron, lease, view).age_ns >= to_ns(timings.fail_s):
+        return "no heartbeat has vouched for the lease for too long"
+    return ""
+
+
+def _vouch(baron: BaronRow, lease: LeaseRow, view: AgentView) -> Vouch:
+    """Before the agent has spoken of a lease, Monarch's last run vouches: up to the heartbeat that it wrote down."""
+    vouch = view.vouched.get(lease.lease_id, Vouch(baron.last_heartbeat_ns, view.listening_ns))
+    return Vouch(max(vouch.seen_ns, lease.active_ns), vouch.age_ns)
+
+
+def _is_wiped(lease: LeaseRow, report: LeaseReport | None, view: AgentView, timings: Timings) -> bool:
+    """Nothing is left of a lease that is over: the agent says so, or it never had it."""
+    if not lease.gpus:
+        return True
+    if report is not None:
+        return report.state is SandboxState.WIPED and report.generation == lease.generation
+    if view.reports is None:
+        return False
+    # A heartbeat may have been on its way before the agent read of the lease: only lasting absence counts.
+    return view.absent_ns.get(lease.lease_id, -1) >= to_ns(timings.absent_s)
+
+
+def _assign(lease: LeaseRow, view: AgentView, taken: set[str]) -> LeaseRow:
+    """Give a lease its GPUs, once: the first free ones by uuid. Too few free: none, and it is tried again."""
+    if lease.gpus or view.inventory is None:
+        return lease
+    free = sorted(set(view.inventory) - view.unhealthy - taken)
+    if len(free) < lease.quantity:
+        return lease
+    gpus = tuple(free[: lease.quantity])
+    taken.update(gpus)
+    return msgspec.structs.replace(lease, gpus=gpus)
+
+
+def _forget(leases: Sequence[LeaseRow], view: AgentView) -> tuple[str, ...]:
+    """Wiped leases that no row speaks of any more: the log has them as wiped, and the store has that on disk."""
+    known = {lease.lease_id for lease in leases}
+    wiped = [
+        report.lease_id
+        for lease_id, report in (view.reports or {}).items()
+        if report.state is SandboxState.WIPED and lease_id not in known
+    ]
+    return tuple(sorted(wiped)[:MAX_FORGET])
+
+
+def _fit(wanted: Sequence[LeaseRow], forget: tuple[str, ...], timings: Timings, now_ns: int) -> tuple[LeaseSpec, ...]:
+    """The list that fits one message. Active leases come first: a new one that finds no room waits, and none is cut."""
+    room_bytes = MAX_MESSAGE_BYTES - len(encode(Desired(leases=[], forget=list(forget))))
+    paid_until_ns = now_ns + to_ns(timings.paid_ahead_s)
+    specs: list[LeaseSpec] = []
+    for lease in sorted(wanted, key=lambda row: (row.state is LeaseState.PROVISIONING, row.lease_id)):
+        spec = LeaseSpec(
+            lease_id=format_id("lse", lease.lease_id),
+            generation=lease.generation,
+            gpus=list(lease.gpus),
+            authorized_keys=list(lease.ssh_keys),
+            paid_until_ns=min(lease.term_end_ns or paid_until_ns, paid_until_ns),
+        )
+        room_bytes -= len(encode(spec)) + 1
+        if room_bytes < 0 or len(specs) == MAX_LEASES:
+            break
+        specs.append(spec)
+    return tuple(sorted(specs, key=lambda spec: parse_id("lse", spec.lease_id)))

@@ -1,0 +1,65 @@
+"""What the provisioner keeps of a Baron and of a lease: the rows of its store, frozen.
+
+What the log says and what only this side knows (GPUs, port, host key) stand side by side. It knows no SQL and no rule.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.kinds import LeaseState
+
+LIVE_STATES = frozenset({LeaseState.PROVISIONING, LeaseState.ACTIVE, LeaseState.ENDING})
+"""The lease should run."""
+OVER_STATES = frozenset({LeaseState.ENDED, LeaseState.FAILED})
+
+
+class BaronRow(msgspec.Struct, frozen=True, kw_only=True):
+    """registered, verified_gpus, simulated: the log's word. inventory: uuids of its SKU, as its agent last said.
+
+    last_heartbeat_ns is up to `flush_s` old on disk.
+    """
+
+    baron: int
+    registered: bool = False
+    verified_gpus: int = 0
+    simulated: bool = False
+    inventory: tuple[str, ...] = ()
+    inventory_simulated: bool = False
+    last_heartbeat_ns: int = 0
+
+
+class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A lease that isn't wiped yet. term_end_ns 0: no end.
+
+    gpus: uuids, empty until they are assigned; written before the agent hears of the lease. port 0: none at the gate.
+    """
+
+    lease_id: int
+    baron: int
+    generation: int
+    quantity: int
+    ssh_keys: tuple[str, ...]
+    start_ns: int
+    term_end_ns: int
+    state: LeaseState
+    active_ns: int = 0
+    gpus: tuple[str, ...] = ()
+    host_key: str = ""
+    port: int = 0
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE_STATES
+
+    @property
+    def over(self) -> bool:
+        return self.state in OVER_STATES
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """What a batch of the log changed: Barons to look at again, leases that should be reachable, and those that ended."""
+
+    barons: frozenset[int] = frozenset()
+    opened: frozenset[int] = frozenset()
+    ended: frozenset[int] = frozenset()
