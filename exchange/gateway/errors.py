@@ -112,6 +112,13 @@ _GATEWAY: Final[dict[str, Entry]] = {
     "ssh_key_exists": Entry(_S.CONFLICT, "The account has this SSH key already."),
     "too_many_keys": Entry(_S.CONFLICT, "Revoke a key first."),
     "too_many_barons": Entry(_S.CONFLICT, "Use the Barons that are registered already."),
+    # what only a WebSocket can find wrong
+    "unsupported_subprotocol": Entry(_S.BAD_REQUEST, "Offer `hourbook.v1.json`, or no subprotocol."),
+    "unknown_op": Entry(_S.NOT_FOUND, "Use an op of this endpoint."),
+    "unknown_channel": Entry(_S.NOT_FOUND, "Use a channel of this endpoint; a symbol comes from GET /v1/instruments."),
+    "not_subscribed": Entry(_S.CONFLICT, "Unsubscribe from channels that were subscribed to on this connection."),
+    "too_many_subscriptions": Entry(_S.CONFLICT, "Unsubscribe from a channel, or open another connection."),
+    "too_many_in_flight": Entry(_S.TOO_MANY_REQUESTS, "Nothing was done; wait for replies before sending more."),
     "overloaded": Entry(_S.SERVICE_UNAVAILABLE, "Nothing was done; send the request again after the time given."),
     "outcome_unknown": Entry(
         _S.SERVICE_UNAVAILABLE,
