@@ -31,6 +31,7 @@ class Live:
         self.seq = seed.seq
         self.ts_ns = seed.ts_ns
         self._instruments: dict[int, InstrumentRow] = {}
+        self._by_symbol: dict[str, InstrumentRow] = {}
         self._books: dict[int, Levels] = {}
         self._orders: dict[int, OrderRow] = {}
         self._orders_of: dict[int, dict[int, None]] = {}
@@ -73,6 +74,9 @@ class Live:
         """KeyError for an unknown one."""
         return self._instruments[instrument]
 
+    def instrument_of(self, symbol: str) -> InstrumentRow | None:
+        return self._by_symbol.get(symbol)
+
     def orders_of(self, account: int) -> Iterator[OrderRow]:
         """The account's open orders, oldest first."""
         return (self._orders[order_id] for order_id in self._orders_of.get(account, {}))
@@ -109,6 +113,7 @@ class Live:
         if row.instrument not in self._books:
             self._books[row.instrument] = Levels(row.instrument, row.kind)
         self._instruments[row.instrument] = row
+        self._by_symbol[row.symbol] = row
 
     def save_trade(self, row: TradeRow) -> None:
         """Trades are passed on in the changes, and not kept here."""

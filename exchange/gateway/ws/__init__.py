@@ -1,1 +1,1 @@
-"""The WebSocket doors: trading and market data."""
+"""The WebSocket doors: trade and market."""

@@ -1,0 +1,157 @@
+"""Both WebSocket doors: upgrades, the connections there are, and how they all end.
+
+The composition root makes one, mounts `router`, calls `close_key` when a key is revoked, and `stop` before the server
+stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.websockets import WebSocket
+
+from engine.units import NS_PER_S
+from exchange.gateway.auth import Keys, identify
+from exchange.gateway.errors import RETRY_AFTER_MS, Problem
+from exchange.gateway.orders_in import Instruments, StoredSshKeys
+from exchange.gateway.ws.channels import Channels
+from exchange.gateway.ws.connection import GOING_AWAY, KEY_REVOKED, Connection
+from exchange.gateway.ws.market import MarketOps
+from exchange.gateway.ws.messages import MARKET_PATH, TRADE_PATH
+from exchange.gateway.ws.trade import TradeOps
+from exchange.gateway.ws.upgrade import chosen_subprotocol, refuse, refuse_query
+from exchange.market_data.feed import Feed
+from exchange.read.interface import ReadSide
+from exchange.registry.rows import Principal, Scope
+from exchange.sequencer.interface import Submit
+
+MAX_CONNECTIONS: Final = 2_000
+"""Of both doors together."""
+MAX_CONNECTIONS_PER_ACCOUNT: Final = 64
+
+
+class Doors:
+    """`keys` knows bearer keys, `stored` the accounts' SSH keys: both are the registry."""
+
+    def __init__(
+        self,
+        *,
+        feed: Feed,
+        submit: Submit,
+        read: ReadSide,
+        keys: Keys,
+        stored: StoredSshKeys,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._feed = feed
+        self._submit = submit
+        self._read = read
+        self._keys = keys
+        self._stored = stored
+        self._clock_ns = clock_ns
+        self._channels = Channels(feed)
+        self._instruments = Instruments(read)
+        self._market_ops = MarketOps(feed)
+        self._open: dict[Connection, Principal | None] = {}
+        self._revocations = 0
+        self._stopping = False
+        self.router = APIRouter()
+        self.router.add_api_websocket_route(TRADE_PATH, self._trade)
+        self.router.add_api_websocket_route(MARKET_PATH, self._market)
+
+    @property
+    def connections(self) -> int:
+        return len(self._open)
+
+    def close_key(self, key_id: int) -> None:
+        """End every connection of a key that was revoked."""
+        self._revocations += 1
+        for connection, principal in self._open.items():
+            if principal is not None and principal.key_id == key_id:
+                connection.end(KEY_REVOKED)
+
+    async def stop(self, timeout_s: float) -> None:
+        """Refuse new connections and end those there are; returns when they have ended, or after `timeout_s`."""
+        self._stopping = True
+        for connection in self._open:
+            connection.end(GOING_AWAY)
+        ended = [connection.ended for connection in self._open]
+        if ended:
+            await asyncio.wait(ended, timeout=timeout_s)
+
+    async def _trade(self, websocket: WebSocket) -> None:
+        try:
+            subprotocol = self._check(websocket)
+            principal, revocations = await self._identify(websocket)
+        except Problem as problem:
+            await refuse(websocket, problem)
+            return
+        ops = TradeOps(principal, self._submit, self._read, self._feed, self._channels, self._instruments, self._stored)
+        connection = Connection(websocket, self._channels, self._clock_ns, ops, drop_books=False)
+        await self._serve(connection, principal, websocket, subprotocol, revocations)
+
+    async def _market(self, websocket: WebSocket) -> None:
+        try:
+            subprotocol = self._check(websocket)
+        except Problem as problem:
+            await refuse(websocket, problem)
+            return
+        connection = Connection(websocket, self._channels, self._clock_ns, self._market_ops, drop_books=True)
+        await self._serve(connection, None, websocket, subprotocol, self._revocations)
+
+    def _check(self, websocket: WebSocket) -> str | None:
+        refuse_query(websocket)
+        subprotocol = chosen_subprotocol(websocket)
+        if self._stopping or not self._feed.ready:
+            raise Problem("not_ready", "The exchange is starting or stopping", retry_after_ms=RETRY_AFTER_MS)
+        if len(self._open) >= MAX_CONNECTIONS:
+            raise Problem("overloaded", "There are as many connections as there may be", retry_after_ms=RETRY_AFTER_MS)
+        return subprotocol
+
+    async def _identify(self, websocket: WebSocket) -> tuple[Principal, int]:
+        """Who it is, and how many keys had been revoked when the registry was asked."""
+        revocations = self._revocations
+        given = websocket.headers.getlist("authorization")
+        principal = await identify(self._keys, given[0] if len(given) == 1 else None)
+        if not principal.scopes & {Scope.TRADE, Scope.READ}:
+            raise Problem("missing_scope", "The key holds neither `trade` nor `read`")
+        mine = sum(other is not None and other.account == principal.account for other in self._open.values())
+        if mine >= MAX_CONNECTIONS_PER_ACCOUNT:
+            raise Problem("overloaded", f"The account has {MAX_CONNECTIONS_PER_ACCOUNT} connections already")
+        return principal, revocations
+
+    async def _serve(
+        self,
+        connection: Connection,
+        principal: Principal | None,
+        websocket: WebSocket,
+        subprotocol: str | None,
+        revocations: int,
+    ) -> None:
+        self._open[connection] = principal
+        try:
+            await websocket.accept(subprotocol=subprotocol)
+            if principal is not None and revocations != self._revocations:
+                # A key was revoked while this one was looked up: look again, now that `close_key` would find us.
+                await self._recheck(connection, websocket)
+            if self._stopping:
+                connection.end(GOING_AWAY)
+            heartbeat = self._market_ops.heartbeat if principal is None else None
+            await connection.run(self._seconds_left(principal), heartbeat)
+        finally:
+            del self._open[connection]
+
+    async def _recheck(self, connection: Connection, websocket: WebSocket) -> None:
+        try:
+            await identify(self._keys, websocket.headers.get("authorization"))
+        except Problem:
+            connection.end(KEY_REVOKED)
+
+    def _seconds_left(self, principal: Principal | None) -> float | None:
+        if principal is None or not principal.expires_ns:
+            return None
+        return max(0.0, (principal.expires_ns - self._clock_ns()) / NS_PER_S)

@@ -1,0 +1,62 @@
+"""The ops of `/ws/v1/market`: public channels, no key; and the heartbeat that tells how far each of them is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from exchange.gateway.errors import Problem
+from exchange.gateway.reading import decode_body
+from exchange.gateway.ws.channels import Key
+from exchange.gateway.ws.connection import Asked, Connection
+from exchange.gateway.ws.messages import PUBLIC_CHANNELS, Event, Heartbeat, Subscription
+from exchange.market_data.feed import Feed
+
+HEARTBEAT_S: Final = 1.0
+
+_encode = msgspec.json.Encoder().encode
+
+
+class MarketOps:
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    async def __call__(self, connection: Connection, asked: Asked) -> None:
+        if asked.op == "subscribe":
+            connection.subscribe(asked, *self._channel(asked))
+        elif asked.op == "unsubscribe":
+            connection.unsubscribe(asked, *self._channel(asked))
+        else:
+            raise Problem("unknown_op", f"There is no op {asked.op[:64]!r} here", field="op")
+
+    async def heartbeat(self, connection: Connection) -> None:
+        """Each second the last `seq` of the connection's channels; a reader that lags misses some."""
+        prev_seq = self._feed.live.seq
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            live = self._feed.live
+            if not connection.lagging:
+                channels = {channel.name: channel.seq for channel in connection.subscriptions.values()}
+                beat = Event(
+                    ch="heartbeat",
+                    type="update",
+                    seq=live.seq,
+                    prev_seq=prev_seq,
+                    ts_us=connection.now_us(),
+                    data=Heartbeat(channels=channels),
+                )
+                prev_seq = live.seq
+                connection.send(_encode(beat))
+
+    def _channel(self, asked: Asked) -> tuple[str, Key]:
+        name = decode_body(bytes(asked.params), Subscription).ch
+        topic, _, symbol = name.partition(".")
+        for known in PUBLIC_CHANNELS:
+            if topic == known:
+                row = self._feed.live.instrument_of(symbol)
+                if row is None:
+                    raise Problem("unknown_channel", "No instrument has that symbol", field="ch")
+                return name, (known, row.instrument)
+        raise Problem("unknown_channel", "Here are the channels book.SYMBOL and trades.SYMBOL", field="ch")

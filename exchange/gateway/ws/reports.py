@@ -1,0 +1,163 @@
+"""From rows and the projection's changes to what the WebSockets say: reports, fills, books, trades, leases.
+
+Pure. Names, prices and ids in their public form; a report tells an order's owner alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, cast
+
+import msgspec
+
+from engine.ids import INDEX_MAX, format_id, make_id
+from engine.kinds import OrderStatus, Side, edge_name
+from engine.messages import Accepted, Amended, Canceled, Traded
+from engine.reasons import Reason
+from engine.units import NS_PER_US, format_price
+from exchange.gateway.views import leases, market
+from exchange.gateway.ws.messages import (
+    BookData,
+    ExecType,
+    ExecutionReport,
+    Fill,
+    LeaseData,
+    OrderStatusName,
+    TradeData,
+)
+from exchange.market_data.levels import LevelDelta
+from exchange.read.interface import BookView, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.projection import OrderChange
+
+_SHARD_SHIFT: Final = 56
+
+
+def execution_report(change: OrderChange, symbol: str) -> ExecutionReport:
+    """What one event did to one order."""
+    row, event = change.row, change.event
+    # Both sides of a trade have a report of their own, so the maker's number counts from the top.
+    maker = isinstance(event, Traded) and event.maker_order_id == row.order_id
+    index = INDEX_MAX - change.index if maker else change.index
+    trade = event if isinstance(event, Traded) else None
+    return _report(
+        row,
+        symbol,
+        exec_id=format_id("exe", make_id(row.order_id >> _SHARD_SHIFT, row.seq, index)),
+        exec_type=_exec_type(change),
+        trade=trade,
+        liquidity=None if trade is None else _liquidity(maker),
+    )
+
+
+def status_report(row: OrderRow, symbol: str, duplicate: bool = False) -> ExecutionReport:
+    """An order as it stands, without anything having happened to it."""
+    return _report(row, symbol, exec_id=None, exec_type="status", trade=None, liquidity=None, duplicate=duplicate)
+
+
+def fill(change: OrderChange, symbol: str) -> Fill | None:
+    """The fill of a change that is a trade."""
+    row, event = change.row, change.event
+    if not isinstance(event, Traded):
+        return None
+    return Fill(
+        trade_id=format_id("trd", event.trade_id),
+        order_id=format_id("ord", row.order_id),
+        client_order_id=row.client_order_id or None,
+        instrument=symbol,
+        side=side_name(row.side),
+        price=format_price(event.price_ticks),
+        quantity=event.quantity,
+        liquidity=_liquidity(event.maker_order_id == row.order_id),
+        lease_id=format_id("lse", event.lease_id),
+    )
+
+
+def book_data(view: BookView) -> BookData:
+    """A whole book, or the levels of one that changed."""
+    shown = market.book(view, "")
+    return BookData(bids=shown.bids, asks=shown.asks)
+
+
+def deltas_data(instrument: int, seq: int, ts_ns: int, deltas: list[LevelDelta]) -> BookData:
+    """The levels that a command changed; one without orders is gone."""
+    bids = [delta.level for delta in deltas if delta.side is Side.BUY]
+    asks = [delta.level for delta in deltas if delta.side is Side.SELL]
+    return book_data(BookView(instrument=instrument, seq=seq, ts_ns=ts_ns, bids=bids, asks=asks))
+
+
+def trade_data(row: TradeRow) -> TradeData:
+    return TradeData(
+        trade_id=format_id("trd", row.trade_id),
+        price=format_price(row.price_ticks),
+        quantity=row.quantity,
+        taker_side=side_name(row.taker_side),
+    )
+
+
+def lease_data(row: LeaseRow, instrument: InstrumentRow, viewer: int) -> LeaseData:
+    """A lease as an account may see it: the same words as over REST, and times as numbers."""
+    shown = msgspec.structs.asdict(leases.lease(row, instrument, viewer))
+    return LeaseData(
+        **{name: shown[name] for name in LeaseData.__struct_fields__ if name in shown},
+        started_us=row.start_ns // NS_PER_US,
+        active_us=_us_if(row.active_ns),
+        ended_us=_us_if(row.ended_ns),
+        term_end_us=_us_if(row.term_end_ns),
+    )
+
+
+def side_name(side: Side) -> Literal["buy", "sell"]:
+    return "buy" if side is Side.BUY else "sell"
+
+
+def _report(
+    row: OrderRow,
+    symbol: str,
+    *,
+    exec_id: str | None,
+    exec_type: ExecType,
+    trade: Traded | None,
+    liquidity: Literal["maker", "taker"] | None,
+    duplicate: bool = False,
+) -> ExecutionReport:
+    return ExecutionReport(
+        order_id=format_id("ord", row.order_id),
+        client_order_id=row.client_order_id or None,
+        exec_id=exec_id,
+        seq=row.seq,
+        instrument=symbol,
+        side=side_name(row.side),
+        price=format_price(row.price_ticks),
+        quantity=row.quantity,
+        status=cast(OrderStatusName, edge_name(row.status)),
+        exec_type=exec_type,
+        cum_quantity=row.cum_quantity,
+        leaves_quantity=row.leaves_quantity,
+        last_quantity=0 if trade is None else trade.quantity,
+        last_price=None if trade is None else format_price(trade.price_ticks),
+        liquidity=liquidity,
+        reason=None if row.reason is Reason.NONE else edge_name(row.reason),
+        duplicate=duplicate,
+    )
+
+
+def _exec_type(change: OrderChange) -> ExecType:
+    event = change.event
+    if isinstance(event, Accepted):
+        return "new"
+    if isinstance(event, Traded):
+        return "trade"
+    if isinstance(event, Amended):
+        # FIX: what the owner asked for replaces the order; what the market did to it restates it.
+        return "replaced" if event.reason is Reason.REQUESTED else "restated"
+    if isinstance(event, Canceled):
+        return "expired" if change.row.status is OrderStatus.EXPIRED else "canceled"
+    raise TypeError(f"no report for {type(event).__name__}")
+
+
+def _us_if(ts_ns: int) -> int | None:
+    """Null for 0: it hasn't come, or there is none."""
+    return ts_ns // NS_PER_US if ts_ns else None
+
+
+def _liquidity(maker: bool) -> Literal["maker", "taker"]:
+    return "maker" if maker else "taker"

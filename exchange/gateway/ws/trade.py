@@ -1,0 +1,190 @@
+"""The ops of `/ws/v1/trade`: orders in, and the account's own channels.
+
+An order's reply waits for the feed to come to its command, so that it goes out right before that command's events; the
+engine's answer is all that it tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from engine.kinds import Origin
+from engine.messages import Accepted, Amended, AmendOrder, Canceled, CancelOrder, Duplicate, PlaceOrder, Reply
+from engine.reasons import Reason
+from exchange.gateway.auth import require
+from exchange.gateway.errors import RETRY_AFTER_MS, Problem, outcome_unknown, overloaded, rejection
+from exchange.gateway.orders_in import Instruments, StoredSshKeys, amend_in, cancel_in, id_in, place_in
+from exchange.gateway.reading import decode_body
+from exchange.gateway.schema import OrderBody
+from exchange.gateway.ws.channels import Channels, Key
+from exchange.gateway.ws.connection import Asked, Connection
+from exchange.gateway.ws.messages import PRIVATE_CHANNELS, Amend, Cancel, Subscription
+from exchange.gateway.ws.reports import execution_report, status_report
+from exchange.market_data.feed import Feed
+from exchange.market_data.live import Update
+from exchange.read.interface import OrderRow, ReadSide
+from exchange.registry.rows import Principal, Scope
+from exchange.sequencer.interface import OutcomeUnknown, Overloaded, Submit
+
+MAX_IN_FLIGHT: Final = 256
+"""Commands of one connection that wait for the engine's answer."""
+READ_WAIT_S: Final = 5.0
+
+OrderCommand = PlaceOrder | AmendOrder | CancelOrder
+
+
+class TradeOps:
+    """The ops of one principal's connections."""
+
+    def __init__(
+        self,
+        principal: Principal,
+        submit: Submit,
+        read: ReadSide,
+        feed: Feed,
+        channels: Channels,
+        instruments: Instruments,
+        stored: StoredSshKeys,
+    ) -> None:
+        self._principal = principal
+        self._submit = submit
+        self._read = read
+        self._feed = feed
+        self._channels = channels
+        self._instruments = instruments
+        self._stored = stored
+        self._ops: dict[str, Callable[[Connection, Asked], Awaitable[None]]] = {
+            "order.place": self._place,
+            "order.amend": self._amend,
+            "order.cancel": self._cancel,
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+        }
+
+    async def __call__(self, connection: Connection, asked: Asked) -> None:
+        op = self._ops.get(asked.op)
+        if op is None:
+            raise Problem("unknown_op", f"There is no op {asked.op[:64]!r} here", field="op")
+        await op(connection, asked)
+
+    async def _place(self, connection: Connection, asked: Asked) -> None:
+        self._may_enter(connection)
+        body = decode_body(bytes(asked.params), OrderBody)
+        command = await place_in(self._principal.account, body, "", self._instruments, self._stored)
+        self._enter(connection, asked, command)
+
+    async def _amend(self, connection: Connection, asked: Asked) -> None:
+        self._may_enter(connection)
+        params = decode_body(bytes(asked.params), Amend)
+        order_id, client_order_id = _named(params)
+        self._enter(connection, asked, amend_in(self._principal.account, order_id, params, client_order_id))
+
+    async def _cancel(self, connection: Connection, asked: Asked) -> None:
+        self._may_enter(connection)
+        order_id, client_order_id = _named(decode_body(bytes(asked.params), Cancel))
+        self._enter(connection, asked, cancel_in(self._principal.account, order_id, client_order_id))
+
+    async def _subscribe(self, connection: Connection, asked: Asked) -> None:
+        connection.subscribe(asked, *self._channel(asked))
+
+    async def _unsubscribe(self, connection: Connection, asked: Asked) -> None:
+        connection.unsubscribe(asked, *self._channel(asked))
+
+    def _channel(self, asked: Asked) -> tuple[str, Key]:
+        require(self._principal, Scope.READ)
+        name = decode_body(bytes(asked.params), Subscription).ch
+        for topic in PRIVATE_CHANNELS:
+            if name == topic:
+                return name, (topic, self._principal.account)
+        raise Problem("unknown_channel", f"Here are the channels {', '.join(PRIVATE_CHANNELS)}", field="ch")
+
+    def _may_enter(self, connection: Connection) -> None:
+        require(self._principal, Scope.TRADE)
+        if len(connection.under_way) >= MAX_IN_FLIGHT:
+            raise Problem(
+                "too_many_in_flight", f"{MAX_IN_FLIGHT} commands wait for replies", retry_after_ms=RETRY_AFTER_MS
+            )
+
+    def _enter(self, connection: Connection, asked: Asked, command: OrderCommand) -> None:
+        # Tasks begin in the order in which they are made, so commands enter in the order of their requests.
+        connection.keep(asyncio.create_task(self._entered(connection, asked, command)))
+
+    async def _entered(self, connection: Connection, asked: Asked, command: OrderCommand) -> None:
+        try:
+            reply = await self._submit(command)
+        except Overloaded:
+            connection.refuse(asked.id, asked.in_us, overloaded())
+        except OutcomeUnknown:
+            connection.refuse(asked.id, asked.in_us, outcome_unknown())
+        else:
+            if not self._channels.expect(
+                reply.seq, lambda update: self._answer(connection, asked, command, reply, update)
+            ):
+                await self._answer_late(connection, asked, command, reply)
+
+    def _answer(
+        self, connection: Connection, asked: Asked, command: OrderCommand, reply: Reply, update: Update
+    ) -> None:
+        """The reply, from the very changes whose events follow it."""
+        if problem := rejection(reply):
+            connection.refuse(asked.id, asked.in_us, problem)
+            return
+        order_id = _order_of(reply, command)
+        changes = [change for change in update.changes.orders if change.row.order_id == order_id]
+        if not changes:
+            # Only a duplicate changes nothing: its order stands as it is, or is closed and no longer in memory.
+            row = self._feed.live.order(order_id)
+            if row is not None:
+                connection.reply(asked, status_report(row, self._symbol(row), duplicate=True), reply.seq)
+                return
+            connection.keep(asyncio.create_task(self._answer_late(connection, asked, command, reply)))
+            return
+        connection.reply(asked, execution_report(changes[-1], self._symbol(changes[-1].row)), reply.seq)
+
+    async def _answer_late(self, connection: Connection, asked: Asked, command: OrderCommand, reply: Reply) -> None:
+        """The reply, from the read models: for what memory has let go of."""
+        if problem := rejection(reply):
+            connection.refuse(asked.id, asked.in_us, problem)
+            return
+        reached = await self._read.reached(reply.seq, READ_WAIT_S)
+        row = await self._read.order(_order_of(reply, command)) if reached else None
+        if row is None:
+            # It was done, and only its telling is late.
+            behind = Problem(
+                "read_side_behind",
+                f"Command {reply.seq} was done",
+                outcome="unknown",
+                retry_after_ms=RETRY_AFTER_MS,
+                seq=reply.seq,
+            )
+            connection.refuse(asked.id, asked.in_us, behind)
+            return
+        duplicate = isinstance(reply.events[0], Duplicate)
+        connection.reply(asked, status_report(row, self._symbol(row), duplicate=duplicate), reply.seq)
+
+    def _symbol(self, row: OrderRow) -> str:
+        return self._feed.live.instrument(row.instrument).symbol
+
+
+def _named(params: Amend | Cancel) -> tuple[int, str]:
+    """(order id, client's id) of which one is given."""
+    if (params.order_id is None) == (params.client_order_id is None):
+        raise Problem("invalid_field", "Give one of order_id and client_order_id", field="order_id")
+    if params.order_id is None:
+        return 0, params.client_order_id or ""
+    return id_in("ord", params.order_id, Reason.UNKNOWN_ORDER, "order_id"), ""
+
+
+def _order_of(reply: Reply, command: OrderCommand) -> int:
+    """The order that a command which was taken is about."""
+    for event in reply.events:
+        if isinstance(event, Duplicate):
+            return event.order_id
+        if isinstance(command, PlaceOrder):
+            if isinstance(event, Accepted) and event.origin is Origin.CLIENT:
+                return event.order_id
+        elif isinstance(event, Amended | Canceled) and event.reason is Reason.REQUESTED:
+            return event.order_id
+    raise LookupError(f"command {reply.seq} was taken, and says nothing of its order")

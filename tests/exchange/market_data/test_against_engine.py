@@ -1,0 +1,130 @@
+"""Market data says what the engine's own books say, after every command, from events alone (rulebook §11)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.kinds import Side
+from exchange.market_data.feed import Feed
+from exchange.market_data.live import Live, Update
+from exchange.read.interface import BookView, DepthLevel
+from exchange.read.model import ReadModel, connect
+from exchange.read.queries import Queries, Snapshot
+from tests.exchange.market_data.commands import STEPS_NS, Exchange, commands
+
+ALL_LEVELS = 10_000
+NOTHING = Snapshot(0, 0, [], [], [], [])
+INSTRUMENTS = (1, 2, 3, 4)
+
+
+def engine_depth(exchange: Exchange, instrument: int, side: Side) -> list[DepthLevel]:
+    return [
+        DepthLevel(
+            price_ticks=level.price_ticks,
+            unconditional_quantity=level.unconditional_quantity,
+            conditional_quantity=level.conditional_quantity,
+            orders=level.orders,
+        )
+        for level in exchange.machine.depth(instrument, side, ALL_LEVELS)
+    ]
+
+
+def check_books(exchange: Exchange, live: Live) -> None:
+    for instrument in INSTRUMENTS:
+        view = live.book(instrument, ALL_LEVELS)
+        assert view.bids == engine_depth(exchange, instrument, Side.BUY)
+        assert view.asks == engine_depth(exchange, instrument, Side.SELL)
+
+
+@settings(max_examples=20)
+@given(st.data())
+def test_books_from_events_equal_the_engines(data: st.DataObject) -> None:
+    exchange = Exchange()
+    exchange.open_market()
+    live = Live(NOTHING)
+    for reply in exchange.replies:
+        live.apply(reply)
+    for _ in range(data.draw(st.integers(1, 60), label="commands")):
+        reply = exchange.apply(data.draw(commands(exchange)), data.draw(STEPS_NS))
+        if reply.events:
+            live.apply(reply)
+        check_books(exchange, live)
+
+
+@settings(max_examples=8)
+@given(st.data())
+def test_deltas_lead_from_each_book_to_the_next(data: st.DataObject) -> None:
+    """Who keeps a copy by snapshot and deltas has the book; and no delta tells what was so already."""
+    exchange = Exchange()
+    exchange.open_market()
+    live = Live(NOTHING)
+    for reply in exchange.replies:
+        live.apply(reply)
+    copies = {(instrument, side): dict[int, DepthLevel]() for instrument in INSTRUMENTS for side in Side}
+    for _ in range(data.draw(st.integers(1, 60), label="commands")):
+        reply = exchange.apply(data.draw(commands(exchange)), data.draw(STEPS_NS))
+        if not reply.events:
+            continue
+        for instrument, deltas in live.apply(reply).levels.items():
+            for delta in deltas:
+                copy = copies[instrument, delta.side]
+                assert copy.get(delta.level.price_ticks) != delta.level
+                if delta.level.orders:
+                    copy[delta.level.price_ticks] = delta.level
+                else:
+                    del copy[delta.level.price_ticks]
+        for instrument in INSTRUMENTS:
+            view = live.book(instrument, ALL_LEVELS)
+            assert copies[instrument, Side.BUY] == {level.price_ticks: level for level in view.bids}
+            assert copies[instrument, Side.SELL] == {level.price_ticks: level for level in view.asks}
+
+
+@settings(max_examples=8)
+@given(st.data())
+def test_seeded_in_the_middle_it_says_the_same(data: st.DataObject) -> None:
+    """From the database at any position, with replies that came before the seed, at and after it: no gap and no double."""
+    exchange = Exchange()
+    exchange.open_market()
+    for _ in range(data.draw(st.integers(1, 40), label="commands")):
+        exchange.apply(data.draw(commands(exchange)), data.draw(STEPS_NS))
+    replies = exchange.replies
+    subscribed = data.draw(st.integers(0, len(replies)), label="subscribed after")
+    seeded = data.draw(st.integers(subscribed, len(replies)), label="seeded at")
+    told = data.draw(st.integers(seeded, len(replies)), label="told before the seed")
+
+    feed = Feed()
+    updates: list[Update] = []
+    feed.listen(updates.append)
+    for reply in replies[subscribed:told]:
+        feed.on_reply(reply)
+    with TemporaryDirectory() as folder:
+        model = ReadModel.open(Path(folder, "read.db"))
+        model.apply(replies[:seeded])
+        reader = connect(model.path, read_only=True)
+        feed.seed(Queries(reader).snapshot())
+        reader.close()
+        model.close()
+    for reply in replies[told:]:
+        feed.on_reply(reply)
+
+    assert [update.changes.seq for update in updates] == [reply.seq for reply in replies[seeded:]]
+    check_books(exchange, feed.live)
+    straight = Live(NOTHING)
+    for reply in replies:
+        straight.apply(reply)
+    for account in (11, 12, 21, 22, 23):
+        assert list(feed.live.orders_of(account)) == list(straight.orders_of(account))
+        assert list(feed.live.leases_of(account)) == list(straight.leases_of(account))
+
+
+def test_levels_asked_for_bound_the_view() -> None:
+    live = Live(NOTHING)
+    exchange = Exchange()
+    exchange.open_market()
+    for reply in exchange.replies:
+        live.apply(reply)
+    assert live.book(1, 0) == BookView(instrument=1, seq=exchange.seq, ts_ns=exchange.ts_ns, bids=[], asks=[])
