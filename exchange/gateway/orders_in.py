@@ -89,12 +89,12 @@ def amount_in(text: str, field: str) -> int:
     return _parsed(parse_money, text, Reason.INVALID_AMOUNT, field)
 
 
-def id_in(prefix: str, text: str, reason: Reason, field: str | None = None) -> int:
-    """Number of an id; what isn't an id's text is as unknown as an id that nobody has."""
+def id_in(prefix: str, text: str, code: str | Reason, field: str | None = None) -> int:
+    """Number of an id; what isn't an id's text is as unknown as an id that nobody has: Problem of that code."""
     try:
         return parse_id(prefix, text)
     except ValueError as error:
-        raise Problem(reason, f"Not an id of the form {prefix}_...", field=field) from error
+        raise Problem(code, f"Not an id of the form {prefix}_...", field=field) from error
 
 
 async def delivery_of(account: int, lines: list[str] | None, stored: StoredSshKeys) -> bytes:

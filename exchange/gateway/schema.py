@@ -14,8 +14,8 @@ from msgspec import Meta
 from engine.ids import SEQ_MAX
 from engine.limits import Limits
 from engine.units import MONEY_PATTERN, PRICE_PATTERN, QUANTITY_MAX
-from exchange.gateway.ssh_keys import MAX_LINE_CHARS, MAX_SSH_KEYS
-from exchange.registry.rows import Scope
+from exchange.gateway.ssh_keys import MAX_LINE_CHARS
+from exchange.registry.rows import MAX_SSH_KEYS, Scope
 
 _LIMITS: Final = Limits()
 MAX_PAGE: Final = 200

@@ -18,7 +18,6 @@ import msgspec
 from engine.limits import Limits
 from exchange.gateway.errors import Problem
 
-MAX_SSH_KEYS: Final = 16
 MAX_LINE_CHARS: Final = 4096
 RSA_MIN_BITS: Final = 2048
 RSA_MAX_BITS: Final = 16_384
@@ -61,12 +60,12 @@ class _Fields:
             raise ValueError("the key has data after its end")
 
 
-def normalize(line: str) -> str:
+def normalize(line: str, field: str = "ssh_keys") -> str:
     """`type base64` of an OpenSSH public key line; Problem invalid_ssh_key when the line isn't one that is taken."""
     try:
         return _normalize(line)
     except ValueError as error:
-        raise Problem("invalid_ssh_key", f"Not a public key that is taken: {error}", field="ssh_keys") from error
+        raise Problem("invalid_ssh_key", f"Not a public key that is taken: {error}", field=field) from error
 
 
 def fingerprint(public_key: str) -> str:
@@ -75,16 +74,12 @@ def fingerprint(public_key: str) -> str:
     return "SHA256:" + base64.b64encode(digest).rstrip(b"=").decode()
 
 
-def delivery_blob(public_keys: Sequence[str]) -> bytes:
-    """The delivery of a bid for these normalized lines; Problem when there are too many, or none: the blob is then empty."""
-    if not public_keys:
-        return b""
-    if len(public_keys) > MAX_SSH_KEYS:
-        raise Problem("invalid_ssh_key", f"More than {MAX_SSH_KEYS} SSH keys", field="ssh_keys")
+def delivery_blob(public_keys: Sequence[str], field: str = "ssh_keys") -> bytes:
+    """The delivery of a bid for these normalized lines; Problem invalid_ssh_key when they are too long together."""
     blob = msgspec.json.encode(_Delivery(ssh_keys=list(dict.fromkeys(public_keys))))
     if len(blob) > DELIVERY_MAX_BYTES:
         raise Problem(
-            "invalid_ssh_key", f"The SSH keys together take more than {DELIVERY_MAX_BYTES} bytes", field="ssh_keys"
+            "invalid_ssh_key", f"The SSH keys together take more than {DELIVERY_MAX_BYTES} bytes", field=field
         )
     return blob
 

@@ -6,8 +6,12 @@ Never money, and never a secret but the one in the answer that first shows it.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
+
+MAX_SSH_KEYS: Final = 16
+"""Of an account; also of one rental."""
 
 
 class Scope(StrEnum):
@@ -114,7 +118,6 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     body_hash: bytes
     status: int
     body: bytes
-    location: str
     secret_of: str
 
 

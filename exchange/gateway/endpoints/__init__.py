@@ -1,1 +1,1 @@
-"""The REST routes, a file for each thing that they serve."""
+"""What each REST route does."""

@@ -1,0 +1,100 @@
+"""Rentals and the leases that come of them."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from engine.ids import format_id
+from engine.messages import Duplicate, EndLease, Reply
+from engine.reasons import Reason
+from exchange.gateway.endpoint import Call
+from exchange.gateway.errors import Problem
+from exchange.gateway.gateway import Gateway
+from exchange.gateway.orders_in import rent_in
+from exchange.gateway.results import Result
+from exchange.gateway.schema import LeasePage, Nothing, RentalBody, Since
+from exchange.gateway.views import leases as views
+from exchange.gateway.views.text import next_cursor, parse_cursor
+from exchange.read.interface import LeaseRow
+from exchange.registry.rows import Principal
+
+
+async def rent(gateway: Gateway, call: Call[RentalBody, Nothing]) -> views.Rental:
+    command = await rent_in(call.account, call.body, call.client_id, gateway.instruments, gateway.deps.registry)
+    reply = await gateway.enter(command)
+    duplicate = duplicate_of(reply)
+    if duplicate is not None:
+        await gateway.read_from(duplicate.first_seq)
+        order = await gateway.deps.read.order(duplicate.order_id)
+        rows = await gateway.deps.read.leases_of_order(duplicate.order_id)
+    else:
+        result = Result(reply)
+        order = result.entered(call.account)
+        rows = [] if order is None else result.leases_of(order.order_id)
+    if order is None:
+        raise LookupError(f"command {reply.seq} took a rental, and no order of it is to be found")
+    symbol = (await gateway.instruments.of_number(order.instrument)).symbol
+    return views.Rental(
+        seq=reply.seq if duplicate is None else duplicate.first_seq,
+        order_id=format_id("ord", order.order_id),
+        instrument=symbol,
+        leases=await lease_views(gateway, rows, call.account),
+        duplicate=duplicate is not None,
+    )
+
+
+async def leases(gateway: Gateway, call: Call[Nothing, LeasePage]) -> views.Leases:
+    await gateway.read_from(call.query.min_seq)
+    as_provider = call.query.role == "provider"
+    before = parse_cursor(call.query.cursor)
+    seq = gateway.deps.read.position()
+    rows = await gateway.deps.read.leases(call.account, as_provider, call.query.open, before, call.query.limit)
+    cursor = next_cursor([row.lease_id for row in rows], call.query.limit)
+    return views.Leases(seq=seq, leases=await lease_views(gateway, rows, call.account), next_cursor=cursor)
+
+
+async def lease(gateway: Gateway, call: Call[Nothing, Since]) -> views.Lease:
+    await gateway.read_from(call.query.min_seq)
+    row = await own_lease(gateway, call.asker, call.id("lease_id"))
+    return await _lease_view(gateway, row, call.account)
+
+
+async def end_lease(gateway: Gateway, call: Call[Nothing, Nothing]) -> views.Lease:
+    lease_id = call.id("lease_id")
+    await gateway.read_maker_of(lease_id)
+    before = await gateway.deps.read.lease(lease_id)
+    reply = await gateway.enter(EndLease(account=call.account, lease_id=lease_id))
+    if before is None:
+        await gateway.read_from(reply.seq)
+        return await _lease_view(gateway, await own_lease(gateway, call.asker, lease_id), call.account)
+    after = Result(reply, lease=before).lease(lease_id)
+    return await _lease_view(gateway, after, call.account)
+
+
+async def events(gateway: Gateway, call: Call[Nothing, Nothing]) -> Response:
+    lease_id = call.id("lease_id")
+    await own_lease(gateway, call.asker, lease_id)
+    return await gateway.deps.lease_events(call.request, call.asker, lease_id)
+
+
+async def own_lease(gateway: Gateway, principal: Principal, lease_id: int) -> LeaseRow:
+    """A lease that this account rents or delivers; Problem unknown_lease for any other."""
+    await gateway.read_maker_of(lease_id)
+    row = await gateway.deps.read.lease(lease_id)
+    if row is None or principal.account not in (row.renter, row.provider):
+        raise Problem(Reason.UNKNOWN_LEASE, "The account has no such lease")
+    return row
+
+
+async def lease_views(gateway: Gateway, rows: list[LeaseRow], account: int) -> list[views.Lease]:
+    return [await _lease_view(gateway, row, account) for row in rows]
+
+
+def duplicate_of(reply: Reply) -> Duplicate | None:
+    """The Duplicate that a reply is, when its client id came before with the same content."""
+    first = reply.events[0]
+    return first if isinstance(first, Duplicate) else None
+
+
+async def _lease_view(gateway: Gateway, row: LeaseRow, account: int) -> views.Lease:
+    return views.lease(row, await gateway.instruments.of_number(row.instrument), account)

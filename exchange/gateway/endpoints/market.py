@@ -1,0 +1,43 @@
+"""Public market data, and quotes."""
+
+from __future__ import annotations
+
+from exchange.gateway.endpoint import Call
+from exchange.gateway.gateway import Gateway
+from exchange.gateway.orders_in import price_in
+from exchange.gateway.schema import Depth, Nothing, Page, QuoteBody, Since
+from exchange.gateway.views import market as views
+from exchange.gateway.views.text import next_cursor, parse_cursor
+
+
+async def instruments(gateway: Gateway, call: Call[Nothing, Since]) -> views.Instruments:
+    await gateway.read_from(call.query.min_seq)
+    seq = gateway.deps.read.position()
+    rows = await gateway.instruments.listed()
+    return views.Instruments(seq=seq, instruments=[views.instrument(row) for row in rows])
+
+
+async def book(gateway: Gateway, call: Call[Nothing, Depth]) -> views.Book:
+    await gateway.read_from(call.query.min_seq)
+    row = await gateway.instruments.of_symbol(call.text("symbol"))
+    return views.book(gateway.deps.read.book(row.instrument, call.query.levels), row.symbol)
+
+
+async def trades(gateway: Gateway, call: Call[Nothing, Page]) -> views.Trades:
+    await gateway.read_from(call.query.min_seq)
+    row = await gateway.instruments.of_symbol(call.text("symbol"))
+    seq = gateway.deps.read.position()
+    rows = await gateway.deps.read.trades(row.instrument, parse_cursor(call.query.cursor), call.query.limit)
+    cursor = next_cursor([trade.trade_id for trade in rows], call.query.limit)
+    return views.Trades(symbol=row.symbol, seq=seq, trades=[views.trade(trade) for trade in rows], next_cursor=cursor)
+
+
+async def quotes(gateway: Gateway, call: Call[QuoteBody, Nothing]) -> views.Quotes:
+    rows = await gateway.instruments.of_market(call.body)
+    numbers = tuple(row.instrument for row in rows)
+    limit_ticks = price_in(call.body.max_price, "max_price")
+    seq = gateway.deps.read.position()
+    lines = gateway.deps.quoter(call.account, numbers, call.body.gpus, call.body.hours, limit_ticks)
+    by_number = {row.instrument: row for row in rows}
+    quoted = [views.quote(line, by_number[line.instrument]) for line in lines]
+    return views.Quotes(seq=seq, kind=call.body.kind, hours=call.body.hours, quotes=quoted)

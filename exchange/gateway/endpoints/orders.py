@@ -1,0 +1,104 @@
+"""Order entry for those who don't stream."""
+
+from __future__ import annotations
+
+from engine.messages import Amended, Canceled, Command, Traded
+from engine.reasons import Reason
+from exchange.gateway.endpoint import Call
+from exchange.gateway.endpoints.leases import duplicate_of, lease_views
+from exchange.gateway.errors import Problem
+from exchange.gateway.gateway import Gateway
+from exchange.gateway.orders_in import amend_in, cancel_in, place_in
+from exchange.gateway.results import Result
+from exchange.gateway.schema import AmendBody, Nothing, OpenPage, OrderBody, Since
+from exchange.gateway.views import orders as views
+from exchange.gateway.views.text import next_cursor, parse_cursor
+from exchange.read.interface import OrderRow
+
+
+async def place(gateway: Gateway, call: Call[OrderBody, Nothing]) -> views.Placed:
+    command = await place_in(call.account, call.body, call.client_id, gateway.instruments, gateway.deps.registry)
+    reply = await gateway.enter(command)
+    duplicate = duplicate_of(reply)
+    fills: list[Traded] = []
+    if duplicate is not None:
+        await gateway.read_from(duplicate.first_seq)
+        row = await gateway.deps.read.order(duplicate.order_id)
+        leases = await gateway.deps.read.leases_of_order(duplicate.order_id)
+    else:
+        result = Result(reply)
+        row = result.entered(call.account)
+        leases = [] if row is None else result.leases_of(row.order_id)
+        fills = [] if row is None else result.trades_of(row.order_id)
+    if row is None:
+        raise LookupError(f"command {reply.seq} took an order that is not to be found")
+    own = [lease for lease in leases if lease.renter == call.account]
+    return views.Placed(
+        seq=reply.seq if duplicate is None else duplicate.first_seq,
+        order=await _view(gateway, row),
+        fills=[views.fill(trade, row.order_id) for trade in fills],
+        leases=await lease_views(gateway, own, call.account),
+        duplicate=duplicate is not None,
+    )
+
+
+async def orders(gateway: Gateway, call: Call[Nothing, OpenPage]) -> views.Orders:
+    await gateway.read_from(call.query.min_seq)
+    seq = gateway.deps.read.position()
+    rows = await gateway.deps.read.orders(
+        call.account, call.query.open, parse_cursor(call.query.cursor), call.query.limit
+    )
+    shown = [await _view(gateway, row) for row in rows]
+    return views.Orders(
+        seq=seq, orders=shown, next_cursor=next_cursor([row.order_id for row in rows], call.query.limit)
+    )
+
+
+async def order(gateway: Gateway, call: Call[Nothing, Since]) -> views.Order:
+    order_id = call.id("order_id")
+    await gateway.read_from(call.query.min_seq)
+    await gateway.read_maker_of(order_id)
+    return await _own_view(gateway, call.account, await gateway.deps.read.order(order_id))
+
+
+async def order_by_client_id(gateway: Gateway, call: Call[Nothing, Since]) -> views.Order:
+    await gateway.read_from(call.query.min_seq)
+    row = await gateway.deps.read.order_by_client_id(call.account, call.text("client_order_id"))
+    return await _own_view(gateway, call.account, row)
+
+
+async def amend(gateway: Gateway, call: Call[AmendBody, Nothing]) -> views.Changed:
+    order_id = call.id("order_id")
+    return await _change(gateway, call.account, order_id, amend_in(call.account, order_id, call.body))
+
+
+async def cancel(gateway: Gateway, call: Call[Nothing, Nothing]) -> views.Changed:
+    order_id = call.id("order_id")
+    return await _change(gateway, call.account, order_id, cancel_in(call.account, order_id))
+
+
+async def _change(gateway: Gateway, account: int, order_id: int, command: Command) -> views.Changed:
+    """Enter an amend or cancel, and tell what its own events say."""
+    reply = await gateway.enter(command)
+    result = Result(reply)
+    told = (event for event in reply.events if isinstance(event, Amended | Canceled))
+    instrument = next(event.instrument for event in told if event.order_id == order_id)
+    row = result.order(order_id)
+    leases = [lease for lease in result.leases_of(order_id) if lease.renter == account]
+    return views.changed(
+        reply.seq,
+        row,
+        (await gateway.instruments.of_number(instrument)).symbol,
+        [views.fill(trade, order_id) for trade in result.trades_of(order_id)],
+        await lease_views(gateway, leases, account),
+    )
+
+
+async def _view(gateway: Gateway, row: OrderRow) -> views.Order:
+    return views.order(row, (await gateway.instruments.of_number(row.instrument)).symbol)
+
+
+async def _own_view(gateway: Gateway, account: int, row: OrderRow | None) -> views.Order:
+    if row is None or row.account != account:
+        raise Problem(Reason.UNKNOWN_ORDER, "The account has no such order")
+    return await _view(gateway, row)

@@ -1,0 +1,71 @@
+"""A provider's Barons and standing offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.messages import Offer, OffersSet
+from engine.reasons import Reason
+from exchange.gateway.endpoint import Call
+from exchange.gateway.errors import Problem
+from exchange.gateway.gateway import Gateway
+from exchange.gateway.orders_in import offers_in
+from exchange.gateway.schema import AsksBody, BaronBody, Nothing, Page, Since
+from exchange.gateway.views import access, orders
+from exchange.gateway.views.text import next_cursor, parse_cursor
+from exchange.registry.registry import register_baron
+from exchange.registry.rows import BaronEntry
+
+
+async def put_asks(gateway: Gateway, call: Call[AsksBody, Nothing]) -> orders.StandingOffers:
+    reply = await gateway.enter(await offers_in(call.account, call.body, gateway.instruments))
+    standing = next(event.offers for event in reply.events if isinstance(event, OffersSet))
+    return orders.StandingOffers(seq=reply.seq, offers=await _offer_views(gateway, standing))
+
+
+async def asks(gateway: Gateway, call: Call[Nothing, Since]) -> orders.StandingOffers:
+    await gateway.read_from(call.query.min_seq)
+    seq = gateway.deps.read.position()
+    standing = await gateway.deps.read.offers(call.account)
+    return orders.StandingOffers(seq=seq, offers=await _offer_views(gateway, standing))
+
+
+async def create_baron(gateway: Gateway, call: Call[BaronBody, Nothing]) -> access.NewBaron:
+    registry = gateway.deps.registry
+    markets = {(row.sku, row.region) for row in await gateway.instruments.listed()}
+    if (call.body.sku, call.body.region) not in markets:
+        raise Problem(Reason.UNKNOWN_INSTRUMENT, "No market of that SKU is listed there", field="sku")
+    made = await registry.create_baron(call.account, call.body.sku, call.body.region, call.body.name, call.slot)
+    try:
+        reply = await gateway.enter(register_baron(made.baron))
+    except Problem as problem:
+        if problem.body.outcome == "rejected":
+            await registry.discard_baron(made.baron.baron, call.slot)
+        raise
+    await registry.confirm_baron(made.baron.baron)
+    return access.new_baron(made, reply.seq)
+
+
+async def barons(gateway: Gateway, call: Call[Nothing, Page]) -> access.Barons:
+    await gateway.read_from(call.query.min_seq)
+    seq = gateway.deps.read.position()
+    entries = await gateway.deps.registry.barons(call.account, parse_cursor(call.query.cursor), call.query.limit)
+    cursor = next_cursor([entry.baron for entry in entries], call.query.limit)
+    return access.Barons(seq=seq, barons=[await _view(gateway, entry) for entry in entries], next_cursor=cursor)
+
+
+async def baron(gateway: Gateway, call: Call[Nothing, Since]) -> access.Baron:
+    await gateway.read_from(call.query.min_seq)
+    entry = await gateway.deps.registry.baron(call.id("baron_id"))
+    if entry is None or entry.provider != call.account or not entry.open:
+        raise Problem(Reason.UNKNOWN_BARON, "The account has no such Baron")
+    return await _view(gateway, entry)
+
+
+async def _view(gateway: Gateway, entry: BaronEntry) -> access.Baron:
+    row = await gateway.deps.read.baron(entry.baron)
+    return access.baron(entry, row, gateway.deps.baron_heartbeats().get(entry.baron))
+
+
+async def _offer_views(gateway: Gateway, offers: Sequence[Offer]) -> list[orders.StandingOffer]:
+    return [orders.offer(row, (await gateway.instruments.of_number(row.instrument)).symbol) for row in offers]

@@ -1,0 +1,75 @@
+"""What every route shares: entering commands, waiting for the read sides, and what is known between requests.
+
+Nothing here outlives the process: all of it can be lost, and is asked for again.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from engine.ids import INDEX_MAX, SEQ_MAX
+from engine.messages import Command, Reply
+from exchange.gateway.deps import Deps
+from exchange.gateway.errors import RETRY_AFTER_MS, Problem, outcome_unknown, overloaded, rejection
+from exchange.gateway.idempotency import InFlight
+from exchange.gateway.meter import Meter
+from exchange.gateway.orders_in import Instruments
+from exchange.sequencer.interface import OutcomeUnknown, Overloaded
+
+READ_WAIT_S: Final = 5.0
+"""How long a read waits for `min_seq`, or for what this gateway has itself acknowledged."""
+
+
+class Following(Protocol):
+    """A consumer of the log that can be waited for: the read models, or the ledger."""
+
+    async def reached(self, seq: int, timeout_s: float) -> bool: ...
+
+
+class Gateway:
+    """The state of one gateway process."""
+
+    def __init__(self, deps: Deps) -> None:
+        self.deps = deps
+        self.instruments = Instruments(deps.read)
+        self.in_flight = InFlight()
+        self.meter = Meter(deps.metrics)
+        self._acknowledged_seq = 0
+
+    async def enter(self, command: Command) -> Reply:
+        """Enter a command; Problem when it is refused, not taken, or its outcome isn't known."""
+        reply = await self.send(command)
+        problem = rejection(reply)
+        if problem is not None:
+            raise problem
+        return reply
+
+    async def send(self, command: Command) -> Reply:
+        """As `enter`, but a rejection is returned as the reply it is."""
+        try:
+            reply = await self.deps.submit(command)
+        except Overloaded as error:
+            raise overloaded() from error
+        except OutcomeUnknown as error:
+            raise outcome_unknown() from error
+        self._acknowledged_seq = max(self._acknowledged_seq, reply.seq)
+        return reply
+
+    async def read_from(self, seq: int) -> None:
+        """Wait until the read models have `seq`; Problem read_side_behind."""
+        await _wait(self.deps.read, seq)
+
+    async def ledger_from(self, seq: int) -> None:
+        """Wait until the ledger has `seq`; Problem read_side_behind."""
+        await _wait(self.deps.ledger, seq)
+
+    async def read_maker_of(self, number: int) -> None:
+        """Wait for the command that made an order or lease, if this gateway has acknowledged it: reads follow writes."""
+        seq = number // (INDEX_MAX + 1) & SEQ_MAX
+        if seq <= self._acknowledged_seq:
+            await self.read_from(seq)
+
+
+async def _wait(following: Following, seq: int) -> None:
+    if seq and not await following.reached(seq, READ_WAIT_S):
+        raise Problem("read_side_behind", f"Sequence {seq} isn't there yet", retry_after_ms=RETRY_AFTER_MS)

@@ -1,0 +1,172 @@
+"""The OpenAPI 3.1 document, from the routes' table and the structs; committed, so that a change of the API is seen.
+
+`python -m exchange.gateway.openapi --write docs/openapi.json` makes it, `--check` fails when the committed one differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import re
+import sys
+from collections.abc import Iterable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from exchange.gateway import errors
+from exchange.gateway.auth import Access
+from exchange.gateway.endpoint import PATH_IDS, Endpoint
+from exchange.gateway.idempotency import HEADER, KEY_PATTERN
+from exchange.gateway.routes import ENDPOINTS, PREFIX
+from exchange.gateway.schema import Since
+from exchange.registry.rows import Scope
+
+DOCUMENT: Final = Path("docs", "openapi.json")
+API_VERSION: Final = "1"
+TITLE: Final = "hourbook"
+
+_REF: Final = "#/components/schemas/{name}"
+_PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+_S: Final = HTTPStatus
+_PATH_PATTERNS: Final = {"client_order_id": "^[A-Za-z0-9_-]{1,36}$", "month": "^[0-9]{4}-(0[1-9]|1[0-2])$"}
+
+# What an engine may answer to any command, and what reading one takes.
+_BODY_PROBLEMS: Final = (
+    _S.BAD_REQUEST,
+    _S.REQUEST_TIMEOUT,
+    _S.REQUEST_ENTITY_TOO_LARGE,
+    _S.UNSUPPORTED_MEDIA_TYPE,
+)
+_WRITE_PROBLEMS: Final = (_S.FORBIDDEN, _S.NOT_FOUND, _S.CONFLICT, _S.SERVICE_UNAVAILABLE)
+
+
+def operation(endpoint: Endpoint[Any, Any, Any]) -> dict[str, Any]:
+    """The operation object of a route, as FastAPI's `openapi_extra`."""
+    described: dict[str, Any] = {
+        "summary": endpoint.summary,
+        "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint), *_header_parameters(endpoint)],
+        "responses": {str(endpoint.status): _success(endpoint)}
+        | {str(int(status)): _problem(status) for status in sorted(problem_statuses(endpoint))},
+        "security": [] if endpoint.access is Access.PUBLIC else [{"key": []}],
+    }
+    if isinstance(endpoint.access, Scope):
+        described["description"] = f"Scope: `{endpoint.access.value}`."
+    if endpoint.has_body:
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": _REF.format(name=endpoint.body.__name__)}}},
+        }
+    return described
+
+
+def operation_id(endpoint: Endpoint[Any, Any, Any]) -> str:
+    """For example `get_leases_lease_id`."""
+    return "_".join([endpoint.method.lower(), *re.findall(r"[a-z]+", endpoint.path)])
+
+
+def problem_statuses(endpoint: Endpoint[Any, Any, Any]) -> set[HTTPStatus]:
+    """Each status that this route may refuse with; 500 is not among them, for no input leads there."""
+    statuses = {_S.UNPROCESSABLE_ENTITY}
+    if endpoint.access is not Access.PUBLIC:
+        statuses.add(_S.UNAUTHORIZED)
+    if isinstance(endpoint.access, Scope):
+        statuses.add(_S.FORBIDDEN)
+    if endpoint.has_body:
+        statuses.update(_BODY_PROBLEMS)
+    if endpoint.method != "GET":
+        statuses.update(_WRITE_PROBLEMS)
+    if "{" in endpoint.path:
+        statuses.add(_S.NOT_FOUND)
+    if issubclass(endpoint.query, Since) or "min_seq" in _fields(endpoint) or endpoint.path.startswith("/health/ready"):
+        statuses.add(_S.SERVICE_UNAVAILABLE)
+    if endpoint.media_type == "text/event-stream":
+        statuses.add(_S.SERVICE_UNAVAILABLE)
+    return statuses
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """Add to FastAPI's document what it can't know: our structs, and how keys are sent."""
+    kinds: set[type[msgspec.Struct]] = {errors.ProblemBody}
+    for endpoint in ENDPOINTS:
+        kinds.update([endpoint.body] if endpoint.has_body else [])
+        kinds.update([endpoint.answer] if endpoint.media_type != "text/plain" else [])
+    _, schemas = msgspec.json.schema_components(sorted(kinds, key=lambda kind: kind.__name__), ref_template=_REF)
+    document["components"] = {
+        "schemas": dict(sorted(schemas.items())),
+        "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key, `hb_...`."}},
+    }
+    return document
+
+
+def document() -> str:
+    """The document as it is committed."""
+    # The application imports this room, so it is only reached for when the document is made.
+    from exchange.gateway.app import described_app
+
+    return json.dumps(described_app().openapi(), indent=1, ensure_ascii=False, sort_keys=False) + "\n"
+
+
+def _success(endpoint: Endpoint[Any, Any, Any]) -> dict[str, Any]:
+    ref = {"$ref": _REF.format(name=endpoint.answer.__name__)}
+    schema = ref if endpoint.media_type == "application/json" else {"type": "string"}
+    return {"description": HTTPStatus(endpoint.status).phrase, "content": {endpoint.media_type: {"schema": schema}}}
+
+
+def _problem(status: HTTPStatus) -> dict[str, Any]:
+    schema = {"$ref": _REF.format(name=errors.ProblemBody.__name__)}
+    return {"description": status.phrase, "content": {errors.MEDIA_TYPE: {"schema": schema}}}
+
+
+def _path_parameters(endpoint: Endpoint[Any, Any, Any]) -> Iterable[dict[str, Any]]:
+    for name in _PATH_PARAMETER.findall(endpoint.path):
+        pattern = f"^{PATH_IDS[name][0]}_[0-9A-HJKMNP-TV-Z]{{13}}$" if name in PATH_IDS else _PATH_PATTERNS.get(name)
+        schema = {"type": "string", "minLength": 1} | ({"pattern": pattern} if pattern else {})
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _fields(endpoint: Endpoint[Any, Any, Any]) -> dict[str, Any]:
+    schema = msgspec.json.schema(endpoint.query)
+    fields: dict[str, Any] = schema["$defs"][endpoint.query.__name__]["properties"]
+    return fields
+
+
+def _query_parameters(endpoint: Endpoint[Any, Any, Any]) -> Iterable[dict[str, Any]]:
+    for name, schema in _fields(endpoint).items():
+        yield {"name": name, "in": "query", "required": False, "schema": schema}
+
+
+def _header_parameters(endpoint: Endpoint[Any, Any, Any]) -> Iterable[dict[str, Any]]:
+    if endpoint.method == "POST":
+        schema = {"type": "string", "pattern": KEY_PATTERN}
+        yield {"name": HEADER.title(), "in": "header", "required": False, "schema": schema}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the document, or compare it with the committed one (exit status 1: they differ)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m exchange.gateway.openapi", description=f"The API document ({PREFIX})."
+    )
+    action = parser.add_mutually_exclusive_group(required=True)
+    for flag, what in (("--write", "write the document"), ("--check", "compare the document with the code")):
+        action.add_argument(flag, type=Path, nargs="?", const=DOCUMENT, metavar="FILE", help=what)
+    options = parser.parse_args(arguments)
+    made = document()
+    if options.write is not None:
+        options.write.parent.mkdir(parents=True, exist_ok=True)
+        options.write.write_text(made)
+        return 0
+    committed = options.check.read_text() if options.check.exists() else ""
+    if committed == made:
+        return 0
+    lines = difflib.unified_diff(committed.splitlines(True), made.splitlines(True), str(options.check), "the code", n=2)
+    sys.stderr.writelines(lines)
+    sys.stderr.write(f"The API changed: look at it, then python -m exchange.gateway.openapi --write {options.check}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Reads a request's body and parameters: bounded, as UTF-8 JSON, into a strict struct; each fault is a Problem.
+
+It knows HTTP and msgspec, and nothing of what the fields mean but which code the market has for a bad one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Final, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from engine.reasons import Reason
+from exchange.gateway.errors import Problem
+
+MAX_BODY_BYTES: Final = 64 * 1024
+MAX_PARAMETERS: Final = 32
+BODY_TIMEOUT_S: Final = 10.0
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_AT: Final = re.compile(r" - at `\$\.?(.*)`\Z", re.DOTALL)
+_NAMED: Final = re.compile(r"Object (contains unknown|missing required) field `(.*)`\Z", re.DOTALL)
+_MAX_ECHO_CHARS: Final = 200
+
+_MARKET_CODES: Final = {
+    "price": Reason.INVALID_PRICE,
+    "max_price": Reason.INVALID_PRICE,
+    "amount": Reason.INVALID_AMOUNT,
+    "gpus": Reason.INVALID_QUANTITY,
+    "quantity": Reason.INVALID_QUANTITY,
+    "hours": Reason.INVALID_HOURS,
+    "max_hours": Reason.INVALID_HOURS,
+}
+
+
+async def read_body(request: Request) -> bytes:
+    """The raw body of a request that must carry JSON; Problem when it is of another type, too large or too slow."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Problem("unsupported_media_type", f"The body is of type {media_type[:64]!r}")
+    length = request.headers.get("content-length", "0")
+    if length.isascii() and length.isdigit() and len(length.lstrip("0")) > len(str(MAX_BODY_BYTES)):
+        raise _too_large()
+    parts: list[bytes] = []
+    total = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for part in request.stream():
+                total += len(part)
+                if total > MAX_BODY_BYTES:
+                    raise _too_large()
+                parts.append(part)
+    except TimeoutError as error:
+        raise Problem("request_timeout", f"The body didn't arrive within {BODY_TIMEOUT_S:.0f} s") from error
+    except ClientDisconnect as error:
+        raise Problem("malformed_request", "The connection ended inside the body") from error
+    return b"".join(parts)
+
+
+def decode_body(data: bytes, kind: type[T]) -> T:
+    """A body as its struct; Problem invalid_utf8, invalid_json, or what is wrong with which field."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise Problem("invalid_utf8", f"Byte {error.start} of the body isn't UTF-8") from error
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise fault(str(error), "invalid_field") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Problem("invalid_json", str(error)[:_MAX_ECHO_CHARS]) from error
+
+
+def decode_query(request: Request, kind: type[T]) -> T:
+    """The query string as its struct; each parameter once, none unknown; Problem invalid_parameter."""
+    raw = request.scope["query_string"].decode("latin-1")
+    try:
+        pairs = parse_qsl(raw, keep_blank_values=True, strict_parsing=bool(raw), max_num_fields=MAX_PARAMETERS)
+    except ValueError as error:
+        raise Problem("invalid_parameter", "The query string isn't `name=value&...`, or has too many") from error
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise Problem("invalid_parameter", "A parameter is given twice")
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise fault(str(error), "invalid_parameter") from error
+
+
+def fault(message: str, otherwise: str) -> Problem:
+    """What msgspec found wrong, as a Problem that names the field; `otherwise` is the code of what has no better one."""
+    at = _AT.search(message)
+    path = at[1] if at else ""
+    what = message[: at.start()] if at else message
+    if named := _NAMED.match(what):
+        field = f"{path}.{named[2]}" if path else named[2]
+        code = "unknown_field" if named[1] == "contains unknown" else "missing_field"
+        wrong = "There is no such field" if code == "unknown_field" else "The field is missing"
+        if otherwise == "invalid_parameter":
+            code = otherwise
+        return Problem(code, f"{wrong}: {field[:_MAX_ECHO_CHARS]}", field=field[:_MAX_ECHO_CHARS])
+    field = path[:_MAX_ECHO_CHARS]
+    reason = _MARKET_CODES.get(path.rpartition(".")[2])
+    code = otherwise if reason is None or otherwise == "invalid_parameter" else reason.name.lower()
+    return Problem(code, f"{field or 'body'}: {what[:_MAX_ECHO_CHARS]}", field=field or None)
+
+
+def _too_large() -> Problem:
+    return Problem("payload_too_large", f"The body has more than {MAX_BODY_BYTES} bytes")

@@ -1,0 +1,1 @@
+"""The public form of everything that the gateway answers with."""

@@ -1,0 +1,136 @@
+"""A lease in its public form, and the one command that gets its renter in.
+
+The command pins the host key with nothing on disk and asks nothing: ssh runs /bin/echo for the known_hosts line.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Final
+
+import msgspec
+
+from engine.ids import format_id
+from engine.kinds import EndReason, LeaseState, edge_name
+from engine.units import format_money, format_price
+from exchange.gateway.views.text import View, format_time, format_time_if
+from exchange.read.interface import InstrumentRow, LeaseRow
+
+_REACHABLE: Final = frozenset({LeaseState.ACTIVE, LeaseState.ENDING})
+_NO_FILE: Final = "/dev/null"
+
+
+class _Access(msgspec.Struct, frozen=True):
+    """The provisioner's `access` blob, as its ports state it."""
+
+    host: str
+    port: int
+    user: str
+    host_key: str
+
+
+class Ssh(View, frozen=True):
+    """How to get in. `command` needs nothing on disk but your own private key."""
+
+    host: str
+    port: int
+    user: str
+    command: str
+    host_key: str
+
+
+class Lease(View, frozen=True):
+    """`charged`: usage posted so far, without fees. `ssh`: while it is active, and to its renter alone.
+
+    `term_end` is null for a lease without end; `simulated`: the Baron has no real GPUs.
+    """
+
+    id: str
+    state: str
+    reason: str | None
+    instrument: str
+    sku: str
+    region: str
+    kind: str
+    gpus: int
+    price: str
+    order_id: str | None
+    baron: str
+    simulated: bool
+    started: str
+    active: str | None
+    ended: str | None
+    term_end: str | None
+    charged: str
+    wiped: bool
+    detail: str | None
+    ssh: Ssh | None
+    seq: int
+
+
+class Leases(View, frozen=True):
+    seq: int
+    leases: list[Lease]
+    next_cursor: str | None
+
+
+class Rental(View, frozen=True):
+    """What was rented: one lease a Baron and price. `duplicate`: a repeat, answered with what the first one made."""
+
+    seq: int
+    order_id: str
+    instrument: str
+    leases: list[Lease]
+    duplicate: bool
+
+
+def lease(row: LeaseRow, instrument: InstrumentRow, account: int) -> Lease:
+    """As its renter sees it; to anyone else (its provider) without the way in and the renter's order."""
+    is_renter = row.renter == account
+    return Lease(
+        id=format_id("lse", row.lease_id),
+        state=edge_name(row.state),
+        reason=None if row.reason is EndReason.NONE else edge_name(row.reason),
+        instrument=instrument.symbol,
+        sku=instrument.sku,
+        region=instrument.region,
+        kind=edge_name(row.kind),
+        gpus=row.quantity,
+        price=format_price(row.price_ticks),
+        order_id=format_id("ord", row.order_id) if is_renter else None,
+        baron=format_id("brn", row.baron),
+        simulated=row.simulated,
+        started=format_time(row.start_ns),
+        active=format_time_if(row.active_ns),
+        ended=format_time_if(row.ended_ns),
+        term_end=format_time_if(row.term_end_ns),
+        charged=format_money(row.charged_micros),
+        wiped=row.wiped,
+        detail=row.detail or None,
+        ssh=_ssh(row.access) if is_renter and row.access and row.state in _REACHABLE else None,
+        seq=row.seq,
+    )
+
+
+def ssh_command(host: str, port: int, user: str, host_key: str) -> str:
+    """A shell line that runs ssh without a prompt and accepts this host key alone."""
+    known_hosts = f"/bin/echo [{host}]:{port} {host_key}"
+    options = {
+        "StrictHostKeyChecking": "yes",
+        "UserKnownHostsFile": _NO_FILE,
+        "GlobalKnownHostsFile": _NO_FILE,
+        "KnownHostsCommand": known_hosts,
+    }
+    words = ["ssh", "-p", str(port), *(word for name, value in options.items() for word in ("-o", f"{name}={value}"))]
+    return shlex.join([*words, f"{user}@{host}"])
+
+
+def _ssh(blob: bytes) -> Ssh:
+    access = msgspec.json.decode(blob, type=_Access)
+    return Ssh(
+        host=access.host,
+        port=access.port,
+        user=access.user,
+        command=ssh_command(access.host, access.port, access.user, access.host_key),
+        host_key=access.host_key,
+    )

@@ -1,0 +1,139 @@
+"""Instruments, books, trades and quotes in their public form."""
+
+from __future__ import annotations
+
+from engine.ids import format_id
+from engine.kinds import edge_name
+from engine.reasons import Reason
+from engine.units import format_money, format_price
+from exchange.gateway.errors import TABLE
+from exchange.gateway.ports import QuoteLine
+from exchange.gateway.views.text import View, format_price_if, format_time, format_time_if
+from exchange.read.interface import BookView, DepthLevel, InstrumentRow, TradeRow
+
+
+class Instrument(View, frozen=True):
+    symbol: str
+    sku: str
+    region: str
+    kind: str
+
+
+class Instruments(View, frozen=True):
+    seq: int
+    instruments: list[Instrument]
+
+
+class Level(View, frozen=True):
+    """`quantity` anyone may take; `conditional_quantity` is for those who fit its conditions (rulebook §5)."""
+
+    price: str
+    quantity: int
+    conditional_quantity: int
+    orders: int
+
+
+class Book(View, frozen=True):
+    """Bids from the best down, asks from the best up. `time` is null until something has happened."""
+
+    symbol: str
+    seq: int
+    time: str | None
+    bids: list[Level]
+    asks: list[Level]
+
+
+class Trade(View, frozen=True):
+    id: str
+    price: str
+    quantity: int
+    taker_side: str
+    time: str
+    seq: int
+
+
+class Trades(View, frozen=True):
+    symbol: str
+    seq: int
+    trades: list[Trade]
+    next_cursor: str | None
+
+
+class Quote(View, frozen=True):
+    """What one instrument gives now. With a `reason` the whole isn't to be had, and there is no cost.
+
+    Costs are of the whole quantity per hour; `hold` must be available to rent it.
+    """
+
+    symbol: str
+    region: str
+    gpus: int
+    available_gpus: int
+    best_price: str | None
+    worst_price: str | None
+    cost_per_hour: str | None
+    fee_per_hour: str | None
+    hold: str | None
+    reason: str | None
+    detail: str | None
+
+
+class Quotes(View, frozen=True):
+    """Cheapest first, then those that can't give the whole."""
+
+    seq: int
+    kind: str
+    hours: int
+    quotes: list[Quote]
+
+
+def instrument(row: InstrumentRow) -> Instrument:
+    return Instrument(symbol=row.symbol, sku=row.sku, region=row.region, kind=edge_name(row.kind))
+
+
+def book(view: BookView, symbol: str) -> Book:
+    return Book(
+        symbol=symbol,
+        seq=view.seq,
+        time=format_time_if(view.ts_ns),
+        bids=[_level(level) for level in view.bids],
+        asks=[_level(level) for level in view.asks],
+    )
+
+
+def trade(row: TradeRow) -> Trade:
+    return Trade(
+        id=format_id("trd", row.trade_id),
+        price=format_price(row.price_ticks),
+        quantity=row.quantity,
+        taker_side=edge_name(row.taker_side),
+        time=format_time(row.ts_ns),
+        seq=row.seq,
+    )
+
+
+def quote(line: QuoteLine, row: InstrumentRow) -> Quote:
+    whole = line.reason is Reason.NONE
+    reason = None if whole else edge_name(line.reason)
+    return Quote(
+        symbol=row.symbol,
+        region=row.region,
+        gpus=line.quantity,
+        available_gpus=line.available_quantity,
+        best_price=format_price_if(line.best_price_ticks),
+        worst_price=format_price_if(line.worst_price_ticks),
+        cost_per_hour=format_money(line.cost_per_hour_micros) if whole else None,
+        fee_per_hour=format_money(line.fee_per_hour_micros) if whole else None,
+        hold=format_money(line.hold_micros) if whole else None,
+        reason=reason,
+        detail=None if reason is None else TABLE[reason].advice,
+    )
+
+
+def _level(level: DepthLevel) -> Level:
+    return Level(
+        price=format_price(level.price_ticks),
+        quantity=level.unconditional_quantity,
+        conditional_quantity=level.conditional_quantity,
+        orders=level.orders,
+    )

@@ -1,0 +1,163 @@
+"""Orders, fills and offers in their public form."""
+
+from __future__ import annotations
+
+from engine.ids import format_id
+from engine.kinds import OrderStatus, edge_name
+from engine.messages import Offer, Traded
+from engine.reasons import Reason
+from engine.units import format_price
+from exchange.gateway.views.leases import Lease
+from exchange.gateway.views.text import View, format_price_if, format_time, format_time_if
+from exchange.read.interface import OrderRow
+
+
+class Order(View, frozen=True):
+    """`origin`: client, rental, or offer (placed for an offer of PUT /v1/asks). `reason`: why it was cut or closed."""
+
+    id: str
+    client_order_id: str | None
+    instrument: str
+    side: str
+    type: str
+    time_in_force: str
+    price: str
+    quantity: int
+    cum_quantity: int
+    leaves_quantity: int
+    status: str
+    reason: str | None
+    origin: str
+    post_only: bool
+    hours: int | None
+    baron: str | None
+    window_end: str | None
+    created: str
+    updated: str
+    seq: int
+
+
+class Orders(View, frozen=True):
+    seq: int
+    orders: list[Order]
+    next_cursor: str | None
+
+
+class Fill(View, frozen=True):
+    trade_id: str
+    price: str
+    quantity: int
+    liquidity: str
+    lease_id: str
+
+
+class Placed(View, frozen=True):
+    """An order as its entry left it, its fills, and the leases that a buy made.
+
+    `duplicate`: a repeat by client_order_id; then the order is as it is now, and its fills are not told again.
+    """
+
+    seq: int
+    order: Order
+    fills: list[Fill]
+    leases: list[Lease]
+    duplicate: bool
+
+
+class Changed(View, frozen=True):
+    """An order after its amend or cancel. `price` and `quantity` (total) are null when they were not changed."""
+
+    seq: int
+    order_id: str
+    instrument: str
+    status: str
+    price: str | None
+    quantity: int | None
+    leaves_quantity: int
+    reason: str | None
+    fills: list[Fill]
+    leases: list[Lease]
+
+
+class StandingOffer(View, frozen=True):
+    """One offer (rulebook §4); the ask that stands for it is among GET /v1/orders, with origin `offer`."""
+
+    baron: str
+    instrument: str
+    price: str
+    gpus: int
+    max_hours: int | None
+
+
+class StandingOffers(View, frozen=True):
+    seq: int
+    offers: list[StandingOffer]
+
+
+def order(row: OrderRow, symbol: str) -> Order:
+    return Order(
+        id=format_id("ord", row.order_id),
+        client_order_id=row.client_order_id or None,
+        instrument=symbol,
+        side=edge_name(row.side),
+        type=edge_name(row.order_type),
+        time_in_force=edge_name(row.time_in_force),
+        price=format_price(row.price_ticks),
+        quantity=row.quantity,
+        cum_quantity=row.cum_quantity,
+        leaves_quantity=row.leaves_quantity,
+        status=edge_name(row.status),
+        reason=reason_if(row.reason),
+        origin=edge_name(row.origin),
+        post_only=row.post_only,
+        hours=row.hours or None,
+        baron=format_id("brn", row.baron) if row.baron else None,
+        window_end=format_time_if(row.window_end_ns),
+        created=format_time(row.created_ns),
+        updated=format_time(row.updated_ns),
+        seq=row.seq,
+    )
+
+
+def fill(event: Traded, order_id: int) -> Fill:
+    """A trade as one of its two orders sees it."""
+    return Fill(
+        trade_id=format_id("trd", event.trade_id),
+        price=format_price(event.price_ticks),
+        quantity=event.quantity,
+        liquidity="taker" if event.taker_order_id == order_id else "maker",
+        lease_id=format_id("lse", event.lease_id),
+    )
+
+
+def changed(seq: int, row: OrderRow, symbol: str, fills: list[Fill], leases: list[Lease]) -> Changed:
+    """From a row of which only what this command's events said is known: price 0 stands for not told."""
+    status = row.status
+    if status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED):
+        status = OrderStatus.PARTIALLY_FILLED if row.leaves_quantity < row.quantity else OrderStatus.NEW
+    return Changed(
+        seq=seq,
+        order_id=format_id("ord", row.order_id),
+        instrument=symbol,
+        status=edge_name(status),
+        price=format_price_if(row.price_ticks),
+        quantity=row.quantity or None,
+        leaves_quantity=row.leaves_quantity,
+        reason=reason_if(row.reason),
+        fills=fills,
+        leases=leases,
+    )
+
+
+def offer(row: Offer, symbol: str) -> StandingOffer:
+    return StandingOffer(
+        baron=format_id("brn", row.baron),
+        instrument=symbol,
+        price=format_price(row.price_ticks),
+        gpus=row.gpus,
+        max_hours=row.max_hours or None,
+    )
+
+
+def reason_if(reason: Reason) -> str | None:
+    return None if reason is Reason.NONE else edge_name(reason)
