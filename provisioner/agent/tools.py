@@ -168,6 +168,7 @@ def _download_with_own_lists(packages: Sequence[str], tools_dir: Path, debs: Pat
         "-o", f"Dir::Cache={state / 'cache'}",
         "-o", "Debug::NoLocking=true",
         "-o", "APT::Sandbox::User=root",
+        "-o", "APT::Update::Error-Mode=any",
     ]  # fmt: skip
     for step in (["update"], ["download", *packages]):
         done = _run(["apt-get", "-q", *own, *step], debs)

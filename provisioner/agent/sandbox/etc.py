@@ -6,11 +6,11 @@ hold what another lease wrote.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from provisioner.agent.devices import STUB_VARIABLE, stub_setting
-from provisioner.agent.sandbox.spec import SandboxSpec
+from provisioner.agent.sandbox.spec import MIB, SandboxSpec
 
 USER = "gpu"
 USER_ID = 1000
@@ -106,8 +106,11 @@ def session_environment(spec: SandboxSpec) -> dict[str, str]:
     return environment
 
 
-def files(spec: SandboxSpec, sshd_helpers: Mapping[str, str]) -> dict[str, str]:
-    """Path below /etc to content. `sshd_helpers` are settings for an sshd that doesn't stand where it was built for."""
+def files(spec: SandboxSpec, unenforced: Sequence[str], sshd_helpers: Mapping[str, str]) -> dict[str, str]:
+    """Path below /etc to content; `unenforced` names the limits that this host can't keep, which the tenant is told.
+
+    `sshd_helpers` are settings for an sshd that doesn't stand where it was built for.
+    """
     environment = " ".join(f'"{name}={value}"' for name, value in session_environment(spec).items())
     helpers = "".join(f"{name} {path}\n" for name, path in sshd_helpers.items())
     return {
@@ -121,7 +124,7 @@ def files(spec: SandboxSpec, sshd_helpers: Mapping[str, str]) -> dict[str, str]:
         "shells": "/bin/sh\n/bin/bash\n",
         "profile": PROFILE,
         "bash.bashrc": PROFILE,
-        "motd": _motd(spec),
+        "motd": _motd(spec, unenforced),
         "ssh/authorized_keys": "".join(f"{key}\n" for key in spec.authorized_keys),
         "ssh/sshd_config": helpers
         + SSHD_CONFIG.format(
@@ -140,12 +143,15 @@ def host_bindings() -> list[tuple[Path, str]]:
     return [(Path("/etc") / name, f"/etc/{name}") for name in HOST_FILES if (Path("/etc") / name).exists()]
 
 
-def _motd(spec: SandboxSpec) -> str:
-    names = ", ".join(f"{gpu.sku or gpu.name} (/dev/nvidia{gpu.minor})" for gpu in spec.gpus)
+def _motd(spec: SandboxSpec, unenforced: Sequence[str]) -> str:
+    gpus = ", ".join(f"{gpu.sku or gpu.name} (/dev/nvidia{gpu.minor})" for gpu in spec.gpus)
+    limits = spec.limits
     lines = [
-        f"Lease {spec.lease_id}: {names}.",
-        "Home, /tmp and /dev/shm are in memory and are wiped when the lease ends. No network but loopback.",
+        f"Lease {spec.lease_id}: {gpus}.",
+        *(["These GPUs are SIMULATED: they compute nothing."] if spec.simulated else []),
+        f"{limits.processes} processes, {limits.connections} connections, {limits.memory_bytes // MIB} MiB of memory.",
+        f"Of it: home {limits.home_bytes // MIB}, temporary {limits.tmp_bytes // MIB}, shared {limits.shm_bytes // MIB}.",
+        *([f"This host has no means to keep: {', '.join(unenforced)}."] if unenforced else []),
+        "All files are in memory, and are wiped when the lease ends. No network but loopback.",
     ]
-    if spec.simulated:
-        lines.insert(1, "These GPUs are SIMULATED: they compute nothing.")
     return "\n".join(lines) + "\n"

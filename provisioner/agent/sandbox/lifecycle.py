@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from provisioner.agent.errors import AgentError
-from provisioner.agent.sandbox import cgroups, etc, launch, processes, record
+from provisioner.agent.sandbox import cgroups, command, etc, launch, processes, record
 from provisioner.agent.sandbox.processes import ProcessId
 from provisioner.agent.sandbox.record import Record
 from provisioner.agent.sandbox.spec import Limits, SandboxSpec, check
@@ -124,13 +124,11 @@ def adopt(directory: Path) -> Sandbox | None:
 def connect(directory: Path) -> socket.socket:
     """A fresh connection to the sandbox's sshd, not blocking, to be spliced. Raises AgentError `no_sandbox`."""
     try:
-        door = launch.bind_or_connect(directory, "connect")
+        return launch.connect(directory, timeout_s=0)
     except OSError as error:
         raise AgentError(
             "no_sandbox", f"nothing listens in {directory.name}: {error}", "probe it, and destroy it if it is dead"
         ) from error
-    door.setblocking(False)
-    return door
 
 
 def destroy(directory: Path) -> None:
@@ -191,10 +189,10 @@ def _start(directory: Path, spec: SandboxSpec, tools: Tools) -> Sandbox:
 
 def _furnish(directory: Path, standing: Record, spec: SandboxSpec, tools: Tools) -> str:
     """Write what the sandbox will see of this directory, owned by the lease's uid; returns its public host key."""
-    inside = directory / launch.INSIDE
+    inside = directory / command.INSIDE
     for folder in ("etc/ssh", "gpu"):
         (inside / folder).mkdir(parents=True)
-    for name, content in etc.files(spec, launch.sshd_helpers(tools)).items():
+    for name, content in etc.files(spec, standing.unenforced, command.sshd_helpers(tools)).items():
         (inside / "etc" / name).write_text(content)
         (inside / "etc" / name).chmod(0o644)
     if spec.simulated:
@@ -254,7 +252,7 @@ def _init(standing: Record) -> ProcessId | None:
 
 def _instance(standing: Record) -> list[ProcessId]:
     """Every process started for this sandbox by us, whatever the record knows."""
-    return processes.with_arguments((launch.INSTANCE_OPTION, standing.instance))
+    return processes.with_arguments((command.INSTANCE_OPTION, standing.instance))
 
 
 def _end_processes(standing: Record) -> None:
@@ -307,8 +305,7 @@ def _not_wiped(name: str, detail: str) -> AgentError:
 def _answers(directory: Path) -> bool:
     """True when an sshd inside greets us."""
     try:
-        with launch.bind_or_connect(directory, "connect") as door:
-            door.settimeout(ANSWER_TIMEOUT_S)
+        with launch.connect(directory, ANSWER_TIMEOUT_S) as door:
             return door.recv(len(GREETING), socket.MSG_WAITALL) == GREETING
     except OSError:
         return False

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -159,8 +160,7 @@ def test_a_record_of_another_boot_is_dead_and_ends_no_process(rent: Rent) -> Non
         assert bystander.poll() is None
         bystander.kill()
     # What this test hid from destroy, it ends itself.
-    record_again = directory
-    record_again.mkdir(mode=0o700)
+    directory.mkdir(mode=0o700)
     record.write(directory, standing)
     lifecycle.destroy(directory)
     assert traces.of(directory, standing) == []
@@ -226,3 +226,44 @@ def test_a_long_path_is_no_obstacle(tmp_path: Path, spec_of: SpecOf, sandbox_too
         assert door.recv(7) == b"SSH-2.0"
     lifecycle.destroy(Path(sandbox.directory))
     assert os.listdir(home / "leases") == []  # noqa: PTH208 - the names are what is asked
+
+
+def test_init_told_from_outside_ends_everything(rent: Rent) -> None:
+    directory = Path(rent("lease-1").sandbox.directory)
+    standing = standing_in(directory)
+    assert standing.init is not None
+    os.kill(standing.init.pid, signal.SIGTERM)
+    wait_until(lambda: lifecycle.probe(directory) is Liveness.DEAD, "the end of the sandbox")
+    lifecycle.destroy(directory)
+    assert traces.of(directory, standing) == []
+
+
+def test_sandboxes_start_and_end_side_by_side(home: Path, spec_of: SpecOf, sandbox_tools: Tools) -> None:
+    specs = [spec_of(f"lease-{number}", (number,)) for number in range(6)]
+    with ThreadPoolExecutor(len(specs)) as pool:
+        sandboxes = list(pool.map(lambda spec: lifecycle.start(home, spec, sandbox_tools), specs))
+        directories = [Path(sandbox.directory) for sandbox in sandboxes]
+        standing = [standing_in(directory) for directory in directories]
+        assert lifecycle.survey(home) == directories
+        assert len({sandbox.host_key for sandbox in sandboxes}) == len(specs)
+        list(pool.map(lifecycle.destroy, directories))
+    for directory, one in zip(directories, standing, strict=True):
+        assert traces.of(directory, one) == []
+
+
+def test_a_full_backlog_is_an_error_and_no_wait(rent: Rent) -> None:
+    directory = Path(rent("lease-1").sandbox.directory)
+    init = standing_in(directory).init
+    assert init is not None
+    with ExitStack() as doors:
+
+        def fill() -> None:
+            for _ in range(1000):
+                doors.enter_context(lifecycle.connect(directory))
+
+        os.kill(init.pid, signal.SIGSTOP)
+        with pytest.raises(AgentError) as full:
+            fill()
+        assert full.value.code == "no_sandbox"
+    os.kill(init.pid, signal.SIGCONT)
+    wait_until(lambda: lifecycle.adopt(directory) is not None, "the door to open again")

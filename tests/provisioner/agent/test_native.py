@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.agent.native import build
-from provisioner.agent.sandbox.launch import INIT
+from provisioner.agent.sandbox.command import INIT
 
 
 def test_the_pieces_build_and_are_left_alone_when_built(tmp_path: Path) -> None:

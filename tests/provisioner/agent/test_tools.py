@@ -59,10 +59,14 @@ def test_fetching_into_an_empty_directory_needs_no_lists_of_the_system(tmp_path:
     assert not (tmp_path / "apt").exists()
 
 
-def test_a_package_that_is_not_there_says_what_failed(tmp_path: Path) -> None:
+def test_a_download_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy"):
+        # Nothing listens on port 1: it is a network that isn't there.
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
     debs = tmp_path / "debs"
     debs.mkdir()
     with pytest.raises(AgentError) as failed:
-        tools._download_with_own_lists(["no-such-package-of-ours"], tmp_path, debs)
+        tools._download_with_own_lists(["bubblewrap"], tmp_path, debs)
     assert failed.value.code == "fetch_failed"
-    assert "apt-get" in failed.value.detail
+    assert failed.value.detail.startswith("apt-get update")
+    assert "apt-get download bubblewrap" in failed.value.remedy

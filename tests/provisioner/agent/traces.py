@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from provisioner.agent.sandbox import launch, processes
+from provisioner.agent.sandbox import command, processes
 from provisioner.agent.sandbox.record import Record
 
 
 def of(directory: Path, standing: Record) -> list[str]:
     """Every trace, in words; empty where nothing is left."""
-    found = [f"process {one.pid}" for one in processes.with_arguments((launch.INSTANCE_OPTION, standing.instance))]
+    found = [f"process {one.pid}" for one in processes.with_arguments((command.INSTANCE_OPTION, standing.instance))]
     if standing.private_uid:
         found += [f"process {one.pid} of uid {standing.host_uid}" for one in processes.of_uid(standing.host_uid)]
     found += [f"zombie {pid}" for pid in _zombie_children()]
