@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from exchange.log.bell import Bell
+from exchange.log.files import make_folder
 from exchange.log.interface import LogError, Record
 from exchange.log.segment import Place, Segment, Tail
-from exchange.log.sqlite import Damaged, make_folder, translated
+from exchange.log.sqlite import Damaged, translated
 
 MAX_FILE_BYTES: Final = 1 << 30
 POLL_S: Final = 0.05

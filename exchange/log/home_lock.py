@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from exchange.log.sqlite import make_folder
+from exchange.log.files import make_folder
 
 LOCK_NAME: Final = "monarch.lock"
 

@@ -15,8 +15,9 @@ from typing import Final, NamedTuple
 
 import apsw
 
+from exchange.log.files import sync_folder
 from exchange.log.interface import Fenced, LogError, Record
-from exchange.log.sqlite import Damaged, connect, sync_folder, translated
+from exchange.log.sqlite import Damaged, connect, translated
 
 FORMAT: Final = 1
 MAX_READ_BYTES: Final = 16 << 20

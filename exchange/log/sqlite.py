@@ -8,7 +8,6 @@ knows nothing of records.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -72,24 +71,6 @@ def connect(path: Path, *, writable: bool) -> apsw.Connection:
             connection.close()
             raise
         return connection
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a folder's entries durable: a file that was made or renamed in it survives a power cut from here on. OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, durably. OSError."""
-    missing = [folder, *folder.parents]
-    missing = missing[: next(place for place, one in enumerate(missing) if one.exists())]
-    for one in reversed(missing):
-        one.mkdir(mode=0o700, exist_ok=True)
-        sync_folder(one.parent)
 
 
 def _number(version: str) -> int:

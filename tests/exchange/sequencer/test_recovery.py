@@ -1,0 +1,325 @@
+"""From disk to a machine: snapshots, replay, events made whole, and all that must refuse to start."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.book_plain import PlainBook
+from engine.codec import encode_command, encode_events
+from engine.limits import Limits
+from engine.messages import Reply, Tick
+from exchange.log.embedded import EmbeddedLog
+from exchange.log.interface import Record
+from exchange.log.sqlite import Damaged
+from exchange.log.topics import COMMANDS, EVENTS
+from exchange.sequencer.errors import RecoveryError
+from exchange.sequencer.recovery import replay_to
+from exchange.sequencer.snapshots import KEPT, Snapshot, SnapshotStore
+from tests.exchange.sequencer.conftest import SHARD, START_NS, House
+from tests.exchange.sequencer.traffic import Traffic, deposit, founding
+
+
+async def run(house: House, count: int = 60, *, seed: int = 7, snapshot_every: int = 0) -> tuple[list[Reply], str]:
+    """One run of a shard with traffic; its replies, and its state hash at the end. No snapshots unless asked for."""
+    shard = house.shard()
+    options = {"snapshot_every": snapshot_every} if snapshot_every else {"snapshots": None}
+    await shard.start(**options)
+    replies = await shard.submit(founding()) if shard.recovered.machine.last_seq == 0 else []
+    traffic = Traffic(seed)
+    for _ in range(count):
+        house.clock.now_ns += 60 * 10**9
+        replies.append(await shard.sequencer.submit(traffic.next()))
+        traffic.learn(replies[-1])
+    await shard.close()
+    return replies, shard.machine.state_hash()
+
+
+async def remove_events(house: House, keep: int) -> None:
+    """Leave only the first `keep` records of the event log, as a crash could."""
+    kept = (await house.records(EVENTS))[:keep]
+    for file in (house.home / "log" / str(SHARD)).glob("events.*"):
+        file.unlink()
+    writer = await EmbeddedLog(house.home).open_writer(SHARD, EVENTS)
+    await writer.append(kept)
+    await writer.close()
+
+
+async def test_replay_gives_the_same_state_and_nothing_new(house: House) -> None:
+    _, state_hash = await run(house)
+    before = await house.records(EVENTS)
+    again = house.shard()
+    recovered = await again.recover()
+    assert recovered.machine.state_hash() == state_hash
+    assert (recovered.snapshot_seq, recovered.published) == (0, 0)
+    assert recovered.replayed == recovered.machine.last_seq
+    assert await house.records(EVENTS) == before
+
+
+@pytest.mark.parametrize("keep", [0, 1, 20, 50])
+@pytest.mark.parametrize("snapshot_every", [0, 15])
+async def test_events_that_were_not_published_are_derived_again(house: House, keep: int, snapshot_every: int) -> None:
+    _, state_hash = await run(house, snapshot_every=snapshot_every)
+    before = await house.records(EVENTS)
+    await remove_events(house, keep)
+    again = house.shard()
+    recovered = await again.recover()
+    assert recovered.published == len(before) - keep
+    assert recovered.machine.state_hash() == state_hash
+    assert await house.records(EVENTS) == before
+
+
+async def test_a_run_goes_on_after_its_restart_as_if_there_were_none(house: House) -> None:
+    replies, _ = await run(house, 40, seed=1)
+    more, state_hash = await run(house, 40, seed=2, snapshot_every=10)
+    again = house.shard()
+    assert (await again.recover()).machine.state_hash() == state_hash
+    assert [one.seq for one in (*replies, *more)] == sorted({one.seq for one in (*replies, *more)})
+    answered = {one.seq: one for one in (*replies, *more) if one.events}
+    published = {one.seq: one for one in await house.published()}
+    assert answered.items() <= published.items()
+
+
+# ---------------------------------------------------------------- what must not start
+
+
+async def test_other_events_than_were_published_refuse_to_start(house: House) -> None:
+    await run(house)
+    published = await house.published()
+    await remove_events(house, 29)
+    writer = await EmbeddedLog(house.home).open_writer(SHARD, EVENTS)
+    other = published[29]
+    assert len(other.events) > 0
+    await writer.append([Record(other.seq, encode_events(other.ts_ns + 1, other.events))])
+    await writer.close()
+    again = house.shard()
+    with pytest.raises(
+        RecoveryError, match=f"command {other.seq} gives other events now .* Start the version that wrote"
+    ):
+        await again.recover()
+
+
+async def test_a_hole_in_the_events_refuses_to_start(house: House) -> None:
+    await run(house)
+    records = await house.records(EVENTS)
+    await remove_events(house, 10)
+    writer = await EmbeddedLog(house.home).open_writer(SHARD, EVENTS)
+    await writer.append(records[11:20])
+    await writer.close()
+    again = house.shard()
+    with pytest.raises(RecoveryError, match=f"command {records[10].seq} gives other events"):
+        await again.recover()
+
+
+async def test_an_event_record_that_no_command_gave_refuses_to_start(house: House) -> None:
+    shard = house.shard()
+    await shard.start(snapshots=None)
+    await shard.submit([*founding(), Tick(), Tick()])
+    await shard.close()
+    writer = await EmbeddedLog(house.home).open_writer(SHARD, EVENTS)
+    await writer.append([Record(len(founding()) + 1, encode_events(START_NS, (await house.published())[0].events))])
+    await writer.close()
+    again = house.shard()
+    with pytest.raises(RecoveryError, match=f"command {len(founding()) + 1} gives other events"):
+        await again.recover()
+
+
+async def test_events_beyond_the_commands_refuse_to_start(house: House) -> None:
+    await run(house)
+    for file in (house.home / "log" / str(SHARD)).glob("commands.*"):
+        file.unlink()
+    again = house.shard()
+    with pytest.raises(RecoveryError, match=r"the command log only to 0: commands were lost\. Restore the home"):
+        await again.recover()
+
+
+async def test_a_snapshot_beyond_the_commands_refuses_to_start(house: House) -> None:
+    await run(house, snapshot_every=10)
+    for file in (house.home / "log" / str(SHARD)).glob("*.db*"):
+        file.unlink()
+    again = house.shard()
+    with pytest.raises(RecoveryError, match=r"there is a snapshot .* goes only to 0: commands were lost\. Restore"):
+        await again.recover()
+
+
+async def test_a_hole_in_the_commands_refuses_to_start(house: House) -> None:
+    writer = await EmbeddedLog(house.home).open_writer(SHARD, COMMANDS)
+    await writer.append([Record(seq, encode_command(START_NS, Tick())) for seq in (1, 2, 4)])
+    await writer.close()
+    begun = house.shard()
+    with pytest.raises(RecoveryError, match=r"genesis\.json is missing"):
+        await begun.recover()
+    await begun.close()
+    (house.home / "log" / str(SHARD) / "genesis.json").write_text(
+        '{"format": 1, "shard": 0, "limits": {}}',
+    )
+    again = house.shard()
+    with pytest.raises(RecoveryError, match="command 3 is missing: after it comes 4"):
+        await again.recover()
+
+
+async def test_a_command_of_another_format_refuses_to_start(house: House) -> None:
+    await run(house, 5)
+    writer = await EmbeddedLog(house.home).open_writer(SHARD, COMMANDS)
+    last = await writer.last_seq()
+    await writer.append([Record(last + 1, b"\x09later")])
+    await writer.close()
+    again = house.shard()
+    with pytest.raises(RecoveryError, match=f"command {last + 1} can't be read .*start the version that wrote it"):
+        await again.recover()
+
+
+async def test_other_limits_refuse_to_start(house: House) -> None:
+    await run(house, 5)
+    again = house.shard()
+    with pytest.raises(
+        RecoveryError, match=r"shard 0 was made with max_timers 1024 \(now 7\), and limits can't change"
+    ):
+        await again.recover(Limits(max_timers=7))
+
+
+async def test_limits_may_be_chosen_until_the_first_command(house: House) -> None:
+    first = house.shard()
+    await first.recover(Limits(max_timers=7))
+    await first.close()
+    second = house.shard()
+    await second.start(limits=Limits(max_timers=8))
+    await second.submit(founding()[:1])
+    await second.close()
+    third = house.shard()
+    assert (await third.recover(Limits(max_timers=8))).machine.last_seq == 1
+
+
+# ---------------------------------------------------------------- snapshots
+
+
+def damage_byte(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-10])
+
+
+def empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [damage_byte, cut, empty])
+async def test_a_damaged_snapshot_falls_back_to_the_one_before(
+    house: House, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None]
+) -> None:
+    _, state_hash = await run(house, snapshot_every=15)
+    folder = house.home / "snapshots" / str(SHARD)
+    newest, older, *_ = SnapshotStore(house.home, SHARD).seqs()
+    damage(folder / f"{newest}.snap")
+    again = house.shard()
+    recovered = await again.recover()
+    assert recovered.snapshot_seq == older
+    assert recovered.machine.state_hash() == state_hash
+    assert f"{newest}.snap is damaged" in caplog.text
+    await again.close()
+    for file in folder.iterdir():
+        empty(file)
+    third = house.shard()
+    recovered = await third.recover()
+    assert (recovered.snapshot_seq, recovered.machine.state_hash()) == (0, state_hash)
+
+
+async def test_a_snapshot_that_lies_about_its_state_is_passed_over(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, state_hash = await run(house, snapshot_every=15)
+    store = SnapshotStore(house.home, SHARD)
+    whole = next(store.newest_first())
+    store.write(Snapshot(SHARD, whole.seq, whole.events_seq, "0" * len(whole.state_hash), whole.state))
+    again = house.shard()
+    recovered = await again.recover()
+    assert recovered.snapshot_seq < whole.seq
+    assert recovered.machine.state_hash() == state_hash
+    assert "restores to another state" in caplog.text
+
+
+def test_only_the_newest_are_kept_and_drafts_are_swept(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path, SHARD)
+    store.write(Snapshot(SHARD, 9, 9, "h", b"state"))
+    draft = tmp_path / "snapshots" / str(SHARD) / "5.snap.tmp"
+    draft.write_bytes(b"half")
+    for seq in (10, 100, 1_000, 20):
+        store.write(Snapshot(SHARD, seq, seq, "h", b"state"))
+    assert store.seqs() == [1_000, 100, 20][:KEPT]
+    assert [snapshot.seq for snapshot in store.newest_first()] == [1_000, 100, 20]
+    assert not draft.exists()
+
+
+# ---------------------------------------------------------------- replay for proofs
+
+
+async def test_replay_to_any_command_while_the_shard_runs(house: House) -> None:
+    shard = house.shard()
+    await shard.start(snapshot_every=15)
+    hashes = {0: shard.machine.state_hash()}
+    traffic = Traffic(3)
+    for command in [*founding(), *(traffic.next() for _ in range(40))]:
+        reply = await shard.sequencer.submit(command)
+        hashes[reply.seq] = shard.machine.state_hash()
+    reader = await EmbeddedLog(house.home).open_reader(SHARD, COMMANDS)
+    for seq in (0, 1, 14, 15, 16, 30, len(hashes) - 1):
+        for from_first in (False, True):
+            machine = await replay_to(house.home, SHARD, reader, seq, PlainBook, from_first=from_first)
+            assert (machine.last_seq, machine.state_hash()) == (seq, hashes[seq])
+    with pytest.raises(RecoveryError, match=f"can't be replayed to {len(hashes)}: its command log goes to"):
+        await replay_to(house.home, SHARD, reader, len(hashes), PlainBook)
+    assert (await shard.sequencer.submit(deposit(1))).seq == len(hashes)
+    await reader.close()
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 10_000),
+    runs=st.lists(st.tuples(st.integers(0, 30), st.sampled_from([0, 5, 12]), st.booleans()), min_size=1, max_size=4),
+    keep_ppm=st.integers(0, 10**6),
+)
+def test_however_it_is_stopped_the_logs_are_those_of_a_straight_run(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, runs: list[tuple[int, int, bool]], keep_ppm: int
+) -> None:
+    """Stops, snapshots, lost snapshots and lost ends of the event log change nothing that anybody can see."""
+    home = tmp_path_factory.mktemp("runs")
+
+    async def law() -> None:
+        broken, straight = House(home / "broken"), House(home / "straight")
+        for place, (count, snapshot_every, lose_snapshots) in enumerate(runs):
+            await run(broken, count, seed=seed + place, snapshot_every=snapshot_every)
+            published = await broken.records(EVENTS)
+            await remove_events(broken, len(published) * keep_ppm // 10**6)
+            if lose_snapshots:
+                shutil.rmtree(broken.home / "snapshots", ignore_errors=True)
+        again = broken.shard()
+        recovered = await again.recover()
+        whole = straight.shard()
+        await whole.commands_from(await broken.records(COMMANDS))
+        assert recovered.machine.state_hash() == whole.machine.state_hash()
+        assert await broken.records(EVENTS) == await straight.records(EVENTS)
+        await broken.close()
+        await straight.close()
+
+    asyncio.run(law())
+
+
+async def test_damage_to_the_commands_refuses_to_start(house: House) -> None:
+    await run(house, 20)
+    with apsw.Connection(str(house.home / "log" / str(SHARD) / "commands.001.db")) as connection:
+        connection.execute("UPDATE records SET data = x'0100' WHERE seq = 12")
+    connection.close()
+    again = house.shard()
+    with pytest.raises(Damaged, match="the checksum of record 12 is wrong"):
+        await again.recover()
