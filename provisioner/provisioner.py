@@ -107,7 +107,7 @@ class Provisioner:
         position = self._store.position
         self._mailbox.seen(position)
         self._target_seq = await reader.last_seq()
-        if position >= self._target_seq:
+        if position == self._target_seq:
             self._caught_up.set_result(None)
         self._spawn(follow(reader, position, self._take, MAX_BATCH), "provisioner follows the log")
         await asyncio.wait({self._caught_up, self._failed}, return_when=asyncio.FIRST_COMPLETED)

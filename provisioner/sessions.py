@@ -200,7 +200,7 @@ class AgentsServer:
     async def _enroll(self, connection: ServerConnection) -> None:
         self._unknown += 1
         try:
-            message = await self._first(connection)
+            message = decode(await self._first(connection))
             if not isinstance(message, Enroll):
                 raise _TurnedAway(_expected(message, "enroll"))
             if (mismatch := check_protocol(message.protocol)) is not None:
@@ -237,10 +237,12 @@ class AgentsServer:
         self._unknown += 1
         try:
             identity = await self._directory.authenticate(credential) if credential else None
+            # Its Hello is awaited either way: an agent that is cut off while it still writes would miss why.
+            frame = await self._first(connection)
             if identity is None:
                 detail = "The credential isn't valid: enrol the Baron again."
                 raise _TurnedAway(Refused(code="bad_credential", detail=detail))
-            message = await self._first(connection)
+            message = decode(frame)
             if not isinstance(message, Hello):
                 raise _TurnedAway(_expected(message, "hello"))
             inventory = admit(message, identity, allow_simulated=self._settings.allow_simulated)
@@ -254,9 +256,9 @@ class AgentsServer:
             raise _TurnedAway(Refused(code="gpu_elsewhere", detail=detail))
         return Session(connection, identity, inventory, self._settings.timings.send_s)
 
-    async def _first(self, connection: ServerConnection) -> AgentMessage | Refused:
+    async def _first(self, connection: ServerConnection) -> str | bytes:
         async with asyncio.timeout(self._settings.timings.hello_s):
-            return decode(await connection.recv())
+            return await connection.recv()
 
     async def _listen(self, connection: ServerConnection, session: Session) -> None:
         throttle = Throttle(self._settings.bounds, time.monotonic())
@@ -272,7 +274,11 @@ class AgentsServer:
                 self._desk.dial_failed(session, message)
             else:
                 raise _TurnedAway(_expected(message, "heartbeat"))
-            await asyncio.sleep(throttle.take(time.monotonic()))
+            if (wait_s := throttle.take(time.monotonic())) > 0:
+                # Not read meanwhile, so that the agent's own writes wait; a connection that ends isn't waited for.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await connection.wait_closed()
 
     def _replace(self, older: Session) -> None:
         refused = Refused(

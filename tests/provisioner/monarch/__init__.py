@@ -1,0 +1,1 @@
+"""Tests of Monarch's side of leases."""

@@ -1,0 +1,179 @@
+"""The real machine before the real embedded log, with one submit between them: what the provisioner lives beside.
+
+It is the sequencer's shape without its batches: each command is applied and its events are durable before it is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from engine.book_plain import PlainBook
+from engine.codec import encode_events
+from engine.kinds import LeaseState, Side
+from engine.limits import Limits
+from engine.machine import Machine
+from engine.messages import (
+    Command,
+    Deposit,
+    EndLease,
+    LeaseChanged,
+    LeaseFailed,
+    LeaseScheduled,
+    ListMarket,
+    Offer,
+    OpenAccount,
+    RegisterBaron,
+    Rejected,
+    Rent,
+    Reply,
+    SetOffers,
+    Tick,
+)
+from exchange.log.embedded import EmbeddedLog, EmbeddedReader, EmbeddedWriter
+from exchange.log.interface import Record
+from exchange.log.topics import EVENTS
+from provisioner.ports import Access, BaronIdentity, Delivery
+from tests.provisioner.monarch.clock import Clock
+
+SKU, REGION = "H100-SXM5-80GB", "us-east"
+RENTER, PROVIDER = 1, 2
+SPOT, ONDEMAND = 1, 2
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtestkeytestkeytestkeytestkeytestkeytestkeyte renter"
+
+
+class Overloaded(Exception):
+    """What a submit raises for a command that may be sent again."""
+
+
+class Exchange:
+    """`refuse_next`: so many commands are answered with Overloaded. `commands`: those that were applied, in order."""
+
+    def __init__(self, home: Path, clock: Clock) -> None:
+        self.machine = Machine(0, Limits(), PlainBook)
+        self.clock = clock
+        self.commands: list[Command] = []
+        self.leases: dict[int, LeaseChanged | LeaseScheduled] = {}
+        self.refuse_next = 0
+        self._log = EmbeddedLog(home)
+        self._seq = 0
+        self._one = asyncio.Lock()
+        self._writer: EmbeddedWriter | None = None
+        self._readers: list[EmbeddedReader] = []
+
+    async def start(self, barons: dict[int, int]) -> None:
+        """Open the market with these Barons, each with an on-demand offer of so many GPUs."""
+        self._writer = await self._log.open_writer(0, EVENTS)
+        for account in (RENTER, PROVIDER):
+            await self.accept(OpenAccount(account=account, maker_fee_ppm=0, taker_fee_ppm=5000))
+        await self.accept(Deposit(account=RENTER, amount_micros=10**12, client_id="first"))
+        await self.accept(ListMarket(sku=SKU, region=REGION))
+        for baron in barons:
+            await self.accept(RegisterBaron(baron=baron, provider=PROVIDER, sku=SKU, region=REGION))
+        offers = tuple(
+            Offer(baron=baron, instrument=ONDEMAND, price_ticks=20_000 + baron, gpus=gpus, max_hours=48)
+            for baron, gpus in barons.items()
+        )
+        await self.accept(SetOffers(account=PROVIDER, offers=offers))
+
+    async def stop(self) -> None:
+        for reader in self._readers:
+            await reader.close()
+        if self._writer is not None:
+            await self._writer.close()
+
+    async def reader(self) -> EmbeddedReader:
+        reader = await self._log.open_reader(0, EVENTS)
+        self._readers.append(reader)
+        return reader
+
+    async def submit(self, command: Command) -> Reply:
+        if self.refuse_next > 0:
+            self.refuse_next -= 1
+            raise Overloaded("the queue is full")
+        async with self._one:
+            ts_ns = self.clock.wall_ns()
+            # The sequencer's promise: no command comes before the timers that are due.
+            while (due_ns := self.machine.next_due_ns()) is not None and due_ns <= ts_ns:
+                await self._apply(ts_ns, Tick())
+            return await self._apply(ts_ns, command)
+
+    async def _apply(self, ts_ns: int, command: Command) -> Reply:
+        assert self._writer is not None
+        self._seq += 1
+        events = tuple(self.machine.apply(self._seq, ts_ns, command))
+        self.commands.append(command)
+        self.leases |= {one.lease_id: one for one in events if isinstance(one, LeaseScheduled | LeaseChanged)}
+        if events:
+            await self._writer.append([Record(self._seq, encode_events(ts_ns, events))])
+        return Reply(self._seq, ts_ns, events)
+
+    async def accept(self, command: Command) -> Reply:
+        """As submit, for what must not be rejected."""
+        reply = await self.submit(command)
+        assert not (reply.events and isinstance(reply.events[0], Rejected)), reply
+        return reply
+
+    async def rent(self, gpus: int = 1, delivery: bytes | None = None) -> int:
+        """Rent on demand; the lease."""
+        keys = msgspec.json.encode(Delivery(ssh_keys=[KEY])) if delivery is None else delivery
+        rent = Rent(account=RENTER, instruments=(ONDEMAND,), quantity=gpus, hours=24, max_price_ticks=0, delivery=keys)
+        reply = await self.accept(rent)
+        (lease,) = [event for event in reply.events if isinstance(event, LeaseScheduled)]
+        return lease.lease_id
+
+    async def end(self, lease_id: int) -> None:
+        await self.accept(EndLease(account=RENTER, lease_id=lease_id))
+
+    # what the log says
+
+    def state(self, lease_id: int) -> LeaseState:
+        return self.leases[lease_id].state
+
+    def wiped(self, lease_id: int) -> bool:
+        last = self.leases[lease_id]
+        return isinstance(last, LeaseChanged) and last.wiped
+
+    def access(self, lease_id: int) -> Access:
+        last = self.leases[lease_id]
+        assert isinstance(last, LeaseChanged)
+        return msgspec.json.decode(last.access, type=Access)
+
+    def failure(self, lease_id: int) -> LeaseFailed:
+        """The last failure that was reported of a lease."""
+        return [one for one in self.commands if isinstance(one, LeaseFailed) and one.lease_id == lease_id][-1]
+
+    def free_gpus(self) -> int:
+        """GPUs on sale now."""
+        return sum(level.unconditional_quantity for level in self.machine.depth(ONDEMAND, Side.SELL, 10))
+
+    def __contains__(self, kind: type[Command]) -> bool:
+        return any(isinstance(command, kind) for command in self.commands)
+
+
+class Directory:
+    """A registry in memory: single-use tokens, credentials `secret-N` and GPUs' owners."""
+
+    def __init__(self, barons: dict[int, int]) -> None:
+        self.tokens = {f"token-{baron}": baron for baron in barons}
+        self.owners: dict[str, int] = {}
+
+    async def enroll(self, token: str) -> tuple[BaronIdentity, str] | None:
+        baron = self.tokens.pop(token, None)
+        return None if baron is None else (identity(baron), f"secret-{baron}")
+
+    async def authenticate(self, credential: str) -> BaronIdentity | None:
+        kind, _, number = credential.partition("-")
+        return identity(int(number)) if kind == "secret" and number.isdecimal() else None
+
+    async def claim_gpus(self, baron: int, uuids: list[str]) -> list[str]:
+        elsewhere = [uuid for uuid in uuids if self.owners.get(uuid, baron) != baron]
+        if not elsewhere:
+            self.owners |= dict.fromkeys(uuids, baron)
+        return elsewhere
+
+
+def identity(baron: int) -> BaronIdentity:
+    return BaronIdentity(baron=baron, provider=PROVIDER, sku=SKU, region=REGION)

@@ -1,0 +1,279 @@
+"""A lease from its trade to its wipe, through the real log and a real connection of its agent."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from engine.ids import format_id
+from engine.kinds import Fault, LeaseState
+from engine.messages import LeaseActive, LeaseFailed, LeaseWiped, SetCapacity
+from provisioner.ports import Delivery
+from provisioner.wire import Desired, SandboxState
+from tests.provisioner.monarch.agent import Agent, gpus, host_key
+from tests.provisioner.monarch.conftest import House
+from tests.provisioner.monarch.exchange import KEY
+from tests.waiting import wait_until_async
+
+
+async def on_sale(house: House, free: int) -> None:
+    await wait_until_async(lambda: house.exchange.free_gpus() == free, f"{free} GPUs on sale")
+
+
+async def until_wiped(house: House, lease_id: int) -> None:
+    await wait_until_async(lambda: house.exchange.wiped(lease_id), "the wipe")
+
+
+async def until_failed(house: House, lease_id: int) -> None:
+    await wait_until_async(lambda: house.exchange.state(lease_id) is LeaseState.FAILED, "the failure")
+
+
+async def rented(house: House, count: int = 1) -> int:
+    """A lease that is active."""
+    lease_id = await house.exchange.rent(count)
+    await wait_until_async(lambda: house.exchange.state(lease_id) is LeaseState.ACTIVE, "an active lease")
+    return lease_id
+
+
+async def knock(house: House, port: int, data: bytes = b"hello") -> bytes:
+    """Through the gate and back."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(data)
+        async with asyncio.timeout(20):
+            return await reader.readexactly(len(data)) if data else b""
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_rental_becomes_an_active_lease_with_access_and_is_wiped_after_its_end(house: House) -> None:
+    await house.open()
+    agent = await house.agent()
+    assert agent.welcome is not None
+    assert agent.welcome.verified_gpus == 8
+    await on_sale(house, 8)
+    lease_id = await rented(house, 2)
+    name = format_id("lse", lease_id)
+    access = house.exchange.access(lease_id)
+    assert (access.host, access.user, access.host_key) == ("127.0.0.1", "gpu", host_key(name, 1))
+    (spec,) = agent.desired[-1].leases
+    assert (spec.lease_id, spec.generation, spec.authorized_keys) == (name, 1, [KEY])
+    assert spec.gpus == ["GPU-0000", "GPU-0001"]
+    assert await knock(house, access.port) == b"hello"
+    await house.exchange.end(lease_id)
+    await until_wiped(house, lease_id)
+    await wait_until_async(lambda: not agent.leases, "the agent to forget the lease")
+    assert agent.desired[-1].leases == []
+    with pytest.raises(ConnectionRefusedError):
+        await knock(house, access.port)
+    await on_sale(house, 8)
+
+
+async def test_two_leases_never_share_a_gpu_and_a_wiped_one_gives_its_gpus_back(house: House) -> None:
+    await house.open()
+    agent = await house.agent()
+    await on_sale(house, 8)
+    first, second = await rented(house, 3), await rented(house, 4)
+    specs = {spec.lease_id: set(spec.gpus) for spec in agent.desired[-1].leases}
+    assert specs[format_id("lse", first)].isdisjoint(specs[format_id("lse", second)])
+    await house.exchange.end(first)
+    await until_wiped(house, first)
+    third = await rented(house, 3)
+    assert {spec.lease_id: set(spec.gpus) for spec in agent.desired[-1].leases} == {
+        format_id("lse", second): specs[format_id("lse", second)],
+        format_id("lse", third): specs[format_id("lse", first)],
+    }
+
+
+@pytest.mark.parametrize(("renter_fault", "fault"), [(True, Fault.RENTER), (False, Fault.PROVIDER)])
+async def test_a_sandbox_that_fails_is_whose_fault_the_agent_says(
+    house: House, renter_fault: bool, fault: Fault
+) -> None:
+    await house.open()
+    agent = Agent()
+    agent.obey = False
+    await house.agent(agent)
+    await on_sale(house, 8)
+    lease_id = await house.exchange.rent()
+    name = format_id("lse", lease_id)
+    await wait_until_async(lambda: agent.desired and agent.desired[-1].leases, "the lease in Desired")
+    agent.report(name, SandboxState.FAILED, detail="no\x1b[31m such\nkey", renter_fault=renter_fault)
+    await until_failed(house, lease_id)
+    assert house.exchange.failure(lease_id).fault is fault
+    assert house.exchange.failure(lease_id).detail == "no [31m such key"
+    await wait_until_async(lambda: not agent.desired[-1].leases, "the lease out of Desired")
+    assert not house.exchange.wiped(lease_id)
+    agent.report(name, SandboxState.WIPED)
+    await until_wiped(house, lease_id)
+    await wait_until_async(lambda: name in agent.desired[-1].forget, "the agent to be told to forget it")
+
+
+async def test_a_lease_without_a_key_is_the_renters_failure_and_never_reaches_the_agent(house: House) -> None:
+    await house.open()
+    agent = await house.agent()
+    await on_sale(house, 8)
+    for delivery in (b"\xff not ours", msgspec.json.encode(Delivery(ssh_keys=[]))):
+        lease_id = await house.exchange.rent(delivery=delivery)
+        await until_wiped(house, lease_id)
+        assert house.exchange.failure(lease_id).fault is Fault.RENTER
+    assert all(not desired.leases for desired in agent.desired)
+
+
+async def test_an_agent_that_lost_a_running_sandbox_fails_its_lease_and_others_run_on(house: House) -> None:
+    await house.open()
+    agent = await house.agent()
+    await on_sale(house, 8)
+    lost, replaced, kept = await rented(house), await rented(house), await rented(house)
+    agent.obey = False
+    agent.leases.pop(format_id("lse", lost))
+    agent.start_sandbox(format_id("lse", replaced))
+    for lease_id in (lost, replaced):
+        await until_failed(house, lease_id)
+        assert house.exchange.failure(lease_id).fault is Fault.PROVIDER
+    agent.obey = True
+    await agent.beat()
+    await until_wiped(house, lost)
+    assert house.exchange.state(kept) is LeaseState.ACTIVE
+
+
+async def test_an_agent_that_comes_back_with_fewer_gpus_fails_what_ran_on_the_others(house: House) -> None:
+    await house.open()
+    agent = await house.agent()
+    await on_sale(house, 8)
+    stays, goes = await rented(house, 2), await rented(house, 2)
+    await agent.stop()
+    agent.inventory = gpus(3)
+    await house.agent(agent)
+    await until_failed(house, goes)
+    assert "GPU-0003" in house.exchange.failure(goes).detail
+    assert house.exchange.state(stays) is LeaseState.ACTIVE
+    await until_wiped(house, goes)
+    await on_sale(house, 1)
+
+
+async def test_a_sick_gpu_leaves_capacity_and_fails_the_lease_on_it(house: House) -> None:
+    await house.open()
+    agent = await house.agent()
+    await on_sale(house, 8)
+    lease_id = await rented(house, 1)
+    agent.unhealthy = ["GPU-0000", "GPU-0007"]
+    await until_wiped(house, lease_id)
+    await on_sale(house, 6)
+    agent.unhealthy = []
+    await on_sale(house, 8)
+
+
+async def test_silence_takes_capacity_then_leases_charged_to_the_last_heartbeat(house: House) -> None:
+    provisioner = await house.open()
+    agent = await house.agent()
+    await on_sale(house, 8)
+    lease_id = await rented(house, 2)
+    agent.beat_by_itself = agent.obey = False
+    last_ns = house.clock.wall_ns()
+    await agent.beat()
+    await wait_until_async(lambda: provisioner.barons_online()[1] > last_ns, "its last heartbeat")
+    house.clock.advance(61)
+    await on_sale(house, 0)
+    assert provisioner.barons_online() == {}
+    assert house.exchange.state(lease_id) is LeaseState.ACTIVE
+    await agent.beat()
+    await on_sale(house, 6)
+    await wait_until_async(lambda: 1 in provisioner.barons_online(), "the Baron online")
+    assert house.exchange.state(lease_id) is LeaseState.ACTIVE
+    before_ns = house.clock.wall_ns()
+    house.clock.advance(601)
+    await until_failed(house, lease_id)
+    failure = house.exchange.failure(lease_id)
+    assert failure.fault is Fault.PROVIDER
+    assert last_ns < failure.as_of_ns <= before_ns
+    agent.beat_by_itself = agent.obey = True
+    await until_wiped(house, lease_id)
+    await on_sale(house, 8)
+
+
+async def test_provisioning_that_takes_too_long_fails(house: House) -> None:
+    await house.open()
+    agent = Agent()
+    agent.obey = False
+    await house.agent(agent)
+    await on_sale(house, 8)
+    lease_id = await house.exchange.rent()
+    agent.report(format_id("lse", lease_id), SandboxState.STARTING)
+    await wait_until_async(lambda: agent.desired and agent.desired[-1].leases, "the lease in Desired")
+    house.clock.advance(599)
+    await agent.beat()
+    assert house.exchange.state(lease_id) is LeaseState.PROVISIONING
+    house.clock.advance(2)
+    await until_failed(house, lease_id)
+    assert house.exchange.failure(lease_id).fault is Fault.PROVIDER
+
+
+async def test_what_an_overloaded_exchange_refuses_is_sent_again(house: House) -> None:
+    await house.open()
+    house.exchange.refuse_next = 3
+    agent = await house.agent()
+    await on_sale(house, 8)
+    house.exchange.refuse_next = 0
+    lease_id = await house.exchange.rent()
+    house.exchange.refuse_next = 3
+    await wait_until_async(lambda: house.exchange.state(lease_id) is LeaseState.ACTIVE, "an active lease")
+    house.exchange.refuse_next = 0
+    await house.exchange.end(lease_id)
+    house.exchange.refuse_next = 3
+    await until_wiped(house, lease_id)
+    assert agent.connected
+
+
+async def test_each_command_is_sent_once_however_often_the_agent_repeats_itself(house: House) -> None:
+    await house.open()
+    agent = await house.agent()
+    await on_sale(house, 8)
+    lease_id = await rented(house)
+    for _ in range(70):
+        await agent.beat()
+    await house.exchange.end(lease_id)
+    await wait_until_async(lambda: not agent.leases and house.exchange.wiped(lease_id), "the wipe")
+    ours = (SetCapacity, LeaseActive, LeaseFailed, LeaseWiped)
+    sent = [type(command) for command in house.exchange.commands if isinstance(command, ours)]
+    assert sent == [SetCapacity, LeaseActive, LeaseWiped]
+
+
+async def test_paid_time_moves_on_with_the_list_that_is_sent_again(house: House) -> None:
+    await house.open()
+    agent = await house.agent()
+    await on_sale(house, 8)
+    await rented(house)
+    first = agent.desired[-1].leases[0].paid_until_ns
+    house.clock.advance(30)
+    await wait_until_async(
+        lambda: [spec for spec in agent.desired[-1].leases if spec.paid_until_ns > first], "a later paid time"
+    )
+
+
+async def test_a_lease_that_ends_before_its_agent_ever_reported_it_is_wiped_after_a_while(house: House) -> None:
+    await house.open()
+    agent = Agent()
+    agent.obey = False
+    await house.agent(agent)
+    await on_sale(house, 8)
+    lease_id = await house.exchange.rent()
+    await wait_until_async(lambda: agent.desired and agent.desired[-1].leases, "the lease in Desired")
+    await house.exchange.end(lease_id)
+    await until_wiped(house, lease_id)
+    dropped = next(at for at, desired in enumerate(agent.desired) if desired.leases)
+    assert isinstance(agent.desired[dropped + 1], Desired)
+    assert agent.desired[-1].leases == []
+
+
+async def test_a_lease_nobody_knows_is_ended_and_forgotten(house: House) -> None:
+    await house.open()
+    agent = Agent()
+    stray = format_id("lse", 12345)
+    agent.start_sandbox(stray)
+    await house.agent(agent)
+    await wait_until_async(lambda: agent.desired, "a Desired")
+    await wait_until_async(lambda: not agent.leases, "the stray lease to be forgotten")
+    assert LeaseWiped not in house.exchange
