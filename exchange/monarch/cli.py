@@ -1,0 +1,115 @@
+"""The `monarch` command: up, admin, verify, demo. It reads the configuration, hands over, and prints errors for people.
+
+Every command has `--json`. Exit codes: 0 done, 1 it failed or found something wrong, 2 the arguments can't be used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from exchange.monarch.config import Config, ConfigError, load
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of the console script; returns the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except ConfigError as error:
+        print(f"monarch: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="monarch", description="The server side of hourbook, an exchange for GPU-hours."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", type=Path, metavar="FILE", help="TOML file; HOURBOOK_* and flags win over it")
+    common.add_argument("--home", type=Path, metavar="DIR", help="data directory (default: $HOURBOOK_HOME)")
+    common.add_argument("--json", action="store_true", help="print JSON")
+
+    up = commands.add_parser("up", parents=[common], help="run the exchange, all parts in one process")
+    up.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    for name, what in (
+        ("api-port", "REST and WebSocket"),
+        ("agents-port", "Barons' agents"),
+        ("gate-port-first", "first port for leases"),
+        ("gate-port-last", "last port for leases"),
+    ):
+        up.add_argument(f"--{name}", type=int, metavar="PORT", help=what)
+    up.add_argument("--allow-simulated", action="store_const", const=True, help="admit Barons without real GPUs")
+    up.set_defaults(run=_up)
+
+    admin = commands.add_parser("admin", help="administration").add_subparsers(required=True, metavar="TASK")
+    bootstrap = admin.add_parser("bootstrap", parents=[common], help="make the first account and print its key, once")
+    bootstrap.set_defaults(run=_bootstrap)
+
+    verify = commands.add_parser(
+        "verify", parents=[common], help="prove that the ledger equals the engine, and all sums to zero"
+    )
+    verify.set_defaults(run=_verify)
+
+    demo = commands.add_parser("demo", help="exchange, two simulated Barons and a market maker on this machine")
+    demo.add_argument(
+        "--once", action="store_true", help="tell the story by itself, then stop: rent, ssh, scp, statement, verify"
+    )
+    demo.add_argument(
+        "--home", type=Path, default=Path(".demo"), metavar="DIR", help="where it keeps everything (default .demo)"
+    )
+    demo.add_argument("--api-port", type=int, default=8700, metavar="PORT")
+    demo.add_argument("--agents-port", type=int, default=8701, metavar="PORT")
+    demo.add_argument("--gate-port-first", type=int, default=22_000, metavar="PORT")
+    demo.add_argument("--gate-port-last", type=int, default=22_999, metavar="PORT")
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _config(options: argparse.Namespace) -> Config:
+    names = ("home", "host", "api_port", "agents_port", "gate_port_first", "gate_port_last", "allow_simulated")
+    flags: dict[str, Any] = {name: getattr(options, name, None) for name in names}
+    return load(options.config, os.environ, flags)
+
+
+def _up(options: argparse.Namespace) -> int:
+    from exchange.monarch.up import run
+
+    return run(_config(options))
+
+
+def _bootstrap(options: argparse.Namespace) -> int:
+    from exchange.monarch.admin import AdminExists, bootstrap
+
+    try:
+        made = bootstrap(_config(options))
+    except AdminExists as error:
+        print(f"monarch: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps({"account": made.account, "key": made.key}))
+    else:
+        print(f"account  {made.account}\nkey      {made.key}\nIt has every scope and is shown only now. Keep it.")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from exchange.monarch.verify import run
+
+    return run(_config(options), options.json)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from exchange.monarch.demo.run import DemoPorts, run
+
+    ports = DemoPorts(options.api_port, options.agents_port, options.gate_port_first, options.gate_port_last)
+    return run(options.home, ports, options.once)
