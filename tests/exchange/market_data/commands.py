@@ -6,10 +6,11 @@ command needs (orders, leases) are taken from the events so far.
 
 from __future__ import annotations
 
-from hypothesis import strategies as st
+from collections.abc import Callable, Iterator
+from random import Random
 
 from engine.book_plain import PlainBook
-from engine.kinds import Fault, LeaseState, OrderType, Side, TimeInForce
+from engine.kinds import Fault, OrderType, Side, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import (
@@ -58,13 +59,16 @@ class Exchange:
         self.ts_ns = START_NS
         self.replies: list[Reply] = []
         self.orders: list[int] = []
+        self.owners: dict[int, int] = {}
         self.leases: list[int] = []
 
     def apply(self, command: Command, later_ns: int = NS_PER_S) -> Reply:
         self.seq += 1
         self.ts_ns += later_ns
         reply = Reply(self.seq, self.ts_ns, tuple(self.machine.apply(self.seq, self.ts_ns, command)))
-        self.orders += [event.order_id for event in reply.events if isinstance(event, Accepted)]
+        accepted = [event for event in reply.events if isinstance(event, Accepted)]
+        self.orders += [event.order_id for event in accepted]
+        self.owners |= {event.order_id: event.account for event in accepted}
         self.leases += [event.lease_id for event in reply.events if isinstance(event, LeaseScheduled)]
         if reply.events:
             self.replies.append(reply)
@@ -115,90 +119,140 @@ def bid(account: int, instrument: int, price_ticks: int, quantity: int, **more: 
     return PlaceOrder(**(fields | more))  # type: ignore[arg-type]
 
 
-_PRICES = st.integers(19_990, 20_010)
-_INSTRUMENTS = st.sampled_from((1, 2, 3, 4))
-_TIMES = st.sampled_from(TimeInForce)
+def _price(chance: Random) -> int:
+    return chance.randint(19_990, 20_010)
 
 
-def _some(numbers: list[int]) -> st.SearchStrategy[int]:
-    return st.sampled_from(numbers[-40:]) if numbers else st.just(1)
+def _some(chance: Random, numbers: list[int]) -> int:
+    return chance.choice(numbers[-20:]) if numbers else 1
 
 
-def commands(exchange: Exchange) -> st.SearchStrategy[Command]:
-    """The next command, given what has happened; many are refused, as in life."""
-    owners = st.sampled_from((*PROVIDERS.values(), *RENTERS))
-    asks = st.builds(
-        lambda instrument, price, quantity, time: ask(instrument, price, quantity, time_in_force=time),
-        _INSTRUMENTS,
-        _PRICES,
-        st.integers(1, 6),
-        _TIMES,
-    )
-    bids = st.builds(
-        lambda account, instrument, price, quantity, time, hours, post_only: bid(
-            account, instrument, price, quantity, time_in_force=time, hours=hours, post_only=post_only
-        ),
-        st.sampled_from(RENTERS),
-        _INSTRUMENTS,
-        _PRICES,
-        st.integers(1, 6),
-        _TIMES,
-        st.integers(0, 50),
-        st.booleans(),
-    )
-    offers = st.builds(
-        lambda baron, listed: SetOffers(
-            account=PROVIDERS[baron],
-            offers=tuple(
-                Offer(
-                    baron=baron,
-                    instrument=baron * 2 - 1 + kind,
-                    price_ticks=price,
-                    gpus=gpus,
-                    max_hours=48 if kind else 0,
-                )
-                for kind, (price, gpus) in listed.items()
-            ),
-        ),
-        st.sampled_from((1, 2)),
-        st.dictionaries(st.integers(0, 1), st.tuples(_PRICES, st.integers(1, GPUS))),
-    )
-    return st.one_of(
-        asks,
-        bids,
-        bids,
-        offers,
-        st.builds(CancelOrder, account=owners, order_id=_some(exchange.orders)),
-        st.builds(
-            AmendOrder,
-            account=owners,
-            order_id=_some(exchange.orders),
-            price_ticks=st.one_of(st.just(0), _PRICES),
-            quantity=st.integers(0, 8),
-        ),
-        st.builds(
-            Rent,
-            account=st.sampled_from(RENTERS),
-            instruments=st.sampled_from(((1,), (2,), (2, 4), (3, 1))),
-            quantity=st.integers(1, 8),
-            hours=st.integers(1, 4),
-            max_price_ticks=st.just(0),
-            delivery=st.just(DELIVERY),
-        ),
-        st.builds(SetCapacity, baron=st.sampled_from((1, 2)), gpus=st.integers(0, GPUS), simulated=st.booleans()),
-        st.builds(LeaseActive, lease_id=_some(exchange.leases), access=st.just(ACCESS)),
-        st.builds(EndLease, account=st.sampled_from(RENTERS), lease_id=_some(exchange.leases)),
-        st.builds(LeaseWiped, lease_id=_some(exchange.leases)),
-        st.builds(
-            LeaseFailed,
-            lease_id=_some(exchange.leases),
-            fault=st.sampled_from(Fault),
-            as_of_ns=st.just(exchange.ts_ns),
-            detail=st.just("lost"),
-        ),
-        st.just(Tick()),
+def _owner(chance: Random) -> int:
+    return chance.choice((*PROVIDERS.values(), *RENTERS))
+
+
+def _ask(exchange: Exchange, chance: Random) -> Command:
+    time = chance.choice((TimeInForce.GTC, *TimeInForce))
+    instrument = chance.randint(1, 4)
+    max_hours = 0 if instrument in (1, 3) else chance.choice((2, 3, 48))
+    return ask(instrument, _price(chance), chance.randint(1, 5), time_in_force=time, max_hours=max_hours)
+
+
+def _bid(exchange: Exchange, chance: Random) -> Command:
+    return bid(
+        chance.choice(RENTERS),
+        chance.randint(1, 4),
+        _price(chance),
+        chance.randint(1, 5),
+        time_in_force=chance.choice((TimeInForce.GTC, *TimeInForce)),
+        hours=chance.choice((0, 1, 1, 2, 30)),
+        post_only=chance.random() < 0.1,
     )
 
 
-STEPS_NS = st.sampled_from((0, NS_PER_S, 60 * NS_PER_S, NS_PER_HOUR))
-LIVE_STATES = frozenset({LeaseState.SCHEDULED, LeaseState.PROVISIONING, LeaseState.ACTIVE, LeaseState.ENDING})
+def _market_order(exchange: Exchange, chance: Random) -> Command:
+    return bid(
+        chance.choice(RENTERS),
+        chance.randint(1, 4),
+        0,
+        chance.randint(1, 5),
+        order_type=OrderType.MARKET,
+        time_in_force=chance.choice((TimeInForce.IOC, TimeInForce.FOK)),
+        hours=1,
+    )
+
+
+def _offers(exchange: Exchange, chance: Random) -> Command:
+    baron = chance.choice((1, 2))
+    kinds = chance.sample((0, 1), chance.randint(0, 2))
+    offers = (
+        Offer(
+            baron=baron,
+            instrument=baron * 2 - 1 + kind,
+            price_ticks=20_003 + kind,
+            gpus=chance.randint(1, GPUS),
+            max_hours=48 if kind else 0,
+        )
+        for kind in kinds
+    )
+    return SetOffers(account=PROVIDERS[baron], offers=tuple(offers))
+
+
+def _amend(exchange: Exchange, chance: Random) -> Command:
+    number = _some(chance, exchange.orders)
+    price = chance.choice((0, 0, _price(chance)))
+    return AmendOrder(
+        account=exchange.owners.get(number, 1), order_id=number, price_ticks=price, quantity=chance.randint(0, 6)
+    )
+
+
+def _cancel(exchange: Exchange, chance: Random) -> Command:
+    number = _some(chance, exchange.orders)
+    return CancelOrder(account=exchange.owners.get(number, 1), order_id=number)
+
+
+def _rent(exchange: Exchange, chance: Random) -> Command:
+    return Rent(
+        account=chance.choice(RENTERS),
+        instruments=chance.choice(((1,), (2,), (2, 4), (3, 1))),
+        quantity=chance.randint(1, 6),
+        hours=chance.randint(1, 4),
+        max_price_ticks=0,
+        delivery=DELIVERY,
+    )
+
+
+def _capacity(exchange: Exchange, chance: Random) -> Command:
+    return SetCapacity(baron=chance.choice((1, 2)), gpus=chance.randint(0, GPUS), simulated=chance.random() < 0.5)
+
+
+def _active(exchange: Exchange, chance: Random) -> Command:
+    return LeaseActive(lease_id=_some(chance, exchange.leases), access=ACCESS)
+
+
+def _end(exchange: Exchange, chance: Random) -> Command:
+    return EndLease(account=chance.choice(RENTERS), lease_id=_some(chance, exchange.leases))
+
+
+def _wiped(exchange: Exchange, chance: Random) -> Command:
+    return LeaseWiped(lease_id=_some(chance, exchange.leases))
+
+
+def _failed(exchange: Exchange, chance: Random) -> Command:
+    fault = chance.choice(tuple(Fault))
+    return LeaseFailed(
+        lease_id=_some(chance, exchange.leases), fault=fault, as_of_ns=exchange.ts_ns, detail="it was lost"
+    )
+
+
+_KINDS: dict[Callable[[Exchange, Random], Command], int] = {
+    _ask: 20,
+    _bid: 30,
+    _market_order: 4,
+    _offers: 6,
+    _amend: 8,
+    _cancel: 6,
+    _rent: 4,
+    _capacity: 2,
+    _active: 8,
+    _end: 5,
+    _wiped: 10,
+    _failed: 2,
+    lambda exchange, chance: Tick(): 4,
+}
+
+
+def run(exchange: Exchange, chance: Random, count: int) -> Iterator[Reply]:
+    """Apply so many random commands; many are refused, as in life."""
+    makers, weights = list(_KINDS), list(_KINDS.values())
+    for _ in range(count):
+        make = chance.choices(makers, weights)[0]
+        later_ns = chance.choice((0, 0, NS_PER_S, 60 * NS_PER_S, NS_PER_HOUR))
+        yield exchange.apply(make(exchange, chance), later_ns)
+
+
+def opened() -> Exchange:
+    """An exchange with its market open."""
+    exchange = Exchange()
+    exchange.open_market()
+    return exchange
