@@ -1,0 +1,1 @@
+"""What every bench needs: its rows, its table, its JSON."""
