@@ -30,6 +30,7 @@ MAX_FINDINGS: Final = 100
 """Findings that a proof keeps; the rest are only counted."""
 
 _EXCHANGE_POTS: Final = (Pot.FEES, Pot.INSURANCE, Pot.CASH)
+_TERMS: Final = LeaseTerms.__struct_fields__
 _OVER: Final = (LeaseState.ENDED, LeaseState.FAILED)
 
 
@@ -190,10 +191,10 @@ def _prove_leases(findings: _Findings, connection: Connection, clock: Clock) -> 
             "charge belongs to a lease's parties", f"lease {ref}", "renter, provider and exchange", "others"
         )
     count = running = 0
-    for row in connection.execute(select(LEASES).order_by(LEASES.c.lease_id)):
+    for row in connection.execute(select(*(LEASES.c[name] for name in _TERMS)).order_by(LEASES.c.lease_id)):
         count += 1
         try:
-            lease = msgspec.convert(dict(row._mapping), LeaseTerms)
+            lease = msgspec.convert(dict(zip(_TERMS, row, strict=True)), LeaseTerms)
         except msgspec.ValidationError as error:
             findings.compare("lease can be read", f"lease {row.lease_id}", "a lease", error)
             continue
