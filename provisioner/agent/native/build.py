@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parent
-WARNINGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-result")
+WARNINGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror")
 
 # What is built, from which source, with which further flags.
 PIECES = {

@@ -42,11 +42,16 @@ shift
 exec "$@"
 """
 
-GPU_CONTROL_NODES = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
+# Without the first kind no program reaches a GPU; the second kind not every driver makes.
+GPU_CONTROL_NODES = ("nvidiactl", "nvidia-uvm")
+GPU_FURTHER_NODES = ("nvidia-uvm-tools", "nvidia-modeset")
 
 
 def command(directory: Path, record: Record, spec: SandboxSpec, tools: Tools) -> list[str]:
-    """The whole command line, to be run with the descriptors above. Raises AgentError `sandbox_failed`."""
+    """The whole command line, to be run with the descriptors above.
+
+    Raises AgentError `sandbox_failed`, `no_device_node`.
+    """
     sources = {"inside": directory / INSIDE, "native": INIT.parent}
     if tools.unpacked is not None:
         sources["tools"] = tools.unpacked
@@ -181,9 +186,11 @@ def _gpus(sources: dict[str, Path], spec: SandboxSpec) -> list[str]:
         stub = sources["native"] / STUB_LIBRARY.name
         return [*words, "--ro-bind", str(stub), f"{etc.STUB_FOLDER}/{STUB_LIBRARY.name}"]
     words = ["--ro-bind-try", "/sys/devices/system", "/sys/devices/system"]
-    for gpu in spec.gpus:
-        words += ["--dev-bind", f"/dev/nvidia{gpu.minor}", f"/dev/nvidia{gpu.minor}"]
-    for name in GPU_CONTROL_NODES:
+    for name in (*(f"nvidia{gpu.minor}" for gpu in spec.gpus), *GPU_CONTROL_NODES):
+        if not Path("/dev", name).exists():
+            raise AgentError("no_device_node", f"/dev/{name} isn't there", "run as root: nvidia-modprobe -u -c 0")
+        words += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
+    for name in GPU_FURTHER_NODES:
         words += ["--dev-bind-try", f"/dev/{name}", f"/dev/{name}"]
     return words
 

@@ -44,7 +44,10 @@ class Started:
 
 
 def spawn(directory: Path, record: Record, spec: SandboxSpec, tools: Tools, timeout_s: float) -> Started:
-    """Start the sandbox and wait until its init serves. Raises AgentError `sandbox_failed` with what was said."""
+    """Start the sandbox and wait until its init serves.
+
+    Raises AgentError `sandbox_failed` with what was said, `no_device_node`.
+    """
     line = command(directory, record, spec, tools)
     with ExitStack() as ours:
         with ExitStack() as theirs:

@@ -75,7 +75,7 @@ def survey(home: Path) -> list[Path]:
 def start(home: Path, spec: SandboxSpec, tools: Tools) -> Sandbox:
     """Start the lease's sandbox, or return the one that already runs; what half-stands is destroyed first.
 
-    Raises AgentError `bad_spec`, `sandbox_failed` (nothing is left of it), `not_wiped`, `bad_record`.
+    Raises AgentError `bad_spec`, `sandbox_failed`, `no_device_node` (nothing is left of it), `not_wiped`, `bad_record`.
     """
     check(spec)
     directory = lease_directory(home, spec.lease_id, spec.generation)

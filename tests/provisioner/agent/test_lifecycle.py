@@ -208,6 +208,16 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(home: Path, spec_of: Spe
     lifecycle.start(home, spec_of("lease-1"), sandbox_tools)
 
 
+def test_a_real_gpu_without_its_node_says_what_to_run(home: Path, spec_of: SpecOf, sandbox_tools: Tools) -> None:
+    simulated = spec_of("lease-1")
+    gone = msgspec.structs.replace(simulated.gpus[0], minor=4095)
+    with pytest.raises(AgentError) as failed:
+        lifecycle.start(home, msgspec.structs.replace(simulated, gpus=(gone,), simulated=False), sandbox_tools)
+    assert failed.value.code == "no_device_node"
+    assert "/dev/nvidia4095" in failed.value.detail and "nvidia-modprobe" in failed.value.remedy
+    assert lifecycle.survey(home) == []
+
+
 def test_secrets_are_closed(rent: Rent) -> None:
     directory = Path(rent("lease-1").sandbox.directory)
     standing = standing_in(directory)
