@@ -30,7 +30,6 @@ def list_market(state: State, command: ListMarket) -> None:
     spot = len(state.instruments) + 1
     for number, kind in ((spot, Kind.SPOT), (spot + 1, Kind.ONDEMAND)):
         state.add_instrument(Instrument(instrument=number, sku=command.sku, region=command.region, kind=kind))
-    state.markets[market] = (spot, spot + 1)
     state.emit(MarketListed(sku=command.sku, region=command.region, spot_instrument=spot, ondemand_instrument=spot + 1))
 
 

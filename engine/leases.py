@@ -11,7 +11,7 @@ from engine import capacity, money, timers
 from engine.kinds import EndReason, Fault, LeaseState, Pot, TransferCode
 from engine.messages import EndLease, LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped
 from engine.reasons import Reason
-from engine.state import Lease, Refused, State
+from engine.state import Broken, Lease, Refused, State
 from engine.units import NS_PER_HOUR, NS_PER_S, fee_micros, usage_micros
 
 # ---------------------------------------------------------------- commands
@@ -186,6 +186,8 @@ def _post(state: State, lease: Lease, usage_due_micros: int) -> None:
         money.transfer(state, money.FEES, receivable, -provider_fee, TransferCode.REFUND, ref)
         money.transfer(state, money.FEES, available, -renter_fee, TransferCode.REFUND, ref)
         money.transfer(state, receivable, available, -usage, TransferCode.REFUND, ref)
+    if lease.prefund_micros < 0:
+        raise Broken(f"lease {ref} was charged {-lease.prefund_micros} more than is held for it")
     lease.usage_micros = usage_due_micros
     lease.renter_fee_micros += renter_fee
     lease.provider_fee_micros += provider_fee

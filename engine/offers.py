@@ -68,7 +68,9 @@ def full_hour(state: State, baron: Baron) -> None:
     """An on-demand offer's window takes in the hours that began, and what was refused is tried again."""
     timers.arm_offers(state, baron, timers.next_hour_ns(state.last_ts_ns))
     for listing in baron.listings():
-        listing.offer_refused = False
+        if listing.offer_refused:
+            listing.offer_refused = False
+            open_orders.touch(state, baron.baron)
         if listing.offer is None or not listing.offer_order_id:
             continue
         order = state.orders[listing.offer_order_id]
@@ -77,7 +79,6 @@ def full_hour(state: State, baron: Baron) -> None:
             order.window_end_ns = window_end_ns
             state.books[order.instrument].move_window(order.order_id, window_end_ns)
             open_orders.emit_amended(state, order, True, Reason.WINDOW_MOVED)
-    open_orders.touch(state, baron.baron)
 
 
 def follow(state: State) -> None:

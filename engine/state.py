@@ -219,8 +219,10 @@ class State:
         self.touched_barons: dict[int, None] = {}
 
     def add_instrument(self, instrument: Instrument) -> None:
-        """List an instrument with an empty book."""
+        """List an instrument with an empty book; a market's spot instrument comes just before its on-demand one."""
         self.instruments[instrument.instrument] = instrument
+        if instrument.kind is Kind.SPOT:
+            self.markets[instrument.sku, instrument.region] = (instrument.instrument, instrument.instrument + 1)
         self.books[instrument.instrument] = self.book_factory()
 
     def emit(self, event: Event) -> None:

@@ -1,0 +1,267 @@
+"""The auditor: follows the events alone, keeps its own books, and holds the machine to the laws after every command.
+
+It reckons with fractions where the engine reckons with rounded integers, and shares none of its arithmetic. What it
+checks stands in `saw`; a broken law is an AssertionError in the test that drove the machine there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Sequence
+from fractions import Fraction
+
+from engine.kinds import EndReason, Kind, LeaseState, Pot, Side, TransferCode
+from engine.machine import Machine
+from engine.messages import (
+    Accepted,
+    Amended,
+    Canceled,
+    CapacityChanged,
+    Command,
+    Event,
+    LeaseChanged,
+    LeaseScheduled,
+    ObligationOpened,
+    Rejected,
+    Traded,
+    Transfer,
+)
+from engine.units import INT64_MAX
+
+HOUR_NS = 3600 * 10**9
+
+
+@dataclasses.dataclass
+class SeenOrder:
+    accepted: Accepted
+    price_ticks: int
+    quantity: int
+    leaves: int
+    window_end_ns: int
+    filled: int = 0
+
+
+@dataclasses.dataclass
+class SeenLease:
+    scheduled: LeaseScheduled
+    last: LeaseChanged | None = None
+    usage: int = 0
+    renter_fee: int = 0
+    provider_fee: int = 0
+
+
+class Auditor:
+    """`orders` are the live ones, `leases` all that ever were."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.pots: Counter[tuple[int, Pot]] = Counter()
+        self.orders: dict[int, SeenOrder] = {}
+        self.leases: dict[int, SeenLease] = {}
+        self.capacity: dict[int, CapacityChanged] = {}
+
+    def saw(self, now_ns: int, command: Command, events: Sequence[Event]) -> None:
+        """Take in one command's events, and check every law."""
+        rejected = [event for event in events if isinstance(event, Rejected)]
+        assert not rejected or len(events) == 1, "a refused command has Rejected as its only event"
+        self._trades_make_leases(events)
+        ended = [self._take(event) for event in events]
+        for lease in ended:
+            if lease is not None:
+                self._charged_as_it_should(lease)
+        # A snapshot and a rejected command's aftermath are checked like any other moment.
+        self._money()
+        self._orders_and_books(now_ns)
+        self._capacity()
+
+    # ---- following the events
+
+    def _take(self, event: Event) -> SeenLease | None:
+        """Keep the books; the lease, when the event ended one."""
+        match event:
+            case Accepted():
+                assert event.order_id not in self.orders
+                self.orders[event.order_id] = SeenOrder(
+                    event, event.price_ticks, event.quantity, event.quantity, event.window_end_ns
+                )
+            case Traded():
+                self._trade(event)
+            case Amended():
+                order = self.orders[event.order_id]
+                order.price_ticks, order.window_end_ns = event.price_ticks, event.window_end_ns
+                order.quantity, order.leaves = event.quantity, event.leaves_quantity
+                assert order.quantity - order.leaves == order.filled
+            case Canceled():
+                order = self.orders.pop(event.order_id)
+                assert event.quantity == order.leaves > 0
+            case LeaseScheduled():
+                self.leases[event.lease_id] = SeenLease(event)
+            case LeaseChanged():
+                return self._lease_changed(event)
+            case CapacityChanged():
+                self.capacity[event.baron] = event
+            case Transfer():
+                self._transfer(event)
+        return None
+
+    def _trade(self, trade: Traded) -> None:
+        maker, taker = self.orders[trade.maker_order_id], self.orders[trade.taker_order_id]
+        assert trade.price_ticks == maker.price_ticks, "a trade prints at the resting order's price"
+        assert maker.accepted.account != taker.accepted.account, "nobody trades with themselves"
+        assert taker.accepted.side is trade.taker_side
+        limit, price = taker.price_ticks, trade.price_ticks
+        assert price <= limit if trade.taker_side is Side.BUY else price >= limit
+        for order, leaves in ((maker, trade.maker_leaves), (taker, trade.taker_leaves)):
+            order.leaves -= trade.quantity
+            order.filled += trade.quantity
+            assert order.leaves == leaves >= 0
+        for order_id in (trade.maker_order_id, trade.taker_order_id):
+            if self.orders[order_id].leaves == 0:
+                del self.orders[order_id]
+
+    def _transfer(self, transfer: Transfer) -> None:
+        assert 0 < transfer.amount_micros <= INT64_MAX
+        self.pots[transfer.debit_account, transfer.debit_pot] -= transfer.amount_micros
+        self.pots[transfer.credit_account, transfer.credit_pot] += transfer.amount_micros
+        for account, pot in (
+            (transfer.debit_account, transfer.debit_pot),
+            (transfer.credit_account, transfer.credit_pot),
+        ):
+            assert (account == 0) == (pot in (Pot.FEES, Pot.CASH))
+        lease = self.leases.get(transfer.ref)
+        if lease is None:
+            return
+        back = transfer.code is TransferCode.REFUND
+        signed = -transfer.amount_micros if back else transfer.amount_micros
+        payer = transfer.credit_account if back else transfer.debit_account
+        to_exchange = 0 in (transfer.debit_account, transfer.credit_account)
+        if transfer.code not in (TransferCode.USAGE, TransferCode.FEE, TransferCode.REFUND):
+            return
+        if not to_exchange:
+            lease.usage += signed
+        elif payer == lease.scheduled.renter:
+            lease.renter_fee += signed
+        else:
+            lease.provider_fee += signed
+
+    def _lease_changed(self, event: LeaseChanged) -> SeenLease | None:
+        lease = self.leases[event.lease_id]
+        before, lease.last = lease.last, event
+        assert before is None or not before.wiped
+        if event.wiped:
+            assert before is not None and (before.state, before.ended_ns) == (event.state, event.ended_ns)
+            return None
+        return lease if event.state in (LeaseState.ENDED, LeaseState.FAILED) else None
+
+    def _trades_make_leases(self, events: Sequence[Event]) -> None:
+        """What is bought is sold, is owed and is let: by lease, the same GPUs in all four."""
+        traded: Counter[int] = Counter()
+        for event in events:
+            if isinstance(event, Traded):
+                traded[event.lease_id] += event.quantity
+        opened = {event.lease_id: event for event in events if isinstance(event, ObligationOpened)}
+        scheduled = {event.lease_id: event for event in events if isinstance(event, LeaseScheduled)}
+        assert dict(traded) == {lease: event.quantity for lease, event in opened.items()}
+        assert dict(traded) == {lease: event.quantity for lease, event in scheduled.items()}
+        keys = Counter((event.order_id, event.baron, event.price_ticks) for event in scheduled.values())
+        assert all(count == 1 for count in keys.values()), "fills of one order, Baron and price are one lease"
+
+    # ---- the laws
+
+    def _charged_as_it_should(self, lease: SeenLease) -> None:
+        """The charge of an ended lease, reckoned anew from its start, end and reason (rulebook §7, §8, §9)."""
+        last, terms = lease.last, lease.scheduled
+        assert last is not None
+        active = last.active_ns or last.ended_ns
+        duration = last.ended_ns - active
+        assert duration >= 0
+        if terms.term_end_ns:
+            assert last.ended_ns <= terms.term_end_ns
+        if last.reason is EndReason.PROVIDER_FAILED and duration < HOUR_NS:
+            duration = 0
+        if last.reason in (EndReason.QUIT, EndReason.RENTER_FAILED):
+            minimum = terms.minimum_s * 10**9
+            if terms.term_end_ns:
+                minimum = min(minimum, terms.term_end_ns - active)
+            duration = max(duration, minimum)
+        usage = math.floor(Fraction(terms.price_ticks * 100 * terms.quantity * duration, HOUR_NS))
+        assert lease.usage == last.charged_micros == usage
+        assert lease.renter_fee == math.floor(Fraction(usage * terms.renter_fee_ppm, 10**6))
+        assert lease.provider_fee == math.floor(Fraction(usage * terms.provider_fee_ppm, 10**6))
+
+    def _money(self) -> None:
+        state = self.machine.state
+        balances = {(account, pot): amount for account, pot, amount in self.machine.balances()}
+        assert balances == {key: amount for key, amount in self.pots.items() if amount}
+        assert sum(balances.values()) == 0
+        assert all(amount > 0 for (_, pot), amount in balances.items() if pot is not Pot.CASH)
+        held: Counter[int] = Counter()
+        for order in self.orders.values():
+            if order.accepted.side is Side.BUY:
+                held[order.accepted.account] += self._hold(order)
+        for lease in state.leases.values():
+            assert lease.prefund_micros >= 0
+            assert lease.live or lease.prefund_micros == 0
+            held[lease.renter] += lease.prefund_micros
+        assert +held == Counter({account: amount for (account, pot), amount in balances.items() if pot is Pot.HELD})
+
+    def _hold(self, order: SeenOrder) -> int:
+        account = self.machine.state.accounts[order.accepted.account]
+        seconds = self.machine.state.limits.prefund_s
+        usage = math.ceil(Fraction(order.price_ticks * 100 * order.leaves * seconds, 3600))
+        return usage + math.ceil(Fraction(usage * max(account.maker_fee_ppm, account.taker_fee_ppm), 10**6))
+
+    def _orders_and_books(self, now_ns: int) -> None:
+        state = self.machine.state
+        at_rest = {
+            order.order_id: order for book in state.books.values() for side in Side for order in book.resting(side)
+        }
+        assert set(at_rest) == set(self.orders) == set(state.orders), "an order is live exactly while it rests"
+        for order_id, order in self.orders.items():
+            kept, rests = state.orders[order_id], at_rest[order_id]
+            assert (kept.price_ticks, kept.quantity, kept.leaves_quantity, kept.window_end_ns) == (
+                order.price_ticks,
+                order.quantity,
+                order.leaves,
+                order.window_end_ns,
+            )
+            assert (rests.price_ticks, rests.leaves_quantity, rests.window_end_ns) == (
+                order.price_ticks,
+                order.leaves,
+                order.window_end_ns,
+            )
+        open_orders = Counter(order.accepted.account for order in self.orders.values())
+        leases = Counter(lease.renter for lease in state.leases.values())
+        for account in state.accounts.values():
+            assert account.open_orders == open_orders[account.account] <= state.limits.max_open_orders
+            assert account.leases == leases[account.account] <= state.limits.max_leases
+        for book in state.books.values():
+            bids = [order.price_ticks for order in book.resting(Side.BUY) if order.hours <= 1]
+            asks = [
+                order.price_ticks
+                for order in book.resting(Side.SELL)
+                if order.window_end_ns == 0 or now_ns + HOUR_NS <= order.window_end_ns
+            ]
+            assert not bids or not asks or max(bids) < min(asks), "the book is crossed at rest"
+
+    def _capacity(self) -> None:
+        state = self.machine.state
+        leased: Counter[int] = Counter()
+        for seen in self.leases.values():
+            if seen.last is None or not seen.last.wiped:
+                leased[seen.scheduled.baron] += seen.scheduled.quantity
+        asked: Counter[tuple[int, Kind]] = Counter()
+        for order_id, order in self.orders.items():
+            if order.accepted.side is Side.SELL:
+                asked[order.accepted.baron, state.orders[order_id].kind] += order.leaves
+        for baron in state.barons.values():
+            last = self.capacity.get(baron.baron)
+            assert (baron.verified_gpus, baron.leased_gpus) == (
+                (last.verified_gpus, last.leased_gpus) if last else (0, 0)
+            )
+            assert baron.leased_gpus == leased[baron.baron]
+            for listing in baron.listings():
+                assert listing.asked_gpus == asked[baron.baron, listing.kind]
+                assert listing.asked_gpus <= max(0, baron.verified_gpus - baron.leased_gpus)
