@@ -1,0 +1,86 @@
+"""One lease's steps on the machine: start, look after, take over, wipe. Each blocks, and says what happened.
+
+They run in threads, one at a time for each lease. What goes wrong is a happening like any other, never an exception,
+but for mistakes in this program. Nothing here decides what comes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from provisioner.agent.errors import AgentError
+from provisioner.agent.journal import Entry, Phase
+from provisioner.agent.reconcile import Died, Happening, Started, StartFailed, Wiped, WipeFailed
+from provisioner.agent.sandbox import lifecycle
+from provisioner.agent.sandbox.lifecycle import Liveness
+from provisioner.agent.sandbox.spec import SandboxSpec
+from provisioner.agent.tools import Tools
+
+MakeSpec = Callable[[Entry], SandboxSpec]
+"""Raises AgentError when the lease can't run on this node."""
+
+
+def directory(home: Path, entry: Entry) -> Path:
+    """Where the lease's sandbox stands."""
+    return lifecycle.lease_directory(home, entry.lease_id, entry.generation)
+
+
+def start(home: Path, entry: Entry, make_spec: MakeSpec, tools: Tools) -> Happening:
+    """Start the lease's sandbox, or find it running; Started once its sshd answers."""
+    try:
+        spec = make_spec(entry)
+        sandbox = lifecycle.start(home, spec, tools)
+        if lifecycle.adopt(Path(sandbox.directory)) is None:
+            return _start_failed(entry, "the sandbox runs, and its sshd doesn't answer")
+    except AgentError as error:
+        # Id and GPUs were checked before, and the limits are ours: what the sandbox still refuses are the keys.
+        return _start_failed(entry, str(error), renter_fault=error.code == "bad_spec")
+    except OSError as error:
+        return _start_failed(entry, f"the sandbox can't be made: {error}")
+    return Started(lease_id=entry.lease_id, generation=entry.generation, host_key=sandbox.host_key)
+
+
+def take_over(home: Path, entry: Entry) -> Happening | None:
+    """What became of a lease while no agent was there; None when nothing did, or when its start or end is to be gone on with."""
+    if entry.phase is not Phase.RUNNING and entry.phase is not Phase.STARTING:
+        return None
+    try:
+        sandbox = lifecycle.adopt(directory(home, entry))
+    except (AgentError, OSError) as error:
+        return _died(entry, str(error)) if entry.phase is Phase.RUNNING else _start_failed(entry, str(error))
+    if sandbox is None:
+        # Never reported as running: it is started again. One that was is lost, with what the renter had in it.
+        return _died(entry, "it died while no agent was there") if entry.phase is Phase.RUNNING else None
+    if entry.phase is Phase.RUNNING:
+        return None
+    return Started(lease_id=entry.lease_id, generation=entry.generation, host_key=sandbox.host_key)
+
+
+def look(home: Path, entries: Iterable[Entry]) -> list[Happening]:
+    """Which of these, that ran, have died."""
+    happened: list[Happening] = []
+    for entry in entries:
+        try:
+            if lifecycle.probe(directory(home, entry)) is Liveness.DEAD:
+                happened.append(_died(entry, "the sandbox's first process died"))
+        except (AgentError, OSError) as error:
+            happened.append(_died(entry, str(error)))
+    return happened
+
+
+def wipe(home: Path, entry: Entry) -> Happening:
+    """End and wipe the lease's sandbox; Wiped once nothing of it is left."""
+    try:
+        lifecycle.destroy(directory(home, entry))
+    except (AgentError, OSError) as error:
+        return WipeFailed(lease_id=entry.lease_id, generation=entry.generation, detail=str(error))
+    return Wiped(lease_id=entry.lease_id, generation=entry.generation)
+
+
+def _died(entry: Entry, detail: str) -> Happening:
+    return Died(lease_id=entry.lease_id, generation=entry.generation, detail=detail)
+
+
+def _start_failed(entry: Entry, detail: str, *, renter_fault: bool = False) -> Happening:
+    return StartFailed(lease_id=entry.lease_id, generation=entry.generation, detail=detail, renter_fault=renter_fault)
