@@ -14,7 +14,7 @@ from urllib.parse import quote
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
@@ -62,7 +62,7 @@ def open_reader(path: Path) -> Engine:
 
 def _engine(path: Path, mode: str, connections: int) -> Engine:
     engine = create_engine(
-        f"sqlite:///file:{quote(str(path.resolve()))}?mode={mode}&uri=true",
+        URL.create("sqlite", database=f"file:{quote(str(path.resolve()))}", query={"mode": mode, "uri": "true"}),
         poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,

@@ -65,10 +65,10 @@ def statement(connection: Connection, account: int, month: str) -> Statement:
     first = queries.first_position_at(connection, bounds.start_ns)
     after = queries.first_position_at(connection, bounds.end_ns)
     now_micros = sum(row.amount_micros for row in queries.balances(connection, account))
-    later_micros = sum(moved.sign * moved.amount_micros for moved in _moved(connection, account, after, None))
+    later_micros = _net_from(connection, account, after)
     lines: dict[TransferCode, tuple[int, int]] = {}
     leases: dict[int, tuple[int, int]] = {}
-    for moved in _moved(connection, account, first, after):
+    for moved in _moved(connection, account, range(first, after)):
         amount = moved.sign * moved.amount_micros
         transfers, total = lines.get(moved.code, (0, 0))
         lines[moved.code] = (transfers + moved.transfers, total + amount)
@@ -93,8 +93,22 @@ def statement(connection: Connection, account: int, month: str) -> Statement:
     )
 
 
-def _moved(connection: Connection, account: int, first: int, after: int | None) -> Iterator[_Moved]:
-    """The account's postings in [first, after), gathered; `after` None: to the newest."""
+def _net_from(connection: Connection, account: int, first: int) -> int:
+    """What the account's postings from position `first` on moved into it, in all."""
+    columns = POSTINGS.c
+    net = 0
+    for sign, ours, other in (
+        (-1, columns.debit_account, columns.credit_account),
+        (1, columns.credit_account, columns.debit_account),
+    ):
+        query = select(*queries.wide_sum(columns.amount_micros))
+        high, low = connection.execute(query.where(ours == account, other != account, columns.position >= first)).one()
+        net += sign * queries.widen(high, low)
+    return net
+
+
+def _moved(connection: Connection, account: int, positions: range) -> Iterator[_Moved]:
+    """The account's postings at these positions, gathered."""
     columns = POSTINGS.c
     ref = case((columns.code.in_(CHARGE_CODES), columns.ref), else_=0)
     is_fee = or_(columns.debit_pot == Pot.FEES, columns.credit_pot == Pot.FEES)
@@ -105,7 +119,7 @@ def _moved(connection: Connection, account: int, first: int, after: int | None) 
         (literal(1), into),
     )
     for sign, conditions in sides:
-        inside = (columns.position >= first, *([columns.position < after] if after is not None else []))
+        inside = (columns.position >= positions.start, columns.position < positions.stop)
         query = select(
             columns.code,
             ref.label("ref"),
