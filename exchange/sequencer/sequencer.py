@@ -227,8 +227,8 @@ class Sequencer:
             idle = False
             records.append(Record(machine.last_seq + 1, encode_command(ts_ns, Tick())))
             ticks.append(self._apply(ts_ns, Tick()))
-        # While timers are still due no command may pass them; the next round goes on.
-        room = 0 if self._due(ts_ns) else self._max_batch - len(records)
+        # Timers that are still due have filled the batch: no command passes them, and the next round goes on.
+        room = self._max_batch - len(records)
         taken = [self._queue.popleft() for _ in range(min(room, len(self._queue)))]
         first = machine.last_seq + 1
         records += [Record(first + place, encode_command(ts_ns, one.command)) for place, one in enumerate(taken)]
@@ -259,10 +259,11 @@ class Sequencer:
 
     async def _apply_all(self, ts_ns: int, taken: list[_Waiting]) -> list[Reply]:
         replies = []
-        for place, one in enumerate(taken, start=1):
-            replies.append(self._apply(ts_ns, one.command))
+        for place, one in enumerate(taken):
             if place % APPLIED_AT_ONCE == 0:
+                # The first turn is the append's: it is under way in its thread while the machine works.
                 await asyncio.sleep(0)
+            replies.append(self._apply(ts_ns, one.command))
         return replies
 
     async def _append(self, records: list[Record]) -> None:
