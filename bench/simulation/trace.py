@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Iterator
+import zlib
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -42,16 +42,12 @@ class TraceError(ValueError):
 
 def read_jobs(path: Path) -> list[Job]:
     """The jobs of a trace, sorted by start; those of one second stay in the file's order. TraceError or OSError."""
-    jobs: list[Job] = []
     with _text(path) as text:
         rows = csv.DictReader(text)
-        missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
-        if missing:
-            raise TraceError(f"{path}: the header lacks {', '.join(missing)}; it needs {', '.join(COLUMNS)}")
-        for row in _rows(path, rows):
-            jobs.append(_job(path, rows.line_num, row))
-            if len(jobs) > MAX_JOBS:
-                raise TraceError(f"{path}: more than {MAX_JOBS} jobs; cut it")
+        try:
+            jobs = _jobs(path, rows)
+        except (csv.Error, UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise TraceError(f"{path}, after line {rows.line_num}: {error}") from error
     jobs.sort(key=lambda job: job.start_ns)
     return jobs
 
@@ -62,11 +58,16 @@ def _text(path: Path) -> io.TextIOWrapper:
     return path.open(encoding="utf-8", newline="")
 
 
-def _rows(path: Path, rows: csv.DictReader[str]) -> Iterator[dict[str, str | None]]:
-    try:
-        yield from rows
-    except (csv.Error, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
-        raise TraceError(f"{path}, after line {rows.line_num}: {error}") from error
+def _jobs(path: Path, rows: csv.DictReader[str]) -> list[Job]:
+    missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
+    if missing:
+        raise TraceError(f"{path}: the header lacks {', '.join(missing)}; it needs {', '.join(COLUMNS)}")
+    jobs: list[Job] = []
+    for row in rows:
+        jobs.append(_job(path, rows.line_num, row))
+        if len(jobs) > MAX_JOBS:
+            raise TraceError(f"{path}: more than {MAX_JOBS} jobs; cut it")
+    return jobs
 
 
 def _job(path: Path, line: int, row: dict[str, str | None]) -> Job:
@@ -76,6 +77,8 @@ def _job(path: Path, line: int, row: dict[str, str | None]) -> Job:
         duration_s, gpus, organisation = Decimal(values[1]), int(values[2]), values[3]
     except (ValueError, InvalidOperation) as error:
         raise TraceError(f"{path}, line {line}: {error}") from error
-    if not (0 < duration_s <= MAX_DURATION_S and 0 < gpus <= QUANTITY_MAX and organisation):
+    if not duration_s.is_finite() or not (
+        0 < duration_s <= MAX_DURATION_S and 0 < gpus <= QUANTITY_MAX and organisation
+    ):
         raise TraceError(f"{path}, line {line}: a job has a duration, GPUs and an organisation; this has {values}")
     return Job(int(start.timestamp()) * NS_PER_S, int(duration_s * NS_PER_S), gpus, organisation)
