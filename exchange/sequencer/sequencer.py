@@ -11,6 +11,7 @@ queue's reserve.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -46,6 +47,7 @@ RESERVED: Final = (CancelOrder, EndLease, LeaseActive, LeaseFailed, LeaseWiped, 
 APPLIED_AT_ONCE: Final = 128
 """Commands that are applied before the event loop has a turn."""
 TICK_S: Final = 1.0
+"""How often timers are looked for when no command comes; a Tick is only written when one is due."""
 SNAPSHOT_EVERY: Final = 100_000
 """Commands from one snapshot to the next."""
 
@@ -199,32 +201,29 @@ class Sequencer:
 
     async def _run(self) -> None:
         while self._queue or not self._stopping:
-            idle = not self._queue and not await self._woken()
-            await self._round(idle)
+            if not self._queue:
+                await self._woken()
+            await self._round()
         await self._published()
         if self._snapshotting is not None:
             await self._snapshotting
         if self._snapshots is not None and self._seq > self._snapshot_seq:
             await self._write_snapshot(self._snapshots)
 
-    async def _woken(self) -> bool:
-        """Wait for a command or the end; False when neither came in a tick's time."""
+    async def _woken(self) -> None:
+        """Wait for a command, a failure or the end, at most until it is time to look for due timers."""
         self._wake.clear()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._tick_s):
                 await self._wake.wait()
-        except TimeoutError:
-            return False
-        return True
 
-    async def _round(self, idle: bool) -> None:
-        """Ticks as long as timers are due (one in any case when idle), then commands: durable, applied, released."""
+    async def _round(self) -> None:
+        """Ticks as long as timers are due, then commands: durable, applied, released. Without any, nothing is written."""
         machine = self._machine
         ts_ns = max(self._clock_ns(), machine.last_ts_ns)
         ticks: list[Reply] = []
         records: list[Record] = []
-        while (idle or self._due(ts_ns)) and len(records) < self._max_batch:
-            idle = False
+        while self._due(ts_ns) and len(records) < self._max_batch:
             records.append(Record(machine.last_seq + 1, encode_command(ts_ns, Tick())))
             ticks.append(self._apply(ts_ns, Tick()))
         # Timers that are still due have filled the batch: no command passes them, and the next round goes on.
@@ -233,6 +232,7 @@ class Sequencer:
         first = machine.last_seq + 1
         records += [Record(first + place, encode_command(ts_ns, one.command)) for place, one in enumerate(taken)]
         if not records:
+            await self._published()
             return
         self._in_flight = taken
         appending = asyncio.create_task(self._append(records))
@@ -285,9 +285,15 @@ class Sequencer:
         if records:
             self._events_seq = records[-1].seq
             self._publishing = asyncio.create_task(self._events.append(records))
+            self._publishing.add_done_callback(self._look_at)
         busy = self._snapshotting is not None and not self._snapshotting.done()
         if self._snapshots is not None and not busy and self._seq - self._snapshot_seq >= self._snapshot_every:
             self._snapshotting = asyncio.create_task(self._write_snapshot(self._snapshots))
+
+    def _look_at(self, publishing: asyncio.Task[None]) -> None:
+        """A failure to publish is met at once, though no command comes."""
+        if not publishing.cancelled() and publishing.exception() is not None:
+            self._wake.set()
 
     async def _published(self) -> None:
         """Wait until the events of the rounds so far are durable; LogError when they can't be."""

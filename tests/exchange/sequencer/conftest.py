@@ -25,12 +25,14 @@ START_NS = 1_760_000_000 * 10**9
 
 
 class Clock:
-    """A clock that a test turns."""
+    """A clock that a test turns, and that counts who looks at it."""
 
     def __init__(self) -> None:
         self.now_ns = START_NS
+        self.looks = 0
 
     def __call__(self) -> int:
+        self.looks += 1
         return self.now_ns
 
 

@@ -46,7 +46,7 @@ async def test_a_failed_command_log_leaves_outcomes_unknown_and_stops_for_good(
 
 async def test_a_failed_event_log_stops_it_too_and_loses_no_events(house: House) -> None:
     shard = house.shard()
-    sequencer = await shard.start(tick_s=0.01)
+    sequencer = await shard.start()
     founded = await shard.submit(founding())
     await asyncio.wait_for(shard.events.wait(len(founded) - 1), TIMEOUT_S)
     taken_over = await shard.log.open_writer(SHARD, EVENTS)

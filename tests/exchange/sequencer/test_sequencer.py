@@ -168,14 +168,6 @@ async def test_time_goes_on_from_the_log_after_a_start(house: House) -> None:
     assert (await again.sequencer.submit(Tick())).ts_ns == START_NS
 
 
-async def test_an_idle_sequencer_ticks(house: House) -> None:
-    shard = house.shard()
-    sequencer = await shard.start(tick_s=0.01)
-    await wait_until_async(lambda: sequencer.figures.ticks >= 3, "three ticks")
-    logged = await house.records(COMMANDS)
-    assert {type(decode_command(record.data)[1]) for record in logged} == {Tick}
-
-
 async def running_lease(shard: Shard) -> None:
     """A lease that is active; its timers come at each full hour."""
     await shard.submit([*founding(), ask(20_000, 4)])
@@ -195,6 +187,21 @@ async def test_due_timers_fire_in_a_tick_before_the_next_command(house: House) -
     kinds = [type(decode_command(record.data)[1]) for record in await house.records(COMMANDS)]
     assert kinds[seq:] == [Tick, Deposit]
     assert (shard.machine.next_due_ns() or 0) > house.clock.now_ns
+
+
+async def test_an_idle_sequencer_fires_due_timers_and_else_writes_nothing(house: House) -> None:
+    shard = house.shard()
+    sequencer = await shard.start(tick_s=0.01)
+    await running_lease(shard)
+    seq = sequencer.seq
+    house.clock.now_ns += HOUR_NS - 1
+    assert (await sequencer.submit(deposit(1))).seq == seq + 1
+    looks = house.clock.looks
+    await wait_until_async(lambda: house.clock.looks > looks + 3, "three looks at the clock")
+    assert (sequencer.seq, sequencer.figures.ticks) == (seq + 1, 0)
+    house.clock.now_ns += 2
+    await wait_until_async(lambda: sequencer.figures.ticks == 1, "the tick of the first full hour")
+    assert sequencer.seq == seq + 2
 
 
 async def test_ticks_are_repeated_until_no_timer_is_due_even_beyond_a_batch(house: House) -> None:
