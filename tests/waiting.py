@@ -16,7 +16,7 @@ POLL_S = 0.01
 TIMEOUT_S = 30.0
 
 
-def wait_until(condition: Callable[[], T], what: str, timeout_s: float = TIMEOUT_S) -> T:
+def wait_until(condition: Callable[[], T | None], what: str, timeout_s: float = TIMEOUT_S) -> T:
     """The first true value of `condition`; AssertionError naming `what` when `timeout_s` passed without one."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -26,7 +26,7 @@ def wait_until(condition: Callable[[], T], what: str, timeout_s: float = TIMEOUT
     return value
 
 
-async def wait_until_async(condition: Callable[[], T], what: str, timeout_s: float = TIMEOUT_S) -> T:
+async def wait_until_async(condition: Callable[[], T | None], what: str, timeout_s: float = TIMEOUT_S) -> T:
     """As `wait_until`, leaving the event loop to run between two looks."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):

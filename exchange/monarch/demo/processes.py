@@ -63,6 +63,18 @@ class Children:
             if (code := child.poll()) is not None:
                 raise ChildFailed(f"{name} ended with {code}; the end of {self.log(name)}:\n{_tail(self.log(name))}")
 
+    def pid(self, name: str) -> int:
+        """Of a running child; KeyError when there is none of that name."""
+        return {running: child.pid for running, child in self._running}[name]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one child and collect it."""
+        for entry in [entry for entry in self._running if entry[0] == name]:
+            entry[1].kill()
+            entry[1].wait()
+            self._running.remove(entry)
+        self._write_record()
+
     def stop(self, name: str) -> None:
         """End one child: SIGTERM, then SIGKILL after 15 s."""
         for entry in [entry for entry in self._running if entry[0] == name]:

@@ -36,6 +36,9 @@ class Rest:
     def post(self, path: str, body: dict[str, Any], idempotency_key: str = "") -> Any:
         return self._call("POST", path, body, idempotency_key)
 
+    def put(self, path: str, body: dict[str, Any]) -> Any:
+        return self._call("PUT", path, body, "")
+
     def delete(self, path: str) -> Any:
         return self._call("DELETE", path, None, "")
 

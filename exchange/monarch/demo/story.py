@@ -95,9 +95,9 @@ class Story:
         return f"on {self._lease['baron']}, port {self._lease['ssh']['port']}"
 
     def _ssh(self) -> str:
-        done = _run([*ssh_command(self._lease, self._world), "hostname && id -un && ls /dev/nvidia0"])
+        done = _run([*ssh_command(self._lease, self._world), "hostname && id -un && ls /dev/nvidia[0-9]*"])
         lines = done.stdout.split()
-        if lines[1:] != ["gpu", "/dev/nvidia0"]:
+        if lines[1] != "gpu" or len(lines) != 3:
             raise StepFailed(f"the remote command printed {done.stdout!r}")
         return " ".join(lines)
 

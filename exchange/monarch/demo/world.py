@@ -84,7 +84,7 @@ class World:
         ):
             if f"{who}_key" not in self._made:
                 made = admin.post("/v1/accounts", {"name": f"demo {who}", "scopes": scopes})
-                self._keep(**{f"{who}_account": made["account"]["id"], f"{who}_key": made["key"]["token"]})
+                self._keep(**{f"{who}_account": made["id"], f"{who}_key": made["key"]["token"]})
             account = self._made[f"{who}_account"]
             admin.post("/v1/deposits", {"account": account, "amount": dollars}, f"demo-first-deposit-{account}")
         self._ssh_key(url)
@@ -111,7 +111,7 @@ class World:
             done = subprocess.run(enroll, capture_output=True, text=True, timeout=BARON_COMMAND_S, check=False)
             if done.returncode != 0:
                 raise DemoError(f"baron enroll failed: {done.stderr.strip()}")
-            self._keep(**{f"baron_{number}": made["baron"]["id"]})
+            self._keep(**{f"baron_{number}": made["id"]})
 
     def _ssh_key(self, url: str) -> None:
         if not self.ssh_key.exists():
