@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, func, select, union_all
 
 from engine.kinds import Pot, TransferCode
+from engine.units import INT64_MAX
 from settlement.postings import PotKey
 from settlement.tables import BALANCES, POSITION, POSTINGS
 from settlement.views import BalanceRow, TransferRow
@@ -81,6 +82,8 @@ def transfers(connection: Connection, account: int, before_position: int, limit:
     """The account's transfers before a position (0: from the newest), newest first; at most `limit`, at most 200."""
     columns = POSTINGS.c
     size = max(1, min(limit, MAX_PAGE))
+    # A cursor may come from anywhere: what no position can be is before the newest, or before nothing.
+    before = max(0, min(before_position or INT64_MAX, INT64_MAX))
     sides = (
         (columns.debit_account == account,),
         (columns.credit_account == account, columns.debit_account != account),
@@ -89,7 +92,7 @@ def transfers(connection: Connection, account: int, before_position: int, limit:
     halves = [
         select(
             select(POSTINGS)
-            .where(*side, *([columns.position < before_position] if before_position else []))
+            .where(*side, columns.position < before)
             .order_by(columns.position.desc())
             .limit(size)
             .subquery()

@@ -85,6 +85,8 @@ async def test_a_page_is_never_longer_than_its_limit(ledger: Settlement) -> None
     ledger.apply([deposit(seq, 1, seq) for seq in range(1, 260)])
     assert len(await ledger.transfers(1, 0, 10**9)) == queries.MAX_PAGE
     assert len(await ledger.transfers(1, 0, 0)) == 1
+    assert len(await ledger.transfers(1, 2**70, 5)) == 5
+    assert await ledger.transfers(1, -1, 5) == []
 
 
 async def test_an_account_that_never_was_has_nothing(ledger: Settlement) -> None:
