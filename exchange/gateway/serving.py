@@ -22,6 +22,8 @@ from exchange.registry.rows import Principal, RegistryError, Scope, Slot
 _JSON: Final = "application/json"
 _MS_PER_S: Final = 1000
 _NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_UNREAD: Final = frozenset({"request_timeout", "payload_too_large"})
+"""Problems after which the rest of the body may still be on its way: the connection can't be used again."""
 _FIRST_ERROR_STATUS: Final = 400
 _FIRST_FAULT_STATUS: Final = 500
 
@@ -52,6 +54,8 @@ def problem_response(problem: Problem) -> Response:
         headers["Retry-After"] = str(math.ceil(problem.body.retry_after_ms / _MS_PER_S))
     if problem.code == "unauthorized":
         headers["WWW-Authenticate"] = "Bearer"
+    if problem.code in _UNREAD:
+        headers["Connection"] = "close"
     return Response(msgspec.json.encode(problem.body), problem.status, headers, MEDIA_TYPE)
 
 

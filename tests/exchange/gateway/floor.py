@@ -31,6 +31,7 @@ from exchange.registry.pending import send_pending
 from exchange.registry.registry import Registry
 from exchange.sequencer.sequencer import Sequencer
 from settlement.ledger import Settlement
+from tests.waiting import TIMEOUT_S
 
 SKU: Final = "H100-SXM5-80GB"
 SPOT: Final = f"{SKU}.us-east.spot"
@@ -204,9 +205,8 @@ async def floor(home: Path, change: Callable[[Deps], Deps] = lambda deps: deps) 
         clock_ns=clock,
     )
     try:
-        for region in ("us-east", "us-west"):
-            reply = await sequencer.submit(ListMarket(sku=SKU, region=region))
-        await read.reached(reply.seq, 10.0)
+        listed = [await sequencer.submit(ListMarket(sku=SKU, region=region)) for region in ("us-east", "us-west")]
+        await read.reached(listed[-1].seq, TIMEOUT_S)
         _, admin = await registry.create_admin((0, 5_000))
         await send_pending(registry, sequencer.submit)
         deps = change(deps)

@@ -1,0 +1,44 @@
+"""The table of errors is whole, and its codes mean one thing each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from engine.messages import Rejected, Reply
+from engine.reasons import ADVICE, Reason
+from exchange.gateway import errors
+
+
+def test_each_reason_that_has_advice_has_a_status() -> None:
+    assert {reason.name.lower() for reason in ADVICE} <= set(errors.TABLE)
+
+
+def test_every_code_has_an_error_status_and_advice() -> None:
+    for code, entry in errors.TABLE.items():
+        assert re.fullmatch("[a-z0-9_]+", code)
+        assert 400 <= entry.status < 600
+        assert entry.advice.endswith(".")
+
+
+def test_each_code_that_is_raised_is_in_the_table() -> None:
+    raised = set()
+    for folder in ("exchange/gateway", "exchange/registry"):
+        for file in Path(folder).rglob("*.py"):
+            raised |= set(re.findall(r'(?:Problem|RegistryError)\(\s*"(\w+)"', file.read_text()))
+    assert raised - {"admin_exists"} <= set(errors.TABLE)
+    assert len(raised) > 20
+
+
+def test_a_rejection_names_the_public_field() -> None:
+    event = Rejected(account=1, reason=Reason.INVALID_OFFER, field="offers[3].price_ticks")
+    problem = errors.rejection(Reply(7, 0, (event,)))
+    assert problem is not None
+    assert (problem.body.field, problem.body.seq, problem.status) == ("offers[3].price", 7, 422)
+    assert errors.rejection(Reply(8, 0, ())) is None
+
+
+def test_a_problem_says_what_was_wrong_and_what_to_do() -> None:
+    problem = errors.Problem(Reason.NO_SSH_KEY, "The account has no SSH key.")
+    assert problem.body.detail == f"The account has no SSH key. {ADVICE[Reason.NO_SSH_KEY]}"
+    assert problem.body.outcome == "rejected"

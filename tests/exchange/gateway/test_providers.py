@@ -1,0 +1,109 @@
+"""A provider's Barons and offers."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from engine.messages import Command, OpenAccount, RegisterBaron, Reply
+from exchange.gateway.deps import Deps
+from exchange.registry.pending import send_pending
+from exchange.sequencer.interface import OutcomeUnknown, Overloaded
+from tests.exchange.gateway.floor import ONDEMAND, SKU, SPOT, Floor, floor, number_of
+
+BARON = {"sku": SKU, "region": "us-east", "name": "rack 1"}
+
+
+async def test_a_baron_is_registered_enrolled_and_shown(exchange: Floor) -> None:
+    provider = await exchange.open("provider")
+    made = await provider.post("/barons", BARON)
+    assert made["enrolment_token"].startswith("hbe_")
+    shown = await provider.get(f"/barons/{made['id']}", min_seq=made["seq"])
+    assert (shown["enrolled"], shown["online"], shown["verified_gpus"]) == (False, False, 0)
+    enrolled = await exchange.deps.registry.enroll(made["enrolment_token"])
+    assert enrolled is not None
+    assert enrolled[0].baron == number_of(made["id"])
+    (listed,) = (await provider.get("/barons"))["barons"]
+    assert (listed["id"], listed["enrolled"], listed["name"]) == (made["id"], True, "rack 1")
+    stranger = await exchange.open("stranger")
+    assert (await stranger.refused("GET", f"/barons/{made['id']}"))["code"] == "unknown_baron"
+    assert (await stranger.get("/barons"))["barons"] == []
+
+
+async def test_a_baron_of_no_market_is_refused_and_leaves_nothing(exchange: Floor) -> None:
+    provider = await exchange.open("provider")
+    problem = await provider.refused("POST", "/barons", BARON | {"region": "mars"})
+    assert (problem["status"], problem["code"]) == (404, "unknown_instrument")
+    assert (await provider.get("/barons"))["barons"] == []
+
+
+async def test_offers_stand_as_a_whole_list(exchange: Floor) -> None:
+    provider, baron = await exchange.seller(price="2.0000")
+    other = await exchange.open("other")
+    spot = {"baron": baron, "instrument": SPOT, "price": "1.9000", "gpus": 8}
+    firm = {"baron": baron, "instrument": ONDEMAND, "price": "2.5000", "gpus": 4, "max_hours": 24}
+    answer = (await provider.ask("PUT", "/asks", {"offers": [spot, firm]})).json()
+    assert answer["offers"] == [spot | {"max_hours": None}, firm]
+    assert await provider.get("/asks", min_seq=answer["seq"]) == answer
+    asks = (await provider.get(f"/books/{SPOT}", min_seq=answer["seq"]))["asks"]
+    assert [(level["price"], level["quantity"]) for level in asks] == [("1.9000", 8)]
+    (order,) = [one for one in (await provider.get("/orders", open=True))["orders"] if one["instrument"] == SPOT]
+    assert order["origin"] == "offer"
+    assert (await provider.refused("DELETE", f"/orders/{order['id']}"))["code"] == "offer_order"
+
+    problem = await other.refused("PUT", "/asks", {"offers": [spot]})
+    assert (problem["status"], problem["code"]) == (403, "not_your_baron")
+    problem = await provider.refused("PUT", "/asks", {"offers": [spot, firm | {"price": "0.00001"}]})
+    assert (problem["code"], problem["field"]) == ("invalid_price", "offers[1].price")
+    problem = await provider.refused("PUT", "/asks", {"offers": [spot, spot]})
+    assert problem["code"] == "invalid_offer"
+    assert (await provider.get("/asks", min_seq=exchange.machine.last_seq))["offers"] == answer["offers"]
+    none = (await provider.ask("PUT", "/asks", {"offers": []})).json()
+    assert none["offers"] == []
+    assert (await provider.get(f"/books/{SPOT}", min_seq=none["seq"]))["asks"] == []
+
+
+class Failing:
+    """A sequencer that fails for some commands: before it takes them, or after."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._submit = deps.submit
+        self.error: type[Exception] | None = None
+
+    async def __call__(self, command: Command) -> Reply:
+        if self.error is Overloaded and isinstance(command, OpenAccount | RegisterBaron):
+            raise Overloaded("full")
+        reply = await self._submit(command)
+        if self.error is OutcomeUnknown and isinstance(command, OpenAccount | RegisterBaron):
+            raise OutcomeUnknown("the log failed")
+        return reply
+
+
+async def test_what_wasnt_taken_is_forgotten_and_what_isnt_known_is_settled_later(tmp_path: Path) -> None:
+    failing: list[Failing] = []
+
+    def break_it(deps: Deps) -> Deps:
+        failing.append(Failing(deps))
+        return dataclasses.replace(deps, submit=failing[0])
+
+    async with floor(tmp_path, break_it) as exchange:
+        provider = await exchange.open("provider")
+        failing[0].error = Overloaded
+        problem = await provider.refused("POST", "/barons", BARON)
+        assert (problem["status"], problem["code"], problem["outcome"]) == (503, "overloaded", "rejected")
+        assert problem["retry_after_ms"] > 0
+        assert await exchange.deps.registry.pending() == []
+
+        failing[0].error = OutcomeUnknown
+        for client, path, body in (
+            (provider, "/barons", BARON),
+            (exchange.admin, "/accounts", {"name": "x", "scopes": ["read"]}),
+        ):
+            problem = await client.refused("POST", path, body)
+            assert (problem["status"], problem["code"], problem["outcome"]) == (503, "outcome_unknown", "unknown")
+        assert [type(command) for command in await exchange.deps.registry.pending()] == [OpenAccount, RegisterBaron]
+        assert (await provider.get("/barons"))["barons"] == []
+        failing[0].error = None
+        assert await send_pending(exchange.deps.registry, exchange.deps.submit) == 2
+        assert await exchange.deps.registry.pending() == []
+        assert len((await provider.get("/barons"))["barons"]) == 1
