@@ -92,14 +92,14 @@ def revise(entries: Entries, desired: Desired) -> dict[str, Entry]:
         if spec is not None and spec.generation == entry.generation:
             revised[lease_id] = _renewed(entry, spec)
         elif spec is not None and spec.generation > entry.generation and entry.phase in GONE:
-            # Only now, with the old generation wiped: never two of one lease at once.
-            revised[lease_id] = _begun(spec)
+            # Only now, with the old generation wiped: never two of one lease at once. It queues for its GPUs anew.
+            continue
         elif entry.phase in GONE and spec is None and lease_id in forgotten:
             continue
         else:
             revised[lease_id] = _unwanted(entry)
     for lease_id, spec in wanted.items():
-        if lease_id not in entries and len(revised) < LEASES_MAX:
+        if lease_id not in revised and len(revised) < LEASES_MAX:
             revised[lease_id] = _begun(spec)
     return revised
 
@@ -213,6 +213,7 @@ def _after(entry: Entry, happening: Happening) -> Entry:
 
 
 def _plain(detail: str) -> str:
-    """ASCII on one line, so that a report has a known size."""
-    text = "".join(char if " " <= char <= "~" else "?" for char in " ".join(detail.split()))
+    """ASCII on one line with nothing to escape, so that a report has a known size."""
+    spaced = " ".join(detail.replace('"', "'").replace("\\", "/").split())
+    text = "".join(char if " " <= char <= "~" else "?" for char in spaced)
     return text if len(text) <= REPORT_DETAIL_CHARS_MAX else text[: REPORT_DETAIL_CHARS_MAX - 3] + "..."

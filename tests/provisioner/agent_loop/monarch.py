@@ -21,6 +21,7 @@ from provisioner.wire import (
     ENROLL_PATH,
     MAX_DIAL_FRAME_BYTES,
     MAX_MESSAGE_BYTES,
+    SESSION_PATH,
     AgentMessage,
     Desired,
     Dial,
@@ -94,6 +95,10 @@ class Monarch:
         self.answer_hello: Callable[[Hello], MonarchMessage | bytes | str] = lambda hello: Welcome(
             baron_id=BARON_ID, verified_gpus=len(hello.gpus)
         )
+        self.door: HTTPStatus | None = None
+        """What the session's address answers with instead of a WebSocket."""
+        self.knocks: list[str] = []
+        """Paths that were asked for."""
         self._server: Server | None = None
         self._tunnels: dict[str, asyncio.Future[ServerConnection]] = {}
         self._tokens = itertools.count()
@@ -155,6 +160,11 @@ class Monarch:
     # ------------------------------------------------------------ connections
 
     def _route(self, connection: ServerConnection, request: Request) -> Response | None:
+        self.knocks.append(request.path)
+        if request.path == SESSION_PATH and self.door is not None:
+            response = connection.respond(self.door, "not here\n")
+            response.headers["Location"] = f"{self.url}/elsewhere"
+            return response
         if request.path == DIAL_PATH and _bearer(request) not in self._tunnels:
             return connection.respond(HTTPStatus.UNAUTHORIZED, "no such token\n")
         return None

@@ -1,0 +1,190 @@
+"""The laws of reconciliation, under any order of lists, happenings and clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioner.agent import journal, reconcile
+from provisioner.agent.journal import Entry, Phase
+from provisioner.agent.reconcile import Died, Happening, Started, StartFailed, Wiped, WipeFailed
+from provisioner.wire import (
+    MAX_MESSAGE_BYTES,
+    Desired,
+    Heartbeat,
+    LeaseSpec,
+    SandboxState,
+    encode,
+)
+
+IDS = ("lse_1", "lse_2", "lse_3")
+GPUS = ("GPU-a", "GPU-b", "GPU-c")
+
+ALLOWED = {
+    (Phase.STARTING, Phase.RUNNING),
+    (Phase.STARTING, Phase.FAILING),
+    (Phase.STARTING, Phase.ENDING),
+    (Phase.RUNNING, Phase.FAILING),
+    (Phase.RUNNING, Phase.ENDING),
+    (Phase.FAILING, Phase.FAILED),
+    (Phase.FAILING, Phase.ENDING),
+    (Phase.FAILED, Phase.WIPED),
+    (Phase.ENDING, Phase.WIPED),
+}
+
+specs = st.builds(
+    LeaseSpec,
+    lease_id=st.sampled_from(IDS),
+    generation=st.integers(1, 3),
+    gpus=st.lists(st.sampled_from(GPUS), min_size=1, max_size=2, unique=True),
+    authorized_keys=st.just(["key"]),
+    paid_until_ns=st.integers(0, 100),
+)
+lists = st.builds(
+    Desired,
+    leases=st.lists(specs, max_size=3, unique_by=lambda spec: spec.lease_id),
+    forget=st.lists(st.sampled_from(IDS), max_size=2),
+)
+happenings = st.one_of(
+    *(
+        st.builds(kind, lease_id=st.sampled_from(IDS), generation=st.integers(1, 3), **fields)
+        for kind, fields in (
+            (Started, {"host_key": st.just("ssh-ed25519 A")}),
+            (StartFailed, {"detail": st.just("why"), "renter_fault": st.booleans()}),
+            (Died, {"detail": st.just("why")}),
+            (Wiped, {}),
+            (WipeFailed, {"detail": st.just("why")}),
+        )
+    )
+)
+moves = st.lists(st.one_of(lists, happenings, st.integers(0, 100)), max_size=40)
+
+
+def after(entries: dict[str, Entry], move: Desired | Happening | int) -> dict[str, Entry]:
+    match move:
+        case Desired():
+            return reconcile.revise(entries, move)
+        case Happening():
+            return reconcile.settle(entries, [move])
+        case now_ns:
+            return reconcile.expire(entries, now_ns)
+
+
+def end_of(played: Iterable[Desired | Happening | int]) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    for move in played:
+        entries = after(entries, move)
+    return entries
+
+
+def walk(played: Iterable[Desired | Happening | int]) -> Iterable[tuple[dict[str, Entry], dict[str, Entry]]]:
+    entries: dict[str, Entry] = {}
+    for move in played:
+        before, entries = entries, after(entries, move)
+        yield before, entries
+
+
+@given(moves)
+def test_a_lease_goes_one_way_and_a_new_generation_only_after_the_wipe(
+    played: list[Desired | Happening | int],
+) -> None:
+    for before, now in walk(played):
+        for lease_id, entry in now.items():
+            old = before.get(lease_id)
+            if old is None or old == entry:
+                assert old is not None or entry.phase is Phase.STARTING
+            elif old.generation != entry.generation:
+                assert old.phase in journal.GONE and entry.generation > old.generation
+                assert entry.phase is Phase.STARTING
+            else:
+                assert old.phase is entry.phase or (old.phase, entry.phase) in ALLOWED
+        for lease_id in before.keys() - now.keys():
+            assert before[lease_id].phase in journal.GONE
+
+
+@given(moves)
+def test_what_starts_or_stands_never_shares_a_gpu(played: list[Desired | Happening | int]) -> None:
+    entries: dict[str, Entry] = {}
+    begun: set[tuple[str, int]] = set()
+    for move in played:
+        if isinstance(move, Happening) and (move.lease_id, move.generation) not in begun:
+            continue  # Nothing happens to what was never begun.
+        entries = after(entries, move)
+        begun |= {(entry.lease_id, entry.generation) for entry in reconcile.startable(entries)}
+        standing = [
+            entry
+            for entry in entries.values()
+            if (entry.lease_id, entry.generation) in begun and entry.phase not in journal.GONE
+        ]
+        used = [gpu for entry in standing for gpu in entry.gpus]
+        assert len(used) == len(set(used))
+
+
+@given(moves, lists)
+def test_a_list_said_twice_is_said_once(played: list[Desired | Happening | int], desired: Desired) -> None:
+    once = reconcile.revise(end_of(played), desired)
+    assert reconcile.revise(once, desired) == once
+
+
+@given(moves)
+def test_what_is_over_keeps_no_keys_and_each_lease_is_reported_once(
+    played: list[Desired | Happening | int],
+) -> None:
+    for _, now in walk(played):
+        for entry in now.values():
+            assert bool(entry.authorized_keys) == (entry.phase in journal.WANTED)
+        assert [report.lease_id for report in reconcile.reports(now)] == list(now)
+
+
+@given(moves, st.integers(0, 100))
+def test_without_monarch_nothing_unpaid_is_wanted(played: list[Desired | Happening | int], now_ns: int) -> None:
+    entries = end_of(played)
+    for lease_id, entry in reconcile.expire(entries, now_ns).items():
+        was_wanted = entries[lease_id].phase in journal.WANTED
+        assert (entry.phase in journal.WANTED) == (was_wanted and entry.paid_until_ns > now_ns)
+
+
+def test_a_failure_is_said_until_the_lease_isnt_wanted_any_more() -> None:
+    wanted = Desired(
+        leases=[LeaseSpec(lease_id="lse_1", generation=1, gpus=["GPU-a"], authorized_keys=["key"], paid_until_ns=9)],
+        forget=[],
+    )
+    entries = reconcile.revise({}, wanted)
+    failed = StartFailed(lease_id="lse_1", generation=1, detail="bad key", renter_fault=True)
+    wiped = Wiped(lease_id="lse_1", generation=1)
+    entries = reconcile.revise(reconcile.settle(entries, [failed, wiped]), wanted)
+    [report] = reconcile.reports(entries)
+    assert (report.state, report.detail, report.renter_fault) == (SandboxState.FAILED, "bad key", True)
+    entries = reconcile.revise(entries, Desired(leases=[], forget=[]))
+    assert reconcile.reports(entries)[0].state is SandboxState.WIPED
+    assert reconcile.revise(entries, Desired(leases=[], forget=["lse_1"])) == {}
+
+
+def test_the_fullest_heartbeat_fits_a_message() -> None:
+    entry = Entry(
+        lease_id="x",
+        generation=2**31 - 1,
+        phase=Phase.FAILED,
+        gpus=(),
+        detail='"\\' * 300,
+        renter_fault=True,
+    )
+    entries = {
+        lease_id: msgspec.structs.replace(entry, lease_id=lease_id)
+        for lease_id in (f"lse_{number:016}" for number in range(reconcile.LEASES_MAX))
+    }
+    heartbeat = Heartbeat(leases=reconcile.reports(entries), unhealthy_gpus=["GPU-" + "x" * 36] * 64)
+    assert len(encode(heartbeat)) <= MAX_MESSAGE_BYTES
+
+
+def test_more_leases_than_can_be_reported_are_not_begun() -> None:
+    entries = {
+        f"lse_{number}": Entry(lease_id=f"lse_{number}", generation=1, phase=Phase.WIPED, gpus=())
+        for number in range(reconcile.LEASES_MAX)
+    }
+    spec = LeaseSpec(lease_id="new", generation=1, gpus=["GPU-a"], authorized_keys=["key"], paid_until_ns=9)
+    assert "new" not in reconcile.revise(entries, Desired(leases=[spec], forget=[]))
+    assert "new" in reconcile.revise(entries, Desired(leases=[spec], forget=["lse_7"]))
