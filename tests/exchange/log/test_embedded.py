@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from exchange.log.embedded import EmbeddedLog
 from exchange.log.interface import LogError, Record
+from exchange.log.segment import MAX_READ_BYTES
 from exchange.log.sqlite import Damaged
 from tests.waiting import TIMEOUT_S
 
@@ -103,6 +104,38 @@ async def test_a_writer_that_died_between_two_files_is_followed(tmp_path: Path, 
     await writer.append(records(41, 50))
     await writer.close()
     assert await read_all(tmp_path) == records(1, 50)
+
+
+async def test_a_batch_of_large_records_ends_early_and_is_never_empty(tmp_path: Path) -> None:
+    writer = await EmbeddedLog(tmp_path).open_writer(0, "commands")
+    large = records(1, 5, size=MAX_READ_BYTES // 2 + 1)
+    await writer.append(large)
+    assert await writer.read(0, 100) == large[:2]
+    assert await writer.read(2, 100) == large[2:4]
+    assert await writer.read(4, 100) == large[4:]
+    await writer.close()
+
+
+async def test_an_sqlite_that_can_corrupt_the_log_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await fill(tmp_path, 10)
+    monkeypatch.setattr(apsw, "sqlitelibversion", lambda: "3.51.2")
+    with pytest.raises(LogError, match=r"apsw carries SQLite 3\.51\.2, .* install apsw 3\.51\.3 or newer"):
+        await EmbeddedLog(tmp_path).open_writer(0, "commands")
+
+
+@pytest.mark.parametrize("topic", ["", "Commands", "../commands", "a.b", "x" * 33])
+async def test_a_topic_is_a_plain_name(tmp_path: Path, topic: str) -> None:
+    with pytest.raises(ValueError, match="a topic is named in small letters"):
+        await EmbeddedLog(tmp_path).open_reader(0, topic)
+
+
+async def test_a_closed_log_says_so(tmp_path: Path) -> None:
+    writer = await EmbeddedLog(tmp_path).open_writer(0, "commands")
+    await writer.close()
+    await writer.close()
+    for call in (writer.append(records(1, 1)), writer.read(0, 1), writer.last_seq()):
+        with pytest.raises(LogError, match="the log of commands is closed"):
+            await call
 
 
 # ---------------------------------------------------------------- damage
