@@ -54,7 +54,7 @@ class PlainBook:
         for (rank, _), resting in self._sides[opposite].items():
             if leaves == 0 or rank > limit:
                 break
-            if looked == max_looked:
+            if looked >= max_looked:
                 return Walk(fills, leaves, Stop.WALK_LIMIT)
             looked += 1
             if not _eligible(taker, resting, now_ns):
@@ -74,9 +74,11 @@ class PlainBook:
         return 0
 
     def add(self, order: Resting) -> None:
-        """Rest an order at the back of its level; ValueError when its id rests already."""
+        """Rest an order at the back of its level; ValueError when its id rests already or it leaves nothing."""
         if order.order_id in self._keys:
             raise ValueError(f"order {order.order_id} rests already")
+        if order.leaves_quantity < 1:
+            raise ValueError(f"order {order.order_id} leaves {order.leaves_quantity}: nothing to rest")
         key = (_rank(order.side, order.price_ticks), next(self._arrivals))
         self._keys[order.order_id] = (order.side, key)
         self._sides[order.side][key] = order

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.books import CompiledBookMissing
 from exchange.monarch.config import Config, ConfigError, load
 
 
@@ -25,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"monarch: {error}", file=sys.stderr)
         return 2
+    except CompiledBookMissing as error:
+        print(f"monarch: {error}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         return 1
 
