@@ -20,7 +20,7 @@ from engine.units import NS_PER_US
 from exchange.gateway.errors import Problem
 from exchange.gateway.reading import decode_body
 from exchange.gateway.ws.channels import Channel, Channels, Key
-from exchange.gateway.ws.messages import MAX_MESSAGE_BYTES, Reply, Request, Subscribed
+from exchange.gateway.ws.messages import MAX_MESSAGE_BYTES, Reply, Request, RequestId, Subscribed
 from exchange.gateway.ws.outbox import Outbox
 
 CLOSE_S: Final = 5.0
@@ -267,7 +267,7 @@ def _id_of(text: str) -> str | int | None:
 
 
 class _OnlyId(msgspec.Struct, frozen=True):
-    id: str | int | None = None
+    id: RequestId | None = None
 
 
 def _gone(error: Exception) -> bool:

@@ -154,6 +154,14 @@ class House:
         async with connect(f"ws{self.url}/ws/v1/market", **options) as connection:
             yield Wire(connection)
 
+    def stuck_socket(self) -> socket.socket:
+        """A socket to the server that takes little before its owner reads."""
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        host, _, port = self.url.removeprefix("://").partition(":")
+        sock.connect((host, int(port)))
+        return sock
+
     def http(self, party: Party) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {party.token}"}
         return httpx.AsyncClient(base_url=f"http{self.url}/v1", headers=headers, timeout=TIMEOUT_S)
@@ -195,6 +203,8 @@ async def house(home: Path, keep_alive_s: float = 15.0) -> AsyncIterator[House]:
         routers=(doors.router,),
     )
     listener = socket.create_server(("127.0.0.1", 0))
+    # Small, so that a reader who doesn't read is noticed after few messages.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
     config = uvicorn.Config(
         create_app(deps),
         log_level="warning",
