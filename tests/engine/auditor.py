@@ -19,7 +19,6 @@ from engine.messages import (
     Amended,
     Canceled,
     CapacityChanged,
-    Command,
     Event,
     LeaseChanged,
     LeaseScheduled,
@@ -57,12 +56,18 @@ class Auditor:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
+        self.every = 1
+        """The laws are checked after every so many commands: a test that fills a book may look less often."""
+        self.commands = 0
+        self.ticked_in_time = True
+        """No command came while a timer was due, as the sequencer promises."""
         self.pots: Counter[tuple[int, Pot]] = Counter()
         self.orders: dict[int, SeenOrder] = {}
+        self.order_ids: list[int] = []
         self.leases: dict[int, SeenLease] = {}
         self.capacity: dict[int, CapacityChanged] = {}
 
-    def saw(self, now_ns: int, command: Command, events: Sequence[Event]) -> None:
+    def saw(self, now_ns: int, events: Sequence[Event]) -> None:
         """Take in one command's events, and check every law."""
         rejected = [event for event in events if isinstance(event, Rejected)]
         assert not rejected or len(events) == 1, "a refused command has Rejected as its only event"
@@ -71,7 +76,9 @@ class Auditor:
         for lease in ended:
             if lease is not None:
                 self._charged_as_it_should(lease)
-        # A snapshot and a rejected command's aftermath are checked like any other moment.
+        self.commands += 1
+        if self.commands % self.every:
+            return
         self._money()
         self._orders_and_books(now_ns)
         self._capacity()
@@ -83,6 +90,7 @@ class Auditor:
         match event:
             case Accepted():
                 assert event.order_id not in self.orders
+                self.order_ids.append(event.order_id)
                 self.orders[event.order_id] = SeenOrder(
                     event, event.price_ticks, event.quantity, event.quantity, event.window_end_ns
                 )
@@ -237,7 +245,8 @@ class Auditor:
         for account in state.accounts.values():
             assert account.open_orders == open_orders[account.account] <= state.limits.max_open_orders
             assert account.leases == leases[account.account] <= state.limits.max_leases
-        for book in state.books.values():
+        # An offer's window that moves too late may let a bid in that should have traded.
+        for book in state.books.values() if self.ticked_in_time else ():
             bids = [order.price_ticks for order in book.resting(Side.BUY) if order.hours <= 1]
             asks = [
                 order.price_ticks

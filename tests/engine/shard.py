@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from engine.book_plain import PlainBook
-from engine.kinds import Kind, OrderType, Side, TimeInForce
+from engine.codec import encode_command
+from engine.kinds import OrderType, Side, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import (
@@ -71,6 +72,10 @@ class Shard:
         self.machine = Machine(1, limits or Limits(), PlainBook)
         self.auditor = Auditor(self.machine)
         self.now_ns = START
+        self.records: list[bytes] = []
+        """All commands so far, as the log carries them; their places are their sequence numbers."""
+        self.twin: Machine | None = None
+        """A machine that must answer every command alike: one restored from a snapshot."""
         for account in (ALICE, BOB, PAT, QUINN):
             self.do(OpenAccount(account=account, maker_fee_ppm=0, taker_fee_ppm=TAKER_PPM))
         for region in ("here", "elsewhere"):
@@ -92,8 +97,15 @@ class Shard:
 
     def apply(self, command: Command) -> list[Event]:
         """Apply at the test's time, audited; no Tick first."""
-        events = self.machine.apply(self.machine.last_seq + 1, self.now_ns, command)
-        self.auditor.saw(self.now_ns, command, events)
+        due_ns = self.machine.next_due_ns()
+        if due_ns is not None and due_ns <= self.now_ns and not isinstance(command, Tick):
+            self.auditor.ticked_in_time = False
+        self.records.append(encode_command(self.now_ns, command))
+        seq = self.machine.last_seq + 1
+        events = self.machine.apply(seq, self.now_ns, command)
+        if self.twin is not None:
+            assert self.twin.apply(seq, self.now_ns, command) == events
+        self.auditor.saw(self.now_ns, events)
         return events
 
     def do(self, command: Command) -> list[Event]:
@@ -278,11 +290,3 @@ def offered(
     if max_hours is None:
         max_hours = 0 if instrument in (SPOT, ELSEWHERE_SPOT) else 24
     return Offer(baron=baron, instrument=instrument, price_ticks=price_ticks, gpus=gpus, max_hours=max_hours)
-
-
-KINDS: Final = {
-    SPOT: Kind.SPOT,
-    ONDEMAND: Kind.ONDEMAND,
-    ELSEWHERE_SPOT: Kind.SPOT,
-    ELSEWHERE_ONDEMAND: Kind.ONDEMAND,
-}

@@ -1,0 +1,288 @@
+"""Random lives of a shard: strategies for commands that meet each other often, and a runner that plays them.
+
+Ids in the commands are small numbers here, counted back from the newest order or lease that the shard has seen, so that
+cancels, amends and reports mostly meet something real.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, NamedTuple, get_args, get_type_hints
+
+import msgspec
+from hypothesis import strategies as st
+
+from engine.kinds import Fault, OrderType, Side, TimeInForce
+from engine.limits import Limits
+from engine.messages import (
+    AmendOrder,
+    CancelOrder,
+    Command,
+    Deposit,
+    EndLease,
+    LeaseActive,
+    LeaseFailed,
+    LeaseWiped,
+    Offer,
+    PlaceOrder,
+    Rent,
+    SetCapacity,
+    SetOffers,
+    Tick,
+    Withdraw,
+)
+from tests.engine.shard import (
+    ALICE,
+    BARON,
+    BOB,
+    FAR_BARON,
+    HOUR,
+    MINUTE,
+    OTHER_BARON,
+    PAT,
+    QUINN,
+    SECOND,
+    SECOND_BARON,
+    Shard,
+)
+
+TIGHT: Final = Limits(
+    max_looked=4,
+    max_timers=3,
+    max_open_orders=5,
+    max_leases=3,
+    max_client_ids=3,
+    max_offers=3,
+    max_term_hours=30,
+    max_rent_instruments=2,
+)
+
+
+class Step(NamedTuple):
+    """Time passes, with Ticks in between or without, and then a command comes."""
+
+    wait_ns: int
+    ticked: bool
+    command: Command
+
+
+_accounts = st.sampled_from([ALICE, ALICE, ALICE, BOB, BOB, PAT, PAT, QUINN])
+_prices = st.sampled_from([19_999, 20_000, 20_000, 20_001, 21_003])
+_quantities = st.sampled_from([1, 1, 2, 3, 4, 6])
+_terms = st.sampled_from([1, 1, 1, 2, 5, 24])
+_client_ids = st.sampled_from([""] * 12 + ["a", "b", "c", "d", "e"])
+_amounts = st.sampled_from([1_234_567, 50_000_000])
+_back = st.integers(0, 5)
+_lifetimes = st.sampled_from([TimeInForce.GTC] * 5 + [TimeInForce.IOC, TimeInForce.FOK])
+
+
+def _bid(order: PlaceOrder) -> PlaceOrder:
+    """A spot bid of one hour loses its upper limit: such a lease runs until the money is gone."""
+    open_ended = order.instrument in (1, 3) and order.hours == 1
+    return msgspec.structs.replace(order, hours=0) if open_ended else order
+
+
+_bids = st.builds(
+    PlaceOrder,
+    account=_accounts,
+    instrument=st.sampled_from([1, 1, 2, 2, 3, 4]),
+    side=st.just(Side.BUY),
+    order_type=st.just(OrderType.LIMIT),
+    time_in_force=_lifetimes,
+    price_ticks=_prices,
+    quantity=_quantities,
+    client_order_id=_client_ids,
+    hours=_terms,
+    delivery=st.just(b"key"),
+).map(_bid)
+
+
+def _ask(order: PlaceOrder, baron: int) -> PlaceOrder:
+    """A bid turned into an ask on a Baron: its owner's, in its market."""
+    spot = order.instrument % 2 == 1
+    return msgspec.structs.replace(
+        order,
+        account=QUINN if baron == OTHER_BARON else PAT,
+        instrument=(1 if spot else 2) + (2 if baron == FAR_BARON else 0),
+        side=Side.SELL,
+        hours=0,
+        baron=baron,
+        max_hours=0 if spot else max(2, order.hours),
+        delivery=b"",
+    )
+
+
+_asks = st.builds(_ask, _bids, st.sampled_from([BARON, BARON, SECOND_BARON, OTHER_BARON, FAR_BARON]))
+
+
+def _market(order: PlaceOrder) -> PlaceOrder:
+    lasting = order.time_in_force is TimeInForce.GTC
+    time_in_force = TimeInForce.IOC if lasting else order.time_in_force
+    price_ticks = 0 if lasting else order.price_ticks
+    return msgspec.structs.replace(
+        order, order_type=OrderType.MARKET, time_in_force=time_in_force, price_ticks=price_ticks
+    )
+
+
+def _post_only(order: PlaceOrder) -> PlaceOrder:
+    return msgspec.structs.replace(order, post_only=True, time_in_force=TimeInForce.GTC)
+
+
+_offers = st.builds(
+    Offer,
+    baron=st.sampled_from([BARON, BARON, SECOND_BARON]),
+    instrument=st.sampled_from([1, 2]),
+    price_ticks=st.sampled_from([19_999, 20_000, 20_001]),
+    gpus=st.sampled_from([1, 4, 8, 20]),
+    max_hours=st.just(0),
+).map(lambda offer: msgspec.structs.replace(offer, max_hours=24 if offer.instrument == 2 else 0))
+
+_reports = st.one_of(
+    st.builds(LeaseActive, lease_id=_back, access=st.just(b"port")),
+    st.builds(LeaseActive, lease_id=_back, access=st.just(b"port")),
+    st.builds(EndLease, account=st.sampled_from([ALICE, BOB]), lease_id=_back),
+    st.builds(
+        LeaseFailed,
+        lease_id=_back,
+        fault=st.sampled_from(Fault),
+        as_of_ns=st.sampled_from([0, SECOND, HOUR, 5 * HOUR]),
+        detail=st.just("why"),
+    ),
+    st.builds(LeaseWiped, lease_id=_back),
+)
+
+_changes = st.one_of(
+    st.builds(CancelOrder, account=_accounts, order_id=_back, client_order_id=_client_ids),
+    st.builds(
+        AmendOrder,
+        account=_accounts,
+        order_id=_back,
+        client_order_id=_client_ids,
+        price_ticks=st.one_of(st.just(0), _prices),
+        quantity=st.one_of(st.just(0), _quantities),
+    ),
+)
+
+_offer_lists = st.builds(
+    SetOffers,
+    account=st.just(PAT),
+    offers=st.lists(_offers, max_size=3, unique_by=lambda offer: (offer.baron, offer.instrument)).map(tuple),
+)
+
+_rentals = st.builds(
+    Rent,
+    account=st.sampled_from([ALICE, BOB, PAT]),
+    instruments=st.sampled_from([(1,), (2,), (2, 4), (1, 3)]),
+    quantity=_quantities,
+    hours=_terms,
+    max_price_ticks=st.one_of(st.just(0), _prices),
+    delivery=st.just(b"key"),
+    client_order_id=_client_ids,
+)
+
+_others = st.one_of(
+    st.builds(
+        SetCapacity,
+        baron=st.sampled_from([BARON, BARON, SECOND_BARON]),
+        gpus=st.sampled_from([0, 3, 8, 16]),
+        simulated=st.booleans(),
+    ),
+    st.builds(Deposit, account=_accounts, amount_micros=_amounts, client_id=_client_ids),
+    st.builds(Withdraw, account=_accounts, amount_micros=_amounts, client_id=_client_ids),
+    st.just(Tick()),
+)
+
+_commands: st.SearchStrategy[Command] = st.one_of(
+    _bids, _bids, _asks, _asks, _bids.map(_market), _asks.map(_market), _bids.map(_post_only), _asks.map(_post_only),
+    _rentals, _rentals, _reports, _reports, _reports, _changes, _changes, _offer_lists, _others,
+)  # fmt: skip
+
+steps: st.SearchStrategy[list[Step]] = st.lists(
+    st.builds(
+        Step,
+        wait_ns=st.sampled_from([0] * 12 + [1, 7 * SECOND + 3, 10 * MINUTE, HOUR, 2 * HOUR + 1, 30 * HOUR]),
+        ticked=st.sampled_from([True, True, True, False]),
+        command=_commands,
+    ),
+    min_size=40,
+    max_size=80,
+)
+
+
+_wild_ints: Final = st.sampled_from([-(2**63), -1, 0, 1, 2, 11, 21, 101, 2**62, 2**63 - 1, 2**63, 2**64 - 1])
+_wild: Final[dict[object, st.SearchStrategy[object]]] = {
+    int: _wild_ints,
+    bool: st.booleans(),
+    str: st.sampled_from(["", "a", "x" * 5_000, "\0", "ünïcode", "a b", "H100-SXM5-80GB", "here"]),
+    bytes: st.sampled_from([b"", b"key", b"\xff" * 9_000]),
+    tuple[int, ...]: st.lists(_wild_ints, max_size=70).map(tuple),
+}
+
+
+def _wild_struct(struct: type[msgspec.Struct]) -> st.SearchStrategy[object]:
+    fields: dict[str, st.SearchStrategy[object]] = {}
+    for name, annotation in get_type_hints(struct).items():
+        if annotation == tuple[Offer, ...]:
+            fields[name] = st.lists(_wild_struct(Offer), max_size=5).map(tuple)
+        elif isinstance(annotation, type) and issubclass(annotation, IntEnum):
+            fields[name] = st.sampled_from(annotation)
+        else:
+            fields[name] = _wild[annotation]
+    return st.builds(struct, **fields)
+
+
+anything: Final = st.one_of([_wild_struct(struct) for struct in get_args(Command)])
+"""Any command that a decoder lets through: every integer of 64 bits, every text, every length."""
+
+
+def resolve(shard: Shard, command: Command) -> Command:
+    """The command with its ids counted back from the newest, and a failure's time counted back from now."""
+    if isinstance(command, CancelOrder | AmendOrder):
+        order_id = _pick(shard.auditor.order_ids, command.order_id)
+        order = shard.auditor.orders.get(order_id)
+        # Mostly by its owner; what the sequence named stands where the order is closed.
+        account = order.accepted.account if order and command.order_id else command.account
+        return msgspec.structs.replace(command, order_id=order_id, account=account)
+    if isinstance(command, LeaseFailed):
+        lease_id, as_of_ns = _lease(shard, command.lease_id), shard.now_ns - command.as_of_ns
+        return msgspec.structs.replace(command, lease_id=lease_id, as_of_ns=as_of_ns)
+    if isinstance(command, LeaseActive | LeaseWiped | EndLease):
+        return msgspec.structs.replace(command, lease_id=_lease(shard, command.lease_id))
+    return command
+
+
+def _lease(shard: Shard, back: int) -> int:
+    leases = shard.auditor.leases
+    return _pick([number for number, lease in leases.items() if not (lease.last and lease.last.wiped)], back)
+
+
+def _pick(ids: list[int], back: int) -> int:
+    return ids[-1 - back % len(ids)] if ids else 0
+
+
+def open_up(shard: Shard) -> None:
+    """Something to trade from the first command on: offers of both kinds, and a rival's asks."""
+    offers = [
+        Offer(baron=BARON, instrument=1, price_ticks=20_000, gpus=6, max_hours=0),
+        Offer(baron=SECOND_BARON, instrument=1, price_ticks=20_001, gpus=8, max_hours=0),
+        Offer(baron=BARON, instrument=2, price_ticks=20_000, gpus=8, max_hours=6),
+    ]
+    shard.do(SetOffers(account=PAT, offers=tuple(offers)))
+
+
+def play(shard: Shard, step: Step) -> None:
+    """Let the time pass and apply the command; what the auditor finds wrong is raised."""
+    shard.wait(step.wait_ns, tick=step.ticked)
+    shard.apply(resolve(shard, step.command))
+
+
+def wind_down(shard: Shard) -> None:
+    """Everybody leaves: nothing may be held, leased, open or due afterwards."""
+    for provider in (PAT, QUINN):
+        shard.do(SetOffers(account=provider, offers=()))
+    for order_id, order in list(shard.auditor.orders.items()):
+        shard.do(CancelOrder(account=order.accepted.account, order_id=order_id))
+    for lease in list(shard.machine.state.leases.values()):
+        if lease.live:
+            shard.do(EndLease(account=lease.renter, lease_id=lease.lease_id))
+        shard.do(LeaseWiped(lease_id=lease.lease_id))

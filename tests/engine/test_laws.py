@@ -1,0 +1,57 @@
+"""The laws hold whatever comes: random lives of a shard, audited after every command, with a twin restored midway."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from engine.book_plain import PlainBook
+from engine.codec import decode_command, decode_events, encode_command, encode_events
+from engine.kinds import Pot
+from engine.limits import Limits
+from engine.machine import Machine
+from engine.messages import Command, Tick
+from tests.engine import sequences
+from tests.engine.sequences import Step
+from tests.engine.shard import Shard
+
+
+# A failure is worth the time that it takes to make it small.
+@pytest.mark.timeout(600)
+@settings(max_examples=120, phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink])
+@given(
+    steps=sequences.steps,
+    limits=st.sampled_from([Limits(max_term_hours=30), sequences.TIGHT]),
+    restored_at=st.integers(0, 40),
+    usd=st.sampled_from([40, 2_000]),
+)
+def test_the_laws_hold_and_a_restored_twin_lives_the_same_life(
+    steps: list[Step], limits: Limits, restored_at: int, usd: int
+) -> None:
+    shard = Shard(limits, usd=usd)
+    sequences.open_up(shard)
+    for number, step in enumerate(steps):
+        if number == restored_at:
+            shard.twin = Machine.restore(shard.machine.snapshot(), PlainBook)
+            assert shard.twin.state_hash() == shard.machine.state_hash()
+        sequences.play(shard, step)
+    if shard.twin is not None:
+        assert shard.twin.snapshot() == shard.machine.snapshot()
+        assert shard.twin.next_due_ns() == shard.machine.next_due_ns()
+    sequences.wind_down(shard)
+    counts = shard.machine.counts()
+    assert (counts.open_orders, counts.leases, counts.timers) == (0, 0, 0)
+    assert not any(pot is Pot.HELD for _, pot, _ in shard.machine.balances())
+    assert not any(baron.leased_gpus for baron in shard.machine.state.barons.values())
+
+
+@settings(max_examples=400)
+@given(commands=st.lists(sequences.anything, max_size=6))
+def test_any_command_that_decodes_is_answered(commands: list[Command]) -> None:
+    shard = Shard(usd=200)
+    for command in commands:
+        decoded = decode_command(encode_command(shard.now_ns, command))[1]
+        events = shard.apply(decoded)
+        assert decode_events(1, encode_events(shard.now_ns, events)).events == tuple(events)
+    shard.apply(Tick())
