@@ -45,6 +45,7 @@ check: build
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint engine
 	$(PY) -m pytest -q tests/tidy
 	$(PY) -m exchange.gateway.openapi --check docs/openapi.json
+	$(PY) -m exchange.gateway.ws.asyncapi --check docs/asyncapi.json
 
 bench: build
 	@$(PY) -m bench $(NAME) $(ARGS)

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import json
 import re
 import sys
@@ -19,9 +17,10 @@ import msgspec
 
 from exchange.gateway import errors
 from exchange.gateway.auth import Access
+from exchange.gateway.committed import write_or_check
 from exchange.gateway.endpoint import PATH_IDS, Endpoint
 from exchange.gateway.idempotency import HEADER, KEY_PATTERN
-from exchange.gateway.routes import ENDPOINTS, PREFIX
+from exchange.gateway.routes import ENDPOINTS
 from exchange.gateway.schema import Since
 from exchange.registry.rows import Scope
 
@@ -147,25 +146,7 @@ def _header_parameters(endpoint: Endpoint[Any, Any, Any]) -> Iterable[dict[str, 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the document, or compare it with the committed one (exit status 1: they differ)."""
-    parser = argparse.ArgumentParser(
-        prog="python -m exchange.gateway.openapi", description=f"The API document ({PREFIX})."
-    )
-    action = parser.add_mutually_exclusive_group(required=True)
-    for flag, what in (("--write", "write the document"), ("--check", "compare the document with the code")):
-        action.add_argument(flag, type=Path, nargs="?", const=DOCUMENT, metavar="FILE", help=what)
-    options = parser.parse_args(arguments)
-    made = document()
-    if options.write is not None:
-        options.write.parent.mkdir(parents=True, exist_ok=True)
-        options.write.write_text(made)
-        return 0
-    committed = options.check.read_text() if options.check.exists() else ""
-    if committed == made:
-        return 0
-    lines = difflib.unified_diff(committed.splitlines(True), made.splitlines(True), str(options.check), "the code", n=2)
-    sys.stderr.writelines(lines)
-    sys.stderr.write(f"The API changed: look at it, then python -m exchange.gateway.openapi --write {options.check}\n")
-    return 1
+    return write_or_check("exchange.gateway.openapi", DOCUMENT, document, arguments)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ comes, so that nothing is missed between the two and nothing is taken twice. It 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from engine.messages import Reply
+from exchange.log.interface import LogReader
 from exchange.market_data.live import Live, Update
 from exchange.read.interface import BookView
 from exchange.read.projection import ReadError
@@ -22,8 +23,16 @@ Listener = Callable[[Update], None]
 """Called on the event loop for each command, in order. Must not block and must not raise."""
 
 
+class SnapshotSource(Protocol):
+    """The read side, as far as the start of a feed needs it."""
+
+    async def reached(self, seq: int, timeout_s: float) -> bool: ...
+
+    async def snapshot(self) -> Snapshot: ...
+
+
 class Feed:
-    """Subscribe `on_reply` with the sequencer, let the read side catch up with the event log, then `seed`."""
+    """Subscribe `on_reply` with the sequencer, then `start` when the read side follows the event log."""
 
     def __init__(self) -> None:
         self._live: Live | None = None
@@ -46,6 +55,18 @@ class Feed:
     def listen(self, listener: Listener) -> None:
         """Call it for each command from now on."""
         self._listeners.append(listener)
+
+    async def start(self, read: SnapshotSource, events: LogReader, timeout_s: float) -> None:
+        """Seed from the read side, once it has everything that is in the event log now; ReadError when it hasn't in time.
+
+        Subscribe first, and call this before the sequencer starts, or at least before its first command since.
+        """
+        last = await events.last_seq()
+        if not await read.reached(last, timeout_s):
+            raise ReadError(
+                f"the read models didn't come to command {last} within {timeout_s} s; look at why they are slow"
+            )
+        self.seed(await read.snapshot())
 
     def seed(self, snapshot: Snapshot) -> None:
         """Begin with what lived at `snapshot.seq`, then with what came after it meanwhile.

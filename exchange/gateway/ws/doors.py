@@ -106,11 +106,14 @@ class Doors:
     def _check(self, websocket: WebSocket) -> str | None:
         refuse_query(websocket)
         subprotocol = chosen_subprotocol(websocket)
+        self._check_room()
+        return subprotocol
+
+    def _check_room(self) -> None:
         if self._stopping or not self._feed.ready:
             raise Problem("not_ready", "The exchange is starting or stopping", retry_after_ms=RETRY_AFTER_MS)
         if len(self._open) >= MAX_CONNECTIONS:
             raise Problem("overloaded", "There are as many connections as there may be", retry_after_ms=RETRY_AFTER_MS)
-        return subprotocol
 
     async def _identify(self, websocket: WebSocket) -> tuple[Principal, int]:
         """Who it is, and how many keys had been revoked when the registry was asked."""
@@ -119,6 +122,8 @@ class Doors:
         principal = await identify(self._keys, given[0] if len(given) == 1 else None)
         if not principal.scopes & {Scope.TRADE, Scope.READ}:
             raise Problem("missing_scope", "The key holds neither `trade` nor `read`")
+        # Others may have come while the registry was asked.
+        self._check_room()
         mine = sum(other is not None and other.account == principal.account for other in self._open.values())
         if mine >= MAX_CONNECTIONS_PER_ACCOUNT:
             raise Problem("overloaded", f"The account has {MAX_CONNECTIONS_PER_ACCOUNT} connections already")

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
+from engine.codec import encode_events
 from engine.kinds import OrderStatus, Side
 from engine.messages import AmendOrder, CancelOrder, EndLease, LeaseActive, LeaseWiped, Offer, SetCapacity, SetOffers
+from exchange.log.embedded import EmbeddedLog
+from exchange.log.interface import Record
 from exchange.market_data.feed import Feed
 from exchange.market_data.levels import LevelDelta
 from exchange.market_data.live import Live, Update
 from exchange.read.interface import DepthLevel
 from exchange.read.projection import ReadError
 from exchange.read.queries import Snapshot
+from exchange.read.side import SqlReadSide
 from tests.exchange.market_data.commands import ACCESS, Exchange, ask, bid, opened
+from tests.waiting import TIMEOUT_S
 
 NOTHING = Snapshot(0, 0, [], [], [], [])
 
@@ -153,3 +161,24 @@ def test_before_the_seed_there_is_nothing_to_tell() -> None:
 def test_an_unknown_instrument_has_no_book(told: Told) -> None:
     with pytest.raises(KeyError):
         told.feed.book(99, 10)
+
+
+async def test_it_starts_when_the_read_side_has_the_whole_log(tmp_path: Path) -> None:
+    """And not before: what the read side lacks would be missing for ever."""
+    exchange = opened()
+    exchange.apply(bid(21, 1, 100, 3))
+    events = await EmbeddedLog(tmp_path / "log").open_writer(0, "events")
+    await events.append([Record(reply.seq, encode_events(reply.ts_ns, reply.events)) for reply in exchange.replies])
+    feed = Feed()
+    read = SqlReadSide.open(tmp_path / "read.db", feed.book)
+    with pytest.raises(ReadError, match="didn't come"):
+        await feed.start(read, events, 0.01)
+    assert not feed.ready
+    following = asyncio.create_task(read.run(events))
+    await feed.start(read, events, TIMEOUT_S)
+    assert feed.live.seq == exchange.seq
+    assert read.book(1, 10).bids == [level(100, 3, 0, 1)]
+    following.cancel()
+    await asyncio.wait([following])
+    await read.close()
+    await events.close()
