@@ -14,7 +14,7 @@ from engine.machine import Machine
 from engine.messages import Command, Tick
 from tests.engine import sequences
 from tests.engine.sequences import Step
-from tests.engine.shard import Shard
+from tests.engine.shard import ALICE, Shard, bid
 
 
 # A failure is worth the time that it takes to make it small.
@@ -50,6 +50,9 @@ def test_the_laws_hold_and_a_restored_twin_lives_the_same_life(
 @given(commands=st.lists(sequences.anything, max_size=6))
 def test_any_command_that_decodes_is_answered(commands: list[Command]) -> None:
     shard = Shard(usd=200)
+    sequences.open_up(shard)
+    shard.lease(ALICE, 2, 3)
+    shard.place(bid(ALICE, 10_000, 2, client_order_id="a"))
     for command in commands:
         decoded = decode_command(encode_command(shard.now_ns, command))[1]
         events = shard.apply(decoded)
