@@ -23,7 +23,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from engine.book_plain import PlainBook
 from engine.ids import format_id
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import Command, Deposit, ListMarket, OpenAccount, RegisterBaron, Reply, SetCapacity
 from engine.units import MICROS_PER_USD
 from exchange.gateway.app import create_app
@@ -37,6 +36,7 @@ from exchange.market_data.feed import Feed
 from exchange.read.side import SqlReadSide
 from exchange.registry.registry import Registry
 from exchange.registry.rows import Principal, Scope
+from exchange.sequencer.recovery import recover
 from exchange.sequencer.sequencer import Sequencer
 from tests.waiting import TIMEOUT_S, wait_until_async
 
@@ -180,14 +180,15 @@ async def house(home: Path, keep_alive_s: float = 15.0) -> AsyncIterator[House]:
     log = EmbeddedLog(home)
     commands, events = await log.open_writer(0, "commands"), await log.open_writer(0, "events")
     reader = await log.open_reader(0, "events")
-    sequencer = Sequencer(Machine(0, Limits(), PlainBook), commands, events, tick_s=60.0)
+    recovered = await recover(home, 0, commands, events, Limits(), PlainBook)
+    sequencer = Sequencer(recovered.machine, commands, events, tick_s=60.0, snapshots=recovered.snapshots)
     feed = Feed()
     sequencer.subscribe(feed.on_reply)
     read = SqlReadSide.open(home / "read.db", feed.book)
     registry = Registry.open(home / "registry.db", time.time_ns)
-    feed.seed(await read.snapshot())
-    await sequencer.start()
     following = asyncio.create_task(read.run(reader))
+    await feed.start(read, reader, TIMEOUT_S)
+    await sequencer.start()
     streams = LeaseStreams(feed, read, keep_alive_s)
     doors = Doors(feed=feed, submit=sequencer.submit, read=read, keys=registry, stored=registry)
     deps = Deps(
@@ -219,6 +220,7 @@ async def house(home: Path, keep_alive_s: float = 15.0) -> AsyncIterator[House]:
     serving = asyncio.create_task(server._serve([listener]))
     try:
         await wait_until_async(lambda: server.started, "the server")
+        # In a home that was used before, the market is there already.
         listed = await sequencer.submit(ListMarket(sku=SKU, region="us-east"))
         assert await read.reached(listed.seq, TIMEOUT_S)
         port = listener.getsockname()[1]
