@@ -79,7 +79,7 @@ class World:
         """Accounts with money, and the renter's SSH key."""
         admin = Rest(url, self.key("admin"))
         for who, scopes, dollars in (
-            ("provider", ["read", "provide", "trade"], PROVIDER_DOLLARS),
+            ("provider", ["read", "rent", "provide", "trade"], PROVIDER_DOLLARS),
             ("renter", ["read", "rent", "trade"], RENTER_DOLLARS),
         ):
             if f"{who}_key" not in self._made:

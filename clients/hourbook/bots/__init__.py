@@ -1,0 +1,1 @@
+"""Example bots: programs that trade through the public API like anybody else."""

@@ -1,0 +1,299 @@
+"""The exchange over REST: one method a route, typed answers, and errors that say whether anything was done.
+
+Every POST carries an Idempotency-Key, kept over its repeats; give your own to repeat one across restarts. Prices are Decimal,
+str or int.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from hourbook import models
+from hourbook.decimals import Number, to_text
+from hourbook.transport import TIMEOUT_S, Transport
+
+Kind = Literal["spot", "ondemand"]
+Side = Literal["buy", "sell"]
+MAX_PAGES = 1_000
+PAGE = 200
+
+T = TypeVar("T")
+
+
+class _Instruments(models.Model, frozen=True):
+    instruments: list[models.Instrument]
+
+
+class _Trades(models.Model, frozen=True):
+    trades: list[models.Trade]
+    next_cursor: str | None
+
+
+class _Leases(models.Model, frozen=True):
+    leases: list[models.Lease]
+    next_cursor: str | None
+
+
+class _Orders(models.Model, frozen=True):
+    orders: list[models.Order]
+    next_cursor: str | None
+
+
+class _Barons(models.Model, frozen=True):
+    barons: list[models.Baron]
+    next_cursor: str | None
+
+
+class _Transfers(models.Model, frozen=True):
+    transfers: list[models.Transfer]
+    next_cursor: str | None
+
+
+class _SshKeys(models.Model, frozen=True):
+    ssh_keys: list[models.SshKey]
+
+
+class _Keys(models.Model, frozen=True):
+    keys: list[models.Key]
+
+
+class Client:
+    """One exchange and one key. Methods raise Rejected, OutcomeUnknown or Unreachable; not safe for threads to share.
+
+    `min_seq` waits until the answer has everything up to that sequence number. Lists come newest first, `limit` at most.
+    """
+
+    def __init__(self, url: str, key: str = "", timeout_s: float = TIMEOUT_S) -> None:
+        self._transport = Transport(url, key, timeout_s)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    # ---------------------------------------------------------------- market
+
+    def instruments(self) -> list[models.Instrument]:
+        return self._get("/v1/instruments", _Instruments).instruments
+
+    def book(self, symbol: str, levels: int = 50, min_seq: int = 0) -> models.Book:
+        return self._get(f"/v1/books/{symbol}", models.Book, levels=levels, min_seq=min_seq)
+
+    def trades(self, symbol: str, limit: int = 50) -> list[models.Trade]:
+        return self._list(f"/v1/trades/{symbol}", _Trades, "trades", limit)
+
+    def quotes(
+        self,
+        sku: str,
+        gpus: int = 1,
+        hours: int = 1,
+        kind: Kind = "spot",
+        regions: Sequence[str] | None = None,
+        max_price: Number | None = None,
+    ) -> models.Quotes:
+        """What a rental would cost now, or why there is none."""
+        return self._post("/v1/quotes", models.Quotes, _wish(sku, gpus, hours, kind, regions, max_price))
+
+    # ---------------------------------------------------------------- leases
+
+    def rent(
+        self,
+        sku: str,
+        gpus: int = 1,
+        hours: int = 1,
+        kind: Kind = "spot",
+        regions: Sequence[str] | None = None,
+        max_price: Number | None = None,
+        ssh_keys: Sequence[str] | None = None,
+        idempotency_key: str = "",
+    ) -> models.Rental:
+        """Take the best price, all or nothing. `hours`: the term of on-demand, an upper limit for spot."""
+        body = _wish(sku, gpus, hours, kind, regions, max_price) | {"ssh_keys": ssh_keys}
+        return self._post("/v1/rentals", models.Rental, body, idempotency_key)
+
+    def leases(
+        self, only_open: bool = False, role: Literal["renter", "provider"] = "renter", limit: int = PAGE
+    ) -> list[models.Lease]:
+        return self._list("/v1/leases", _Leases, "leases", limit, open=only_open, role=role)
+
+    def lease(self, lease_id: str, min_seq: int = 0) -> models.Lease:
+        return self._get(f"/v1/leases/{lease_id}", models.Lease, min_seq=min_seq)
+
+    def end_lease(self, lease_id: str) -> models.Lease:
+        """End a lease; the minimum of its kind is charged."""
+        return self._transport.ask("DELETE", f"/v1/leases/{lease_id}", models.Lease)
+
+    # ---------------------------------------------------------------- orders
+
+    def place(
+        self,
+        instrument: str,
+        side: Side,
+        quantity: int,
+        price: Number | None = None,
+        *,
+        type: Literal["limit", "market"] = "limit",  # noqa: A002 - the exchange's name for it
+        time_in_force: Literal["gtc", "ioc", "fok"] | None = None,
+        post_only: bool = False,
+        client_order_id: str | None = None,
+        hours: int | None = None,
+        baron: str | None = None,
+        max_hours: int | None = None,
+        idempotency_key: str = "",
+    ) -> models.Placed:
+        body = {
+            "instrument": instrument,
+            "side": side,
+            "quantity": quantity,
+            "price": _text(price),
+            "type": type,
+            "time_in_force": time_in_force,
+            "post_only": post_only,
+            "client_order_id": client_order_id,
+            "hours": hours,
+            "baron": baron,
+            "max_hours": max_hours,
+        }
+        return self._post("/v1/orders", models.Placed, body, idempotency_key)
+
+    def orders(self, only_open: bool = False, limit: int = PAGE) -> list[models.Order]:
+        return self._list("/v1/orders", _Orders, "orders", limit, open=only_open)
+
+    def order(self, order_id: str, min_seq: int = 0) -> models.Order:
+        return self._get(f"/v1/orders/{order_id}", models.Order, min_seq=min_seq)
+
+    def order_by_client_id(self, client_order_id: str, min_seq: int = 0) -> models.Order:
+        return self._get(f"/v1/orders/by-client-id/{client_order_id}", models.Order, min_seq=min_seq)
+
+    def amend(self, order_id: str, price: Number | None = None, quantity: int | None = None) -> models.Changed:
+        """`quantity` is the new total, what is filled included."""
+        body = {"price": _text(price), "quantity": quantity}
+        return self._transport.ask("PATCH", f"/v1/orders/{order_id}", models.Changed, body)
+
+    def cancel(self, order_id: str) -> models.Changed:
+        return self._transport.ask("DELETE", f"/v1/orders/{order_id}", models.Changed)
+
+    # ---------------------------------------------------------------- providers
+
+    def asks(self, min_seq: int = 0) -> models.Offers:
+        return self._get("/v1/asks", models.Offers, min_seq=min_seq)
+
+    def put_asks(self, offers: Sequence[models.Offer]) -> models.Offers:
+        """Let these offers stand and no others; leases stay."""
+        listed = [
+            {
+                "baron": offer.baron,
+                "instrument": offer.instrument,
+                "price": to_text(offer.price),
+                "gpus": offer.gpus,
+                **({} if offer.max_hours is None else {"max_hours": offer.max_hours}),
+            }
+            for offer in offers
+        ]
+        return self._transport.ask("PUT", "/v1/asks", models.Offers, {"offers": listed})
+
+    def barons(self, limit: int = PAGE) -> list[models.Baron]:
+        return self._list("/v1/barons", _Barons, "barons", limit)
+
+    def baron(self, baron_id: str) -> models.Baron:
+        return self._get(f"/v1/barons/{baron_id}", models.Baron)
+
+    def create_baron(self, sku: str, region: str, name: str) -> models.NewBaron:
+        return self._post("/v1/barons", models.NewBaron, {"sku": sku, "region": region, "name": name})
+
+    # ---------------------------------------------------------------- money
+
+    def balances(self, min_seq: int = 0) -> models.Balances:
+        return self._get("/v1/balances", models.Balances, min_seq=min_seq)
+
+    def transfers(self, limit: int = PAGE) -> list[models.Transfer]:
+        return self._list("/v1/transfers", _Transfers, "transfers", limit)
+
+    def statement(self, month: str, min_seq: int = 0) -> models.Statement:
+        """`month` as 2026-12, UTC."""
+        return self._get(f"/v1/statements/{month}", models.Statement, min_seq=min_seq)
+
+    # ---------------------------------------------------------------- access
+
+    def account(self) -> models.Account:
+        return self._get("/v1/account", models.Account)
+
+    def keys(self) -> list[models.Key]:
+        return self._get("/v1/keys", _Keys).keys
+
+    def create_key(self, scopes: Sequence[str], label: str = "", expires_in_s: int | None = None) -> models.Key:
+        body = {"scopes": scopes, "label": label, "expires_in_s": expires_in_s}
+        return self._post("/v1/keys", models.Key, body)
+
+    def revoke_key(self, key_id: str) -> models.Gone:
+        return self._transport.ask("DELETE", f"/v1/keys/{key_id}", models.Gone)
+
+    def ssh_keys(self) -> list[models.SshKey]:
+        return self._get("/v1/ssh-keys", _SshKeys).ssh_keys
+
+    def add_ssh_key(self, name: str, public_key: str) -> models.SshKey:
+        return self._post("/v1/ssh-keys", models.SshKey, {"name": name, "public_key": public_key})
+
+    def delete_ssh_key(self, ssh_key_id: str) -> models.Gone:
+        return self._transport.ask("DELETE", f"/v1/ssh-keys/{ssh_key_id}", models.Gone)
+
+    # ---------------------------------------------------------------- inside
+
+    def _get(self, path: str, answer: type[T], **query: Any) -> T:
+        return self._transport.ask("GET", path, answer, query=_query(query))
+
+    def _post(self, path: str, answer: type[T], body: Mapping[str, Any], idempotency_key: str = "") -> T:
+        return self._transport.ask("POST", path, answer, dict(body), idempotency_key=idempotency_key)
+
+    def _list(self, path: str, answer: type[Any], field: str, limit: int, **query: Any) -> list[Any]:
+        return [row for page in self._pages(path, answer, limit, query) for row in getattr(page, field)]
+
+    def _pages(self, path: str, answer: type[T], limit: int, query: dict[str, Any]) -> Iterator[T]:
+        """Pages until there is no next one, or `limit` rows were asked for."""
+        cursor = None
+        for _ in range(MAX_PAGES):
+            if limit <= 0:
+                return
+            asked = min(limit, PAGE)
+            page: Any = self._transport.ask(
+                "GET", path, answer, query=_query({**query, "limit": asked, "cursor": cursor})
+            )
+            yield page
+            limit -= asked
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+
+def _query(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Booleans as the exchange writes them; zero and false are its defaults and are left out."""
+    return {name: "true" if value is True else value for name, value in fields.items() if value not in (None, False, 0)}
+
+
+def _text(price: Number | None) -> str | None:
+    return None if price is None else to_text(price)
+
+
+def _wish(
+    sku: str, gpus: int, hours: int, kind: Kind, regions: Sequence[str] | None, max_price: Number | None
+) -> dict[str, Any]:
+    return {
+        "sku": sku,
+        "gpus": gpus,
+        "hours": hours,
+        "kind": kind,
+        "regions": None if regions is None else list(regions),
+        "max_price": _text(max_price),
+    }
+
+
+def encode(answer: Any) -> bytes:
+    """An answer as JSON, decimals as strings: what `--json` prints."""
+    return msgspec.json.encode(answer)

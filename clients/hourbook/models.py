@@ -1,0 +1,316 @@
+"""What the exchange answers, as frozen structs. Fields that a newer exchange adds are passed over.
+
+Prices and money are Decimal dollars, times aware datetimes in UTC, quantities GPUs; `seq` is the engine's sequence number
+that an answer is as of.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all answers."""
+
+
+class Instrument(Model, frozen=True):
+    symbol: str
+    sku: str
+    region: str
+    kind: str
+
+
+class Level(Model, frozen=True):
+    """`quantity` anyone may take; `conditional_quantity` is for those who fit its conditions."""
+
+    price: Decimal
+    quantity: int
+    conditional_quantity: int
+    orders: int
+
+
+class Book(Model, frozen=True):
+    """Bids from the best down, asks from the best up."""
+
+    symbol: str
+    seq: int
+    time: datetime | None
+    bids: list[Level]
+    asks: list[Level]
+
+
+class Trade(Model, frozen=True):
+    id: str
+    price: Decimal
+    quantity: int
+    taker_side: str
+    time: datetime
+    seq: int
+
+
+class Quote(Model, frozen=True):
+    """With a `reason` the whole isn't to be had. Costs are of the whole quantity per hour."""
+
+    symbol: str
+    region: str
+    gpus: int
+    available_gpus: int
+    best_price: Decimal | None
+    worst_price: Decimal | None
+    cost_per_hour: Decimal | None
+    fee_per_hour: Decimal | None
+    hold: Decimal | None
+    reason: str | None
+    detail: str | None
+
+
+class Quotes(Model, frozen=True):
+    """Cheapest first, then those that can't give the whole."""
+
+    seq: int
+    kind: str
+    hours: int
+    quotes: list[Quote]
+
+
+class Ssh(Model, frozen=True):
+    """The way into a lease; `host_key` is the only one to accept."""
+
+    host: str
+    port: int
+    user: str
+    command: str
+    host_key: str
+
+
+class Lease(Model, frozen=True):
+    """`charged`: usage so far, without fees. `ssh` is there while it is active, for its renter alone."""
+
+    id: str
+    state: str
+    reason: str | None
+    instrument: str
+    sku: str
+    region: str
+    kind: str
+    gpus: int
+    price: Decimal
+    order_id: str | None
+    baron: str
+    simulated: bool
+    started: datetime
+    active: datetime | None
+    ended: datetime | None
+    term_end: datetime | None
+    charged: Decimal
+    wiped: bool
+    detail: str | None
+    ssh: Ssh | None
+    seq: int
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in ("ended", "failed")
+
+
+class Rental(Model, frozen=True):
+    """One lease a Baron and price."""
+
+    seq: int
+    order_id: str
+    instrument: str
+    leases: list[Lease]
+    duplicate: bool
+
+
+class Order(Model, frozen=True):
+    """`origin`: client, rental, or offer. `reason`: why it was cut or closed."""
+
+    id: str
+    client_order_id: str | None
+    instrument: str
+    side: str
+    type: str
+    time_in_force: str
+    price: Decimal
+    quantity: int
+    cum_quantity: int
+    leaves_quantity: int
+    status: str
+    reason: str | None
+    origin: str
+    post_only: bool
+    hours: int | None
+    baron: str | None
+    window_end: datetime | None
+    created: datetime
+    updated: datetime
+    seq: int
+
+
+class Fill(Model, frozen=True):
+    trade_id: str
+    price: Decimal
+    quantity: int
+    liquidity: str
+    lease_id: str
+
+
+class Placed(Model, frozen=True):
+    """`duplicate`: a repeat; then the order is as it is now, and its fills are not told again."""
+
+    seq: int
+    order: Order
+    fills: list[Fill]
+    leases: list[Lease]
+    duplicate: bool
+
+
+class Changed(Model, frozen=True):
+    """An order after its amend or cancel; `price` and total `quantity` are None when they were not changed."""
+
+    seq: int
+    order_id: str
+    instrument: str
+    status: str
+    price: Decimal | None
+    quantity: int | None
+    leaves_quantity: int
+    reason: str | None
+    fills: list[Fill]
+    leases: list[Lease]
+
+
+class Offer(Model, frozen=True):
+    """A standing offer of one Baron on one instrument; `gpus` counts what is leased under it."""
+
+    baron: str
+    instrument: str
+    price: Decimal
+    gpus: int
+    max_hours: int | None = None
+
+
+class Offers(Model, frozen=True):
+    seq: int
+    offers: list[Offer]
+
+
+class Baron(Model, frozen=True):
+    """`enrolled`: an agent has its credential; `online`: it is connected now; `simulated`: no real GPUs."""
+
+    id: str
+    name: str
+    sku: str
+    region: str
+    enrolled: bool
+    online: bool
+    last_heartbeat: datetime | None
+    verified_gpus: int
+    leased_gpus: int
+    simulated: bool
+    created: datetime
+    seq: int
+
+
+class NewBaron(Model, frozen=True):
+    """`enrolment_token` is for `baron enroll`, once, until `expires`; it is shown here and never again."""
+
+    seq: int
+    id: str
+    name: str
+    sku: str
+    region: str
+    enrolment_token: str
+    expires: datetime
+
+
+class Balances(Model, frozen=True):
+    seq: int
+    available: Decimal
+    held: Decimal
+    escrow: Decimal
+    receivable: Decimal
+    bond: Decimal
+
+
+class Party(Model, frozen=True):
+    """`whose`: you, exchange, or counterparty."""
+
+    whose: str
+    pot: str
+
+
+class Transfer(Model, frozen=True):
+    """Money out of `debit` into `credit`."""
+
+    id: str
+    time: datetime
+    code: str
+    amount: Decimal
+    debit: Party
+    credit: Party
+    ref: str | None
+
+
+class StatementLine(Model, frozen=True):
+    """The sum of one code in the month; positive is money that came to the account."""
+
+    code: str
+    transfers: int
+    amount: Decimal
+
+
+class StatementLease(Model, frozen=True):
+    lease_id: str
+    usage: Decimal
+    fee: Decimal
+
+
+class Statement(Model, frozen=True):
+    """A calendar month, UTC; `opening` and `closing` are all pots together."""
+
+    account: str
+    month: str
+    seq: int
+    opening: Decimal
+    closing: Decimal
+    lines: list[StatementLine]
+    leases: list[StatementLease]
+
+
+class Account(Model, frozen=True):
+    id: str
+    name: str
+    maker_fee_ppm: int
+    taker_fee_ppm: int
+    key_id: str
+    scopes: list[str]
+
+
+class SshKey(Model, frozen=True):
+    id: str
+    name: str
+    public_key: str
+    fingerprint: str
+    created: datetime
+
+
+class Key(Model, frozen=True):
+    """`token` is there in the answer that makes the key, and never again."""
+
+    id: str
+    label: str
+    scopes: list[str]
+    created: datetime
+    expires: datetime | None
+    token: str | None = None
+
+
+class Gone(Model, frozen=True):
+    """What was deleted or revoked."""
+
+    id: str

@@ -1,0 +1,195 @@
+"""The exchange over a WebSocket: orders in, execution reports and book updates out.
+
+One `Stream` is one connection, and it doesn't reconnect: whoever uses it begins anew from the snapshots. A reader that falls
+behind ends its own stream instead of growing without bound. Replies find their request; events come in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from types import TracebackType
+from typing import Any, Final, Literal
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
+
+from hourbook.decimals import Number, to_text
+from hourbook.errors import HourbookError, OutcomeUnknown, Problem, StreamEnded, Unreachable, from_problem, made_here
+
+SUBPROTOCOL: Final = Subprotocol("hourbook.v1.json")
+PATHS: Final = {"trade": "/ws/v1/trade", "market": "/ws/v1/market"}
+OPEN_TIMEOUT_S: Final = 10.0
+REPLY_TIMEOUT_S: Final = 10.0
+MAX_EVENTS: Final = 10_000
+"""Kept for a reader; one more ends the stream."""
+MAX_MESSAGE_BYTES: Final = 16 << 20
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A channel's message; `data` as the channel's kind has it."""
+
+    ch: str
+    type: Literal["snapshot", "update"]
+    seq: int
+    prev_seq: int
+    ts_us: int
+    data: Any
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply (it has a status) or an event (it has a channel)."""
+
+    id: str | int | None = None
+    status: int | None = None
+    result: Any = None
+    error: Problem | None = None
+    ch: str | None = None
+
+
+class Stream:
+    """A connection to one of the two doors; use it with `async with`."""
+
+    def __init__(self, url: str, key: str = "", door: Literal["trade", "market"] = "trade") -> None:
+        scheme, _, rest = url.rstrip("/").partition("://")
+        if scheme not in ("http", "https"):
+            raise ValueError(f"{url!r} is no http:// or https:// address")
+        self._address = f"{'wss' if scheme == 'https' else 'ws'}://{rest}{PATHS[door]}"
+        self._key = key
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._replies: dict[int, asyncio.Future[Any]] = {}
+        self._seqs: dict[str, int] = {}
+        self._ids = itertools.count(1)
+        self._socket: ClientConnection | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._why: Problem | None = None
+
+    async def __aenter__(self) -> Stream:
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        try:
+            self._socket = await connect(
+                self._address,
+                additional_headers=headers,
+                subprotocols=[SUBPROTOCOL],
+                compression=None,
+                open_timeout=OPEN_TIMEOUT_S,
+                max_size=MAX_MESSAGE_BYTES,
+                proxy=None,
+            )
+        except InvalidStatus as error:
+            raise _refused(error) from error
+        except (OSError, InvalidHandshake) as error:
+            raise Unreachable(
+                made_here("unreachable", f"{self._address}: {str(error) or type(error).__name__}")
+            ) from error
+        self._reader = asyncio.create_task(self._read(self._socket))
+        return self
+
+    async def __aexit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        assert self._socket is not None  # noqa: S101 - entered before left
+        assert self._reader is not None  # noqa: S101
+        await self._socket.close()
+        self._reader.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._reader
+
+    async def subscribe(self, channel: str) -> None:
+        """From now on the channel's events come; books, orders and leases begin with a snapshot."""
+        self._seqs.pop(channel, None)
+        await self.ask("subscribe", {"ch": channel})
+
+    async def unsubscribe(self, channel: str) -> None:
+        await self.ask("unsubscribe", {"ch": channel})
+
+    async def place(
+        self, instrument: str, side: Literal["buy", "sell"], quantity: int, price: Number, **options: Any
+    ) -> dict[str, Any]:
+        """Place a limit order; the execution report of its entry. `options`: further fields of the order."""
+        params = {"instrument": instrument, "side": side, "quantity": quantity, "price": to_text(price), **options}
+        return dict(await self.ask("order.place", params))
+
+    async def amend(self, order_id: str, price: Number | None = None, quantity: int | None = None) -> dict[str, Any]:
+        """A new price, a new total quantity, or both; the execution report."""
+        params: dict[str, Any] = {"order_id": order_id}
+        if price is not None:
+            params["price"] = to_text(price)
+        if quantity is not None:
+            params["quantity"] = quantity
+        return dict(await self.ask("order.amend", params))
+
+    async def cancel(self, order_id: str) -> dict[str, Any]:
+        return dict(await self.ask("order.cancel", {"order_id": order_id}))
+
+    async def ask(self, op: str, params: dict[str, Any], timeout_s: float = REPLY_TIMEOUT_S) -> Any:
+        """The result of a request; Rejected, OutcomeUnknown (no reply came) or StreamEnded (it wasn't sent)."""
+        if self._socket is None or self._why is not None:
+            raise StreamEnded(self._why or made_here("stream_ended", "the stream isn't open"))
+        number = next(self._ids)
+        reply = self._replies[number] = asyncio.get_running_loop().create_future()
+        try:
+            await self._socket.send(msgspec.json.encode({"id": number, "op": op, "params": params}).decode())
+            return await asyncio.wait_for(reply, timeout_s)
+        except (TimeoutError, WebSocketException, StreamEnded) as error:
+            detail = f"no reply to {op}: {str(error) or type(error).__name__}; it may have been done"
+            raise OutcomeUnknown(made_here("outcome_unknown", detail, "unknown")) from error
+        finally:
+            del self._replies[number]
+
+    async def event(self) -> Event:
+        """The next event; StreamEnded after the last."""
+        event = None if self._why is not None and self._events.empty() else await self._events.get()
+        if event is None:
+            raise StreamEnded(self._why or made_here("stream_ended", "the stream has ended"))
+        return event
+
+    async def _read(self, socket: ClientConnection) -> None:
+        why = made_here("stream_ended", "the exchange closed the connection")
+        try:
+            async for message in socket:
+                self._take(message if isinstance(message, bytes) else message.encode())
+        except HourbookError as error:
+            why = error.problem
+        except (WebSocketException, msgspec.DecodeError) as error:
+            why = made_here("stream_ended", f"the connection failed: {error}")
+        finally:
+            self._why = why
+            for reply in self._replies.values():
+                if not reply.done():
+                    reply.set_exception(StreamEnded(why))
+            self._events.put_nowait(None)
+
+    def _take(self, content: bytes) -> None:
+        message = msgspec.json.decode(content, type=_Message)
+        if message.ch is not None:
+            self._take_event(msgspec.json.decode(content, type=Event))
+            return
+        reply = self._replies.get(message.id) if isinstance(message.id, int) else None
+        if reply is None or reply.done():
+            return
+        if message.error is not None:
+            reply.set_exception(from_problem(message.error))
+        else:
+            reply.set_result(message.result)
+
+    def _take_event(self, event: Event) -> None:
+        if event.ch != "heartbeat":
+            last = self._seqs.get(event.ch)
+            if event.type == "update" and last is not None and event.prev_seq != last:
+                raise StreamEnded(made_here("gap", f"{event.ch} went from {last} to {event.prev_seq}: connect again"))
+            self._seqs[event.ch] = event.seq
+        if self._events.qsize() >= MAX_EVENTS:
+            raise StreamEnded(made_here("slow_reader", f"{MAX_EVENTS} events were waiting to be read"))
+        self._events.put_nowait(event)
+
+
+def _refused(error: InvalidStatus) -> HourbookError:
+    try:
+        return from_problem(msgspec.json.decode(error.response.body or b"", type=Problem))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        status = error.response.status_code
+        return Unreachable(made_here(f"http_{status}", f"the upgrade was answered {status}: is this an exchange?"))

@@ -1,0 +1,130 @@
+"""Requests over HTTP: one at a time, with a time limit, a bounded number of repeats, and an honest word on the outcome.
+
+A POST carries an Idempotency-Key and may be repeated whatever happened to it; other changes are repeated only when the
+exchange said that nothing was done, or when they were never sent. It knows nothing of what the requests mean.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any, Final, TypeVar
+
+import httpx
+import msgspec
+
+from hourbook.errors import HourbookError, OutcomeUnknown, Problem, Rejected, Unreachable, from_problem, made_here
+
+TIMEOUT_S: Final = 15.0
+CONNECT_TIMEOUT_S: Final = 5.0
+ATTEMPTS: Final = 4
+BACKOFF_S: Final = 0.1
+MAX_BACKOFF_S: Final = 5.0
+_RETRY_CODES: Final = frozenset({"idempotency_in_flight"})
+_SAFE: Final = frozenset({"GET", "PUT"})
+"""May be repeated without a key: a PUT says how things should be, however often it is said."""
+
+T = TypeVar("T")
+
+
+class Transport:
+    """A connection pool to one exchange with one key (empty: none)."""
+
+    def __init__(self, url: str, key: str = "", timeout_s: float = TIMEOUT_S) -> None:
+        headers = {"Accept": "application/json"}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        answer: type[T],
+        body: dict[str, Any] | None = None,
+        query: dict[str, Any] | None = None,
+        idempotency_key: str = "",
+    ) -> T:
+        """The answer, decoded; Rejected, OutcomeUnknown or Unreachable. None in `body` or `query` means left out."""
+        if method == "POST" and not idempotency_key:
+            idempotency_key = str(uuid.uuid4())
+        content = self._ask(method, path, _without_none(body), _without_none(query), idempotency_key)
+        try:
+            return msgspec.json.decode(content, type=answer)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            outcome = "rejected" if method == "GET" else "unknown"
+            wrong = made_here(
+                "bad_answer", f"{method} {path} was answered with what isn't understood: {error}", outcome
+            )
+            raise from_problem(wrong, idempotency_key) from error
+
+    def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None, query: dict[str, Any] | None, idempotency_key: str
+    ) -> bytes:
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        content = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            content = msgspec.json.encode(body)
+        in_doubt: HourbookError | None = None
+        for attempt in range(ATTEMPTS):
+            last = attempt == ATTEMPTS - 1
+            failed: HourbookError
+            try:
+                response = self._http.request(method, path, content=content, params=query, headers=headers)
+            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+                failed = Unreachable(made_here("unreachable", f"{self._http.base_url} doesn't answer: {error}"))
+            except httpx.HTTPError as error:
+                failed = _lost(method, path, error, idempotency_key)
+            else:
+                if response.is_success:
+                    return response.content
+                failed = _refused(method, response, idempotency_key)
+            in_doubt = in_doubt or (failed if isinstance(failed, OutcomeUnknown) else None)
+            if last or not _may_repeat(method, failed, idempotency_key):
+                # What an earlier attempt left open, a later one that never arrived doesn't close.
+                raise in_doubt if in_doubt and isinstance(failed, Unreachable) else failed
+            time.sleep(_pause_s(attempt, failed))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _without_none(fields: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if fields is None else {name: value for name, value in fields.items() if value is not None}
+
+
+def _lost(method: str, path: str, error: httpx.HTTPError, idempotency_key: str) -> HourbookError:
+    """The connection broke or time ran out after the request may have been sent."""
+    detail = f"no answer to {method} {path}: {str(error) or type(error).__name__}"
+    if method == "GET":
+        return Unreachable(made_here("unreachable", detail))
+    return OutcomeUnknown(made_here("outcome_unknown", f"{detail}; it may have been done", "unknown"), idempotency_key)
+
+
+def _refused(method: str, response: httpx.Response, idempotency_key: str) -> HourbookError:
+    try:
+        return from_problem(msgspec.json.decode(response.content, type=Problem), idempotency_key)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # Something between answered, not the exchange: a proxy's 5xx says nothing of what became of a change.
+        outcome = "unknown" if response.is_server_error and method != "GET" else "rejected"
+        detail = f"{response.url} answered {response.status_code} without a problem document: is this an exchange?"
+        problem = Problem(
+            code=f"http_{response.status_code}", detail=detail, status=response.status_code, outcome=outcome
+        )
+        return from_problem(problem, idempotency_key)
+
+
+def _may_repeat(method: str, failed: HourbookError, idempotency_key: str) -> bool:
+    if isinstance(failed, Unreachable):
+        return True
+    if isinstance(failed, OutcomeUnknown):
+        return bool(idempotency_key) or method in _SAFE
+    return isinstance(failed, Rejected) and (failed.problem.status == 503 or failed.code in _RETRY_CODES)
+
+
+def _pause_s(attempt: int, failed: HourbookError) -> float:
+    told_s = (failed.retry_after_ms or 0) / 1000
+    return min(MAX_BACKOFF_S, max(told_s, BACKOFF_S * (1 << attempt)))
