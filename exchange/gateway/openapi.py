@@ -111,8 +111,15 @@ def document() -> str:
 
 def _success(endpoint: Endpoint[Any, Any, Any]) -> dict[str, Any]:
     ref = {"$ref": _REF.format(name=endpoint.answer.__name__)}
-    schema = ref if endpoint.media_type == "application/json" else {"type": "string"}
+    schema = {"application/json": ref, "text/event-stream": _event_of(ref)}.get(endpoint.media_type, {"type": "string"})
     return {"description": HTTPStatus(endpoint.status).phrase, "content": {endpoint.media_type: {"schema": schema}}}
+
+
+def _event_of(data: dict[str, Any]) -> dict[str, Any]:
+    """One server-sent event of a stream; OpenAPI 3.1 has no word for the stream itself."""
+    text = {"type": "string"}
+    fields = {"event": text, "id": text, "data": text | {"contentMediaType": "application/json", "contentSchema": data}}
+    return {"type": "object", "description": "Each event of the stream.", "properties": fields, "required": ["data"]}
 
 
 def _problem(status: HTTPStatus) -> dict[str, Any]:

@@ -54,8 +54,9 @@ async def leases(gateway: Gateway, call: Call[Nothing, LeasePage]) -> views.Leas
 
 
 async def lease(gateway: Gateway, call: Call[Nothing, Since]) -> views.Lease:
+    lease_id = call.id("lease_id")
     await gateway.read_from(call.query.min_seq)
-    row = await own_lease(gateway, call.asker, call.id("lease_id"))
+    row = await own_lease(gateway, call.asker, lease_id)
     return await _lease_view(gateway, row, call.account)
 
 

@@ -55,8 +55,9 @@ async def barons(gateway: Gateway, call: Call[Nothing, Page]) -> access.Barons:
 
 
 async def baron(gateway: Gateway, call: Call[Nothing, Since]) -> access.Baron:
+    baron_id = call.id("baron_id")
     await gateway.read_from(call.query.min_seq)
-    entry = await gateway.deps.registry.baron(call.id("baron_id"))
+    entry = await gateway.deps.registry.baron(baron_id)
     if entry is None or entry.provider != call.account or not entry.open:
         raise Problem(Reason.UNKNOWN_BARON, "The account has no such Baron")
     return await _view(gateway, entry)
