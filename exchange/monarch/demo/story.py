@@ -135,7 +135,7 @@ class Story:
         lease = self._rest.get(f"/v1/leases/{self._lease['id']}")
         month = datetime.now(UTC).strftime("%Y-%m")
         statement = self._rest.get(f"/v1/statements/{month}?min_seq={lease['seq']}")
-        lines = [line for line in statement["leases"] if line["lease"] == self._lease["id"]]
+        lines = [line for line in statement["leases"] if line["lease_id"] == self._lease["id"]]
         if not lines or lines[0]["usage"] != f"-{lease['charged']}":
             raise StepFailed(f"the lease's charge {lease['charged']} isn't in the statement: {statement}")
         return f"usage {lines[0]['usage']}, fee {lines[0]['fee']}, closing {statement['closing']}"
