@@ -101,6 +101,7 @@ def full_hour(state: State, lease: Lease) -> None:
         money.transfer(state, (renter, Pot.AVAILABLE), (renter, Pot.HELD), missing, TransferCode.PREPAY, lease.lease_id)
         lease.prefund_micros += missing
     timers.arm_lease(state, lease, _next_due_ns(lease, due_ns))
+    _emit_changed(state, lease, wiped=False)
 
 
 # ---------------------------------------------------------------- opening, charging, ending

@@ -388,7 +388,10 @@ class LeaseScheduled(_Event, frozen=True, tag=13):
 
 
 class LeaseChanged(_Event, frozen=True, tag=14):
-    """A lease's new state, whole. active_ns, ended_ns: 0 until so. charged_micros: usage posted, fees not counted."""
+    """A lease's new state, whole; an active one says it again at each full hour of use, when its charge was posted.
+
+    active_ns, ended_ns: 0 until so. charged_micros: usage posted, fees not counted.
+    """
 
     lease_id: int
     renter: int
