@@ -41,6 +41,7 @@ from settlement.ledger import Settlement
 
 PENDING_S: Final = 1.0
 """How often the registry is asked for accounts that administration made beside us."""
+PEER_TIMEOUT_MS: Final = 30_000
 CATCH_UP_S: Final = 600.0
 """The read models may take this long to follow the log at a start."""
 
@@ -76,10 +77,11 @@ class Monarch:
     async def start(self) -> Ports:
         """Bring everything up; what stands in the way is raised, and `stop` undoes what had begun."""
         config = self._config
-        sequencer = await self._start_sequencer()
+        sequencer = await self._recover()
         registry = Registry.open(self._places.registry, time.time_ns)
         self._close_later("registry", registry.close)
-        read, settlement = await self._start_consumers(sequencer)
+        read, settlement = await self._start_consumers()
+        await self._start_sequencer(sequencer)
         await self._list_markets(sequencer, read)
         await send_pending(registry, sequencer.submit)
         provisioner = await self._start_provisioner(sequencer, registry)
@@ -138,7 +140,8 @@ class Monarch:
 
     # ------------------------------------------------------------ parts, in order
 
-    async def _start_sequencer(self) -> Sequencer:
+    async def _recover(self) -> Sequencer:
+        """The machine as the logs leave it, and a sequencer for it that isn't started."""
         config = self._config
         commands = await self._log.open_writer(config.shard, COMMANDS)
         self._close_later("command log", commands.close)
@@ -147,7 +150,7 @@ class Monarch:
         limits = Limits(max_term_hours=config.max_term_hours)
         recovered = await recover(config.home, config.shard, commands, events, limits, fast_book_factory())
         self._machine = recovered.machine
-        sequencer = Sequencer(
+        return Sequencer(
             recovered.machine,
             commands,
             events,
@@ -157,32 +160,32 @@ class Monarch:
             snapshots=recovered.snapshots,
             snapshot_every=config.snapshot_every,
         )
-        sequencer.subscribe(self._feed.on_reply)
-        self._events_last = await events.last_seq()
-        await sequencer.start()
-        self._sequencer = sequencer
-        self._part("sequencer", sequencer.ended())
-        self._close_later("sequencer", sequencer.stop)
-        return sequencer
 
-    async def _start_consumers(self, sequencer: Sequencer) -> tuple[SqlReadSide, Settlement]:
+    async def _start_consumers(self) -> tuple[SqlReadSide, Settlement]:
         settlement = await asyncio.to_thread(Settlement.open, self._places.ledger)
         self._close_later("ledger", lambda: asyncio.to_thread(settlement.close))
         read = await asyncio.to_thread(SqlReadSide.open, self._places.read, self._feed.book)
         self._close_later("read models", read.close)
         await self._follow("settlement", settlement.run)
         await self._follow("read models", read.run)
-        # What the sequencer publishes at its stop still has its followers: it is stopped before they are cancelled.
-        self._close_later("sequencer", sequencer.stop)
-        caught_up = asyncio.create_task(read.reached(self._events_last, CATCH_UP_S))
-        await asyncio.wait({caught_up, *self._parts.values()}, return_when=asyncio.FIRST_COMPLETED)
-        if not caught_up.done():
-            caught_up.cancel()
+        reader = await self._log.open_reader(self._config.shard, EVENTS)
+        self._close_later("feed's reader", reader.close)
+        seeding = asyncio.create_task(self._feed.start(read, reader, CATCH_UP_S))
+        await asyncio.wait({seeding, *self._parts.values()}, return_when=asyncio.FIRST_COMPLETED)
+        if not seeding.done():
+            seeding.cancel()
             await self.failed()
-        if not caught_up.result():
-            raise PartFailed(f"the read models didn't catch up with the log in {CATCH_UP_S:.0f} s")
-        self._feed.seed(await read.snapshot())
+        seeding.result()
         return read, settlement
+
+    async def _start_sequencer(self, sequencer: Sequencer) -> None:
+        """Market data has what lives; from here on it is told each command."""
+        sequencer.subscribe(self._feed.on_reply)
+        await sequencer.start()
+        self._sequencer = sequencer
+        self._part("sequencer", sequencer.ended())
+        # Stopped before those that follow the log are cancelled: they still take in what it publishes last.
+        self._close_later("sequencer", sequencer.stop)
 
     async def _list_markets(self, sequencer: Sequencer, read: SqlReadSide) -> None:
         """What the configuration lists and the exchange hasn't: everything at a first start."""
@@ -248,5 +251,7 @@ class Monarch:
 
 def _listen(host: str, port: int) -> socket.socket:
     listening = socket.create_server((host, port), backlog=1_024, reuse_port=False)
+    # A peer that never reads is dropped by the kernel, and its buffers with it: the server can't abort it itself.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, PEER_TIMEOUT_MS)
     listening.setblocking(False)
     return listening
