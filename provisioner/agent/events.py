@@ -28,6 +28,6 @@ class EventLog:
         try:
             self._stream.write(line + "\n")
             self._stream.flush()
-        except BrokenPipeError:
-            # Whoever read the log is gone: leases must not end for that.
+        except OSError:
+            # Whoever read the log is gone, or its disk is full: leases must not end for that.
             return

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from provisioner.agent import journal, reconcile, steps
+from provisioner.agent.errors import AgentError
 from provisioner.agent.events import EventLog
 from provisioner.agent.journal import Entry, Phase
 from provisioner.agent.races import first_to_end
@@ -105,8 +106,16 @@ class Leases:
     async def adopt(self) -> None:
         """Read the journal, take over what runs, and mark what is to be finished.
 
-        Raises AgentError, OSError: with a sandbox that can't be accounted for, no GPU may be leased.
+        Raises AgentError: with a sandbox that can't be accounted for, no GPU may be leased.
         """
+        try:
+            await self._adopt()
+        except OSError as error:
+            raise AgentError(
+                "bad_home", f"{self._home} can't be used: {error}", "make room and start again, or run: baron purge"
+            ) from error
+
+    async def _adopt(self) -> None:
         self._durable = self._entries = await self.in_thread(lambda: journal.load(self._home))
         standing = self.standing()
         found = await asyncio.gather(*(self.in_thread(partial(steps.take_over, self._home, one)) for one in standing))

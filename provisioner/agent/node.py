@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 
 from provisioner import wire
 from provisioner.agent import devices
@@ -39,11 +38,11 @@ def to_wire(gpu: devices.Gpu, *, healthy: bool) -> wire.Gpu:
 class Node:
     """The GPUs found when the agent started, and the health of each since. A GPU added later waits for the next start."""
 
-    def __init__(self, simulate: str | None, seed: str, log: EventLog) -> None:
-        """Read the GPUs; blocks for up to seconds. Raises AgentError `bad_simulate`, `no_stub`, `no_nvml`."""
+    def __init__(self, discover: Callable[[], Inventory], log: EventLog) -> None:
+        """Read the GPUs with `discover`, which may block for seconds. Raises what that raises: AgentError `no_nvml`, ..."""
         self._log = log
-        self._discover = partial(devices.discover, simulate, seed)
-        self.inventory: Inventory = self._discover()
+        self._discover = discover
+        self.inventory = discover()
         self._unhealthy = self._sick(self.inventory)
         self._failures = 0
 
@@ -72,18 +71,23 @@ class Node:
         """Look at the GPUs' health again and again, in `leases`' threads, and call `changed` when it has."""
         while True:
             await asyncio.sleep(LOOK_S)
-            before = self._unhealthy
-            try:
-                self._unhealthy = self._sick(await leases.in_thread(self._discover))
-                self._failures = 0
-            except AgentError as error:
-                self._failures += 1
-                self._log.say("gpus_unseen", f"{error} ({self._failures} of {FAILURES_MAX} before all count as lost)")
-                if self._failures >= FAILURES_MAX:
-                    self._unhealthy = frozenset(gpu.uuid for gpu in self.inventory.gpus)
-            if self._unhealthy != before:
-                self._log.say("gpus_changed", f"unhealthy GPUs: {', '.join(self.unhealthy()) or 'none'}")
+            if await leases.in_thread(self.look):
                 changed()
+
+    def look(self) -> bool:
+        """Look at the GPUs' health once; whether it has changed. Blocks for up to seconds."""
+        before = self._unhealthy
+        try:
+            self._unhealthy = self._sick(self._discover())
+            self._failures = 0
+        except AgentError as error:
+            self._failures += 1
+            self._log.say("gpus_unseen", f"{error} ({self._failures} of {FAILURES_MAX} before all count as lost)")
+            if self._failures >= FAILURES_MAX:
+                self._unhealthy = frozenset(gpu.uuid for gpu in self.inventory.gpus)
+        if self._unhealthy != before:
+            self._log.say("gpus_changed", f"unhealthy GPUs: {', '.join(self.unhealthy()) or 'none'}")
+        return self._unhealthy != before
 
     def _sick(self, now: Inventory) -> frozenset[str]:
         well = {gpu.uuid for gpu in now.gpus if gpu.healthy}

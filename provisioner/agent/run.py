@@ -16,6 +16,7 @@ from pathlib import Path
 
 from provisioner.agent import home as homes
 from provisioner.agent import tools
+from provisioner.agent.devices import discover
 from provisioner.agent.enrolment import agent_version
 from provisioner.agent.errors import AgentError
 from provisioner.agent.events import EventLog
@@ -77,7 +78,9 @@ class Agent:
     async def _serve(self, leases: Leases, splices: Splices, refused: asyncio.Event) -> None:
         await leases.adopt()
         found = await leases.in_thread(self._tools)
-        node = await leases.in_thread(partial(Node, self._simulate, self._identity.baron_id, self._log))
+        node = await leases.in_thread(
+            partial(Node, partial(discover, self._simulate, self._identity.baron_id), self._log)
+        )
         session = Session(self._identity, agent_version(), node, leases, splices, self._log)
         await first_to_end(
             leases.run(node.spec_of, found),

@@ -24,7 +24,8 @@ from provisioner.agent.sandbox import lifecycle
 from provisioner.agent.sandbox.spec import CONNECTIONS_DEFAULT
 from provisioner.wire import DIAL_PATH, MAX_DIAL_FRAME_BYTES, Dial, DialFailed
 
-SPLICES_PER_LEASE = CONNECTIONS_DEFAULT
+# Fewer than the sandbox takes: an sshd that is just ending still counts there, and so does the agent's own look.
+SPLICES_PER_LEASE = CONNECTIONS_DEFAULT - 16
 SPLICES_MAX = 1024
 SOCKET_BUFFER_BYTES = 1 << 20
 # A Monarch that vanished without a word: found out in 90 s, for there are no pings here.

@@ -42,19 +42,17 @@ def start(home: Path, entry: Entry, make_spec: MakeSpec, tools: Tools) -> Happen
 
 
 def take_over(home: Path, entry: Entry) -> Happening | None:
-    """What became of a lease while no agent was there; None when nothing did, or when its start or end is to be gone on with."""
-    if entry.phase is not Phase.RUNNING and entry.phase is not Phase.STARTING:
+    """What became of a running lease while no agent was there; None when it runs on, its sshd answering.
+
+    An interrupted start or end is gone on with by the same step again, so here is nothing to do for those.
+    """
+    if entry.phase is not Phase.RUNNING:
         return None
     try:
         sandbox = lifecycle.adopt(directory(home, entry))
     except (AgentError, OSError) as error:
-        return _died(entry, str(error)) if entry.phase is Phase.RUNNING else _start_failed(entry, str(error))
-    if sandbox is None:
-        # Never reported as running: it is started again. One that was is lost, with what the renter had in it.
-        return _died(entry, "it died while no agent was there") if entry.phase is Phase.RUNNING else None
-    if entry.phase is Phase.RUNNING:
-        return None
-    return Started(lease_id=entry.lease_id, generation=entry.generation, host_key=sandbox.host_key)
+        return _died(entry, str(error))
+    return _died(entry, "it died while no agent was there") if sandbox is None else None
 
 
 def look(home: Path, entries: Iterable[Entry]) -> list[Happening]:

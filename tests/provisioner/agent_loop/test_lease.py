@@ -156,8 +156,7 @@ async def test_two_leases_never_share_a_gpu(monarch: Monarch, run_baron: RunBaro
     one, two = (lease(session, f"lse_{number}", [renter.public_key]) for number in (1, 2))
     await session.send(desired(one, two))
     await session.running("lse_1")
-    waiting = session.report("lse_2")
-    assert waiting is not None and waiting.state is STATE.STARTING
+    assert session.states("lse_2") == [STATE.STARTING]
     await session.send(desired(two))
     await session.running("lse_2")
     for beat in session.heartbeats:
@@ -203,7 +202,7 @@ async def test_an_agent_killed_while_it_starts_a_lease_finishes_it(
     first = run_baron()
     session = await monarch.session()
     await session.send(desired(lease(session, "lse_1", [renter.public_key])))
-    await session.until("lse_1", STATE.STARTING)
+    await wait_until_async(lambda: STATE.STARTING in session.states("lse_1"), "the start")
     first.kill()
     run_baron()
     again = await monarch.session(2)
@@ -224,7 +223,7 @@ async def test_an_agent_killed_while_it_wipes_a_lease_finishes_that(
     standing = record.read(directory)
     assert standing is not None
     await session.send(desired())
-    await session.until("lse_1", STATE.WIPING)
+    await wait_until_async(lambda: STATE.WIPING in session.states("lse_1"), "the wipe")
     first.kill()
     run_baron()
     again = await monarch.session(2)

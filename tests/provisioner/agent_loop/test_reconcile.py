@@ -188,3 +188,16 @@ def test_more_leases_than_can_be_reported_are_not_begun() -> None:
     spec = LeaseSpec(lease_id="new", generation=1, gpus=["GPU-a"], authorized_keys=["key"], paid_until_ns=9)
     assert "new" not in reconcile.revise(entries, Desired(leases=[spec], forget=[]))
     assert "new" in reconcile.revise(entries, Desired(leases=[spec], forget=["lse_7"]))
+
+
+def test_a_new_generation_queues_behind_who_has_its_gpus() -> None:
+    def spec(lease_id: str, generation: int) -> LeaseSpec:
+        return LeaseSpec(
+            lease_id=lease_id, generation=generation, gpus=["GPU-a"], authorized_keys=["key"], paid_until_ns=9
+        )
+
+    gone = {"lse_1": Entry(lease_id="lse_1", generation=1, phase=Phase.WIPED, gpus=("GPU-a",))}
+    entries = reconcile.revise(gone, Desired(leases=[spec("lse_2", 1)], forget=[]))
+    assert [entry.lease_id for entry in reconcile.startable(entries)] == ["lse_2"]
+    entries = reconcile.revise(entries, Desired(leases=[spec("lse_1", 2), spec("lse_2", 1)], forget=[]))
+    assert [entry.lease_id for entry in reconcile.startable(entries)] == ["lse_2"]
