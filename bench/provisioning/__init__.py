@@ -1,0 +1,1 @@
+"""A whole exchange on this machine, and a sandbox without one: what `bench.provision` compares."""
