@@ -1,0 +1,144 @@
+"""`monarch up`, `admin bootstrap` and `verify` as an operator meets them: real processes on a home of their own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from exchange.monarch.demo.rest import Rest, RestError
+from exchange.monarch.demo.world import script
+from tests.waiting import wait_until
+
+STOP_S = 30.0
+UP_S = 60.0
+
+
+def monarch(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([script("monarch"), *words], capture_output=True, text=True, timeout=UP_S, check=False)
+
+
+@contextmanager
+def up(home: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running Monarch and its URL; it is stopped by SIGTERM unless the test did."""
+    command = [script("monarch"), "up", "--home", str(home), "--api-port", "0", "--agents-port", "0", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            yield process, wait_until(lambda: url_of(home, process), "Monarch to be ready", UP_S)
+        finally:
+            process.terminate()
+            process.wait(STOP_S)
+
+
+def url_of(home: Path, process: subprocess.Popen[str]) -> str | None:
+    assert process.poll() is None, process.communicate()[0]
+    try:
+        running = json.loads((home / "running.json").read_text())
+    except FileNotFoundError:
+        return None
+    return str(running["api_url"]) if running["pid"] == process.pid else None
+
+
+def test_it_lists_its_markets_stops_cleanly_and_starts_again(tmp_path: Path) -> None:
+    with up(tmp_path) as (process, url):
+        first = Rest(url).get("/v1/instruments")
+        assert len(first["instruments"]) == 48
+        process.send_signal(signal.SIGINT)
+        assert process.wait(STOP_S) == 0
+        assert not (tmp_path / "running.json").exists()
+    with up(tmp_path) as (_, url):
+        assert Rest(url).get("/v1/instruments") == first, "nothing is listed twice"
+
+
+def test_a_second_monarch_on_a_home_is_refused_and_names_the_first(tmp_path: Path) -> None:
+    with up(tmp_path) as (process, _):
+        refused = monarch("up", "--home", str(tmp_path), "--api-port", "0", "--agents-port", "0")
+        assert refused.returncode == 1
+        assert str(process.pid) in refused.stderr
+
+
+def test_a_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = monarch("up", "--home", str(tmp_path), "--api-port", port, "--agents-port", "0")
+    assert refused.returncode == 1
+    assert "in use" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_damaged_command_log_refuses_to_start(tmp_path: Path) -> None:
+    with up(tmp_path):
+        pass
+    # The newest pages may stand in the write-ahead log still.
+    files = sorted((tmp_path / "log" / "0").glob("commands.001.db*"))
+    [log] = [file for file in files if b"MI300X" in file.read_bytes()]
+    data = bytearray(log.read_bytes())
+    place = data.rindex(b"MI300X")
+    data[place : place + 6] = b"MI300Y"
+    log.write_bytes(data)
+    refused = monarch("up", "--home", str(tmp_path), "--api-port", "0", "--agents-port", "0")
+    assert refused.returncode == 1
+    assert "damaged" in refused.stderr or "commands were lost" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_the_administrator_is_made_once(tmp_path: Path) -> None:
+    made = monarch("admin", "bootstrap", "--home", str(tmp_path), "--json")
+    assert made.returncode == 0, made.stderr
+    again = monarch("admin", "bootstrap", "--home", str(tmp_path))
+    assert again.returncode == 1
+    assert "already" in again.stderr
+    with up(tmp_path) as (_, url):
+        key = json.loads(made.stdout)["key"]
+        assert Rest(url, key).get("/v1/account")["id"] == json.loads(made.stdout)["account"]
+    assert key.encode() not in (tmp_path / "registry.db").read_bytes(), "a key is kept as its hash alone"
+    assert (tmp_path / "registry.db").stat().st_mode & 0o077 == 0
+
+
+def test_verify_holds_and_catches_one_micro_dollar(tmp_path: Path) -> None:
+    key = json.loads(monarch("admin", "bootstrap", "--home", str(tmp_path), "--json").stdout)["key"]
+    with up(tmp_path) as (_, url):
+        admin = Rest(url, key)
+        account = wait_until(lambda: account_of(admin), "the administrator's account")
+        deposit = admin.post("/v1/deposits", {"account": account, "amount": "12.345678"})
+        assert admin.get(f"/v1/balances?min_seq={deposit['seq']}")["available"] == "12.345678"
+        live = monarch("verify", "--home", str(tmp_path), "--json")
+        assert live.returncode == 0, live.stdout
+        assert json.loads(live.stdout)["holds"] is True
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger, ledger:
+        ledger.execute("UPDATE balances SET amount_micros = amount_micros + 1 WHERE amount_micros = 12345678")
+        assert ledger.total_changes == 1
+    caught = monarch("verify", "--home", str(tmp_path))
+    assert caught.returncode == 1
+    assert "12345678" in caught.stdout
+
+
+def account_of(rest: Rest) -> str | None:
+    try:
+        return str(rest.get("/v1/account")["id"])
+    except RestError:
+        return None
+
+
+@pytest.mark.parametrize("words", [["up", "--config", "/nonexistent.toml"], ["verify", "--home", "/nonexistent"]])
+def test_what_cannot_be_done_is_said_in_a_line(words: list[str]) -> None:
+    done = monarch(*words)
+    assert done.returncode in {1, 2}
+    assert done.stderr.startswith("monarch: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_metrics_name_the_sequence_and_the_consumers(tmp_path: Path) -> None:
+    with up(tmp_path) as (_, url):
+        curl = ["curl", "-sS", f"{url}/v1/metrics"]
+        text = subprocess.run(curl, capture_output=True, text=True, timeout=UP_S, check=True).stdout
+    assert 'hourbook_sequence{shard="0"} 24.0' in text
+    for consumer in ("read", "settlement", "provisioner"):
+        assert f'consumer="{consumer}"' in text
