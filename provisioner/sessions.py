@@ -170,6 +170,8 @@ class AgentsServer:
         if request.path == DIAL_PATH:
             if not self._desk.expects_dial(_bearer(request)):
                 return connection.respond(HTTPStatus.UNAUTHORIZED, "The token isn't valid, or not any more.\n")
+            # A renter who stopped reading holds back the pong too: that must not end a session which is only paused.
+            connection.ping_interval = None
             return None
         bounds = self._settings.bounds
         connections = len(self._server.connections) if self._server is not None else 0
