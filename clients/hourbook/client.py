@@ -126,6 +126,13 @@ class Client:
     def lease(self, lease_id: str, min_seq: int = 0) -> models.Lease:
         return self._get(f"/v1/leases/{lease_id}", models.Lease, min_seq=min_seq)
 
+    def lease_events(self, lease_id: str) -> Iterator[models.Lease]:
+        """The lease now and at each change, until it has ended or the connection did (Unreachable)."""
+        for line in self._transport.lines(f"/v1/leases/{lease_id}/events"):
+            field, _, value = line.partition(":")
+            if field == "data":
+                yield msgspec.json.decode(value, type=models.Lease)
+
     def end_lease(self, lease_id: str) -> models.Lease:
         """End a lease; the minimum of its kind is charged."""
         return self._transport.ask("DELETE", f"/v1/leases/{lease_id}", models.Lease)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -20,6 +21,8 @@ CONNECT_TIMEOUT_S: Final = 5.0
 ATTEMPTS: Final = 4
 BACKOFF_S: Final = 0.1
 MAX_BACKOFF_S: Final = 5.0
+SILENCE_S: Final = 45.0
+"""Longer than the exchange ever is silent on an open stream."""
 _RETRY_CODES: Final = frozenset({"idempotency_in_flight"})
 _SAFE: Final = frozenset({"GET", "PUT"})
 """May be repeated without a key: a PUT says how things should be, however often it is said."""
@@ -61,6 +64,18 @@ class Transport:
                 "bad_answer", f"{method} {path} was answered with what isn't understood: {error}", outcome
             )
             raise from_problem(wrong, idempotency_key) from error
+
+    def lines(self, path: str) -> Iterator[str]:
+        """Lines of an endless answer as they come; Unreachable when it breaks or is silent for too long."""
+        timeout = httpx.Timeout(CONNECT_TIMEOUT_S, read=SILENCE_S)
+        try:
+            with self._http.stream("GET", path, headers={"Accept": "text/event-stream"}, timeout=timeout) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _refused("GET", response, "")
+                yield from response.iter_lines()
+        except httpx.HTTPError as error:
+            raise _lost("GET", path, error, "") from error
 
     def _ask(
         self, method: str, path: str, body: dict[str, Any] | None, query: dict[str, Any] | None, idempotency_key: str

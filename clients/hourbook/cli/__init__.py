@@ -1,0 +1,1 @@
+"""The `hourbook` command: what people type to rent, trade, provide and look at their money."""

@@ -1,0 +1,123 @@
+"""rent, leases, end: GPUs in and out of your hands."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+from hourbook.cli.config import UsageError
+from hourbook.cli.market import add_wish
+from hourbook.cli.output import emit, note, table
+from hourbook.cli.session import Commands, Session, find_lease
+from hourbook.errors import Unreachable
+from hourbook.models import Lease
+
+WAIT_S: Final = 660.0
+"""A little more than the exchange gives a Baron to start a lease."""
+_RECONNECT_S: Final = 0.5
+
+
+def add(commands: Commands, common: argparse.ArgumentParser) -> None:
+    rent = commands.add_parser("rent", parents=[common], help="take the best price, all or nothing")
+    add_wish(rent)
+    rent.add_argument("--ssh-key", action="append", type=Path, metavar="FILE", help="public key; else the account's")
+    rent.add_argument("--no-wait", dest="wait", action="store_false", help="don't wait until the leases are active")
+    rent.add_argument("--idempotency-key", default="", metavar="KEY", help="repeat a rental whose outcome is unknown")
+    rent.set_defaults(run=_rent)
+    leases = commands.add_parser("leases", parents=[common], help="your leases, newest first")
+    leases.add_argument("--all", action="store_true", help="those that are over as well")
+    leases.add_argument("--provider", action="store_true", help="those that your Barons deliver")
+    leases.add_argument("--limit", type=int, default=50, help="at most so many (50)")
+    leases.set_defaults(run=_leases)
+    end = commands.add_parser("end", parents=[common], help="end a lease; the minimum of its kind is charged")
+    end.add_argument("lease", metavar="LEASE", help="its id, or `latest`")
+    end.set_defaults(run=_end)
+
+
+def wait_active(session: Session, lease: Lease) -> Lease:
+    """The lease once it is active or over; UsageError after WAIT_S. Says what it waits for when that takes a while."""
+    deadline = time.monotonic() + WAIT_S
+    if lease.state not in ("active", "ending") and not lease.is_over:
+        note(f"{lease.id}: {lease.state} on {lease.baron} ...")
+    while lease.ssh is None and not lease.is_over:
+        if time.monotonic() > deadline:
+            raise UsageError(f"{lease.id} is still {lease.state} after {WAIT_S:.0f} s; look again: hourbook leases")
+        for change in _changes(session, lease.id):
+            lease = change
+            if lease.ssh is not None or lease.is_over:
+                break
+    return lease
+
+
+def _changes(session: Session, lease_id: str) -> Iterator[Lease]:
+    """The lease's changes until its stream ends; a broken stream is one that ended."""
+    try:
+        yield from session.client.lease_events(lease_id)
+    except Unreachable as error:
+        note(str(error))
+        time.sleep(_RECONNECT_S)
+
+
+def _rent(options: argparse.Namespace, session: Session) -> int:
+    keys = None if options.ssh_key is None else [_public_key(file) for file in options.ssh_key]
+    rental = session.client.rent(
+        options.sku,
+        options.gpus,
+        options.hours,
+        options.kind,
+        options.regions,
+        options.max_price,
+        ssh_keys=keys,
+        idempotency_key=options.idempotency_key,
+    )
+    leases = rental.leases
+    if options.wait:
+        leases = [wait_active(session, lease) for lease in leases]
+    if session.json:
+        emit(leases)
+    else:
+        _show(leases)
+        for lease in leases:
+            note(
+                f"{lease.id} failed: {lease.detail or lease.reason}" if lease.is_over else f"  hourbook ssh {lease.id}"
+            )
+    return 1 if any(lease.is_over for lease in leases) else 0
+
+
+def _leases(options: argparse.Namespace, session: Session) -> int:
+    role: Literal["renter", "provider"] = "provider" if options.provider else "renter"
+    leases = session.client.leases(only_open=not options.all, role=role, limit=options.limit)
+    if session.json:
+        emit(leases)
+    else:
+        _show(leases)
+    return 0
+
+
+def _end(options: argparse.Namespace, session: Session) -> int:
+    lease = session.client.end_lease(find_lease(session, options.lease).id)
+    if session.json:
+        emit(lease)
+    else:
+        _show([lease])
+    return 0
+
+
+def _show(leases: list[Lease]) -> None:
+    rows = [
+        (lease.id, lease.state, lease.reason, lease.instrument, lease.gpus, lease.price, lease.started, lease.charged,
+         lease.baron + (" (simulated)" if lease.simulated else ""))
+        for lease in leases
+    ]  # fmt: skip
+    headings = ("lease", "state", "reason", "instrument", "GPUs", "price", "started", "charged", "Baron")
+    table(headings, rows, "No leases.")
+
+
+def _public_key(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"can't read {file}: {error}; give a public key file such as ~/.ssh/id_ed25519.pub") from error

@@ -1,0 +1,106 @@
+"""The `hourbook` command: reads what was typed, runs it, and turns errors into sentences and exit codes.
+
+0 done; 1 the exchange refused, or a lease failed; 2 it can't be done as typed; 3 the outcome is unknown; 4 no answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from hourbook.cli import access, config, leases, market, money, orders, providers, ssh
+from hourbook.cli.config import UsageError
+from hourbook.cli.output import note
+from hourbook.cli.session import Session
+from hourbook.client import Client
+from hourbook.errors import HourbookError, OutcomeUnknown, Unreachable
+
+REFUSED: Final = 1
+USAGE: Final = 2
+UNKNOWN: Final = 3
+NO_ANSWER: Final = 4
+INTERRUPTED: Final = 130
+
+_HINTS: Final = {
+    "unauthorized": "Give a valid key: hourbook login (or set HOURBOOK_KEY).",
+    "no_ssh_key": "Store one: hourbook ssh-keys add ~/.ssh/id_ed25519.pub",
+    "unreachable": "Is this the right address? HOURBOOK_URL, or hourbook login --url URL",
+    "unknown_instrument": "See what is listed: hourbook markets",
+    "unknown_lease": "See your leases: hourbook leases --all",
+    "unknown_order": "See your orders: hourbook orders --all",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the console script; returns the exit code."""
+    typed, command = _split(list(sys.argv[1:] if argv is None else argv))
+    options = _parser().parse_args(typed)
+    options.command = command
+    try:
+        return _run(options)
+    except UsageError as error:
+        note(f"hourbook: {error}")
+        return USAGE
+    except (ValueError, TypeError) as error:
+        note(f"hourbook: {error}")
+        return USAGE
+    except HourbookError as error:
+        return _tell(error, options.json)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has left; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return REFUSED
+
+
+def _run(options: argparse.Namespace) -> int:
+    found = config.load(os.environ)
+    if options.command and options.run_name != "ssh":
+        raise UsageError("only `hourbook ssh` takes a command after `--`")
+    with Client(found.url, found.key) as client:
+        return int(options.run(options, Session(client, found, options.json)))
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before the first `--`, and what after it."""
+    if "--" not in words:
+        return words, []
+    place = words.index("--")
+    return words[:place], words[place + 1 :]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hourbook",
+        description="Rent and trade GPU-hours. HOURBOOK_URL and HOURBOOK_KEY, or `hourbook login`, say where and who.",
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="answer in JSON")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="run_name")
+    for room in (access, market, leases, ssh, orders, money, providers):
+        room.add(commands, common)
+    return parser
+
+
+def _tell(error: HourbookError, as_json: bool) -> int:
+    if as_json:
+        note(msgspec.json.encode(error.problem).decode())
+    else:
+        note(f"hourbook: {error}")
+        if hint := _HINTS.get(error.code):
+            note(hint)
+    if isinstance(error, OutcomeUnknown):
+        if error.idempotency_key and not as_json:
+            note(f"To repeat the very same request: --idempotency-key {error.idempotency_key}")
+        return UNKNOWN
+    return NO_ANSWER if isinstance(error, Unreachable) else REFUSED
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

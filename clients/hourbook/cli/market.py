@@ -1,0 +1,76 @@
+"""markets, book, quote: what there is, and what it costs."""
+
+from __future__ import annotations
+
+import argparse
+
+from hourbook.cli.output import emit, table
+from hourbook.cli.session import Commands, Session
+
+
+def add(commands: Commands, common: argparse.ArgumentParser) -> None:
+    markets = commands.add_parser("markets", parents=[common], help="what is listed, with the best prices")
+    markets.add_argument("--sku", help="this SKU alone")
+    markets.set_defaults(run=_markets)
+    book = commands.add_parser("book", parents=[common], help="the order book of an instrument")
+    book.add_argument("symbol", metavar="SYMBOL", help="such as H100-SXM5-80GB.us-east.spot")
+    book.add_argument("--levels", type=int, default=10, help="of each side (10)")
+    book.set_defaults(run=_book)
+    quote = commands.add_parser("quote", parents=[common], help="what a rental would cost now, region by region")
+    add_wish(quote)
+    quote.set_defaults(run=_quote)
+
+
+def add_wish(parser: argparse.ArgumentParser) -> None:
+    """The flags that say what to rent."""
+    parser.add_argument("--sku", required=True, help="such as H100-SXM5-80GB")
+    parser.add_argument("--gpus", type=int, default=1, help="how many (1)")
+    parser.add_argument("--hours", type=int, default=1, help="term of on-demand; upper limit for spot (1)")
+    parser.add_argument("--kind", choices=("spot", "ondemand"), default="spot")
+    parser.add_argument(
+        "--region", action="append", dest="regions", metavar="REGION", help="repeat it; any if left out"
+    )
+    parser.add_argument("--max-price", metavar="DOLLARS", help="per GPU-hour, such as 2.50")
+
+
+def _markets(options: argparse.Namespace, session: Session) -> int:
+    listed = [found for found in session.client.instruments() if options.sku in (None, found.sku)]
+    if session.json:
+        emit(listed)
+        return 0
+    rows = []
+    for found in listed:
+        book = session.client.book(found.symbol, levels=1)
+        bid, ask = (side[0] if side else None for side in (book.bids, book.asks))
+        rows.append((found.symbol, *((bid.quantity, bid.price) if bid else (None, None)),
+                     *((ask.price, ask.quantity) if ask else (None, None))))  # fmt: skip
+    table(("instrument", "bid GPUs", "bid", "ask", "ask GPUs"), rows, "Nothing is listed.")
+    return 0
+
+
+def _book(options: argparse.Namespace, session: Session) -> int:
+    book = session.client.book(options.symbol, options.levels)
+    if session.json:
+        emit(book)
+        return 0
+    levels = [("ask", level) for level in reversed(book.asks)] + [("bid", level) for level in book.bids]
+    rows = [(side, level.price, level.quantity, level.conditional_quantity, level.orders) for side, level in levels]
+    table(("side", "price", "GPUs", "conditional", "orders"), rows, "The book is empty.")
+    return 0
+
+
+def _quote(options: argparse.Namespace, session: Session) -> int:
+    quotes = session.client.quotes(
+        options.sku, options.gpus, options.hours, options.kind, options.regions, options.max_price
+    )
+    if session.json:
+        emit(quotes)
+        return 0
+    rows = [
+        (quote.region, quote.available_gpus, quote.best_price, quote.worst_price, quote.cost_per_hour,
+         quote.fee_per_hour, quote.hold, quote.detail)
+        for quote in quotes.quotes
+    ]  # fmt: skip
+    headings = ("region", "GPUs", "best", "worst", "cost/h", "fee/h", "hold", "why not")
+    table(headings, rows, "Nobody offers that.")
+    return 0
