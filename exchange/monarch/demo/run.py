@@ -143,6 +143,7 @@ class _Demo:
 
     def _print_how(self) -> None:
         key = self._world.key("renter")
+        hourbook = shlex.quote(script("hourbook"))
         print(
             f"""
 hourbook runs. Everything is in {self._world.home}, on loopback, and simulated: no GPU is behind it.
@@ -154,7 +155,16 @@ Rent the best-priced H100 (in another terminal):
 
   {shlex.join(rent_command(self._url, key))}
 
-The ssh command of each lease is printed here as soon as it is active. Stop with ctrl-c.
+The ssh command of each lease is printed here as soon as it is active. The same with the hourbook command:
+
+  export HOURBOOK_URL={self._url} HOURBOOK_KEY={key}
+  export HOURBOOK_IDENTITY={shlex.quote(str(self._world.ssh_key))}
+  {hourbook} markets --sku {SKU}
+  {hourbook} rent --sku {SKU} --gpus 2
+  {hourbook} ssh
+  {hourbook} end latest
+
+Stop with ctrl-c.
 """,
             flush=True,
         )
