@@ -62,7 +62,7 @@ class Provisioner:
         self._steady_ns = steady_ns
         self._sql_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="provisioner-sql")
         self._mailbox = Mailbox(submit, retry_on, settings.timings.refresh_s)
-        self._gate = Gate(settings.gate_host, self._announce, settings.timings, settings.bounds)
+        self.gate = Gate(settings.gate_host, self._announce, settings.timings, settings.bounds)
         self._server = AgentsServer(settings, directory, self)
         self._keepers: dict[int, Keeper] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,7 +134,7 @@ class Provisioner:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await self._gate.stop()
+        await self.gate.stop()
         await self._server.stop()
         await self._sql(self._store.save_heartbeats, self._heartbeats_ns)
         await self._sql(self._store.close)
@@ -185,7 +185,7 @@ class Provisioner:
         self._live |= applied.opened
         self._live -= applied.ended
         for lease_id in applied.ended:
-            self._gate.close(lease_id)
+            self.gate.close(lease_id)
         position = batch[-1].seq
         self._mailbox.seen(position)
         for baron in applied.barons:
@@ -213,7 +213,7 @@ class Provisioner:
         return await self._sql(self._store.plan, baron, decide)
 
     async def open_port(self, lease: LeaseRow) -> int | None:
-        if (port := self._gate.port(lease.lease_id)) is not None:
+        if (port := self.gate.port(lease.lease_id)) is not None:
             return port
         skip: set[int] = set()
         for _ in range(MAX_PORT_TRIES):
@@ -221,7 +221,7 @@ class Provisioner:
             if candidate is None or lease.lease_id not in self._live:
                 break
             try:
-                port = self._gate.open(lease.lease_id, lease.baron, candidate)
+                port = self.gate.open(lease.lease_id, lease.baron, candidate)
             except OSError as error:
                 _log.warning("%s: gate port %d: %s", format_id("lse", lease.lease_id), candidate, error)
                 if candidate == 0 or lease.state is not LeaseState.PROVISIONING:
@@ -267,16 +267,16 @@ class Provisioner:
         self._spoke(keeper)
 
     def dial_failed(self, session: Session, message: DialFailed) -> None:
-        self._gate.refuse(session.baron, message.connection_id, message.detail)
+        self.gate.refuse(session.baron, message.connection_id, message.detail)
 
     def left(self, session: Session) -> None:
         self._keepers[session.baron].contact.leave()
 
     def expects_dial(self, token: str) -> bool:
-        return self._gate.expects(token)
+        return self.gate.expects(token)
 
     async def dialed(self, token: str, tunnel: Connection) -> bool:
-        return await self._gate.answer(token, tunnel)
+        return await self.gate.answer(token, tunnel)
 
     async def _announce(self, baron: int, dial: Dial) -> bool:
         session = self._server.session(baron)

@@ -47,10 +47,12 @@ async def splice(client: socket.socket, tunnel: Connection, timings: Timings) ->
     inward = asyncio.create_task(_to_client(client, tunnel, counter))
     tasks = {outward, inward}
     try:
-        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        # A closed tunnel is met by the sender first, while frames of the agent still wait to be handed on.
-        if pending and all(isinstance(task.exception(), ConnectionClosed | None) for task in done):
-            await _outlast(pending.pop(), counter, timings.half_closed_s)
+        _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        # A closed tunnel may be met by the sender first, while the agent's last frames still wait to be handed on.
+        if pending == {inward} and isinstance(outward.exception(), ConnectionClosed | None):
+            await _outlast(inward, counter, timings.half_closed_s)
+        elif pending == {outward} and inward.exception() is None:
+            await _outlast(outward, counter, timings.half_closed_s)
         if inward.done() and isinstance(inward.exception(), ConnectionClosed):
             await _finish(client, outward, timings.linger_s)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -84,6 +85,9 @@ async def test_the_sandbox_may_close_first_and_its_last_words_arrive(house: Hous
         for chunk in chunks(b"bye" * MIB):
             await tunnel.send(chunk)
 
+    # Nothing but the close itself may end it: no quiet time that runs out.
+    patient = msgspec.structs.replace(QUICK, half_closed_s=3_600.0)
+    house.settings = msgspec.structs.replace(house.settings, timings=patient)
     _, _, port = await reachable(house, farewell)
     async with connected(port) as (reader, writer):
         writer.write(b"x" * MAX_DIAL_FRAME_BYTES)
@@ -112,6 +116,29 @@ async def test_a_half_closed_connection_that_stays_quiet_is_ended(house: House) 
     async with connected(port) as (reader, writer):
         writer.write_eof()
         assert await closed(reader)
+
+
+async def test_a_client_that_breaks_off_ends_the_tunnel_at_once(house: House) -> None:
+    began, over = asyncio.Event(), asyncio.Event()
+
+    async def listening(tunnel: ClientConnection) -> None:
+        await tunnel.recv()
+        began.set()
+        await tunnel.wait_closed()
+        over.set()
+
+    patient = msgspec.structs.replace(QUICK, half_closed_s=3_600.0)
+    house.settings = msgspec.structs.replace(house.settings, timings=patient)
+    _, lease_id, port = await reachable(house, listening)
+    assert house.provisioner is not None
+    gate = house.provisioner.gate
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.sendall(b"x")
+        await wait_until_async(began.is_set, "the connection")
+    async with asyncio.timeout(20):
+        await over.wait()
+    await wait_until_async(lambda: gate.connections(lease_id) == 0, "its end")
 
 
 async def test_a_side_that_doesnt_read_holds_the_other_and_nothing_piles_up(house: House) -> None:

@@ -1,0 +1,244 @@
+"""Reconciliation as a table: what the log wants, what the agent says, and what is to be done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.ids import format_id
+from engine.kinds import Fault, LeaseState
+from engine.messages import LeaseFailed, LeaseWiped, SetCapacity
+from engine.units import NS_PER_HOUR, NS_PER_S
+from provisioner.desired import AgentView, Plan, Vouch, reconcile
+from provisioner.records import BaronRow, LeaseRow
+from provisioner.settings import Timings
+from provisioner.wire import MAX_MESSAGE_BYTES, Desired, LeaseReport, SandboxState, encode
+
+START = 1_000 * NS_PER_HOUR
+NOW = START + 100 * NS_PER_S
+KEY = "ssh-ed25519 AAAA"
+UUIDS = ("GPU-a", "GPU-b", "GPU-c", "GPU-d")
+LEASE = LeaseRow(
+    lease_id=7,
+    baron=1,
+    generation=1,
+    quantity=2,
+    ssh_keys=("ssh-ed25519 renter",),
+    start_ns=START,
+    term_end_ns=0,
+    state=LeaseState.PROVISIONING,
+)
+HELD = msgspec.structs.replace(LEASE, gpus=("GPU-a", "GPU-b"))
+ACTIVE = msgspec.structs.replace(HELD, state=LeaseState.ACTIVE, active_ns=START + 5, host_key=KEY, port=2200)
+BARON = BaronRow(baron=1, registered=True, verified_gpus=4, inventory=UUIDS, last_heartbeat_ns=START + 50)
+
+
+def view(*reports: LeaseReport, **changes: Any) -> AgentView:
+    plain = AgentView(
+        inventory=UUIDS,
+        simulated=False,
+        unhealthy=frozenset(),
+        reports={_number(report): report for report in reports},
+        spoke=True,
+        silent_ns=0,
+        listening_ns=3_600 * NS_PER_S,
+        vouched={_number(report): Vouch(NOW - 9, 9) for report in reports},
+        absent_ns={},
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def _number(report: LeaseReport) -> int:
+    return int(report.lease_id[4:])
+
+
+def said(state: SandboxState, lease_id: int = 7, **more: Any) -> LeaseReport:
+    return LeaseReport(lease_id=f"lse_{lease_id:013d}", generation=1, state=state, **more)
+
+
+RUNNING = said(SandboxState.RUNNING, host_key=KEY)
+
+
+def plan(*leases: LeaseRow, seen: AgentView, baron: BaronRow = BARON, now_ns: int = NOW) -> Plan:
+    return reconcile(baron, leases, seen, Timings(), now_ns)
+
+
+def test_a_new_lease_gets_the_first_free_gpus_and_goes_into_the_list() -> None:
+    other = msgspec.structs.replace(ACTIVE, lease_id=3, gpus=("GPU-b",))
+    made = plan(other, LEASE, seen=view(said(SandboxState.RUNNING, 3, host_key=KEY)))
+    assert made.rows == (msgspec.structs.replace(LEASE, gpus=("GPU-a", "GPU-c")),)
+    assert [(spec.lease_id, spec.gpus) for spec in made.specs] == [
+        (format_id("lse", 3), ["GPU-b"]),
+        (format_id("lse", 7), ["GPU-a", "GPU-c"]),
+    ]
+    assert made.commands == ()
+    assert made.running == ()
+    assert made.reachable == (other,)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [view(inventory=None), view(unhealthy=frozenset(UUIDS[:3])), view(inventory=UUIDS[:1])],
+    ids=["never heard of", "too few healthy", "too few"],
+)
+def test_a_lease_waits_for_gpus_that_arent_there(seen: AgentView) -> None:
+    made = plan(LEASE, seen=seen)
+    assert (made.rows, made.specs) == ((), ())
+    assert not any(isinstance(command, LeaseFailed) for command in made.commands)
+
+
+def test_gpus_of_a_lease_that_isnt_wiped_yet_are_not_free() -> None:
+    over = msgspec.structs.replace(ACTIVE, lease_id=3, state=LeaseState.ENDED, gpus=("GPU-a", "GPU-b", "GPU-c"))
+    made = plan(over, LEASE, seen=view(said(SandboxState.WIPING, 3)))
+    assert (made.rows, made.specs, made.commands) == ((), (), ())
+
+
+def test_a_running_sandbox_may_become_active_once_its_key_is_known() -> None:
+    assert plan(HELD, seen=view(said(SandboxState.RUNNING))).running == ()
+    made = plan(HELD, seen=view(RUNNING))
+    assert made.running == made.rows == (msgspec.structs.replace(HELD, host_key=KEY),)
+    old = said(SandboxState.RUNNING, host_key=KEY)
+    assert plan(HELD, seen=view(msgspec.structs.replace(old, generation=0))).running == ()
+
+
+@pytest.mark.parametrize(
+    ("term_end_ns", "paid_until_ns"),
+    [(0, NOW + NS_PER_HOUR), (NOW + 5, NOW + 5), (NOW + 9 * NS_PER_HOUR, NOW + NS_PER_HOUR)],
+)
+def test_an_agent_may_keep_a_lease_alone_for_an_hour_at_most(term_end_ns: int, paid_until_ns: int) -> None:
+    made = plan(msgspec.structs.replace(ACTIVE, term_end_ns=term_end_ns), seen=view(RUNNING))
+    assert made.specs[0].paid_until_ns == paid_until_ns
+
+
+OTHER_KEY = said(SandboxState.RUNNING, host_key="ssh-ed25519 BBBB")
+FAILS: list[tuple[str, LeaseRow, AgentView, Fault, int]] = [
+    ("failed while starting", HELD, view(said(SandboxState.FAILED)), Fault.PROVIDER, NOW),
+    ("renter's fault", HELD, view(said(SandboxState.FAILED, renter_fault=True)), Fault.RENTER, NOW),
+    ("failed while active", ACTIVE, view(said(SandboxState.FAILED)), Fault.PROVIDER, NOW - 9),
+    ("renter's while active", ACTIVE, view(said(SandboxState.FAILED, renter_fault=True)), Fault.RENTER, NOW),
+    ("wiped by itself", ACTIVE, view(said(SandboxState.WIPED)), Fault.PROVIDER, NOW - 9),
+    ("wiping while starting", HELD, view(said(SandboxState.WIPING)), Fault.PROVIDER, NOW),
+    ("lost", ACTIVE, view(), Fault.PROVIDER, START + 50),
+    ("lost, its heartbeat before it was active", ACTIVE, view(vouched={7: Vouch(3, 0)}), Fault.PROVIDER, START + 5),
+    ("another sandbox", ACTIVE, view(OTHER_KEY), Fault.PROVIDER, NOW - 9),
+    ("GPU gone", ACTIVE, view(RUNNING, inventory=UUIDS[1:]), Fault.PROVIDER, NOW - 9),
+    ("GPU gone before it ran", HELD, view(inventory=UUIDS[1:]), Fault.PROVIDER, NOW),
+    ("GPU sick", ACTIVE, view(RUNNING, unhealthy=frozenset({"GPU-b"})), Fault.PROVIDER, NOW - 9),
+    ("no key", msgspec.structs.replace(LEASE, ssh_keys=()), view(), Fault.RENTER, NOW),
+    ("silent", ACTIVE, view(reports=None, listening_ns=600 * NS_PER_S), Fault.PROVIDER, START + 50),
+    (
+        "starting for ever",
+        ACTIVE,
+        view(said(SandboxState.STARTING), vouched={7: Vouch(START + 60, 600 * NS_PER_S)}),
+        Fault.PROVIDER,
+        START + 60,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("lease", "seen", "fault", "as_of_ns"), [row[1:] for row in FAILS], ids=[row[0] for row in FAILS]
+)
+def test_what_fails_a_lease(lease: LeaseRow, seen: AgentView, fault: Fault, as_of_ns: int) -> None:
+    made = plan(lease, seen=seen)
+    (failed,) = [command for command in made.commands if isinstance(command, LeaseFailed)]
+    assert (failed.lease_id, failed.fault, failed.as_of_ns) == (7, fault, as_of_ns)
+    assert failed.detail
+    assert (made.specs, made.running, made.reachable, made.rows) == ((), (), (), ())
+
+
+KEEPS: list[tuple[str, LeaseRow, AgentView]] = [
+    ("running", ACTIVE, view(RUNNING)),
+    ("no heartbeat in this session yet", ACTIVE, view(reports=None, vouched={7: Vouch(NOW - 9, 9)})),
+    ("starting again, for now", ACTIVE, view(said(SandboxState.STARTING), vouched={7: Vouch(NOW, 599 * NS_PER_S)})),
+    ("silent, but Monarch was down", ACTIVE, view(reports=None, spoke=False, listening_ns=599 * NS_PER_S)),
+    ("not started yet", HELD, view()),
+    ("another's GPU gone", ACTIVE, view(RUNNING, inventory=UUIDS[:3])),
+]
+
+
+@pytest.mark.parametrize(("lease", "seen"), [row[1:] for row in KEEPS], ids=[row[0] for row in KEEPS])
+def test_what_doesnt_fail_a_lease(lease: LeaseRow, seen: AgentView) -> None:
+    made = plan(lease, seen=seen)
+    assert not any(isinstance(command, LeaseFailed) for command in made.commands)
+    assert [spec.gpus for spec in made.specs] == [["GPU-a", "GPU-b"]]
+
+
+@pytest.mark.parametrize(
+    ("age_s", "listening_s", "fails"),
+    [(599, 3_600, False), (600, 3_600, True), (3_000, 599, False), (3_000, 600, True)],
+)
+def test_provisioning_has_ten_minutes_of_monarchs_time(age_s: int, listening_s: int, fails: bool) -> None:
+    now_ns = START + age_s * NS_PER_S
+    made = plan(HELD, seen=view(said(SandboxState.STARTING), listening_ns=listening_s * NS_PER_S), now_ns=now_ns)
+    assert any(isinstance(command, LeaseFailed) for command in made.commands) is fails
+
+
+ENDED = msgspec.structs.replace(ACTIVE, state=LeaseState.ENDED)
+WIPES: list[tuple[str, LeaseRow, AgentView, bool]] = [
+    ("said so", ENDED, view(said(SandboxState.WIPED)), True),
+    ("a failed one", msgspec.structs.replace(HELD, state=LeaseState.FAILED), view(said(SandboxState.WIPED)), True),
+    ("runs still", ENDED, view(RUNNING), False),
+    ("is at it", ENDED, view(said(SandboxState.WIPING)), False),
+    ("failed, and not wiped yet", ENDED, view(said(SandboxState.FAILED)), False),
+    ("no word yet", ENDED, view(reports=None, absent_ns={7: 60 * NS_PER_S}), False),
+    ("absent, perhaps not told yet", ENDED, view(), False),
+    ("absent for a moment", ENDED, view(absent_ns={7: 9 * NS_PER_S}), False),
+    ("absent for long", ENDED, view(absent_ns={7: 10 * NS_PER_S}), True),
+    ("never had GPUs", msgspec.structs.replace(LEASE, state=LeaseState.ENDED), view(reports=None), True),
+]
+
+
+@pytest.mark.parametrize(("lease", "seen", "wiped"), [row[1:] for row in WIPES], ids=[row[0] for row in WIPES])
+def test_when_a_lease_is_wiped(lease: LeaseRow, seen: AgentView, wiped: bool) -> None:
+    made = plan(lease, seen=seen)
+    assert made.commands == ((LeaseWiped(lease_id=7),) if wiped else ())
+    assert (made.specs, made.forget) == ((), ())
+
+
+def test_only_what_nobody_knows_any_more_is_forgotten() -> None:
+    seen = view(said(SandboxState.WIPED), said(SandboxState.WIPED, 8), said(SandboxState.RUNNING, 9))
+    assert plan(ENDED, seen=seen).forget == (format_id("lse", 8),)
+
+
+CAPACITIES: list[tuple[str, BaronRow, AgentView, SetCapacity | None]] = [
+    ("as the log says", BARON, view(), None),
+    (
+        "the first time",
+        msgspec.structs.replace(BARON, verified_gpus=0),
+        view(),
+        SetCapacity(baron=1, gpus=4, simulated=False),
+    ),
+    ("one sick", BARON, view(unhealthy=frozenset({"GPU-a"})), SetCapacity(baron=1, gpus=3, simulated=False)),
+    ("sick, and no GPU of ours", BARON, view(unhealthy=frozenset({"GPU-x"})), None),
+    ("simulated now", BARON, view(simulated=True), SetCapacity(baron=1, gpus=4, simulated=True)),
+    ("silent", BARON, view(silent_ns=60 * NS_PER_S), SetCapacity(baron=1, gpus=0, simulated=False)),
+    ("quiet", BARON, view(silent_ns=60 * NS_PER_S - 1), None),
+    ("silent, and known to be", msgspec.structs.replace(BARON, verified_gpus=0), view(silent_ns=60 * NS_PER_S), None),
+    ("no word since the start", BARON, view(spoke=False, inventory=UUIDS[:1]), None),
+    ("unknown to the log", msgspec.structs.replace(BARON, registered=False, verified_gpus=0), view(), None),
+]
+
+
+@pytest.mark.parametrize(
+    ("baron", "seen", "command"), [row[1:] for row in CAPACITIES], ids=[row[0] for row in CAPACITIES]
+)
+def test_capacity(baron: BaronRow, seen: AgentView, command: SetCapacity | None) -> None:
+    assert plan(seen=seen, baron=baron).commands == ((command,) if command else ())
+
+
+def test_the_list_fits_a_message_and_active_leases_come_first() -> None:
+    keys = ("ssh-ed25519 " + "A" * 8_000,)
+    uuids = tuple(f"GPU-{at:04d}" for at in range(200))
+    leases = [
+        msgspec.structs.replace(ACTIVE if at % 2 else HELD, lease_id=at + 1, gpus=(uuids[at],), ssh_keys=keys)
+        for at in range(200)
+    ]
+    reports = [said(SandboxState.RUNNING, at + 1, host_key=KEY) for at in range(200)]
+    made = plan(*leases, seen=view(*reports, inventory=uuids))
+    assert len(encode(Desired(leases=list(made.specs), forget=list(made.forget)))) <= MAX_MESSAGE_BYTES
+    assert 100 < len(made.specs) < 200
+    active = {format_id("lse", lease.lease_id) for lease in leases if lease.state is LeaseState.ACTIVE}
+    assert active <= {spec.lease_id for spec in made.specs}

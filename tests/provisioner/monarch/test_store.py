@@ -1,0 +1,146 @@
+"""The provisioner's database: the log taken in once, and ports handed round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine.kinds import EndReason, Kind, LeaseState
+from engine.messages import BaronRegistered, CapacityChanged, Event, LeaseChanged, LeaseScheduled, Reply
+from provisioner.ports import Access, Delivery
+from provisioner.records import Applied
+from provisioner.settings import MAX_LAZY_SEQS
+from provisioner.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store.open(tmp_path / "provisioner.db")
+    yield opened
+    opened.close()
+
+
+def scheduled(lease_id: int, delivery: bytes = b"") -> LeaseScheduled:
+    return LeaseScheduled(
+        lease_id=lease_id,
+        obligation_id=1,
+        order_id=1,
+        renter=1,
+        provider=2,
+        baron=1,
+        instrument=2,
+        kind=Kind.ONDEMAND,
+        quantity=1,
+        price_ticks=1,
+        start_ns=10,
+        term_end_ns=0,
+        minimum_s=60,
+        renter_fee_ppm=0,
+        provider_fee_ppm=0,
+        state=LeaseState.PROVISIONING,
+        delivery=delivery or msgspec.json.encode(Delivery(ssh_keys=["ssh-ed25519 A"])),
+    )
+
+
+def changed(lease_id: int, state: LeaseState, *, wiped: bool = False, access: bytes = b"") -> LeaseChanged:
+    return LeaseChanged(
+        lease_id=lease_id,
+        renter=1,
+        provider=2,
+        baron=1,
+        state=state,
+        reason=EndReason.NONE,
+        active_ns=20,
+        ended_ns=0,
+        charged_micros=0,
+        wiped=wiped,
+        access=access,
+        detail="",
+    )
+
+
+def reply(seq: int, *events: Event) -> Reply:
+    return Reply(seq, seq, events)
+
+
+def test_what_was_taken_in_is_skipped_and_lasts(store: Store, tmp_path: Path) -> None:
+    batch = [
+        reply(1, BaronRegistered(baron=1, provider=2, sku="A", region="B")),
+        reply(2, CapacityChanged(baron=1, verified_gpus=8, leased_gpus=0, simulated=True)),
+        reply(5, scheduled(7)),
+    ]
+    applied = store.apply(batch)
+    assert (applied.barons, applied.opened, applied.ended) == (frozenset({1}), frozenset({7}), frozenset())
+    store.apply([reply(6, changed(7, LeaseState.ENDED))])
+    again = store.apply(batch)
+    assert again == Applied()
+    (lease,) = store.leases(1)
+    assert (lease.state, lease.ssh_keys) == (LeaseState.ENDED, ("ssh-ed25519 A",))
+    store.close()
+    reopened = Store.open(tmp_path / "provisioner.db")
+    assert (reopened.position, reopened.leases(1)) == (6, [lease])
+    (baron,) = reopened.barons()
+    assert (baron.registered, baron.verified_gpus, baron.simulated) == (True, 8, True)
+    reopened.close()
+
+
+def test_a_position_without_effects_is_written_down_now_and_then(store: Store, tmp_path: Path) -> None:
+    store.apply([reply(1, scheduled(7))])
+    store.apply([reply(2)])
+    assert store.position == 2
+    second = Store.open(tmp_path / "provisioner.db")
+    assert second.position == 1
+    second.close()
+    store.apply([reply(MAX_LAZY_SEQS + 1)])
+    second = Store.open(tmp_path / "provisioner.db")
+    assert second.position == MAX_LAZY_SEQS + 1
+    second.close()
+
+
+def test_a_batch_is_taken_in_whole_or_not_at_all(store: Store) -> None:
+    broken = msgspec.structs.replace(scheduled(8), quantity=2**70)
+    with pytest.raises(OverflowError):
+        store.apply([reply(1, scheduled(7)), reply(2, broken)])
+    assert (store.position, store.leases(1)) == (0, [])
+    store.apply([reply(1, scheduled(7))])
+    assert [lease.lease_id for lease in store.leases(1)] == [7]
+
+
+def test_ports_go_round_and_never_to_two_leases(store: Store) -> None:
+    store.apply([reply(seq, scheduled(seq)) for seq in range(1, 7)])
+    ports = range(100, 103)
+    assert [store.take_port(lease_id, ports, ()) for lease_id in (1, 2, 1)] == [100, 101, 100]
+    assert store.take_port(3, ports, {102}) is None
+    assert store.take_port(3, ports, ()) == 102
+    assert store.take_port(4, ports, ()) is None
+    store.apply([reply(10, changed(2, LeaseState.ENDED))])
+    store.apply([reply(11, changed(1, LeaseState.ENDED))])
+    assert [store.take_port(lease_id, ports, ()) for lease_id in (4, 5, 6)] == [101, 100, None]
+    assert store.take_port(2, ports, ()) is None
+    assert {lease.lease_id: lease.port for lease in store.live_leases()} == {3: 102, 4: 101, 5: 100, 6: 0}
+
+
+def test_a_port_that_another_process_holds_is_given_up(store: Store) -> None:
+    store.apply([reply(1, scheduled(1)), reply(2, scheduled(2))])
+    ports = range(100, 103)
+    assert store.take_port(1, ports, ()) == 100
+    assert store.take_port(1, ports, {100}) == 101
+    assert store.take_port(2, ports, ()) == 102
+    assert store.take_port(2, ports, {102}) == 100
+
+
+def test_port_and_key_are_learnt_from_what_renters_were_told(store: Store) -> None:
+    access = Access(host="127.0.0.1", port=4321, user="gpu", host_key="ssh-ed25519 A")
+    events: list[Event] = [scheduled(7), changed(7, LeaseState.ACTIVE, access=msgspec.json.encode(access))]
+    store.apply([reply(1, *events), reply(2, scheduled(8), changed(8, LeaseState.ACTIVE, access=b"another's"))])
+    assert [(lease.port, lease.host_key) for lease in store.leases(1)] == [(4321, "ssh-ed25519 A"), (0, "")]
+    assert store.take_port(7, range(100, 103), ()) == 4321
+
+
+def test_a_wiped_lease_leaves_nothing(store: Store) -> None:
+    store.apply([reply(1, scheduled(7)), reply(2, changed(7, LeaseState.FAILED))])
+    store.apply([reply(3, changed(7, LeaseState.FAILED, wiped=True))])
+    assert (store.leases(1), store.live_leases()) == ([], [])
