@@ -28,8 +28,8 @@ def _no_key_revoked(_key_id: int) -> None:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Deps:
     """`not_ready` names what isn't ready (nothing: ready). `baron_heartbeats`: Baron to its last heartbeat, ns, while
-    it is connected. `on_key_revoked` ends the connections of a key. `routers`: the WebSockets'. Fees are for accounts
-    that are opened from now on."""
+    it is connected. `on_key_revoked` ends the connections of a key. `routers`: the WebSockets' and the
+    page's. Fees are for accounts that are opened from now on."""
 
     submit: Submit
     read: ReadSide

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from exchange.gateway.app import create_app
 from exchange.gateway.deps import Deps
+from exchange.gateway.page.files import page_router
 from exchange.gateway.ports import LedgerView, Quoter
 from exchange.gateway.sse import LeaseStreams
 from exchange.gateway.ws.doors import Doors
@@ -76,7 +77,7 @@ class ApiDoor:
                 not_ready=not_ready,
                 baron_heartbeats=baron_heartbeats,
                 on_key_revoked=self._doors.close_key,
-                routers=(self._doors.router,),
+                routers=(self._doors.router, page_router()),
                 metrics=metrics,
             )
         )

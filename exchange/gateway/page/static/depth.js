@@ -1,0 +1,130 @@
+// The chosen market: its levels as a ladder around the spread, and its last trades.
+//
+// Both tables keep their rows and change the texts in them, so that nothing jumps while prices move.
+
+import { byId, clock, count, kindName, make, price, say, ticks } from "./text.js";
+
+const LEVELS = 10;
+/** Rows of a side at least; both sides have as many as the longer needs, so that the spread stays in the middle. */
+const MIN_ROWS = 5;
+const TRADES = 20;
+
+export class Depth {
+  #asks = ladder(byId("asks"), "ask");
+  #bids = ladder(byId("bids"), "bid");
+  #trades = tape(byId("trades"));
+
+  /** Name the market that is shown from now on; its book and trades aren't known yet. */
+  open(instrument) {
+    say(byId("book-title"), `${instrument.sku}`);
+    say(byId("book-note"), `${instrument.region}, ${kindName(instrument.kind)}. Dollars per GPU-hour.`);
+    this.showBook(null);
+    this.showTrades([]);
+  }
+
+  showBook(book) {
+    const [bids, asks] = [book?.bids ?? [], book?.asks ?? []];
+    const largest = Math.max(1, ...[...bids.slice(0, LEVELS), ...asks.slice(0, LEVELS)].map(whole));
+    // The best ask stands next to the spread, so asks are shown from the bottom row up.
+    const rows = Math.max(MIN_ROWS, Math.min(LEVELS, Math.max(bids.length, asks.length)));
+    fill(this.#asks.toReversed(), asks, rows, largest);
+    fill(this.#bids, bids, rows, largest);
+    say(byId("spread"), spread(bids[0], asks[0]));
+    say(byId("book-seq"), book?.seq == null ? "–" : count(book.seq));
+    say(byId("depth-note"), note(bids.length, asks.length, book !== null));
+  }
+
+  /** Trades, newest first. */
+  showTrades(trades) {
+    this.#trades.forEach(({ row, cells }, index) => {
+      const trade = trades[index];
+      row.hidden = !trade;
+      if (!trade) return;
+      row.dataset.side = trade.takerSide;
+      row.dataset.trade = trade.id;
+      say(cells[0], clock(trade.timeMs));
+      say(cells[1], trade.price);
+      say(cells[2], count(trade.quantity));
+      say(cells[3], trade.takerSide);
+    });
+    byId("trades-note").hidden = trades.length > 0;
+  }
+}
+
+/** The trades of one market, newest first, each once, from wherever they come. */
+export class Tape {
+  #byId = new Map();
+
+  add(trades) {
+    for (const trade of trades) this.#byId.set(trade.id, trade);
+    for (const old of [...this.#byId.keys()].sort().slice(0, -TRADES)) this.#byId.delete(old);
+  }
+
+  /** Ids sort as trades happened. */
+  get trades() {
+    return [...this.#byId.values()].sort((one, other) => (one.id < other.id ? 1 : -1));
+  }
+}
+
+/** A trade of REST. */
+export function tradeOfRest(trade) {
+  return { ...trade, takerSide: trade.taker_side, timeMs: Date.parse(trade.time) };
+}
+
+/** Trades of an event of the channel `trades.SYMBOL`. */
+export function tradesOfEvent(event) {
+  const timeMs = event.ts_us / 1_000;
+  return event.data.map((trade) => ({ ...trade, id: trade.trade_id, takerSide: trade.taker_side, timeMs }));
+}
+
+export { TRADES };
+
+function ladder(body, side) {
+  const rows = Array.from({ length: LEVELS }, () => {
+    const cells = [make("th", { scope: "row" }), make("td"), make("td"), make("td")];
+    const row = make("tr", { class: side }, ...cells);
+    return { row, cells };
+  });
+  body.replaceChildren(...rows.map(({ row }) => row));
+  return rows;
+}
+
+function tape(body) {
+  const rows = Array.from({ length: TRADES }, () => {
+    const cells = [make("td"), make("td"), make("td"), make("td")];
+    const row = make("tr", {}, ...cells);
+    row.hidden = true;
+    return { row, cells };
+  });
+  body.replaceChildren(...rows.map(({ row }) => row));
+  return rows;
+}
+
+function fill(side, levels, rows, largest) {
+  side.forEach(({ row, cells }, index) => {
+    const level = levels[index];
+    row.hidden = index >= rows;
+    const texts = level
+      ? [level.price, count(level.quantity), level.conditional_quantity ? count(level.conditional_quantity) : "–", count(level.orders)]
+      : ["", "", "", ""];
+    row.style.setProperty("--share", level ? String(whole(level) / largest) : "0");
+    cells.forEach((cell, column) => say(cell, texts[column]));
+  });
+}
+
+function whole(level) {
+  return level.quantity + level.conditional_quantity;
+}
+
+function spread(bid, ask) {
+  if (!bid || !ask) return "–";
+  const gap = ticks(ask.price) - ticks(bid.price);
+  return gap >= 0 ? price(gap) : `−${price(-gap)}, among conditional orders`;
+}
+
+function note(bids, asks, known) {
+  if (!known) return "";
+  if (bids + asks === 0) return "No orders stand here.";
+  const levels = `${count(asks)} ask and ${count(bids)} bid ${asks + bids === 1 ? "level" : "levels"}`;
+  return Math.max(bids, asks) > LEVELS ? `${levels}; the best ${LEVELS} of a side are shown.` : `${levels}.`;
+}

@@ -1,0 +1,115 @@
+// The account's leases: state, price, charge, the way in, and a button that ends them.
+//
+// An entry's elements stay while the lease is listed, so that focus and selection survive each refresh.
+
+import { byId, clock, count, kindName, make, money, notice, say } from "./text.js";
+
+const CONFIRM_MS = 6_000;
+const COPIED_MS = 2_000;
+const LIVING = ["scheduled", "provisioning", "active"];
+
+export class Leases {
+  #list = byId("leases");
+  #entries = new Map();
+  #onEnd;
+
+  /** `onEnd(id)` ends a lease; its Problem is shown at that lease. */
+  constructor(onEnd) {
+    this.#onEnd = onEnd;
+  }
+
+  /** Show these leases, newest first; `more`: there are others that aren't shown. */
+  show(leases, more) {
+    const ids = new Set(leases.map((lease) => lease.id));
+    for (const [id, entry] of this.#entries) {
+      if (!ids.has(id)) {
+        entry.item.remove();
+        this.#entries.delete(id);
+      }
+    }
+    leases.forEach((lease, index) => {
+      const entry = this.#entries.get(lease.id) ?? this.#make(lease.id);
+      if (this.#list.children[index] !== entry.item) this.#list.insertBefore(entry.item, this.#list.children[index] ?? null);
+      update(entry, lease);
+    });
+    const note = byId("leases-note");
+    say(note, more ? "More leases are open than are shown here; see GET /v1/leases." : leases.length ? "" : "None yet.");
+    note.hidden = note.textContent === "";
+  }
+
+  #make(id) {
+    const entry = {
+      title: make("strong"),
+      state: make("span", { class: "state" }),
+      simulated: make("span", { class: "mark", title: "This Baron has no real GPUs" }, "simulated"),
+      facts: make("p", { class: "facts" }),
+      detail: make("p", { class: "facts" }),
+      command: make("code", { tabindex: "0", "aria-label": "ssh command" }),
+      copy: make("button", { type: "button" }, "Copy"),
+      end: make("button", { type: "button", class: "quiet" }, "End lease"),
+      notice: make("p", { class: "notice", role: "alert", hidden: "" }),
+      confirming: 0,
+    };
+    entry.ssh = make("div", { class: "ssh" }, entry.command, entry.copy);
+    const head = make("div", { class: "head" }, entry.title, entry.state, entry.simulated, entry.end);
+    entry.item = make("li", { "data-lease": id }, head, entry.facts, entry.detail, entry.ssh, entry.notice);
+    entry.copy.addEventListener("click", () => copy(entry));
+    entry.end.addEventListener("click", () => this.#end(id, entry));
+    this.#entries.set(id, entry);
+    return entry;
+  }
+
+  async #end(id, entry) {
+    if (!entry.confirming) {
+      say(entry.end, "End now? The minimum is charged");
+      entry.confirming = setTimeout(() => calm(entry), CONFIRM_MS);
+      return;
+    }
+    calm(entry);
+    entry.end.disabled = true;
+    notice(entry.notice, "");
+    try {
+      await this.#onEnd(id);
+    } catch (problem) {
+      notice(entry.notice, problem.text ?? String(problem));
+    } finally {
+      entry.end.disabled = false;
+    }
+  }
+}
+
+function update(entry, lease) {
+  entry.item.dataset.state = lease.state;
+  say(entry.title, `${count(lease.gpus)} × ${lease.sku}`);
+  say(entry.state, lease.reason ? `${lease.state}: ${lease.reason.replaceAll("_", " ")}` : lease.state);
+  entry.simulated.hidden = !lease.simulated;
+  const facts = [lease.region, kindName(lease.kind), `$${lease.price}`, `charged ${money(lease.charged)}`];
+  if (lease.ended) facts.push(`ended ${clock(lease.ended)}`, lease.wiped ? "wiped" : "not wiped yet");
+  else facts.push(`since ${clock(lease.active ?? lease.started)}`);
+  if (lease.term_end && !lease.ended) facts.push(`until ${clock(lease.term_end)}`);
+  facts.push(lease.id);
+  say(entry.facts, facts.join(" · "));
+  say(entry.detail, lease.detail ?? "");
+  entry.detail.hidden = !lease.detail;
+  entry.ssh.hidden = !lease.ssh;
+  say(entry.command, lease.ssh?.command ?? "");
+  entry.end.hidden = !LIVING.includes(lease.state);
+}
+
+function calm(entry) {
+  clearTimeout(entry.confirming);
+  entry.confirming = 0;
+  say(entry.end, "End lease");
+}
+
+async function copy(entry) {
+  try {
+    await navigator.clipboard.writeText(entry.command.textContent);
+    say(entry.copy, "Copied");
+  } catch (refused) {
+    // Over plain HTTP, or when the browser says no, there is no clipboard: select it, and the person copies.
+    getSelection().selectAllChildren(entry.command);
+    say(entry.copy, "Selected");
+  }
+  setTimeout(() => say(entry.copy, "Copy"), COPIED_MS);
+}

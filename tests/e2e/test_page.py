@@ -1,0 +1,237 @@
+"""The web page as a person meets it: a real browser, a real exchange, a real Baron, and the page's own files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.browser import Browser
+from tests.e2e.exchange import ONDEMAND, SPOT, Exchange
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(300)
+
+ACTIVE = "#leases li[data-state=active]"
+DROP_ONE_BOOK_UPDATE = """
+    const deliver = WebSocket.prototype.addEventListener;
+    WebSocket.prototype.addEventListener = function (type, listener) {
+        deliver.call(this, type, type !== "message" ? listener : (message) => {
+            const event = JSON.parse(message.data);
+            if (window.dropNext === event.ch && event.type === "update") { window.dropNext = null; window.dropped = event; }
+            else listener(message);
+        });
+    };
+"""
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    with Browser(tmp_path / "browser") as browser:
+        browser.resize(1600, 1000)
+        yield browser
+
+
+def test_from_the_book_to_a_lease_without_a_reload(exchange: Exchange, browser: Browser) -> None:
+    show(browser, exchange, SPOT)
+    browser.run("window.first = true")
+    browser.wait_text("#asks", "2.0000\t8\t–\t1")
+    browser.wait_text(f"button[data-symbol='{SPOT}']", "2.0000")
+    browser.wait_text(f"button[data-symbol='{ONDEMAND}']", "2.0000")
+    assert "No trades yet." in browser.text("#trades-note")
+
+    renter = exchange.rest("renter")
+    placed = renter.post("/v1/orders", {"instrument": SPOT, "side": "buy", "quantity": 3, "price": "1.2345"})
+    browser.wait_text("#bids", "1.2345\t3\t–\t1")
+    browser.wait_text(f"button[data-symbol='{SPOT}']", "1.2345")
+    assert browser.text("#spread") == "0.7655"
+    renter.delete(f"/v1/orders/{placed['order']['id']}")
+    wait_until(lambda: "1.2345" not in browser.text("#bids"), "the bid to be gone")
+
+    token = exchange.world.key("renter")
+    browser.type("#key", token)
+    browser.press("Enter")
+    browser.wait_text("[data-pot=available]", "$1,000.00")
+    rent_by_keyboard(browser, gpus=2)
+    browser.wait_text(ACTIVE, "2 × H100-SXM5-80GB")
+    browser.wait_text(ACTIVE, "simulated")
+    lease = renter.get("/v1/leases")["leases"][0]
+    assert browser.text(f"{ACTIVE} code") == lease["ssh"]["command"]
+    assert exchange.ssh_when_up(lease, "echo in") == "in\n"
+    browser.wait_text("#trades tr", "2.0000\t2\tbuy")
+    browser.wait_text("#asks", "2.0000\t6\t–\t1")
+    browser.wait_text("[data-pot=held]", "$")
+    assert browser.text("[data-pot=held]") != "$0.00"
+
+    copy = f"{ACTIVE} .ssh button"
+    allow_clipboard(browser, exchange, "denied")
+    browser.click(copy)
+    browser.wait_text(copy, "Selected")
+    assert browser.run("getSelection().toString()") == lease["ssh"]["command"]
+    allow_clipboard(browser, exchange, "granted")
+    browser.click(copy)
+    browser.wait_text(copy, "Copied")
+    assert browser.run("navigator.clipboard.readText()") == lease["ssh"]["command"]
+
+    browser.click(f"{ACTIVE} .head button")
+    browser.wait_text(f"{ACTIVE} .head button", "End now?")
+    assert renter.get(f"/v1/leases/{lease['id']}")["state"] == "active", "one press asks, the next one ends"
+    browser.click(f"{ACTIVE} .head button")
+    browser.wait_text("#leases li[data-state=ended]", "wiped")
+    browser.wait_text("[data-pot=held]", "$0.00")
+
+    assert browser.run("window.first"), "all of it on one load of the page"
+    assert browser.complaints() == []
+    key_is_nowhere(browser, token)
+    hosts = {address.split("/")[2] for address in browser.requests() if not address.startswith(("data:", "about:"))}
+    assert hosts == {exchange.url.removeprefix("http://")}, "the page speaks to the exchange alone"
+
+
+def test_conditional_quantity_stands_apart(exchange: Exchange, browser: Browser) -> None:
+    renter = exchange.rest("renter")
+    for hours, gpus in ((1, 2), (5, 3)):
+        bid = {"instrument": ONDEMAND, "side": "buy", "quantity": gpus, "price": "1.5000", "hours": hours}
+        renter.post("/v1/orders", bid)
+    show(browser, exchange, ONDEMAND)
+    browser.wait_text("#bids", "1.5000\t2\t3\t2")
+    assert browser.complaints() == []
+
+
+def test_refusals_say_what_to_do_and_texts_stay_texts(exchange: Exchange, browser: Browser) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    made = exchange.rest("admin").post("/v1/accounts", {"name": name, "scopes": ["read", "rent"]})
+    show(browser, exchange, SPOT)
+
+    browser.type("#key", "hb_not_a_key")
+    browser.press("Enter")
+    browser.wait_text("#account-notice", "(unauthorized)")
+    assert browser.text("#signed-in") == ""
+
+    browser.type("#key", made["key"]["token"])
+    browser.press("Enter")
+    browser.wait_text("#who", name)
+    assert browser.run("document.images.length") == 0
+
+    browser.type("#rent-gpus", "9")
+    browser.press("Enter")
+    browser.wait_text("#rent-notice", "8 of 9 GPUs")
+    assert "(fok_killed)" in browser.text("#rent-notice")
+    assert browser.text("#quote") == "", "what can't be had isn't offered"
+
+    rent_by_keyboard(browser, gpus=1)
+    browser.wait_text("#rent-notice", "SSH key")
+    assert browser.text("#rent-notice").endswith("(no_ssh_key)")
+    assert exchange.rest("provider").get("/v1/leases?role=provider")["leases"] == []
+
+    browser.click("#forget")
+    browser.wait_text("#key-form", "API key")
+    assert browser.text("#signed-in") == ""
+    key_is_nowhere(browser, made["key"]["token"])
+
+
+def test_a_lost_message_is_made_good_by_a_snapshot(exchange: Exchange, browser: Browser) -> None:
+    browser.call("Page.addScriptToEvaluateOnNewDocument", source=DROP_ONE_BOOK_UPDATE)
+    show(browser, exchange, SPOT)
+    browser.wait_text("#asks", "2.0000\t8")
+    browser.run(f"window.dropNext = 'book.{SPOT}'")
+    renter = exchange.rest("renter")
+    renter.post("/v1/orders", {"instrument": SPOT, "side": "buy", "quantity": 4, "price": "1.1000"})
+    wait_until(lambda: browser.run("window.dropped?.ch"), "an update to be lost")
+    browser.wait_text("#bids", "1.1000\t4")
+
+    browser.run(f"window.dropNext = 'book.{SPOT}'")
+    for price in ("1.2000", "1.3000"):
+        renter.post("/v1/orders", {"instrument": SPOT, "side": "buy", "quantity": 1, "price": price})
+    browser.wait_text("#bids", "1.3000\t1\t–\t1\n1.2000\t1\t–\t1\n1.1000\t4")
+    assert browser.complaints() == []
+
+
+def test_the_page_comes_back_with_the_exchange(exchange: Exchange, browser: Browser) -> None:
+    show(browser, exchange, SPOT)
+    browser.wait_text("#asks", "2.0000\t8")
+    browser.run("window.first = true")
+    exchange.kill_monarch()
+    browser.wait_text("#connection", "connecting")
+    assert browser.run("document.body.classList.contains('stale')"), "what is old must look old"
+    exchange.start_monarch()
+    browser.wait_text("#connection", "live")
+    exchange.rest("renter").post("/v1/orders", {"instrument": SPOT, "side": "buy", "quantity": 5, "price": "1.0000"})
+    browser.wait_text("#bids", "1.0000\t5")
+    assert browser.run("window.first && !document.body.classList.contains('stale')")
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (1600, 1000)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_overflows(stopped_exchange: Exchange, browser: Browser, width: int, height: int, scheme: str) -> None:
+    stopped_exchange.start_monarch()
+    browser.resize(width, height)
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    show(browser, stopped_exchange, SPOT)
+    browser.run("document.getElementById('signed-in').hidden = false")
+    assert browser.run("document.documentElement.scrollWidth") == width
+    paper = browser.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
+    assert (paper > 128) == (scheme == "light")
+    assert browser.complaints() == []
+
+
+def test_files_and_their_headers(stopped_exchange: Exchange, browser: Browser) -> None:
+    stopped_exchange.start_monarch()
+    with httpx.Client(base_url=stopped_exchange.url, trust_env=False) as client:
+        page = client.get("/")
+        assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert "<style" not in page.text and " style=" not in page.text and "onclick" not in page.text
+        assert page.text.count("<script") == page.text.count('<script type="module" src="/page/main.js"></script>') == 1
+        for path in ("/", "/page/main.js", "/page/page.css", "/page/icon.svg"):
+            answer = client.get(path)
+            assert answer.status_code == 200 and answer.content
+            assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'; ")
+            assert "unsafe" not in answer.headers["Content-Security-Policy"]
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
+            assert client.get(path, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+            head = client.head(path)
+            assert (head.status_code, head.content) == (200, b"")
+            assert client.post(path).json()["code"] == "method_not_allowed"
+        for path in ("/page/none.js", "/page/..%2ffiles.py", "/page/index.html"):
+            assert client.get(path).json()["code"] == "not_found", path
+
+    # The policy is in force: neither markup nor a script from a text gets in.
+    show(browser, stopped_exchange, SPOT)
+    assert (
+        browser.run("try { document.body.innerHTML = '<b>x</b>'; 'taken' } catch (error) { error.name }") == "TypeError"
+    )
+    assert browser.complaints() != [], "a blocked one is seen by the tests that want none"
+
+
+def show(browser: Browser, exchange: Exchange, symbol: str) -> None:
+    """Open the page at a market and wait until its book is there."""
+    browser.open(f"{exchange.url}/#{symbol}")
+    browser.wait_text("#connection", "live")
+    browser.wait_text(f"button[data-symbol='{symbol}'][aria-pressed=true]", "\n")
+    wait_until(lambda: browser.text("#book-seq") != "–", "the book's snapshot")
+
+
+def rent_by_keyboard(browser: Browser, gpus: int) -> None:
+    """Enter asks for the quote and puts the focus on the button that takes it; Enter again takes it."""
+    browser.type("#rent-gpus", str(gpus))
+    browser.press("Enter")
+    browser.wait_text("#quote-text", f"{gpus} GPU")
+    assert browser.run("document.activeElement.id") == "rent"
+    browser.press("Enter")
+
+
+def allow_clipboard(browser: Browser, exchange: Exchange, setting: str) -> None:
+    for name in ("clipboard-write", "clipboard-read"):
+        browser.call("Browser.setPermission", permission={"name": name}, setting=setting, origin=exchange.url)
+
+
+def key_is_nowhere(browser: Browser, token: str) -> None:
+    """In no address, storage, log or element."""
+    stored = "[location.href, document.cookie, JSON.stringify(localStorage), JSON.stringify(sessionStorage)]"
+    shown = "[document.documentElement.outerHTML, ...[...document.querySelectorAll('input')].map((one) => one.value)]"
+    assert not any(token in text for text in [*browser.run(stored), *browser.run(shown), *browser.requests()])
+    logged = [event for event in browser.events if event["method"] in ("Runtime.consoleAPICalled", "Log.entryAdded")]
+    assert token not in json.dumps(logged)
