@@ -16,6 +16,9 @@ from typing import Any
 from engine.books import CompiledBookMissing
 from exchange.monarch.config import Config, ConfigError, load
 
+PRIVATE_UMASK = 0o077
+"""Everything that Monarch writes is its own alone."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console script; returns the exit code."""
@@ -88,12 +91,14 @@ def _config(options: argparse.Namespace) -> Config:
 def _up(options: argparse.Namespace) -> int:
     from exchange.monarch.up import run
 
+    os.umask(PRIVATE_UMASK)
     return run(_config(options))
 
 
 def _bootstrap(options: argparse.Namespace) -> int:
     from exchange.monarch.admin import AdminExists, bootstrap
 
+    os.umask(PRIVATE_UMASK)
     try:
         made = bootstrap(_config(options))
     except AdminExists as error:

@@ -14,6 +14,11 @@ from typing import Any, Final
 import msgspec
 
 ENV_PREFIX: Final = "HOURBOOK_"
+OTHERS_VARIABLES: Final = frozenset(
+    ENV_PREFIX + name
+    for name in ("URL", "KEY", "CONFIG", "IDENTITY", "BARON_HOME", "BARON_TOOLS", "SIMULATED", "LEASE", "NVML_STUB")
+)
+"""Variables with the same prefix that the client, the agent and a lease read; Monarch leaves them alone."""
 
 
 class Market(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +73,7 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]
     values: dict[str, Any] = tomllib.loads(_DEFAULTS.read_text())
     if file is not None:
         values |= _read(file)
+    _refuse_unknown(environ)
     simple = {field.name for field in msgspec.structs.fields(Config)} - {"fees", "markets"}
     values |= {name: environ[key] for name in simple if (key := ENV_PREFIX + name.upper()) in environ}
     values |= {name: value for name, value in flags.items() if value is not None}
@@ -76,6 +82,14 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]
         return msgspec.convert(values, Config, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise ConfigError(f"configuration: {error}") from error
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    """A misspelt variable would be ignored in silence, and its default used."""
+    known = {ENV_PREFIX + field.name.upper() for field in msgspec.structs.fields(Config)} | OTHERS_VARIABLES
+    for name in environ:
+        if name.startswith(ENV_PREFIX) and name not in known:
+            raise ConfigError(f"there is no setting {name}; unset it, or see docs/operator.md for the names")
 
 
 def _path(kind: type, value: object) -> object:

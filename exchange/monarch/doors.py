@@ -19,6 +19,7 @@ from exchange.gateway.sse import LeaseStreams
 from exchange.gateway.ws.doors import Doors
 from exchange.market_data.feed import Feed
 from exchange.monarch.config import Config
+from exchange.monarch.connections import bounded, raise_file_limit
 from exchange.read.interface import ReadSide
 from exchange.registry.registry import Registry
 from exchange.sequencer.interface import Submit
@@ -84,7 +85,7 @@ class ApiDoor:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=bounded(raise_file_limit()),
                 ws="websockets-sansio",
                 ws_max_size=WS_MAX_BYTES,
                 ws_per_message_deflate=False,
