@@ -5,8 +5,7 @@ The agent only ever connects outward, to Monarch's agents' port:
 - `/agent/v1/session`: with `Authorization: Bearer <credential>`; sends Hello, then Heartbeats; gets Welcome, then Desired
   lists and Dials. A later session of the same Baron ends the earlier one.
 - `/agent/v1/dial`: with `Authorization: Bearer <Dial.token>`; binary frames are the raw bytes of one SSH connection, both ways.
-  An empty frame says that its sender has no more to send; the other direction goes on.
-  An empty binary frame says that no more bytes come that way (the half-close that WebSocket lacks); closing ends both.
+  An empty frame says that its sender has no more to send (the half-close that WebSocket lacks); closing ends both ways.
 
 Everything is declarative and idempotent: Desired is the whole list of leases that should run, Heartbeat the whole list of
 what the agent has, each lease by id and generation. Nobody acts on a difference that the next exchange can't repair.
