@@ -20,7 +20,7 @@ from websockets.asyncio.connection import Connection
 from engine.codec import decode_events
 from engine.ids import format_id
 from engine.kinds import LeaseState
-from engine.messages import Reply
+from engine.messages import LeaseFailed, Reply
 from exchange.log.consumer import follow
 from exchange.log.interface import LogReader, Record
 from provisioner.admission import Beat
@@ -28,6 +28,7 @@ from provisioner.contact import Contact, Instant
 from provisioner.desired import Plan, reconcile
 from provisioner.gate import Gate
 from provisioner.keeper import Keeper, Mailbox
+from provisioner.lapsed import lapsed
 from provisioner.ports import BaronDirectory, Submit
 from provisioner.records import Applied, BaronRow, LeaseRow
 from provisioner.sessions import AgentsServer, Session
@@ -95,6 +96,12 @@ class Provisioner:
         )
 
     # ------------------------------------------------------------ life
+
+    async def lapsed(self) -> list[LeaseFailed]:
+        """Leases that agents ended while Monarch was away: to be entered before any timer that fell due meanwhile."""
+        leases, barons = await self._sql(self._store.live_leases), await self._sql(self._store.barons)
+        heartbeats_ns = {row.baron: row.last_heartbeat_ns for row in barons}
+        return lapsed(leases, heartbeats_ns, self._clock_ns(), to_ns(self._timings.paid_ahead_s))
 
     async def start(self, reader: LogReader) -> None:
         """Take in the log to its end, open the gate's ports, then listen for agents and follow the log.

@@ -19,9 +19,10 @@ from typing import Any, Final, NamedTuple
 
 from engine.books import fast_book_factory
 from engine.limits import Limits
-from engine.messages import ListMarket
+from engine.messages import LeaseFailed, ListMarket
 from exchange.log.embedded import EmbeddedLog
 from exchange.log.files import write_durably
+from exchange.log.interface import LogReader
 from exchange.log.topics import COMMANDS, EVENTS
 from exchange.market_data.feed import Feed
 from exchange.monarch.adapters import Directory, Ledger, Quotes
@@ -81,10 +82,12 @@ class Monarch:
         registry = Registry.open(self._places.registry, time.time_ns)
         self._close_later("registry", registry.close)
         read, settlement = await self._start_consumers()
-        await self._start_sequencer(sequencer)
+        provisioner, reader = await self._open_provisioner(sequencer, registry)
+        await self._start_sequencer(sequencer, await provisioner.lapsed())
         await self._list_markets(sequencer, read)
         await send_pending(registry, sequencer.submit)
-        provisioner = await self._start_provisioner(sequencer, registry)
+        await provisioner.start(reader)
+        self._part("provisioner", provisioner.wait())
         figures = MonarchFigures(config.shard, sequencer, read, settlement, provisioner)
         door = ApiDoor(
             config,
@@ -178,10 +181,10 @@ class Monarch:
         seeding.result()
         return read, settlement
 
-    async def _start_sequencer(self, sequencer: Sequencer) -> None:
+    async def _start_sequencer(self, sequencer: Sequencer, lapsed: list[LeaseFailed]) -> None:
         """Market data has what lives; from here on it is told each command."""
         sequencer.subscribe(self._feed.on_reply)
-        await sequencer.start()
+        await sequencer.start(lapsed)
         self._sequencer = sequencer
         self._part("sequencer", sequencer.ended())
         # Stopped before those that follow the log are cancelled: they still take in what it publishes last.
@@ -195,8 +198,11 @@ class Monarch:
                 if (market.sku, region) not in listed:
                     await sequencer.submit(ListMarket(sku=market.sku, region=region))
 
-    async def _start_provisioner(self, sequencer: Sequencer, registry: Registry) -> Provisioner:
+    async def _open_provisioner(self, sequencer: Sequencer, registry: Registry) -> tuple[Provisioner, LogReader]:
+        """The provisioner, which isn't started, and what it will read; it is asked first what lapsed while we were away."""
         config = self._config
+        reader = await self._log.open_reader(config.shard, EVENTS)
+        self._close_later("provisioner's reader", reader.close)
         provisioner = Provisioner.open(
             self._places.provisioner,
             Directory(registry),
@@ -211,12 +217,8 @@ class Monarch:
             ),
             retry_on=(Overloaded, OutcomeUnknown),
         )
-        reader = await self._log.open_reader(config.shard, EVENTS)
-        self._close_later("provisioner's reader", reader.close)
         self._close_later("provisioner", provisioner.stop)
-        await provisioner.start(reader)
-        self._part("provisioner", provisioner.wait())
-        return provisioner
+        return provisioner, reader
 
     async def _send_pending(self, registry: Registry, sequencer: Sequencer) -> None:
         while True:

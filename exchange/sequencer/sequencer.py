@@ -15,7 +15,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Final, NamedTuple
 
 from engine.codec import decode_command, encode_command, encode_events
@@ -107,6 +107,7 @@ class Sequencer:
         self._events_seq = 0
         self._snapshot_seq = 0
         self._queue: deque[_Waiting] = deque()
+        self._opening: list[_Waiting] = []
         self._in_flight: list[_Waiting] = []
         self._subscribers: dict[object, Subscriber] = {}
         self._wake = asyncio.Event()
@@ -173,8 +174,11 @@ class Sequencer:
         self._wake.set()
         return await waiting.reply
 
-    async def start(self) -> None:
-        """Begin to take commands; RecoveryError when the machine doesn't stand where the command log ends."""
+    async def start(self, opening: Iterable[Command] = ()) -> None:
+        """Begin to take commands; RecoveryError when the machine doesn't stand where the command log ends.
+
+        opening: what happened while nobody sequenced, entered before the timers that fell due meanwhile.
+        """
         last = await self._commands.last_seq()
         if last != self._machine.last_seq:
             raise RecoveryError(
@@ -183,6 +187,8 @@ class Sequencer:
         self._events_seq = await self._events.last_seq()
         if self._snapshots is not None:
             self._snapshot_seq = max(self._snapshots.seqs(), default=0)
+        loop = asyncio.get_running_loop()
+        self._opening = [_Waiting(_as_logged(command), loop.create_future()) for command in opening]
         self._running = asyncio.create_task(self._run(), name="sequencer")
         self._running.add_done_callback(self._ended)
 
@@ -201,7 +207,7 @@ class Sequencer:
 
     async def _run(self) -> None:
         while self._queue or not self._stopping:
-            if not self._queue:
+            if not self._queue and not self._opening:
                 await self._woken()
             await self._round()
         await self._published()
@@ -220,15 +226,16 @@ class Sequencer:
     async def _round(self) -> None:
         """Ticks as long as timers are due, then commands: durable, applied, released. Without any, nothing is written."""
         machine = self._machine
+        opening, self._opening = self._opening, []
         ts_ns = max(self._clock_ns(), machine.last_ts_ns)
         ticks: list[Reply] = []
         records: list[Record] = []
-        while self._due(ts_ns) and len(records) < self._max_batch:
+        while not opening and self._due(ts_ns) and len(records) < self._max_batch:
             records.append(Record(machine.last_seq + 1, encode_command(ts_ns, Tick())))
             ticks.append(self._apply(ts_ns, Tick()))
         # Timers that are still due have filled the batch: no command passes them, and the next round goes on.
         room = self._max_batch - len(records)
-        taken = [self._queue.popleft() for _ in range(min(room, len(self._queue)))]
+        taken = opening or [self._queue.popleft() for _ in range(min(room, len(self._queue)))]
         first = machine.last_seq + 1
         records += [Record(first + place, encode_command(ts_ns, one.command)) for place, one in enumerate(taken)]
         if not records:

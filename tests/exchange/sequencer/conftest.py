@@ -58,11 +58,17 @@ class Shard:
         self.recovered = await recover(self.home, SHARD, self.commands, self.events, limits or Limits(), PlainBook)
         return self.recovered
 
-    async def start(self, machine: Machine | None = None, limits: Limits | None = None, **options: Any) -> Sequencer:
+    async def start(
+        self,
+        machine: Machine | None = None,
+        limits: Limits | None = None,
+        opening: Iterable[Command] = (),
+        **options: Any,
+    ) -> Sequencer:
         await self.recover(limits)
         chosen: dict[str, Any] = {"tick_s": 60.0, "snapshots": self.recovered.snapshots} | options
         self.sequencer = Sequencer(machine or self.machine, self.commands, self.events, clock_ns=self._clock, **chosen)
-        await self.sequencer.start()
+        await self.sequencer.start(opening)
         return self.sequencer
 
     async def commands_from(self, records: list[Record]) -> Recovered:

@@ -9,6 +9,7 @@ import pytest
 
 from engine.book_plain import PlainBook
 from engine.codec import decode_command
+from engine.kinds import Fault, TransferCode
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import (
@@ -16,11 +17,13 @@ from engine.messages import (
     Command,
     Deposit,
     LeaseActive,
+    LeaseFailed,
     LeaseScheduled,
     Reply,
     SetOffers,
     Tick,
     Traded,
+    Transfer,
 )
 from exchange.log.topics import COMMANDS
 from exchange.sequencer.errors import InvalidCommand, RecoveryError
@@ -168,12 +171,13 @@ async def test_time_goes_on_from_the_log_after_a_start(house: House) -> None:
     assert (await again.sequencer.submit(Tick())).ts_ns == START_NS
 
 
-async def running_lease(shard: Shard) -> None:
+async def running_lease(shard: Shard) -> int:
     """A lease that is active; its timers come at each full hour."""
     await shard.submit([*founding(), ask(20_000, 4)])
     (rented,) = await shard.submit([bid(RENTERS[0], 20_000, 4)])
     (lease,) = [event.lease_id for event in rented.events if isinstance(event, LeaseScheduled)]
     await shard.submit([LeaseActive(lease_id=lease, access=b"")])
+    return lease
 
 
 async def test_due_timers_fire_in_a_tick_before_the_next_command(house: House) -> None:
@@ -202,6 +206,25 @@ async def test_an_idle_sequencer_fires_due_timers_and_else_writes_nothing(house:
     house.clock.now_ns += 2
     await wait_until_async(lambda: sequencer.figures.ticks == 1, "the tick of the first full hour")
     assert sequencer.seq == seq + 2
+
+
+async def test_what_happened_while_nobody_sequenced_enters_before_the_timers_that_fell_due(house: House) -> None:
+    shard = house.shard()
+    await shard.start()
+    lease_id = await running_lease(shard)
+    seq, heard_ns = shard.sequencer.seq, house.clock.now_ns
+    await shard.close()
+    house.clock.now_ns += 7 * HOUR_NS
+    failed = LeaseFailed(lease_id=lease_id, fault=Fault.PROVIDER, as_of_ns=heard_ns, detail="nobody was there")
+    again = house.shard()
+    sequencer = await again.start(opening=[failed], tick_s=0.01)
+    await wait_until_async(lambda: sequencer.seq > seq, "the failure")
+    commands = [decode_command(record.data)[1] for record in await house.records(COMMANDS)]
+    assert commands[seq] == failed
+    usage = [event for reply in await house.published() for event in reply.events if isinstance(event, Transfer)]
+    assert TransferCode.USAGE not in {transfer.code for transfer in usage}, (
+        "nobody pays for hours that nobody delivered"
+    )
 
 
 async def test_ticks_are_repeated_until_no_timer_is_due_even_beyond_a_batch(house: House) -> None:

@@ -1,0 +1,29 @@
+"""Leases that nobody delivered while Monarch was away: their agents ended them by themselves.
+
+An agent that has lost Monarch keeps its leases for `paid_ahead_s`, then ends them. When Monarch comes back later than that,
+the timers that fell due meanwhile would charge hours which nobody delivered; so these leases fail first, as of their
+Baron's last heartbeat (rulebook §4, "Lost capacity"). Pure: it is given what is on disk and the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from engine.kinds import Fault, LeaseState
+from engine.messages import LeaseFailed
+from provisioner.records import LeaseRow
+
+DETAIL = "Monarch was away for longer than agents keep leases"
+
+
+def lapsed(
+    leases: Iterable[LeaseRow], heartbeats_ns: Mapping[int, int], now_ns: int, paid_ahead_ns: int
+) -> list[LeaseFailed]:
+    """The failures to enter before anything else at a start; heartbeats_ns: each Baron's last, 0 or none when unknown."""
+    failures = []
+    for lease in leases:
+        heard_ns = max(heartbeats_ns.get(lease.baron, 0), lease.start_ns)
+        if lease.state is LeaseState.ACTIVE and now_ns - heard_ns > paid_ahead_ns:
+            failure = LeaseFailed(lease_id=lease.lease_id, fault=Fault.PROVIDER, as_of_ns=heard_ns, detail=DETAIL)
+            failures.append(failure)
+    return failures

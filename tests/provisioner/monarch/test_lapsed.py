@@ -1,0 +1,34 @@
+"""Leases whose agents ended them while Monarch was away, and those that they kept."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from engine.kinds import LeaseState
+from provisioner.lapsed import lapsed
+from tests.provisioner.monarch.test_desired import ACTIVE, START
+
+HOUR_NS = 3_600 * 10**9
+HEARD = START + 50
+
+
+@pytest.mark.parametrize(
+    ("state", "away_ns", "fails"),
+    [
+        (LeaseState.ACTIVE, HOUR_NS, False),
+        (LeaseState.ACTIVE, HOUR_NS + 1, True),
+        (LeaseState.PROVISIONING, 9 * HOUR_NS, False),
+        (LeaseState.ENDED, 9 * HOUR_NS, False),
+    ],
+)
+def test_only_what_ran_and_was_given_up(state: LeaseState, away_ns: int, fails: bool) -> None:
+    lease = msgspec.structs.replace(ACTIVE, state=state)
+    failures = lapsed([lease], {lease.baron: HEARD}, HEARD + away_ns, HOUR_NS)
+    assert [failure.as_of_ns for failure in failures] == ([HEARD] if fails else [])
+
+
+def test_a_lease_younger_than_the_last_heartbeat_on_disk_counts_from_its_start() -> None:
+    assert lapsed([ACTIVE], {}, ACTIVE.start_ns + HOUR_NS, HOUR_NS) == []
+    [failure] = lapsed([ACTIVE], {}, ACTIVE.start_ns + HOUR_NS + 1, HOUR_NS)
+    assert failure.as_of_ns == ACTIVE.start_ns
