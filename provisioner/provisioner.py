@@ -97,8 +97,13 @@ class Provisioner:
 
     # ------------------------------------------------------------ life
 
-    async def lapsed(self) -> list[LeaseFailed]:
-        """Leases that agents ended while Monarch was away: to be entered before any timer that fell due meanwhile."""
+    async def lapsed(self, reader: LogReader) -> list[LeaseFailed]:
+        """Leases that agents ended while Monarch was away: to be entered before any timer that fell due meanwhile.
+
+        Takes in the log to its end first; call it before `start`, while nobody writes.
+        """
+        while batch := await reader.read(self._store.position, MAX_BATCH):
+            await self._sql(self.apply, [decode_events(record.seq, record.data) for record in batch])
         leases, barons = await self._sql(self._store.live_leases), await self._sql(self._store.barons)
         heartbeats_ns = {row.baron: row.last_heartbeat_ns for row in barons}
         return lapsed(leases, heartbeats_ns, self._clock_ns(), to_ns(self._timings.paid_ahead_s))

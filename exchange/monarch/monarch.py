@@ -83,7 +83,7 @@ class Monarch:
         self._close_later("registry", registry.close)
         read, settlement = await self._start_consumers()
         provisioner, reader = await self._open_provisioner(sequencer, registry)
-        await self._start_sequencer(sequencer, await provisioner.lapsed())
+        await self._start_sequencer(sequencer, await provisioner.lapsed(reader))
         await self._list_markets(sequencer, read)
         await send_pending(registry, sequencer.submit)
         await provisioner.start(reader)
