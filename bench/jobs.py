@@ -240,7 +240,7 @@ def _speed(books: Books, rentals: Rentals, jobs: Sequence[Job], run_s: float) ->
         Row("leases ended", sum(rentals.tally.ends.values()), "leases", against=ends),
         Row("commands", commands, "commands", against=most),
         Row("commands/s", commands / run_s, "1/s", against="machine, ledger and simulation together"),
-        Row("commands/s of the machine", commands / books.machine_s, "1/s", against="machine alone, plain book"),
+        Row("commands/s of the machine", commands / books.machine_s, "1/s", against="machine alone, fast book"),
         Row("ledger's share of the time", 100 * books.ledger_s / run_s, "%"),
         Row("time in all", run_s, "s", against=f"{len(jobs):,} jobs"),
         Row("state hash at the end", books.machine.state_hash()[:16], "", against="same data, same hash"),
