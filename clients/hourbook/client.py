@@ -232,7 +232,7 @@ class Client:
     def account(self) -> models.Account:
         return self._get("/v1/account", models.Account)
 
-    def keys(self) -> list[models.Key]:
+    def api_keys(self) -> list[models.Key]:
         return self._get("/v1/keys", _Keys).keys
 
     def create_key(self, scopes: Sequence[str], label: str = "", expires_in_s: int | None = None) -> models.Key:

@@ -13,7 +13,8 @@ import contextlib
 import logging
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 from hourbook.bots.options import BadOptions, Options, read_options
@@ -21,6 +22,7 @@ from hourbook.bots.quoting import Settings, bid_price, same, wanted_offers
 from hourbook.client import Client
 from hourbook.decimals import to_decimal
 from hourbook.errors import HourbookError, Rejected
+from hourbook.models import Offer
 from hourbook.stopping import stop_on_signals
 from hourbook.stream import Stream
 
@@ -41,11 +43,13 @@ class Bids:
     """The bot's open bids by symbol, as execution reports tell; a late report of a closed one changes nothing."""
 
     def __init__(self) -> None:
+        self.known = False
         self._open: dict[str, dict[str, Any]] = {}
         self._closed: deque[str] = deque(maxlen=CLOSED_KEPT)
 
     def begin(self, reports: list[dict[str, Any]]) -> None:
         """Start again from a snapshot of all open orders."""
+        self.known = True
         self._open.clear()
         for report in reports:
             self.take(report)
@@ -94,6 +98,7 @@ class MarketMaker:
     async def _session(self, stop: asyncio.Event) -> None:
         """One connection to each door, until stop or until one of them ends."""
         self._may_bid = await self._ready_to_bid()
+        self._bids = Bids()
         url, key = self._options.url, self._options.key
         async with Stream(url, key, "trade") as trade, Stream(url, door="market") as market:
             tasks = [asyncio.create_task(self._listen(stream)) for stream in (trade, market)]
@@ -105,8 +110,9 @@ class MarketMaker:
                     await market.subscribe(f"book.{product.symbol('spot')}")
                 while not stop.is_set():
                     self._changed.clear()
-                    await self._quote(trade)
-                    self._backoff_s = FIRST_BACKOFF_S
+                    if self._bids.known:
+                        await self._quote(trade)
+                        self._backoff_s = FIRST_BACKOFF_S
                     await self._wait([*tasks, stopping])
             finally:
                 for task in (*tasks, stopping):
@@ -144,9 +150,7 @@ class MarketMaker:
         barons, standing = await self._ask(lambda: (self._client.barons(), self._client.asks().offers))
         wanted = wanted_offers(self._settings, barons, standing)
         if not same(wanted, standing):
-            await self._try("offers", self._ask(lambda: self._client.put_asks(wanted)))
-            for offer in wanted:
-                log.info("offer %s of %s: %d GPUs at %s", offer.instrument, offer.baron, offer.gpus, offer.price)
+            await self._try("offers", self._offered(wanted))
         if self._may_bid:
             await self._bid(trade)
 
@@ -164,7 +168,12 @@ class MarketMaker:
             if price is not None and not right:
                 await self._try(f"bid on {symbol} at {price}", self._placed(trade, symbol, price))
 
-    async def _placed(self, trade: Stream, symbol: str, price: Any) -> None:
+    async def _offered(self, wanted: list[Offer]) -> None:
+        await self._ask(lambda: self._client.put_asks(wanted))
+        for offer in wanted:
+            log.info("offer %s of %s: %d GPUs at %s", offer.instrument, offer.baron, offer.gpus, offer.price)
+
+    async def _placed(self, trade: Stream, symbol: str, price: Decimal) -> None:
         client_order_id = f"{BID_PREFIX}{uuid.uuid4().hex[:24]}"
         gpus = self._settings.bid_gpus
         self._bids.take(await trade.place(symbol, "buy", gpus, price, post_only=True, client_order_id=client_order_id))
@@ -173,7 +182,7 @@ class MarketMaker:
     async def _cancelled(self, trade: Stream, order_id: str) -> None:
         self._bids.take(await trade.cancel(order_id))
 
-    async def _try(self, what: str, act: Any) -> None:
+    async def _try(self, what: str, act: Awaitable[None]) -> None:
         """What the exchange refuses is said and tried again at the next quote; all else ends the session."""
         try:
             await act

@@ -82,8 +82,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 def ask_price(reference: Decimal, drift: Decimal, leased_gpus: int, verified_gpus: int) -> Decimal:
     """The reference, raised by `drift` times the leased share, rounded up to the tick and kept inside the grid."""
-    share = Decimal(min(leased_gpus, verified_gpus)) / Decimal(verified_gpus) if verified_gpus else Decimal(0)
-    return min(MAX_PRICE, (reference * (1 + drift * share)).quantize(TICK, ROUND_CEILING))
+    if not verified_gpus:
+        return reference.quantize(TICK, ROUND_CEILING)
+    # Divided last, so that nothing but the tick is ever rounded to.
+    raised = reference * (verified_gpus + drift * min(leased_gpus, verified_gpus)) / verified_gpus
+    return min(MAX_PRICE, raised.quantize(TICK, ROUND_CEILING))
 
 
 def bid_price(product: Product, discount: Decimal) -> Decimal | None:

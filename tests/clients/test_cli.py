@@ -1,0 +1,208 @@
+"""The `hourbook` command as people run it, against a whole exchange and with the real ssh."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exchange.monarch.demo.world import REGION, SKU, script
+from tests.e2e.exchange import ONDEMAND, SPOT, Exchange
+
+COMMAND_S = 60.0
+RENT = ("rent", "--sku", SKU, "--region", REGION)
+
+
+class Shell:
+    """Runs the command as one account, with a configuration folder of its own."""
+
+    def __init__(self, exchange: Exchange, home: Path, who: str) -> None:
+        self.file = home / "hourbook" / "config.toml"
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("HOURBOOK_")} | {
+            "HOURBOOK_CONFIG": str(self.file),
+            "HOURBOOK_URL": exchange.url,
+            "HOURBOOK_KEY": exchange.world.key(who),
+            "HOURBOOK_IDENTITY": str(exchange.world.ssh_key),
+        }
+
+    def run(self, *words: str, typed: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [script("hourbook"), *words]
+        environ = self.environment | environment
+        return subprocess.run(
+            command, input=typed, capture_output=True, text=True, timeout=COMMAND_S, check=False, env=environ
+        )
+
+    def answer(self, *words: str) -> Any:
+        """What it answers in JSON; it must succeed."""
+        done = self.run(words[0], "--json", *words[1:])
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def text(self, *words: str) -> str:
+        done = self.run(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def renter(exchange: Exchange, tmp_path: Path) -> Shell:
+    return Shell(exchange, tmp_path, "renter")
+
+
+@pytest.fixture
+def provider(exchange: Exchange, tmp_path: Path) -> Shell:
+    return Shell(exchange, tmp_path, "provider")
+
+
+def test_rent_ssh_and_end(renter: Shell) -> None:
+    rented = renter.run(*RENT, "--gpus", "2", "--max-price", "2.50")
+    assert rented.returncode == 0, rented.stderr
+    lease_id = re.findall(r"lse_\w{13}", rented.stdout)[0]
+    assert "active" in rented.stdout
+    assert f"hourbook ssh {lease_id}" in rented.stderr
+    done = renter.run("ssh", "latest", "--", "ls", "/dev/nvidia[0-9]*", "|", "wc", "-l")
+    assert (done.stdout.strip(), done.returncode) == ("2", 0), done.stderr
+    assert renter.run("ssh", lease_id, "--", "exit", "7").returncode == 7
+    assert renter.run("ssh", typed="echo from a shell\n").stdout == "from a shell\n"
+    assert [lease["id"] for lease in renter.answer("leases")] == [lease_id]
+    assert renter.answer("end", "latest")["reason"] == "quit"
+    assert renter.text("leases") == "No leases.\n"
+    assert lease_id in renter.text("leases", "--all")
+    nothing = renter.run("ssh")
+    assert nothing.returncode == 2
+    assert "hourbook rent" in nothing.stderr
+    assert renter.run("ssh", lease_id).returncode == 2
+
+
+def test_the_ssh_configuration_works_with_ssh_and_scp(renter: Shell, tmp_path: Path) -> None:
+    lease = renter.answer(*RENT)[0]
+    config = tmp_path / "ssh_config"
+    config.write_text(renter.text("ssh-config"))
+    sent, returned = tmp_path / "sent", tmp_path / "returned"
+    sent.write_bytes(os.urandom(300_000))
+    for words in (
+        ["scp", "-q", "-F", str(config), str(sent), f"{lease['id']}:data"],
+        ["scp", "-q", "-F", str(config), "hourbook:data", str(returned)],
+    ):
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=COMMAND_S, check=False, env=renter.environment
+        )
+        assert done.returncode == 0, done.stderr
+    assert returned.read_bytes() == sent.read_bytes()
+
+
+def test_a_wrong_host_key_is_not_accepted(renter: Shell, tmp_path: Path) -> None:
+    renter.answer(*RENT)
+    words = renter.answer("ssh", "latest", "--", "true")
+    other = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True, timeout=COMMAND_S)
+    key = other.with_suffix(".pub").read_text().split()[1]
+    forged = [re.sub(r"ssh-ed25519 \S+", f"ssh-ed25519 {key}", word) for word in words]
+    assert forged != words
+    done = subprocess.run(forged, capture_output=True, text=True, timeout=COMMAND_S, check=False)
+    assert done.returncode == 255
+    assert "HOST IDENTIFICATION HAS CHANGED" in done.stderr
+    assert subprocess.run(words, capture_output=True, timeout=COMMAND_S, check=False).returncode == 0
+
+
+def test_what_the_market_shows(renter: Shell) -> None:
+    assert SPOT in renter.text("markets", "--sku", SKU)
+    assert {found["sku"] for found in renter.answer("markets", "--sku", SKU)} == {SKU}
+    assert "2.0000" in renter.text("book", SPOT)
+    assert renter.answer("book", ONDEMAND)["asks"][0]["quantity"] == 8
+    quotes = renter.answer("quote", "--sku", SKU, "--gpus", "4", "--region", REGION)
+    assert quotes["quotes"][0]["cost_per_hour"] == "8.000000"
+    assert "8.000000" in renter.text("quote", "--sku", SKU, "--gpus", "4", "--region", REGION)
+
+
+def test_orders_by_hand(renter: Shell) -> None:
+    placed = renter.answer("buy", SPOT, "1", "1.10", "--post-only", "--client-order-id", "by-hand")
+    order_id = placed["order"]["id"]
+    assert order_id in renter.text("orders")
+    assert renter.text("cancel", order_id) == f"{order_id} canceled\n"
+    assert renter.text("orders") == "No orders.\n"
+    assert "canceled" in renter.text("orders", "--all", "--limit", "1")
+    bought = renter.answer("buy", SPOT, "1", "--market")
+    assert bought["fills"][0]["price"] == "2.0000"
+
+
+def test_a_provider_sells_and_offers(provider: Shell, tmp_path: Path) -> None:
+    baron = next(found for found in provider.answer("barons") if found["online"])
+    assert "yes" in provider.text("barons")
+    assert provider.run("barons", "add", "--sku", SKU).returncode == 2
+    offers = tmp_path / "offers.toml"
+    offers.write_text(f'[[offers]]\nbaron = "{baron["id"]}"\ninstrument = "{SPOT}"\nprice = "2.75"\ngpus = 3\n')
+    assert provider.answer("asks", "put", str(offers))["offers"][0]["price"] == "2.7500"
+    shown = tmp_path / "offers.json"
+    shown.write_text(json.dumps({"offers": provider.answer("asks")["offers"]}))
+    assert "2.7500" in provider.text("asks", "put", str(shown))
+    offers.write_text(offers.read_text().replace('"2.75"', "2.75"))
+    refused = provider.run("asks", "put", str(offers))
+    assert (refused.returncode, "price" in refused.stderr) == (2, True)
+    assert provider.run("asks", "put").returncode == 2
+    sold = provider.answer("sell", SPOT, "1", "9.00", "--baron", baron["id"])
+    assert sold["order"]["side"] == "sell"
+
+
+def test_money(renter: Shell) -> None:
+    assert "available" in renter.text("balance")
+    assert set(renter.answer("balance")) >= {"available", "held", "seq"}
+    assert "deposit" in renter.text("statement")
+    assert renter.answer("statement")["lines"]
+    assert renter.run("statement", "December").returncode == 1
+
+
+def test_login_keeps_the_key_for_its_user_alone(renter: Shell) -> None:
+    key = renter.environment.pop("HOURBOOK_KEY")
+    nobody = renter.run("balance")
+    assert nobody.returncode == 1
+    assert "hourbook login" in nobody.stderr
+    assert renter.run("login", typed="hb_wrong\n").returncode == 1
+    assert not renter.file.exists()
+    done = renter.run("login", "--identity", renter.environment.pop("HOURBOOK_IDENTITY"), typed=f"{key}\n")
+    assert done.returncode == 0, done.stderr
+    assert stat.S_IMODE(renter.file.stat().st_mode) == 0o600
+    assert key not in done.stdout + done.stderr
+    del renter.environment["HOURBOOK_URL"]
+    assert "demo renter" in done.stdout
+    assert renter.run("balance").returncode == 0
+    renter.file.write_text("url = 5\n")
+    broken = renter.run("balance")
+    assert (broken.returncode, "hourbook login" in broken.stderr) == (2, True)
+
+
+def test_ssh_keys(renter: Shell, exchange: Exchange, tmp_path: Path) -> None:
+    private = exchange.world.ssh_key
+    assert "demo" in renter.text("ssh-keys")
+    refused = renter.run("ssh-keys", "add", str(private))
+    assert (refused.returncode, ".pub" in refused.stderr) == (2, True)
+    other = tmp_path / "another"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True, timeout=COMMAND_S)
+    added = renter.answer("ssh-keys", "add", str(other.with_suffix(".pub")))
+    key_id = next(key["id"] for key in added if key["name"] == "another")
+    assert key_id not in renter.text("ssh-keys", "delete", key_id)
+
+
+def test_errors_say_what_to_do_and_exit_codes_tell_them_apart(renter: Shell) -> None:
+    unknown = renter.run("rent", "--sku", "NO-SUCH-GPU")
+    assert (unknown.returncode, "hourbook markets" in unknown.stderr) == (1, True)
+    as_json = renter.run("rent", "--sku", "NO-SUCH-GPU", "--json")
+    assert json.loads(as_json.stderr)["code"] == "unknown_instrument"
+    assert as_json.stdout == ""
+    assert renter.run("balance", HOURBOOK_URL="http://127.0.0.1:1").returncode == 4
+    assert renter.run("balance", HOURBOOK_URL="nowhere").returncode == 2
+    assert renter.run("buy", SPOT, "1", "cheap").returncode == 2
+    assert renter.run("balance", "--", "ls").returncode == 2
+    assert renter.run("fly").returncode == 2
+
+
+def test_a_rental_with_a_key_of_its_own_may_be_repeated(renter: Shell) -> None:
+    first = renter.answer(*RENT, "--no-wait", "--idempotency-key", "by-hand-once")
+    again = renter.answer(*RENT, "--no-wait", "--idempotency-key", "by-hand-once")
+    assert [lease["id"] for lease in again] == [lease["id"] for lease in first]

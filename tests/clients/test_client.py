@@ -1,0 +1,119 @@
+"""The REST client against a whole exchange: every method once, and the errors that people meet."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from exchange.monarch.demo.world import REGION, SKU
+from hourbook.client import Client
+from hourbook.errors import Rejected
+from hourbook.models import Offer
+from tests.e2e.exchange import ONDEMAND, SPOT, Exchange
+
+
+def test_the_market_is_read_without_a_key(exchange: Exchange) -> None:
+    with Client(exchange.url) as client:
+        assert SPOT in {found.symbol for found in client.instruments()}
+        book = client.book(SPOT)
+        assert [(level.price, level.quantity) for level in book.asks] == [(Decimal("2.0000"), 8)]
+        assert isinstance(client.trades(SPOT), list)
+        with pytest.raises(Rejected) as raised:
+            client.balances()
+        assert raised.value.code == "unauthorized"
+
+
+def test_quote_rent_watch_end(renter: Client, exchange: Exchange) -> None:
+    quotes = renter.quotes(SKU, gpus=2, regions=[REGION])
+    assert [(quote.region, quote.best_price, quote.reason) for quote in quotes.quotes] == [(REGION, Decimal(2), None)]
+    rental = renter.rent(SKU, gpus=2, regions=[REGION], max_price="2.00", idempotency_key="client-test-rent")
+    again = renter.rent(SKU, gpus=2, regions=[REGION], max_price="2.00", idempotency_key="client-test-rent")
+    assert [lease.id for lease in again.leases] == [lease.id for lease in rental.leases]
+    lease = rental.leases[0]
+    active = next(change for change in renter.lease_events(lease.id) if change.ssh is not None)
+    assert active.state == "active"
+    assert active.gpus == 2
+    assert renter.leases(only_open=True)[0].id == lease.id
+    ended = renter.end_lease(lease.id)
+    assert renter.lease(lease.id, min_seq=ended.seq).reason == "quit"
+    assert list(renter.lease_events(lease.id))[-1].is_over
+    # The minimum of a minute, for two GPUs at $2 an hour.
+    assert renter.lease(lease.id).charged == Decimal("0.066667") or renter.lease(lease.id).charged == Decimal(
+        "0.066666"
+    )
+    statement = renter.statement(datetime.now(UTC).strftime("%Y-%m"), min_seq=ended.seq)
+    assert lease.id in {line.lease_id for line in statement.leases}
+    assert "usage" in {moved.code for moved in renter.transfers()}
+    assert renter.trades(SPOT)[0].quantity == 2
+
+
+def test_a_rental_that_nobody_offers_is_refused_with_its_reason(renter: Client) -> None:
+    with pytest.raises(Rejected) as raised:
+        renter.rent(SKU, gpus=1, regions=[REGION], max_price="1.00")
+    assert raised.value.code == "price_above_maximum"
+    with pytest.raises(Rejected) as raised:
+        renter.rent("NO-SUCH-GPU")
+    assert raised.value.code == "unknown_instrument"
+
+
+def test_orders_are_placed_amended_found_and_cancelled(renter: Client) -> None:
+    placed = renter.place(SPOT, "buy", 2, "1.5000", post_only=True, client_order_id="client-test-order")
+    order_id = placed.order.id
+    assert (placed.order.status, placed.order.price, placed.fills) == ("new", Decimal("1.5"), [])
+    changed = renter.amend(order_id, price=Decimal("1.6"), quantity=1)
+    assert (changed.price, changed.leaves_quantity) == (Decimal("1.6"), 1)
+    assert renter.order(order_id, min_seq=changed.seq).price == Decimal("1.6")
+    assert renter.order_by_client_id("client-test-order").id == order_id
+    assert order_id in {order.id for order in renter.orders(only_open=True)}
+    assert renter.cancel(order_id).status == "canceled"
+    with pytest.raises(Rejected) as raised:
+        renter.cancel(order_id)
+    assert raised.value.code == "order_closed"
+    assert raised.value.problem.order_status == "canceled"
+
+
+def test_lists_are_read_to_their_end(renter: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    placed = [renter.place(SPOT, "buy", 1, "1.00").order for _ in range(5)]
+    monkeypatch.setattr("hourbook.client.PAGE", 2)
+    found = [order.id for order in renter.orders(only_open=True, limit=5)]
+    assert found == [order.id for order in reversed(placed)]
+    assert len(renter.orders(limit=3)) == 3
+
+
+def test_offers_stand_as_put(provider: Client) -> None:
+    baron = next(baron for baron in provider.barons() if baron.online)
+    assert (baron.verified_gpus, baron.simulated, baron.sku) == (8, True, SKU)
+    assert provider.baron(baron.id).id == baron.id
+    wanted = Offer(baron=baron.id, instrument=ONDEMAND, price=Decimal("3.1"), gpus=4, max_hours=12)
+    put = provider.put_asks([wanted])
+    assert put.offers == [wanted]
+    assert provider.asks(min_seq=put.seq).offers == [wanted]
+    assert provider.leases(role="provider") == provider.leases(role="provider", limit=200)
+
+
+def test_accounts_keys_and_ssh_keys(renter: Client, exchange: Exchange) -> None:
+    assert renter.account().name == "demo renter"
+    assert renter.balances().available > 0
+    made = renter.create_key(["read"], label="for a test", expires_in_s=3600)
+    assert made.token is not None
+    assert {key.token for key in renter.api_keys()} == {None}
+    with Client(exchange.url, made.token) as reader, pytest.raises(Rejected) as raised:
+        reader.rent(SKU)
+    assert raised.value.code == "missing_scope"
+    renter.revoke_key(made.id)
+    stored = renter.ssh_keys()[0]
+    with pytest.raises(Rejected) as raised:
+        renter.add_ssh_key("again", stored.public_key)
+    assert raised.value.code == "ssh_key_exists"
+    renter.delete_ssh_key(stored.id)
+    assert renter.add_ssh_key(stored.name, stored.public_key).fingerprint == stored.fingerprint
+
+
+def test_a_new_baron_gets_a_token(exchange: Exchange) -> None:
+    account = exchange.rest("admin").post("/v1/accounts", {"name": "another provider", "scopes": ["provide"]})
+    with Client(exchange.url, account["key"]["token"]) as provider:
+        made = provider.create_baron(SKU, REGION, "rack-7")
+        assert made.enrolment_token
+        assert [(baron.id, baron.enrolled) for baron in provider.barons()] == [(made.id, False)]

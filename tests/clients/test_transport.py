@@ -1,0 +1,157 @@
+"""What a client does when requests go wrong: what it repeats, with which key, and what it says became of them.
+
+Faults like these can't be had from the exchange on demand, so a local HTTP server makes them.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+from hourbook import transport
+from hourbook.client import Client
+from hourbook.errors import HourbookError, OutcomeUnknown, Rejected, Unreachable
+from tests.clients.faulty import Answer, problem, serving
+
+BALANCES = Answer(200, {"seq": 7, "available": "1.000000", "held": "0.000000", "escrow": "0.000000",
+                        "receivable": "0.000000", "bond": "0.000000", "of_a_later_stage": {"x": 1}})  # fmt: skip
+QUOTES = Answer(200, {"seq": 7, "kind": "spot", "hours": 1, "quotes": []})
+CHANGED = Answer(200, {"seq": 7, "order_id": "ord_1", "instrument": "X", "status": "canceled", "price": None,
+                       "quantity": None, "leaves_quantity": 0, "reason": None, "fills": [], "leases": []})  # fmt: skip
+HANG_UP = Answer()
+OVERLOADED = problem("overloaded", 503, retry_after_ms=1)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "BACKOFF_S", 0.001)
+
+
+def test_fields_of_a_later_exchange_are_passed_over() -> None:
+    with serving(BALANCES) as server, Client(server.url, "hb_x") as client:
+        assert client.balances().seq == 7
+    assert server.seen[0].authorization == "Bearer hb_x"
+
+
+@pytest.mark.parametrize(
+    "trouble", [HANG_UP, OVERLOADED, problem("idempotency_in_flight", 409), problem("outcome_unknown", 503, "unknown")]
+)
+def test_a_post_is_repeated_with_the_same_idempotency_key(trouble: Answer) -> None:
+    with serving(trouble, trouble, QUOTES) as server, Client(server.url) as client:
+        assert client.quotes("X").seq == 7
+    assert len(server.seen) == 3
+    assert len({(seen.idempotency_key, seen.body) for seen in server.seen}) == 1
+    assert server.seen[0].idempotency_key
+
+
+def test_each_post_has_a_key_of_its_own() -> None:
+    with serving(QUOTES) as server, Client(server.url) as client:
+        client.quotes("X")
+        client.quotes("X")
+    assert server.seen[0].idempotency_key != server.seen[1].idempotency_key
+
+
+def test_a_change_without_key_that_was_lost_is_not_repeated() -> None:
+    with serving(HANG_UP, CHANGED) as server, Client(server.url) as client, pytest.raises(OutcomeUnknown):
+        client.cancel("ord_1")
+    assert len(server.seen) == 1
+
+
+def test_a_change_that_was_refused_for_load_is_repeated() -> None:
+    with serving(OVERLOADED, CHANGED) as server, Client(server.url) as client:
+        assert client.cancel("ord_1").status == "canceled"
+    assert [seen.method for seen in server.seen] == ["DELETE", "DELETE"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error"),
+    [
+        (HANG_UP, OutcomeUnknown),
+        (OVERLOADED, Rejected),
+        (problem("outcome_unknown", 503, "unknown"), OutcomeUnknown),
+    ],
+)
+def test_repeats_are_bounded_and_the_last_word_is_kept(trouble: Answer, error: type[HourbookError]) -> None:
+    with serving(trouble) as server, Client(server.url) as client, pytest.raises(error) as raised:
+        client.rent("X", idempotency_key="mine")
+    assert type(raised.value) is error
+    assert len(server.seen) == transport.ATTEMPTS
+    assert {seen.idempotency_key for seen in server.seen} == {"mine"}
+    if isinstance(raised.value, OutcomeUnknown):
+        assert raised.value.idempotency_key == "mine"
+
+
+def test_a_problem_is_told_whole_and_not_repeated() -> None:
+    wrong = problem("order_closed", 409, field="order_id", order_id="ord_1", order_status="filled")
+    with serving(wrong) as server, Client(server.url) as client, pytest.raises(Rejected) as raised:
+        client.cancel("ord_1")
+    told = raised.value
+    assert (told.code, told.field, told.outcome, told.retry_after_ms) == ("order_closed", "order_id", "rejected", None)
+    assert (told.problem.order_id, told.problem.order_status, told.problem.status) == ("ord_1", "filled", 409)
+    assert told.detail == "It is so. Do that."
+    assert len(server.seen) == 1
+
+
+def test_a_strangers_answer_is_a_refusal_to_a_question_and_unknown_to_a_change() -> None:
+    with serving(Answer(502, b"<html>bad gateway</html>")) as server, Client(server.url) as client:
+        with pytest.raises(Rejected) as raised:
+            client.balances()
+        assert raised.value.code == "http_502"
+        with pytest.raises(OutcomeUnknown):
+            client.cancel("ord_1")
+    assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("body", [b"not json", b'{"seq": "x"}', b"\xff"])
+def test_an_answer_that_is_not_understood_is_no_success(body: bytes) -> None:
+    with serving(Answer(200, body)) as server, Client(server.url) as client:
+        with pytest.raises(Rejected) as raised:
+            client.balances()
+        assert raised.value.code == "bad_answer"
+        with pytest.raises(OutcomeUnknown):
+            client.rent("X")
+
+
+def test_nothing_listens_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with Client(f"http://127.0.0.1:{port}") as client, pytest.raises(Unreachable, match="doesn't answer"):
+        client.rent("X")
+
+
+def test_a_silent_exchange_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with Client(url, timeout_s=0.05) as client, pytest.raises(Unreachable):
+            client.balances()
+        with Client(url, timeout_s=0.05) as client, pytest.raises(OutcomeUnknown):
+            client.end_lease("lse_1")
+
+
+def test_doubt_of_an_earlier_attempt_outlives_a_later_one_that_never_arrived() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    def take_one_and_vanish() -> None:
+        connection, _ = listener.accept()
+        listener.close()
+        connection.recv(1)
+        connection.close()
+
+    thread = threading.Thread(target=take_one_and_vanish)
+    thread.start()
+    with Client(url) as client, pytest.raises(OutcomeUnknown):
+        client.rent("X")
+    thread.join()
+
+
+@pytest.mark.parametrize("price", [2.1, True])
+def test_a_float_is_refused_before_anything_is_sent(price: Any) -> None:
+    with serving(QUOTES) as server, Client(server.url) as client:
+        for call in (lambda: client.quotes("X", max_price=price), lambda: client.place("X", "buy", 1, price)):
+            with pytest.raises(TypeError, match="Decimal"):
+                call()
+    assert server.seen == []
