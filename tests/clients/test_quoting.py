@@ -97,7 +97,7 @@ def test_offers_of_others_making_stay_and_a_second_look_changes_nothing() -> Non
         {"price": "1001"},
         {"price": "cheap"},
         {"price": "2", "ondemand_price": "1.99"},
-        {"price": "2", "max_hours": 0},
+        {"price": "2", "max_hours": 1},
     ],
 )
 def test_products_that_make_no_sense_are_refused(product: dict[str, Any]) -> None:

@@ -19,6 +19,8 @@ TICK: Final = Decimal("0.0001")
 MAX_PRICE: Final = Decimal(1000)
 MIN_DISCOUNT: Final = Decimal("0.05")
 MAX_PRODUCTS: Final = 32
+MIN_HOURS: Final = 2
+"""Of an on-demand ask: the hour of entry counts, and part of it is past."""
 ONDEMAND_PREMIUM: Final = Decimal("1.25")
 
 
@@ -37,8 +39,8 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def __post_init__(self) -> None:
         if not TICK <= to_decimal(self.price) <= self.ondemand <= MAX_PRICE:
             raise ValueError(f"{self.sku}: prices go from {TICK} to {MAX_PRICE}, on-demand at least at spot's")
-        if self.max_hours < 1:
-            raise ValueError(f"{self.sku}: max_hours is 1 or more")
+        if self.max_hours < MIN_HOURS:
+            raise ValueError(f"{self.sku}: max_hours is {MIN_HOURS} or more")
 
     @property
     def spot(self) -> Decimal:

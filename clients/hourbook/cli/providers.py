@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from hourbook.cli.config import UsageError
-from hourbook.cli.output import emit, note, table
+from hourbook.cli.output import cell, emit, note, table
 from hourbook.cli.session import Commands, Session
 from hourbook.decimals import to_decimal
 from hourbook.models import Offer
@@ -102,5 +102,5 @@ def _add_baron(options: argparse.Namespace, session: Session, *, complete: bool)
         emit(made)
         return 0
     print(f"{made.id}\n{made.enrolment_token}")
-    note(f"The token is for one `baron enroll`, until {made.expires:%H:%M:%SZ}, and is shown only now.")
+    note(f"The token is for one `baron enroll`, until {cell(made.expires)}, and is shown only now.")
     return 0
