@@ -105,6 +105,9 @@ def test_refusals_say_what_to_do_and_texts_stay_texts(exchange: Exchange, browse
     made = exchange.rest("admin").post("/v1/accounts", {"name": name, "scopes": ["read", "rent"]})
     show(browser, exchange, SPOT)
 
+    browser.type("#key", "hb_schlüssel")
+    browser.press("Enter")
+    browser.wait_text("#account-notice", "isn’t a key")
     browser.type("#key", "hb_not_a_key")
     browser.press("Enter")
     browser.wait_text("#account-notice", "(unauthorized)")

@@ -13,6 +13,8 @@ const QUIET_MS = 10_000;
 /** Open leases shown at most, and the newest of all beside them. */
 const OPEN_LEASES = 200;
 const RECENT_LEASES = 6;
+/** What a header can carry; whether it is a key is the exchange's to say. */
+const KEY_CHARACTERS = /^[\w-]+$/;
 const POTS = ["available", "held", "escrow", "receivable", "bond"];
 
 export class Account {
@@ -48,6 +50,10 @@ export class Account {
 
   async #use(key) {
     notice(byId("account-notice"), "");
+    if (!KEY_CHARACTERS.test(key)) {
+      notice(byId("account-notice"), "That isn’t a key: one begins with hb_ and has letters, digits, - and _ alone.");
+      return;
+    }
     try {
       const account = await call("GET", "/v1/account", { key });
       this.#key = key;
@@ -106,12 +112,13 @@ export class Account {
       const leases = new Map([...recent.leases, ...open.leases].map((lease) => [lease.id, lease]));
       this.#leases.show([...leases.values()].sort((one, other) => (one.id < other.id ? 1 : -1)), open.next_cursor !== null);
       notice(byId("account-notice"), "");
-      this.#shownSeq = seq;
     } catch (problem) {
       if (key !== this.#key) return;
       if (problem.code === "unauthorized") this.#forget(problem.text);
       else notice(byId("account-notice"), problem.text ?? String(problem));
     } finally {
+      // After a failure too: the next attempt comes with the market's next move, or after a while.
+      if (key === this.#key) this.#shownSeq = seq;
       this.#shownMs = performance.now();
       this.#refreshing = false;
     }

@@ -16,6 +16,7 @@ const LIST_AGAIN_MS = 60_000;
 const RETRY_MS = 2_000;
 
 const books = new Map();
+const refused = new Set();
 const dirty = new Set();
 let instruments = [];
 let chosen = "";
@@ -42,6 +43,7 @@ function onState(state, text) {
   if (state !== "live") return;
   // After a return nothing older counts: what is shown is what comes from now on.
   seq = 0;
+  refused.clear();
   list();
 }
 
@@ -62,7 +64,7 @@ function onEvent(event) {
     if (!books.has(symbol)) books.set(symbol, new Book());
     books.get(symbol).apply(event);
     dirty.add(symbol);
-    if (!chosen && books.size === wantedBooks().length) chooseFirst();
+    if (!chosen && books.size + refused.size >= wantedBooks().length) chooseFirst();
   } else if (symbol === chosen) {
     tape.add(tradesOfEvent(event));
     isTapeDirty = true;
@@ -71,6 +73,7 @@ function onEvent(event) {
 }
 
 function onRefused(channel, error) {
+  refused.add(channel);
   notice(byId("market-notice"), `${channel}: ${error.detail} (${error.code})`);
 }
 
@@ -143,6 +146,7 @@ async function loadTrades(symbol, from) {
     const answer = await call("GET", `/v1/trades/${encodeURIComponent(symbol)}?limit=${TRADES}&min_seq=${from}`);
     wanted.add(answer.trades.map(tradeOfRest));
     isTapeDirty = true;
+    notice(byId("market-notice"), "");
     paintSoon();
   } catch (problem) {
     notice(byId("market-notice"), problem.text ?? String(problem));

@@ -84,8 +84,9 @@ export class Rent {
         this.withdraw();
         this.#onRented(rental);
       } catch (problem) {
-        // Of unknown outcome: the same request with the same key may be sent again, and can't rent twice.
-        if (problem.outcome === "unknown") problem.message += " Press Rent again: the same request is repeated, and can’t rent twice.";
+        // While the outcome isn't known, only the same request with the same key can't rent twice: the quote is kept for it.
+        const isOpen = problem.outcome === "unknown" || problem.code === "idempotency_in_flight";
+        if (isOpen) problem.message += " Press Rent again: the same request is repeated, and can’t rent twice.";
         else this.withdraw();
         throw problem;
       }
