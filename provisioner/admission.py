@@ -24,6 +24,7 @@ from provisioner.wire import (
     LeaseReport,
     Refused,
     decode_agent,
+    sku_of,
 )
 
 GENERATION_MAX: Final = 2**31 - 1
@@ -68,7 +69,7 @@ def check_protocol(protocol: int) -> Refused | None:
 
 
 def admit(hello: Hello, identity: BaronIdentity, *, allow_simulated: bool) -> Inventory | Refused:
-    """The GPUs that count for the Baron (§4): verified by the SKU that NVML's name and memory say."""
+    """The GPUs that count for the Baron (§4): of its SKU by NVML's name and memory, and by the agent's own word."""
     if (mismatch := check_protocol(hello.protocol)) is not None:
         return mismatch
     if hello.simulated and not allow_simulated:
@@ -76,16 +77,16 @@ def admit(hello: Hello, identity: BaronIdentity, *, allow_simulated: bool) -> In
             code="simulated_not_allowed",
             detail="This Monarch takes real GPUs only: start it with --allow-simulated, or run the agent without --simulate.",
         )
-    uuids = [gpu.uuid for gpu in hello.gpus]
-    if len(uuids) > MAX_GPUS:
+    if len(hello.gpus) > MAX_GPUS:
         return _invalid(f"more than {MAX_GPUS} GPUs")
-    if len(set(uuids)) != len(uuids) or not all(_UUID.match(uuid) for uuid in uuids):
+    if not _are_uuids([gpu.uuid for gpu in hello.gpus]):
         return _invalid("GPU uuids are distinct, and of letters, digits and hyphens")
-    fitting = [gpu for gpu in hello.gpus if gpu.sku == identity.sku]
+    fitting = [gpu for gpu in hello.gpus if gpu.sku == identity.sku == sku_of(gpu.name, gpu.memory_mib)]
     if hello.gpus and not fitting:
         return Refused(
             code="wrong_sku",
-            detail=f"None of the GPUs is a {identity.sku}, which this Baron was registered with: register another Baron.",
+            detail=f"None of the GPUs is a {identity.sku} by NVML's name and memory, and the Baron was registered as one: "
+            "register another Baron, of the SKU that they are.",
         )
     return Inventory(
         uuids=tuple(sorted(gpu.uuid for gpu in fitting)),
@@ -95,7 +96,7 @@ def admit(hello: Hello, identity: BaronIdentity, *, allow_simulated: bool) -> In
 
 
 def inspect(heartbeat: Heartbeat) -> Beat | Refused:
-    """A heartbeat's reports by lease; Refused when an id, a host key or a number can't be."""
+    """A heartbeat's reports by lease; Refused when an id, a key, a GPU or a number can't be."""
     if len(heartbeat.leases) > MAX_LEASES or len(heartbeat.unhealthy_gpus) > MAX_GPUS:
         return _invalid(f"more than {MAX_LEASES} leases or {MAX_GPUS} GPUs")
     reports: dict[int, LeaseReport] = {}
@@ -109,8 +110,14 @@ def inspect(heartbeat: Heartbeat) -> Beat | Refused:
         # It is shown to renters as a line of known_hosts: one key, and nothing that could be read as another line.
         if report.host_key and (len(report.host_key) > MAX_HOST_KEY_CHARS or not _HOST_KEY.match(report.host_key)):
             return _invalid("host_key: 'ssh-ed25519' and the key in base 64")
+        if not _are_uuids(report.gpus):
+            return _invalid("gpus: distinct uuids")
         reports[lease_id] = msgspec.structs.replace(report, detail=_printable(report.detail))
     return Beat(reports=reports, unhealthy=frozenset(heartbeat.unhealthy_gpus))
+
+
+def _are_uuids(uuids: list[str]) -> bool:
+    return len(uuids) <= MAX_GPUS and len(set(uuids)) == len(uuids) and all(_UUID.match(uuid) for uuid in uuids)
 
 
 def _printable(detail: str) -> str:

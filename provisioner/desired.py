@@ -66,8 +66,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timings: Timings, now_ns: int) -> Plan:
     """Compare and decide (§4 "Lost capacity", §8). `leases`: all of the Baron's that aren't wiped yet, in order of id."""
-    taken = {uuid for lease in leases for uuid in lease.gpus}
-    rows: list[LeaseRow] = []
+    leases, learnt = _recover(leases, view)
+    taken = {uuid for lease in leases for uuid in lease.gpus or ()}
+    gpus_known = all(lease.gpus is not None for lease in leases)
     wanted: list[LeaseRow] = []
     running: list[LeaseRow] = []
     reachable: list[LeaseRow] = []
@@ -82,12 +83,12 @@ def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timi
             continue
         if not lease.live:
             continue
-        if report is not None and report.generation != lease.generation:
+        if report is not None and lease.gpus is not None and report.generation != lease.generation:
             report = None
         if (failed := _failure(baron, lease, report, view, timings, now_ns)) is not None:
             commands.append(failed)
             continue
-        kept = _assign(lease, view, taken)
+        kept = _assign(lease, view, taken) if gpus_known else lease
         if report is not None and report.state is SandboxState.RUNNING and lease.state is LeaseState.PROVISIONING:
             kept = msgspec.structs.replace(kept, host_key=report.host_key or kept.host_key)
             if kept.host_key:
@@ -95,20 +96,44 @@ def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timi
         if kept.state is not LeaseState.PROVISIONING:
             reachable.append(kept)
         if kept != lease:
-            rows.append(kept)
+            learnt[kept.lease_id] = kept
         if kept.gpus:
             wanted.append(kept)
     forget = _forget(leases, view)
     return Plan(
         known=tuple(lease.lease_id for lease in leases),
         over=tuple(lease.lease_id for lease in leases if lease.over),
-        rows=tuple(rows),
+        rows=tuple(learnt.values()),
         specs=_fit(wanted, forget, timings, now_ns),
         forget=forget,
         running=tuple(running),
         reachable=tuple(reachable),
         commands=tuple(commands),
     )
+
+
+def _recover(leases: Sequence[LeaseRow], view: AgentView) -> tuple[list[LeaseRow], dict[int, LeaseRow]]:
+    """What a lost database knew of leases' GPUs, from what the agent says it has; all leases, and those that are new.
+
+    A lease that the agent doesn't have gets GPUs anew as its next generation: a list of the lost database, that is still
+    on its way, can't start it on the old ones beside. One with GPUs that can't be its own stays as it is, and fails.
+    """
+    taken = {uuid for lease in leases for uuid in lease.gpus or ()}
+    all_leases: list[LeaseRow] = []
+    learnt: dict[int, LeaseRow] = {}
+    for lease in leases:
+        kept = lease
+        if lease.gpus is None and view.reports is not None:
+            report = view.reports.get(lease.lease_id)
+            if report is None and lease.state is LeaseState.PROVISIONING:
+                kept = msgspec.structs.replace(lease, generation=lease.generation + 1, gpus=())
+            elif report is not None and len(report.gpus) == lease.quantity and taken.isdisjoint(report.gpus):
+                kept = msgspec.structs.replace(lease, generation=report.generation, gpus=tuple(report.gpus))
+                taken.update(report.gpus)
+        if kept is not lease:
+            learnt[kept.lease_id] = kept
+        all_leases.append(kept)
+    return all_leases, learnt
 
 
 def _capacity(baron: BaronRow, view: AgentView, timings: Timings) -> SetCapacity | None:
@@ -129,12 +154,14 @@ def _capacity(baron: BaronRow, view: AgentView, timings: Timings) -> SetCapacity
 def _failure(
     baron: BaronRow, lease: LeaseRow, report: LeaseReport | None, view: AgentView, timings: Timings, now_ns: int
 ) -> LeaseFailed | None:
-    """Why a live lease can't go on, if so. The provider's failure is charged to when the lease was last vouched for."""
+    """Why a live lease can't go on, if so. The provider's failure is charged to when the lease was last vouched for.
+
+    Nothing that an agent says makes a failure the renter's: its provider would be paid for saying so.
+    """
     fault, why = Fault.PROVIDER, ""
     if not lease.ssh_keys:
         fault, why = Fault.RENTER, "the delivery holds no SSH key"
     elif report is not None and report.state is SandboxState.FAILED:
-        fault = Fault.RENTER if report.renter_fault else Fault.PROVIDER
         why = report.detail or "the sandbox failed"
     else:
         why = _broken(lease, report, view) or _overdue(baron, lease, view, timings, now_ns)
@@ -149,9 +176,10 @@ def _failure(
 
 def _broken(lease: LeaseRow, report: LeaseReport | None, view: AgentView) -> str:
     """What the agent's words show: the sandbox or its GPUs are gone."""
-    if view.inventory is not None and (gone := set(lease.gpus) - set(view.inventory)):
+    gpus = set(lease.gpus or ())
+    if view.inventory is not None and (gone := gpus - set(view.inventory)):
         return f"GPU {min(gone)} is gone from the Baron"
-    if sick := set(lease.gpus) & view.unhealthy:
+    if sick := gpus & view.unhealthy:
         return f"GPU {min(sick)} is not healthy"
     if view.reports is None:
         return ""
@@ -159,6 +187,8 @@ def _broken(lease: LeaseRow, report: LeaseReport | None, view: AgentView) -> str
         return "" if lease.state is LeaseState.PROVISIONING else "the agent doesn't know the lease any more"
     if report.state in (SandboxState.WIPING, SandboxState.WIPED):
         return "the agent ended the lease by itself"
+    if lease.gpus is None:
+        return f"the agent doesn't say which {lease.quantity} GPUs of its own the lease has"
     if lease.state is not LeaseState.PROVISIONING and report.host_key not in ("", lease.host_key):
         return "the sandbox was lost, and another stands in its place"
     return ""
@@ -182,13 +212,16 @@ def _vouch(baron: BaronRow, lease: LeaseRow, view: AgentView) -> Vouch:
 
 def _is_wiped(lease: LeaseRow, report: LeaseReport | None, view: AgentView, timings: Timings) -> bool:
     """Nothing is left of a lease that is over: the agent says so, or it never had it."""
-    if not lease.gpus:
-        return True
     if report is not None:
-        return report.state is SandboxState.WIPED and report.generation == lease.generation
+        if report.state is not SandboxState.WIPED:
+            return False
+        if lease.gpus is None or report.generation == lease.generation:
+            return True
+    elif lease.gpus == ():
+        return True
     if view.reports is None:
         return False
-    # A heartbeat may have been on its way before the agent read of the lease: only lasting absence counts.
+    # A heartbeat may have been on its way before the agent read of this generation: only lasting absence counts.
     return view.absent_ns.get(lease.lease_id, -1) >= to_ns(timings.absent_s)
 
 
@@ -224,7 +257,7 @@ def _fit(wanted: Sequence[LeaseRow], forget: tuple[str, ...], timings: Timings, 
         spec = LeaseSpec(
             lease_id=format_id("lse", lease.lease_id),
             generation=lease.generation,
-            gpus=list(lease.gpus),
+            gpus=list(lease.gpus or ()),
             authorized_keys=list(lease.ssh_keys),
             paid_until_ns=min(lease.term_end_ns or paid_until_ns, paid_until_ns),
         )

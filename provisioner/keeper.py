@@ -59,6 +59,10 @@ class Mailbox:
         if self._awaited:
             self._awaited = {key: awaited for key, awaited in self._awaited.items() if awaited > seq}
 
+    def awaits_capacity(self, baron: int) -> bool:
+        """Whether a SetCapacity of the Baron is in the log, and wasn't taken in yet."""
+        return any(isinstance(key, SetCapacity) and key.baron == baron for key in self._awaited)
+
     async def send(self, command: SetCapacity | LeaseActive | LeaseFailed | LeaseWiped, now: Instant) -> None:
         """Enter a command, unless the same is on its way. What fails is logged, and sent again at a later look."""
         key: Hashable = command if isinstance(command, SetCapacity) else (type(command), command.lease_id)
@@ -93,6 +97,7 @@ class Keeper:
         self._host = host
         self._woken = asyncio.Event()
         self._sent: tuple[Session, Hashable, int] | None = None
+        self._looking = False
 
     def wake(self) -> None:
         self._woken.set()
@@ -107,8 +112,30 @@ class Keeper:
             except TimeoutError:
                 continue
 
+    async def vacated(self) -> bool:
+        """Whether its GPUs may pass to another Baron: it is silent, sells nothing, and nothing leased on it is left (§4).
+
+        The capacity of a silent Baron is taken away by `look`: until the log shows that, this says no.
+        """
+        now = self._world.now()
+        silent = self._world.session(self.baron) is None and self.contact.silent_ns(now) >= to_ns(
+            self._timings.silence_s
+        )
+        if not silent or self._looking or self._mailbox.awaits_capacity(self.baron):
+            self.wake()
+            return False
+        plan = await self._world.plan(self.contact, self.baron, now)
+        return not plan.known and not plan.commands
+
     async def look(self) -> None:
         """Reconcile once."""
+        self._looking = True
+        try:
+            await self._look()
+        finally:
+            self._looking = False
+
+    async def _look(self) -> None:
         now = self._world.now()
         session = self._world.session(self.baron)
         heard = self.contact.heard

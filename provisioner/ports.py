@@ -5,6 +5,7 @@ It may not import the exchange's registry or sequencer: it holds these protocols
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
@@ -21,6 +22,14 @@ class BaronIdentity(msgspec.Struct, frozen=True, kw_only=True):
     region: str
 
 
+class HeldGpu(msgspec.Struct, frozen=True, kw_only=True):
+    """A GPU that is another Baron's, and whose that Baron is."""
+
+    uuid: str
+    baron: int
+    provider: int
+
+
 class BaronDirectory(Protocol):
     """The registry's word on Barons. All methods may block on SQL briefly and are awaited off the event loop."""
 
@@ -30,8 +39,11 @@ class BaronDirectory(Protocol):
     async def authenticate(self, credential: str) -> BaronIdentity | None:
         """The Baron of a credential, or None."""
 
-    async def claim_gpus(self, baron: int, uuids: list[str]) -> list[str]:
-        """Record that these GPUs are the Baron's; returns those that belong to another Baron (nothing is recorded then)."""
+    async def claim_gpus(self, baron: int, uuids: list[str], vacated: Collection[int] = ()) -> list[HeldGpu]:
+        """Record that these GPUs are the Baron's; returns those that belong to another Baron (nothing is recorded then).
+
+        GPUs of Barons in `vacated` pass to it, where its provider is theirs.
+        """
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

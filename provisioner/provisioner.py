@@ -119,6 +119,7 @@ class Provisioner:
         position = self._store.position
         self._mailbox.seen(position)
         self._target_seq = await reader.last_seq()
+        await self._sql(self._store.expect, self._target_seq)
         if position == self._target_seq:
             self._caught_up.set_result(None)
         self._spawn(follow(reader, position, self._take, MAX_BATCH), "provisioner follows the log")
@@ -265,6 +266,10 @@ class Provisioner:
         return keeper
 
     # ------------------------------------------------------------ Desk: what agents say
+
+    async def vacated(self, baron: int) -> bool:
+        keeper = self._keepers.get(baron)
+        return keeper is not None and await keeper.vacated()
 
     async def arrived(self, session: Session) -> None:
         keeper = self._keep(BaronRow(baron=session.baron))

@@ -32,7 +32,8 @@ class BaronRow(msgspec.Struct, frozen=True, kw_only=True):
 class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     """A lease that isn't wiped yet. term_end_ns 0: no end.
 
-    gpus: uuids, empty until they are assigned; written before the agent hears of the lease. port 0: none at the gate.
+    gpus: uuids, empty until they are assigned; written before the agent hears of the lease. None: an earlier database,
+    that is lost, may have assigned some, and the agent hasn't said which. port 0: none at the gate.
     """
 
     lease_id: int
@@ -44,7 +45,7 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     term_end_ns: int
     state: LeaseState
     active_ns: int = 0
-    gpus: tuple[str, ...] = ()
+    gpus: tuple[str, ...] | None = ()
     host_key: str = ""
     port: int = 0
 

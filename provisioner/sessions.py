@@ -21,9 +21,10 @@ from websockets.http11 import Request, Response
 
 from engine.ids import format_id
 from provisioner.admission import Beat, Inventory, admit, check_protocol, decode, inspect
-from provisioner.ports import BaronDirectory, BaronIdentity
+from provisioner.ports import BaronDirectory, BaronIdentity, HeldGpu
 from provisioner.settings import Bounds, Settings
 from provisioner.wire import (
+    BAD_CREDENTIAL,
     DIAL_PATH,
     ENROLL_PATH,
     MAX_MESSAGE_BYTES,
@@ -89,6 +90,9 @@ class Session:
 class Desk(Protocol):
     """What the agents' words are for. All calls come from the event loop; the last session of a Baron is the one that counts."""
 
+    async def vacated(self, baron: int) -> bool:
+        """Whether the Baron's GPUs may pass to another: it is silent, sells nothing, and nothing leased on it is left (§4)."""
+
     async def arrived(self, session: Session) -> None:
         """A session stands; called before its Welcome."""
 
@@ -129,6 +133,7 @@ class AgentsServer:
         self._directory = directory
         self._desk = desk
         self._sessions: dict[int, Session] = {}
+        self._claims = asyncio.Lock()
         self._unknown = 0
         self._ending: set[asyncio.Task[None]] = set()
         self._server: Server | None = None
@@ -211,7 +216,9 @@ class AgentsServer:
         finally:
             self._unknown -= 1
         if enrolled is None:
-            detail = "The enrolment token isn't valid, or was used: make a new one with POST /v1/barons."
+            detail = (
+                "The enrolment token isn't valid, or was used: register a new Baron with POST /v1/barons for another."
+            )
             raise _TurnedAway(Refused(code="bad_token", detail=detail))
         identity, credential = enrolled
         answer = Enrolled(baron_id=format_id("brn", identity.baron), credential=credential)
@@ -219,10 +226,6 @@ class AgentsServer:
 
     async def _attend(self, connection: ServerConnection, credential: str) -> None:
         session = await self._let_in(connection, credential)
-        older = self._sessions.get(session.baron)
-        self._sessions[session.baron] = session
-        if older is not None:
-            self._replace(older)
         try:
             await self._desk.arrived(session)
             if self._sessions.get(session.baron) is session:
@@ -235,28 +238,46 @@ class AgentsServer:
                 self._desk.left(session)
 
     async def _let_in(self, connection: ServerConnection, credential: str) -> Session:
-        """Authenticate, and check the Hello."""
+        """Authenticate, check the Hello and claim the GPUs: the session that counts from here on."""
         self._unknown += 1
         try:
             identity = await self._directory.authenticate(credential) if credential else None
             # Its Hello is awaited either way: an agent that is cut off while it still writes would miss why.
             frame = await self._first(connection)
             if identity is None:
-                detail = "The credential isn't valid: enrol the Baron again."
-                raise _TurnedAway(Refused(code="bad_credential", detail=detail))
+                raise _TurnedAway(Refused(code="bad_credential", detail=BAD_CREDENTIAL))
             message = decode(frame)
             if not isinstance(message, Hello):
                 raise _TurnedAway(_expected(message, "hello"))
             inventory = admit(message, identity, allow_simulated=self._settings.allow_simulated)
             if isinstance(inventory, Refused):
                 raise _TurnedAway(inventory)
-            elsewhere = await self._directory.claim_gpus(identity.baron, list(inventory.uuids))
+            session = Session(connection, identity, inventory, self._settings.timings.send_s)
+            await self._claim(session)
         finally:
             self._unknown -= 1
-        if elsewhere:
-            detail = f"GPU {elsewhere[0]} belongs to another Baron: a GPU is sold by one Baron only."
-            raise _TurnedAway(Refused(code="gpu_elsewhere", detail=detail))
-        return Session(connection, identity, inventory, self._settings.timings.send_s)
+        return session
+
+    async def _claim(self, session: Session) -> None:
+        """Take the session's GPUs for its Baron, and make it the one that counts.
+
+        GPUs of a Baron of the same provider that stands empty pass on: else one whose credential is lost would keep them
+        for ever.
+        """
+        identity, uuids = session.identity, list(session.inventory.uuids)
+        # One at a time: a Baron that was found empty mustn't come back before its GPUs have passed on.
+        async with self._claims:
+            held = await self._directory.claim_gpus(identity.baron, uuids)
+            if held and all(gpu.provider == identity.provider for gpu in held):
+                others = {gpu.baron for gpu in held}
+                vacated = {other for other in others if await self._desk.vacated(other)}
+                held = await self._directory.claim_gpus(identity.baron, uuids, vacated)
+            if held:
+                raise _TurnedAway(_held(held, identity, self._settings.timings.silence_s))
+            older = self._sessions.get(session.baron)
+            self._sessions[session.baron] = session
+        if older is not None:
+            self._replace(older)
 
     async def _first(self, connection: ServerConnection) -> str | bytes:
         async with asyncio.timeout(self._settings.timings.hello_s):
@@ -308,6 +329,22 @@ def _bearer(request: Request) -> str:
     if len(values) != 1 or not values[0].startswith(_BEARER) or len(values[0]) > MAX_HEADER_CHARS:
         return ""
     return values[0][len(_BEARER) :].strip()
+
+
+def _held(held: list[HeldGpu], identity: BaronIdentity, silence_s: float) -> Refused:
+    """Why GPUs can't be the Baron's. Another provider's never will be; the provider's own may pass on later."""
+    for gpu in held:
+        if gpu.provider != identity.provider:
+            detail = (
+                f"GPU {gpu.uuid} belongs to another provider's Baron: a GPU is sold by one Baron only. Offer others."
+            )
+            return Refused(code="gpu_elsewhere", detail=detail)
+    first = held[0]
+    detail = (
+        f"GPU {first.uuid} is with {format_id('brn', first.baron)} still: it passes to this Baron when the agent of that one "
+        f"has been stopped for {silence_s:.0f} s and the last lease on it is wiped. Stop that agent; this one tries again."
+    )
+    return Refused(code="gpu_held", detail=detail)
 
 
 def _expected(message: AgentMessage | Refused, what: str) -> Refused:

@@ -1,8 +1,9 @@
 """The provisioner's database: Barons, leases that aren't wiped yet, the gate's ports, and the position in the event log.
 
 It lives from the log: position and effects are one transaction. What only this side knows (assigned GPUs, ports, host
-keys, heartbeats' times) is written before anybody acts on it. Every method blocks and belongs to one thread, with the
-one connection (SQLite in WAL mode, FULL). It decides nothing, and knows no socket and no clock.
+keys, heartbeats' times) is written before anybody acts on it; in a database made anew it is unknown until agents say it.
+Every method blocks and belongs to one thread, with the one connection (SQLite in WAL mode, FULL). It decides nothing,
+and knows no socket and no clock.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ from provisioner.settings import MAX_LAZY_SEQS
 
 SCHEMA: Final = 1
 FIRST_GENERATION: Final = 1
+
+_TAKEN_IN: Final = 1
+"""The cursor's row of what is in the rows."""
+_MADE_ANEW: Final = 2
+"""The cursor's row of what an earlier database, that is lost, may have acted on."""
 
 _meta = MetaData()
 _cursor = Table("cursor", _meta, Column("id", Integer, primary_key=True), Column("seq", BigInteger, nullable=False))
@@ -94,8 +100,9 @@ class StoreError(Exception):
 class Store:
     """One open database. `open` and every method run on the same thread."""
 
-    def __init__(self, connection: Connection, position: int) -> None:
+    def __init__(self, connection: Connection, position: int, made_anew_seq: int) -> None:
         self._connection = connection
+        self._made_anew_seq = made_anew_seq
         self._position = position
         self._written_position = position
 
@@ -117,14 +124,14 @@ class Store:
                     raise StoreError(
                         f"{path} has version {version}, this program reads {SCHEMA}: run the one that wrote it."
                     )
-                position = connection.execute(select(_cursor.c.seq)).scalar() or 0
+                cursor = {row.id: row.seq for row in connection.execute(select(_cursor))}
         except DatabaseError as error:
             engine.dispose()
             raise StoreError(f"{path} can't be opened ({error.orig}): restore it from a backup.") from error
         except StoreError:
             engine.dispose()
             raise
-        return cls(connection, position)
+        return cls(connection, cursor.get(_TAKEN_IN, 0), cursor.get(_MADE_ANEW, 0))
 
     def close(self) -> None:
         self._connection.close()
@@ -136,6 +143,14 @@ class Store:
         return self._position
 
     # ------------------------------------------------------------ the log's side
+
+    def expect(self, last_seq: int) -> None:
+        """Where the log ends before it is taken in. To a database that has nothing yet, leases up to there are another's:
+        which GPUs those have isn't known."""
+        if self._position == 0:
+            with self._connection.begin():
+                self._set_cursor(_MADE_ANEW, last_seq)
+            self._made_anew_seq = last_seq
 
     def apply(self, replies: Sequence[Reply]) -> Applied:
         """Take in a batch of the event log, with the position, in one transaction; what was taken in before is skipped."""
@@ -149,17 +164,16 @@ class Store:
                     continue
                 position = reply.seq
                 for happened in reply.events:
-                    self._take(happened, barons, opened, ended)
+                    self._take(happened, barons, opened, ended, known=reply.seq > self._made_anew_seq)
             if barons or position - self._written_position >= MAX_LAZY_SEQS:
-                written = insert(_cursor).values(id=1, seq=position)
-                self._connection.execute(written.on_conflict_do_update(index_elements=["id"], set_={"seq": position}))
+                self._set_cursor(_TAKEN_IN, position)
         # A record without effect may be read twice: its position needn't cost an fsync.
         if barons or position - self._written_position >= MAX_LAZY_SEQS:
             self._written_position = position
         self._position = position
         return Applied(barons=frozenset(barons), opened=frozenset(opened - ended), ended=frozenset(ended))
 
-    def _take(self, happened: Event, barons: set[int], opened: set[int], ended: set[int]) -> None:
+    def _take(self, happened: Event, barons: set[int], opened: set[int], ended: set[int], *, known: bool) -> None:
         match happened:
             case BaronRegistered(baron=baron):
                 self._put_baron(baron, {"registered": True})
@@ -168,7 +182,7 @@ class Store:
                 self._put_baron(baron, {"verified_gpus": verified_gpus, "simulated": simulated})
                 barons.add(baron)
             case LeaseScheduled():
-                self._schedule(happened)
+                self._schedule(happened, () if known else None)
                 barons.add(happened.baron)
                 if happened.state in LIVE_STATES:
                     opened.add(happened.lease_id)
@@ -177,7 +191,11 @@ class Store:
                 barons.add(happened.baron)
                 (opened if happened.state in LIVE_STATES else ended).add(happened.lease_id)
 
-    def _schedule(self, lease: LeaseScheduled) -> None:
+    def _set_cursor(self, row: int, seq: int) -> None:
+        written = insert(_cursor).values(id=row, seq=seq)
+        self._connection.execute(written.on_conflict_do_update(index_elements=["id"], set_={"seq": seq}))
+
+    def _schedule(self, lease: LeaseScheduled, gpus: tuple[str, ...] | None) -> None:
         values = {
             "lease_id": lease.lease_id,
             "baron": lease.baron,
@@ -187,6 +205,7 @@ class Store:
             "start_ns": lease.start_ns,
             "term_end_ns": lease.term_end_ns,
             "state": int(lease.state),
+            "gpus": gpus,
         }
         self._connection.execute(insert(_leases).values(values).on_conflict_do_nothing())
 
@@ -243,7 +262,8 @@ class Store:
             plan = decide(BaronRow(baron=baron) if row is None else _baron(row), self._leases_of(baron))
             for lease in plan.rows:
                 changed = update(_leases).where(_leases.c.lease_id == lease.lease_id)
-                self._connection.execute(changed.values(gpus=list(lease.gpus), host_key=lease.host_key))
+                values = {"generation": lease.generation, "gpus": lease.gpus, "host_key": lease.host_key}
+                self._connection.execute(changed.values(values))
         return plan
 
     def save_inventory(self, baron: int, inventory: Sequence[str], simulated: bool) -> None:
@@ -320,7 +340,8 @@ def _baron(row: Row[Any]) -> BaronRow:
 
 def _lease(row: Row[Any]) -> LeaseRow:
     values = dict(row._mapping)
-    values |= {name: tuple(values[name]) for name in ("ssh_keys", "gpus")}
+    values["ssh_keys"] = tuple(values["ssh_keys"])
+    values["gpus"] = None if values["gpus"] is None else tuple(values["gpus"])
     return LeaseRow(**(values | {"state": LeaseState(values["state"])}))
 
 

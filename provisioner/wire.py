@@ -25,9 +25,16 @@ MAX_MESSAGE_BYTES: Final = 1 << 20
 MAX_DIAL_FRAME_BYTES: Final = 1 << 16
 MAX_GPUS: Final = 4096
 MAX_LEASES: Final = 4096
+MEMORY_TOLERANCE_PERCENT: Final = 3
+"""What NVML reports varies a little with driver and ECC: a share of the table's memory."""
 ENROLL_PATH: Final = "/agent/v1/enroll"
 SESSION_PATH: Final = "/agent/v1/session"
 DIAL_PATH: Final = "/agent/v1/dial"
+BAD_CREDENTIAL: Final = (
+    "The credential isn't valid: register this node as a new Baron (POST /v1/barons) and enrol it with that one's token. "
+    "GPUs of an old Baron of the same provider pass to it once that is silent and nothing leased on it is left."
+)
+"""What to do about `bad_credential`: said by Monarch, and by the agent when it is turned away at the door."""
 
 
 class SandboxState(StrEnum):
@@ -36,7 +43,7 @@ class SandboxState(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     FAILED = "failed"
-    """It couldn't start, or died; `detail` says why and `fault` whose doing it is. Wiped already or being wiped."""
+    """It couldn't start, or died; `detail` says why. Wiped already or being wiped."""
     WIPING = "wiping"
     WIPED = "wiped"
     """Nothing of it is left: no process, mount or file. Reported until Monarch names it in `Desired.forget`."""
@@ -46,8 +53,39 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Base of all messages."""
 
 
+class Model(msgspec.Struct, frozen=True):
+    """What NVML says of one SKU: its exact product name and total memory."""
+
+    nvml_name: str
+    memory_mib: int
+
+
+SKUS: Final[dict[str, Model]] = {
+    "H100-SXM5-80GB": Model("NVIDIA H100 80GB HBM3", 81_559),
+    "H100-PCIE-80GB": Model("NVIDIA H100 PCIe", 81_559),
+    "H200-SXM5-141GB": Model("NVIDIA H200", 143_771),
+    "A100-SXM4-40GB": Model("NVIDIA A100-SXM4-40GB", 40_960),
+    "B200-SXM6-180GB": Model("NVIDIA B200", 183_359),
+    "RTX4090-PCIE-24GB": Model("NVIDIA GeForce RTX 4090", 24_564),
+    "L40S-PCIE-48GB": Model("NVIDIA L40S", 46_068),
+}
+"""The table by which both sides verify a SKU; it stands here and nowhere else."""
+
+
+def sku_of(name: str, memory_mib: int) -> str:
+    """The SKU of a GPU by NVML's name and memory, or "" where the table has none."""
+    for sku, model in SKUS.items():
+        off_mib = abs(memory_mib - model.memory_mib)
+        if name == model.nvml_name and off_mib * 100 <= model.memory_mib * MEMORY_TOLERANCE_PERCENT:
+            return sku
+    return ""
+
+
 class Gpu(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One GPU as NVML shows it. `sku` is what name and memory say it is, "" when they fit no known SKU."""
+    """One GPU as NVML shows it. `sku` is what the agent takes it for, "" when it is none, as when it is cut in slices.
+
+    Monarch counts it only where `sku_of` says the same of its name and memory.
+    """
 
     uuid: str
     index: int
@@ -79,14 +117,17 @@ class Hello(_Message, frozen=True, tag="hello"):
 
 
 class LeaseReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the agent has of one lease. host_key: the sandbox's public host key, "ssh-ed25519 AAAA...", once it runs."""
+    """What the agent has of one lease. Whose fault a failure is, Monarch decides.
+
+    host_key: the sandbox's public host key, "ssh-ed25519 AAAA...", once it runs. gpus: UUIDs that it holds, none once wiped.
+    """
 
     lease_id: str
     generation: int
     state: SandboxState
     host_key: str = ""
     detail: str = ""
-    renter_fault: bool = False
+    gpus: list[str] = []
 
 
 class Heartbeat(_Message, frozen=True, tag="heartbeat"):
@@ -116,7 +157,8 @@ class Enrolled(_Message, frozen=True, tag="enrolled"):
 class Refused(_Message, frozen=True, tag="refused"):
     """Monarch won't have this agent; `code` is stable, `detail` says what to do. The connection is closed after it.
 
-    Codes: protocol_mismatch, bad_token, bad_credential, simulated_not_allowed, wrong_sku, gpu_elsewhere, invalid_message, replaced.
+    Codes: protocol_mismatch, bad_token, bad_credential, simulated_not_allowed, wrong_sku, gpu_elsewhere (another
+    provider's), invalid_message, replaced; and gpu_held, which may pass: another Baron of the provider has the GPU still.
     """
 
     code: str

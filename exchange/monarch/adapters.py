@@ -6,7 +6,7 @@ The parts may not import each other; here, and nowhere else, one's struct become
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import msgspec
@@ -56,8 +56,10 @@ class Directory:
         found = await self._registry.authenticate(credential)
         return None if found is None else _as(provisioner.BaronIdentity, found)
 
-    async def claim_gpus(self, baron: int, uuids: list[str]) -> list[str]:
-        return await self._registry.claim_gpus(baron, uuids)
+    async def claim_gpus(
+        self, baron: int, uuids: list[str], vacated: Collection[int] = ()
+    ) -> list[provisioner.HeldGpu]:
+        return _as(list[provisioner.HeldGpu], await self._registry.claim_gpus(baron, uuids, vacated))
 
 
 class Quotes:

@@ -5,14 +5,14 @@ Functions of a connection inside a transaction; they block. Capacity and leases 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from engine.ids import format_id
 from exchange.registry import idempotency
-from exchange.registry.rows import BaronEntry, BaronIdentity, NewBaron, RegistryError, Slot
+from exchange.registry.rows import BaronEntry, BaronIdentity, HeldGpu, NewBaron, RegistryError, Slot
 from exchange.registry.tables import BARONS, GPUS
 from exchange.registry.tokens import CREDENTIAL_PREFIX, ENROLMENT_PREFIX, new_token, token_hash
 
@@ -108,22 +108,35 @@ def authenticate(connection: Connection, credential: str) -> BaronIdentity | Non
     return None if row is None else _identity(row)
 
 
-def claim_gpus(connection: Connection, number: int, uuids: Sequence[str]) -> list[str]:
+def claim_gpus(
+    connection: Connection, number: int, uuids: Sequence[str], vacated: Collection[int] = ()
+) -> list[HeldGpu]:
     """Record that these GPUs are the Baron's; returns those of another Baron, and then records nothing.
 
-    ValueError for more uuids, or longer ones, than any agent's inventory may hold.
+    GPUs of Barons in `vacated` pass to it (§4), but never to another provider. ValueError for more uuids, or longer ones,
+    than any agent's inventory may hold.
     """
     if len(uuids) > MAX_UUIDS or any(not 1 <= len(uuid) <= MAX_UUID_CHARS for uuid in uuids):
         raise ValueError(f"at most {MAX_UUIDS} uuids of at most {MAX_UUID_CHARS} characters")
-    owners: dict[str, int] = {}
-    for start in range(0, len(uuids), _IN_ONE_QUERY):
-        query = select(GPUS.c.uuid, GPUS.c.baron).where(GPUS.c.uuid.in_(uuids[start : start + _IN_ONE_QUERY]))
-        owners |= {row.uuid: row.baron for row in connection.execute(query)}
-    elsewhere = [uuid for uuid in uuids if owners.get(uuid, number) != number]
-    new = [{"uuid": uuid, "baron": number} for uuid in dict.fromkeys(uuids) if uuid not in owners]
-    if new and not elsewhere:
+    provider = connection.execute(select(BARONS.c.provider).where(BARONS.c.baron == number)).scalar_one()
+    owners: dict[str, HeldGpu] = {}
+    for some in _slices(uuids):
+        query = select(GPUS.c.uuid, GPUS.c.baron, BARONS.c.provider).join(BARONS).where(GPUS.c.uuid.in_(some))
+        for row in connection.execute(query):
+            owners[row.uuid] = HeldGpu(uuid=row.uuid, baron=row.baron, provider=row.provider)
+    others = [owners[uuid] for uuid in dict.fromkeys(uuids) if uuid in owners and owners[uuid].baron != number]
+    held = [gpu for gpu in others if gpu.baron not in vacated or gpu.provider != provider]
+    if held:
+        return held
+    for some in _slices([gpu.uuid for gpu in others]):
+        connection.execute(update(GPUS).where(GPUS.c.uuid.in_(some)).values(baron=number))
+    if new := [{"uuid": uuid, "baron": number} for uuid in dict.fromkeys(uuids) if uuid not in owners]:
         connection.execute(insert(GPUS), new)
-    return elsewhere
+    return []
+
+
+def _slices(uuids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (uuids[start : start + _IN_ONE_QUERY] for start in range(0, len(uuids), _IN_ONE_QUERY))
 
 
 def _identity(row: Row[Any]) -> BaronIdentity:

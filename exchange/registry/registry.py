@@ -7,7 +7,7 @@ between two steps leaves a row that `pending` names, and the same command sent a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -21,6 +21,7 @@ from exchange.registry.rows import (
     AccountRow,
     BaronEntry,
     BaronIdentity,
+    HeldGpu,
     KeyRow,
     NewBaron,
     NewKey,
@@ -136,8 +137,9 @@ class Registry:
         """The Baron of an agent's credential, or None."""
         return await self._do(barons.authenticate, credential)
 
-    async def claim_gpus(self, baron: int, uuids: list[str]) -> list[str]:
-        return await self._do(barons.claim_gpus, baron, uuids)
+    async def claim_gpus(self, baron: int, uuids: list[str], vacated: Collection[int] = ()) -> list[HeldGpu]:
+        """Make these GPUs the Baron's, those of its provider's `vacated` Barons too; those of others, and then none is."""
+        return await self._do(barons.claim_gpus, baron, uuids, vacated)
 
     # ------------------------------------------------------------ idempotency, and what a crash left
 

@@ -82,6 +82,14 @@ class BaronIdentity(msgspec.Struct, frozen=True, kw_only=True):
     region: str
 
 
+class HeldGpu(msgspec.Struct, frozen=True, kw_only=True):
+    """A GPU that is another Baron's, and whose that Baron is; the shape that the provisioner's directory wants."""
+
+    uuid: str
+    baron: int
+    provider: int
+
+
 class BaronEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A Baron as its provider registered it. `enrolled`: an agent holds its credential."""
 

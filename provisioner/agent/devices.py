@@ -1,6 +1,6 @@
 """Which GPUs this node has, read through NVML, and which SKU each one is.
 
-The table of SKUs stands here and nowhere else. Simulated GPUs come through the same pynvml: our stub library is
+The table of SKUs is the wire's, so that Monarch reads the same. Simulated GPUs come through the same pynvml: our stub library is
 loaded first under NVML's soname, and told through one environment variable what to show. Nothing here knows leases.
 """
 
@@ -11,19 +11,17 @@ import os
 import threading
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pynvml
 
 from provisioner.agent.errors import AgentError
+from provisioner.wire import SKUS, sku_of
 
 STUB_LIBRARY = Path(__file__).parent / "native" / "bin" / "libnvidia-ml.so.1"
 STUB_VARIABLE = "HOURBOOK_NVML_STUB"
 SIMULATED_GPUS_MAX = 64
-# What NVML reports varies a little with driver and ECC: a share of the table's memory, in percent.
-MEMORY_TOLERANCE_PERCENT = 3
 MIB = 1024 * 1024
 
 _UUID_SPACE = uuid.UUID("5d0a7f4e-2c39-4a51-9f0e-6b1d83c2e7aa")
@@ -31,27 +29,8 @@ _UUID_SPACE = uuid.UUID("5d0a7f4e-2c39-4a51-9f0e-6b1d83c2e7aa")
 _NVML_LOCK = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """What NVML says of one SKU: its exact product name and total memory."""
-
-    nvml_name: str
-    memory_mib: int
-
-
-SKUS: dict[str, Model] = {
-    "H100-SXM5-80GB": Model("NVIDIA H100 80GB HBM3", 81_559),
-    "H100-PCIE-80GB": Model("NVIDIA H100 PCIe", 81_559),
-    "H200-SXM5-141GB": Model("NVIDIA H200", 143_771),
-    "A100-SXM4-40GB": Model("NVIDIA A100-SXM4-40GB", 40_960),
-    "B200-SXM6-180GB": Model("NVIDIA B200", 183_359),
-    "RTX4090-PCIE-24GB": Model("NVIDIA GeForce RTX 4090", 24_564),
-    "L40S-PCIE-48GB": Model("NVIDIA L40S", 46_068),
-}
-
-
 class Gpu(msgspec.Struct, frozen=True):
-    """One GPU as NVML shows it. `minor` is the N of /dev/nvidiaN; `sku` is "" where the table has none for it."""
+    """One GPU as NVML shows it. `minor` is the N of /dev/nvidiaN; `sku` is "" where the table has none or it is in slices."""
 
     index: int
     minor: int
@@ -69,15 +48,6 @@ class Inventory(msgspec.Struct, frozen=True):
     driver_version: str
     cuda_version: str
     simulated: bool
-
-
-def sku_of(name: str, memory_mib: int) -> str:
-    """The SKU of a GPU by NVML's name and memory, or "" where the table has none."""
-    for sku, model in SKUS.items():
-        off_mib = abs(memory_mib - model.memory_mib)
-        if name == model.nvml_name and off_mib * 100 <= model.memory_mib * MEMORY_TOLERANCE_PERCENT:
-            return sku
-    return ""
 
 
 def parse_simulate(simulate: str) -> tuple[str, int]:

@@ -18,7 +18,7 @@ from provisioner.wire import ENROLL_PATH, PROTOCOL, Enroll, Enrolled, Refused, e
 ANSWER_TIMEOUT_S = 30.0
 DISTRIBUTION = "hourbook-exchange"
 REMEDIES = {
-    "bad_token": "each token is good once and for a while: ask for a new one",
+    "bad_token": "each token is good once and for a while: register a new Baron, which gives another",
     "protocol_mismatch": "install the agent of Monarch's release",
 }
 

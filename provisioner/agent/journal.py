@@ -49,7 +49,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     paid_until_ns: int = 0
     host_key: str = ""
     detail: str = ""
-    renter_fault: bool = False
 
 
 Entries = Mapping[str, Entry]

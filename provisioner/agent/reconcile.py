@@ -44,7 +44,6 @@ class Started(Happening, frozen=True, kw_only=True):
 
 class StartFailed(Happening, frozen=True, kw_only=True):
     detail: str
-    renter_fault: bool
 
 
 class Died(Happening, frozen=True, kw_only=True):
@@ -151,7 +150,7 @@ def reports(entries: Entries) -> list[LeaseReport]:
             state=_SAID[entry.phase],
             host_key=entry.host_key if entry.phase is Phase.RUNNING else "",
             detail=_plain(entry.detail),
-            renter_fault=entry.renter_fault,
+            gpus=[] if entry.phase in GONE else list(entry.gpus),
         )
         for entry in entries.values()
     ]
@@ -184,13 +183,12 @@ def _unwanted(entry: Entry) -> Entry:
             return entry
 
 
-def _over(entry: Entry, phase: Phase, detail: str | None = None, *, renter_fault: bool = False) -> Entry:
+def _over(entry: Entry, phase: Phase, detail: str | None = None) -> Entry:
     return msgspec.structs.replace(
         entry,
         phase=phase,
         authorized_keys=(),
         detail=entry.detail if detail is None else detail,
-        renter_fault=entry.renter_fault or renter_fault,
     )
 
 
@@ -198,8 +196,8 @@ def _after(entry: Entry, happening: Happening) -> Entry:
     match happening, entry.phase:
         case Started(host_key=host_key), Phase.STARTING:
             return msgspec.structs.replace(entry, phase=Phase.RUNNING, host_key=host_key)
-        case StartFailed(detail=detail, renter_fault=fault), Phase.STARTING:
-            return _over(entry, Phase.FAILING, detail, renter_fault=fault)
+        case StartFailed(detail=detail), Phase.STARTING:
+            return _over(entry, Phase.FAILING, detail)
         case Died(detail=detail), Phase.RUNNING:
             return _over(entry, Phase.FAILING, detail)
         case Wiped(), Phase.FAILING:

@@ -20,6 +20,7 @@ from provisioner.agent.node import Node, to_wire
 from provisioner.agent.races import first_to_end
 from provisioner.agent.splices import Splices
 from provisioner.wire import (
+    BAD_CREDENTIAL,
     HEARTBEAT_S,
     PROTOCOL,
     SESSION_PATH,
@@ -83,9 +84,7 @@ class Session:
                 await self._attend(tunnel)
         except InvalidStatus as error:
             if error.response.status_code == UNAUTHORIZED:
-                raise TurnedAway(
-                    Refused(code="bad_credential", detail="The credential isn't valid: enrol the Baron again.")
-                ) from error
+                raise TurnedAway(Refused(code="bad_credential", detail=BAD_CREDENTIAL)) from error
             raise Lost(tunnels.why(error)) from error
         except (OSError, WebSocketException) as error:
             raise Lost(tunnels.why(error)) from error

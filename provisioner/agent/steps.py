@@ -34,8 +34,7 @@ def start(home: Path, entry: Entry, make_spec: MakeSpec, tools: Tools) -> Happen
         if lifecycle.adopt(Path(sandbox.directory)) is None:
             return _start_failed(entry, "the sandbox runs, and its sshd doesn't answer")
     except AgentError as error:
-        # Id and GPUs were checked before, and the limits are ours: what the sandbox still refuses are the keys.
-        return _start_failed(entry, str(error), renter_fault=error.code == "bad_spec")
+        return _start_failed(entry, str(error))
     except OSError as error:
         return _start_failed(entry, f"the sandbox can't be made: {error}")
     return Started(lease_id=entry.lease_id, generation=entry.generation, host_key=sandbox.host_key)
@@ -80,5 +79,5 @@ def _died(entry: Entry, detail: str) -> Happening:
     return Died(lease_id=entry.lease_id, generation=entry.generation, detail=detail)
 
 
-def _start_failed(entry: Entry, detail: str, *, renter_fault: bool = False) -> Happening:
-    return StartFailed(lease_id=entry.lease_id, generation=entry.generation, detail=detail, renter_fault=renter_fault)
+def _start_failed(entry: Entry, detail: str) -> Happening:
+    return StartFailed(lease_id=entry.lease_id, generation=entry.generation, detail=detail)

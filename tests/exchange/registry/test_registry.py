@@ -13,7 +13,7 @@ from engine.messages import OpenAccount, RegisterBaron
 from exchange.registry import accounts, barons, idempotency
 from exchange.registry.database import WrongVersion, open_database
 from exchange.registry.registry import Registry
-from exchange.registry.rows import MAX_SSH_KEYS, Principal, RegistryError, Scope, Slot
+from exchange.registry.rows import MAX_SSH_KEYS, HeldGpu, Principal, RegistryError, Scope, Slot
 from tests.exchange.registry.conftest import DAY_NS, START_NS, Clock
 
 FEES = (0, 5_000)
@@ -135,12 +135,33 @@ async def test_a_gpu_belongs_to_one_baron(registry: Registry) -> None:
     uuids = [f"GPU-{number}" for number in range(1200)]
     assert await registry.claim_gpus(1, uuids) == []
     assert await registry.claim_gpus(1, [*uuids, "GPU-x", "GPU-x"]) == []
-    assert await registry.claim_gpus(2, ["GPU-new", "GPU-7", "GPU-1199"]) == ["GPU-7", "GPU-1199"]
+    held = await registry.claim_gpus(2, ["GPU-new", "GPU-7", "GPU-1199"])
+    assert held == [HeldGpu(uuid=uuid, baron=1, provider=owner.account) for uuid in ("GPU-7", "GPU-1199")]
     assert await registry.claim_gpus(1, ["GPU-new"]) == []
     assert await registry.claim_gpus(2, []) == []
     for bad in ([""], ["x" * 97], ["x"] * 4097):
         with pytest.raises(ValueError, match="uuids"):
             await registry.claim_gpus(1, bad)
+
+
+async def test_gpus_pass_from_a_vacated_baron_to_another_of_its_provider_only(registry: Registry) -> None:
+    owner, stranger = await opened(registry, "a"), await opened(registry, "b")
+    for provider in (owner, owner, stranger, owner):
+        made = await registry.create_baron(provider.account, "S", "r", "rack")
+        await registry.confirm_baron(made.baron.baron)
+    uuids = [f"GPU-{number}" for number in range(1200)]
+    assert await registry.claim_gpus(1, uuids) == []
+    assert await registry.claim_gpus(4, ["GPU-of-4"]) == []
+    assert len(await registry.claim_gpus(3, uuids, {1, 3})) == 1200
+    assert len(await registry.claim_gpus(2, uuids, {4})) == 1200
+    assert await registry.claim_gpus(2, ["GPU-new", *uuids, "GPU-of-4"], {1}) == [
+        HeldGpu(uuid="GPU-of-4", baron=4, provider=owner.account)
+    ]
+    assert await registry.claim_gpus(1, uuids) == []
+    assert await registry.claim_gpus(2, ["GPU-new", *uuids[:700], "GPU-7"], {1}) == []
+    held = await registry.claim_gpus(1, ["GPU-new", *uuids])
+    assert [gpu.uuid for gpu in held] == ["GPU-new", *uuids[:700]]
+    assert await registry.claim_gpus(1, uuids[700:]) == []
 
 
 async def test_an_answer_is_remembered_for_a_day(registry: Registry, clock: Clock) -> None:

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from provisioner.agent import devices
-from provisioner.agent.devices import SKUS, Inventory
+from provisioner.agent.devices import Inventory
 from provisioner.agent.errors import AgentError
+from provisioner.wire import SKUS
 from tests.provisioner.agent.conftest import ROOT
 
 DISCOVER = """
@@ -71,24 +72,6 @@ def test_discovering_again_in_one_process_gives_the_same() -> None:
 def test_a_node_without_a_driver_says_so_or_shows_its_gpus() -> None:
     said = python(DISCOVER, "", "baron")
     assert said == "no_nvml" or not msgspec.json.decode(said, type=Inventory).simulated
-
-
-@pytest.mark.parametrize(
-    ("name", "memory_mib", "sku"),
-    [
-        ("NVIDIA H100 80GB HBM3", 81_559, "H100-SXM5-80GB"),
-        ("NVIDIA H100 80GB HBM3", 81_920, "H100-SXM5-80GB"),
-        ("NVIDIA H100 80GB HBM3", 40_000, ""),
-        ("NVIDIA H100 PCIe", 81_559, "H100-PCIE-80GB"),
-        ("NVIDIA H200", 143_771, "H200-SXM5-141GB"),
-        ("NVIDIA H200 NVL", 143_771, ""),
-        ("NVIDIA A100-SXM4-80GB", 81_920, ""),
-        ("NVIDIA GeForce RTX 3090", 24_564, ""),
-        ("", 0, ""),
-    ],
-)
-def test_the_sku_is_verified_by_name_and_memory(name: str, memory_mib: int, sku: str) -> None:
-    assert devices.sku_of(name, memory_mib) == sku
 
 
 @pytest.mark.parametrize(

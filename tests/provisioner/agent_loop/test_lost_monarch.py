@@ -120,9 +120,10 @@ async def test_a_refused_agent_stays_until_its_leases_paid_time_is_over(
     assert journal.load(home)["lse_1"].phase is Phase.WIPED
 
 
-async def test_a_passing_refusal_is_tried_again(monarch: Monarch, run_baron: RunBaron) -> None:
+@pytest.mark.parametrize("code", ["invalid_message", "gpu_held"])
+async def test_a_passing_refusal_is_tried_again(monarch: Monarch, run_baron: RunBaron, code: str) -> None:
     welcome = monarch.answer_hello
-    monarch.answer_hello = lambda hello: Refused(code="invalid_message", detail="Not now.")
+    monarch.answer_hello = lambda hello: Refused(code=code, detail="Not now.")
     running = run_baron()
     await wait_until_async(lambda: running.events("disconnected"), "the refusal")
     monarch.answer_hello = welcome

@@ -53,7 +53,7 @@ happenings = st.one_of(
         st.builds(kind, lease_id=st.sampled_from(IDS), generation=st.integers(1, 3), **fields)
         for kind, fields in (
             (Started, {"host_key": st.just("ssh-ed25519 A")}),
-            (StartFailed, {"detail": st.just("why"), "renter_fault": st.booleans()}),
+            (StartFailed, {"detail": st.just("why")}),
             (Died, {"detail": st.just("why")}),
             (Wiped, {}),
             (WipeFailed, {"detail": st.just("why")}),
@@ -137,6 +137,8 @@ def test_what_is_over_keeps_no_keys_and_each_lease_is_reported_once(
         for entry in now.values():
             assert bool(entry.authorized_keys) == (entry.phase in journal.WANTED)
         assert [report.lease_id for report in reconcile.reports(now)] == list(now)
+        for entry, report in zip(now.values(), reconcile.reports(now), strict=True):
+            assert report.gpus == ([] if entry.phase in journal.GONE else list(entry.gpus))
 
 
 @given(moves, st.integers(0, 100))
@@ -153,11 +155,11 @@ def test_a_failure_is_said_until_the_lease_isnt_wanted_any_more() -> None:
         forget=[],
     )
     entries = reconcile.revise({}, wanted)
-    failed = StartFailed(lease_id="lse_1", generation=1, detail="bad key", renter_fault=True)
+    failed = StartFailed(lease_id="lse_1", generation=1, detail="no room")
     wiped = Wiped(lease_id="lse_1", generation=1)
     entries = reconcile.revise(reconcile.settle(entries, [failed, wiped]), wanted)
     [report] = reconcile.reports(entries)
-    assert (report.state, report.detail, report.renter_fault) == (SandboxState.FAILED, "bad key", True)
+    assert (report.state, report.detail, report.gpus) == (SandboxState.FAILED, "no room", [])
     entries = reconcile.revise(entries, Desired(leases=[], forget=[]))
     assert reconcile.reports(entries)[0].state is SandboxState.WIPED
     assert reconcile.revise(entries, Desired(leases=[], forget=["lse_1"])) == {}
@@ -170,13 +172,16 @@ def test_the_fullest_heartbeat_fits_a_message() -> None:
         phase=Phase.FAILED,
         gpus=(),
         detail='"\\' * 300,
-        renter_fault=True,
     )
     entries = {
         lease_id: msgspec.structs.replace(entry, lease_id=lease_id)
         for lease_id in (f"lse_{number:016}" for number in range(reconcile.LEASES_MAX))
     }
+    for number, lease_id in enumerate(list(entries)[:64]):
+        gpus = (f"GPU-{number:036}",)
+        entries[lease_id] = msgspec.structs.replace(entry, lease_id=lease_id, phase=Phase.FAILING, gpus=gpus)
     heartbeat = Heartbeat(leases=reconcile.reports(entries), unhealthy_gpus=["GPU-" + "x" * 36] * 64)
+    assert sum(len(report.gpus) for report in heartbeat.leases) == 64
     assert len(encode(heartbeat)) <= MAX_MESSAGE_BYTES
 
 

@@ -18,6 +18,7 @@ from provisioner.wire import (
     MAX_DIAL_FRAME_BYTES,
     PROTOCOL,
     SESSION_PATH,
+    SKUS,
     AgentMessage,
     Desired,
     Dial,
@@ -47,8 +48,16 @@ async def echo(tunnel: ClientConnection) -> None:
 
 
 def gpus(count: int, *, sku: str = SKU, prefix: str = "GPU-") -> list[Gpu]:
+    model = SKUS[sku]
     return [
-        Gpu(uuid=f"{prefix}{index:04d}", index=index, name=sku, memory_mib=81559, sku=sku, healthy=True)
+        Gpu(
+            uuid=f"{prefix}{index:04d}",
+            index=index,
+            name=model.nvml_name,
+            memory_mib=model.memory_mib,
+            sku=sku,
+            healthy=True,
+        )
         for index in range(count)
     ]
 
@@ -141,9 +150,10 @@ class Agent:
         known = self.leases.get(lease_id, LeaseReport(lease_id=lease_id, generation=1, state=state))
         self.leases[lease_id] = msgspec.structs.replace(known, state=state, **more)
 
-    def start_sandbox(self, lease_id: str) -> None:
+    def start_sandbox(self, lease_id: str, gpus: Iterable[str] = (), generation: int = 1) -> None:
         self.incarnation += 1
-        self.report(lease_id, SandboxState.RUNNING, host_key=host_key(lease_id, self.incarnation))
+        key = host_key(lease_id, self.incarnation)
+        self.report(lease_id, SandboxState.RUNNING, host_key=key, gpus=list(gpus), generation=generation)
 
     @property
     def connected(self) -> bool:
@@ -184,13 +194,13 @@ class Agent:
                         self.refused = message
 
     def _carry_out(self, desired: Desired) -> None:
-        wanted = {spec.lease_id for spec in desired.leases}
+        wanted = {spec.lease_id: spec for spec in desired.leases}
         for lease_id in desired.forget:
             self.leases.pop(lease_id, None)
-        for lease_id in wanted - self.leases.keys():
-            self.start_sandbox(lease_id)
-        for lease_id in self.leases.keys() - wanted:
-            self.report(lease_id, SandboxState.WIPED)
+        for lease_id in wanted.keys() - self.leases.keys():
+            self.start_sandbox(lease_id, wanted[lease_id].gpus, wanted[lease_id].generation)
+        for lease_id in self.leases.keys() - wanted.keys():
+            self.report(lease_id, SandboxState.WIPED, gpus=[])
 
     async def _dial_back(self, knock: Dial) -> None:
         if self.sshd is None:

@@ -6,6 +6,7 @@ It is the sequencer's shape without its batches: each command is applied and its
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -35,7 +36,7 @@ from engine.messages import (
 from exchange.log.embedded import EmbeddedLog, EmbeddedReader, EmbeddedWriter
 from exchange.log.interface import Record
 from exchange.log.topics import EVENTS
-from provisioner.ports import Access, BaronIdentity, Delivery
+from provisioner.ports import Access, BaronIdentity, Delivery, HeldGpu
 from tests.provisioner.monarch.clock import Clock
 
 SKU, REGION = "H100-SXM5-80GB", "us-east"
@@ -159,21 +160,26 @@ class Directory:
     def __init__(self, barons: dict[int, int]) -> None:
         self.tokens = {f"token-{baron}": baron for baron in barons}
         self.owners: dict[str, int] = {}
+        self.providers = dict.fromkeys(barons, PROVIDER)
 
     async def enroll(self, token: str) -> tuple[BaronIdentity, str] | None:
         baron = self.tokens.pop(token, None)
-        return None if baron is None else (identity(baron), f"secret-{baron}")
+        return None if baron is None else (self.identity(baron), f"secret-{baron}")
 
     async def authenticate(self, credential: str) -> BaronIdentity | None:
         kind, _, number = credential.partition("-")
-        return identity(int(number)) if kind == "secret" and number.isdecimal() else None
+        return self.identity(int(number)) if kind == "secret" and number.isdecimal() else None
 
-    async def claim_gpus(self, baron: int, uuids: list[str]) -> list[str]:
-        elsewhere = [uuid for uuid in uuids if self.owners.get(uuid, baron) != baron]
-        if not elsewhere:
+    async def claim_gpus(self, baron: int, uuids: list[str], vacated: Collection[int] = ()) -> list[HeldGpu]:
+        others = [(uuid, self.owners[uuid]) for uuid in uuids if self.owners.get(uuid, baron) != baron]
+        held = [
+            HeldGpu(uuid=uuid, baron=other, provider=self.providers[other])
+            for uuid, other in others
+            if other not in vacated or self.providers[other] != self.providers[baron]
+        ]
+        if not held:
             self.owners |= dict.fromkeys(uuids, baron)
-        return elsewhere
+        return held
 
-
-def identity(baron: int) -> BaronIdentity:
-    return BaronIdentity(baron=baron, provider=PROVIDER, sku=SKU, region=REGION)
+    def identity(self, baron: int) -> BaronIdentity:
+        return BaronIdentity(baron=baron, provider=self.providers[baron], sku=SKU, region=REGION)

@@ -65,6 +65,13 @@ class Sandboxes:
         if self.wanted is None:
             return
         wanted = {spec.lease_id: spec for spec in self.wanted}
+        for lease_id, spec in wanted.items():
+            report = self.reports.get(lease_id)
+            if report is not None and report.generation < spec.generation:
+                if report.state is SandboxState.WIPED:
+                    del self.reports[lease_id]
+                else:
+                    self._set(lease_id, SandboxState.WIPING)
         before = list(self.reports.items())
         # New ones first: a GPU that is given away too early is then still in use.
         for lease_id, spec in wanted.items():
@@ -89,10 +96,13 @@ class Sandboxes:
             generation=spec.generation,
             state=SandboxState.STARTING,
             host_key=f"ssh-ed25519 {self.started:08d}",
+            gpus=list(spec.gpus),
         )
 
     def _set(self, lease_id: str, state: SandboxState) -> None:
-        self.reports[lease_id] = msgspec.structs.replace(self.reports[lease_id], state=state)
+        known = self.reports[lease_id]
+        gpus = [] if state is SandboxState.WIPED else known.gpus
+        self.reports[lease_id] = msgspec.structs.replace(known, state=state, gpus=gpus)
 
     def disturb(self, pick: int, state: SandboxState) -> None:
         """Something happens to a running sandbox that nobody asked for."""
@@ -210,6 +220,17 @@ class Convergence(RuleBasedStateMachine):
         (*_, row) = [BaronRow(baron=1), *self.store.barons()]
         self.contact = Contact(row, self.instant())
 
+    @rule()
+    def monarch_loses_its_database(self) -> None:
+        self.disconnect()
+        self.store.close()
+        for file in Path(self.folder.name).iterdir():
+            file.unlink()
+        self.store = Store.open(self.path)
+        self.store.expect(self.seq)
+        self.store.apply(self.log)
+        self.contact = Contact(BaronRow(baron=1), self.instant())
+
     @rule(busy=st.booleans())
     def exchange_is_busy(self, busy: bool) -> None:
         self.busy = busy
@@ -264,12 +285,12 @@ class Convergence(RuleBasedStateMachine):
 
     @invariant()
     def no_gpu_is_in_two_leases(self) -> None:
-        assigned = [uuid for lease in self.store.leases(1) for uuid in lease.gpus]
+        assigned = [uuid for lease in self.store.leases(1) for uuid in lease.gpus or ()]
         assert len(assigned) == len(set(assigned))
 
     @invariant()
     def a_lease_with_gpus_has_as_many_as_were_bought(self) -> None:
-        assert all(len(lease.gpus) in (0, lease.quantity) for lease in self.store.leases(1))
+        assert all(len(lease.gpus or ()) in (0, lease.quantity) for lease in self.store.leases(1))
 
     def teardown(self) -> None:
         try:
@@ -285,7 +306,7 @@ class Convergence(RuleBasedStateMachine):
         self.busy = False
         self.connect()
         self.round(20)
-        assert all(set(row.gpus) <= set(self.agent.uuids) for row in self.store.leases(1))
+        assert all(row.gpus is not None and set(row.gpus) <= set(self.agent.uuids) for row in self.store.leases(1))
         self.agent.uuids = UUIDS
         self.connect()
         self.round(20)

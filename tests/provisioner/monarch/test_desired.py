@@ -115,9 +115,7 @@ def test_an_agent_may_keep_a_lease_alone_for_an_hour_at_most(term_end_ns: int, p
 OTHER_KEY = said(SandboxState.RUNNING, host_key="ssh-ed25519 BBBB")
 FAILS: list[tuple[str, LeaseRow, AgentView, Fault, int]] = [
     ("failed while starting", HELD, view(said(SandboxState.FAILED)), Fault.PROVIDER, NOW),
-    ("renter's fault", HELD, view(said(SandboxState.FAILED, renter_fault=True)), Fault.RENTER, NOW),
     ("failed while active", ACTIVE, view(said(SandboxState.FAILED)), Fault.PROVIDER, NOW - 9),
-    ("renter's while active", ACTIVE, view(said(SandboxState.FAILED, renter_fault=True)), Fault.RENTER, NOW),
     ("wiped by itself", ACTIVE, view(said(SandboxState.WIPED)), Fault.PROVIDER, NOW - 9),
     ("wiping while starting", HELD, view(said(SandboxState.WIPING)), Fault.PROVIDER, NOW),
     ("lost", ACTIVE, view(), Fault.PROVIDER, START + 50),
@@ -176,7 +174,50 @@ def test_provisioning_has_ten_minutes_of_monarchs_time(age_s: int, listening_s: 
     assert any(isinstance(command, LeaseFailed) for command in made.commands) is fails
 
 
+LOST = msgspec.structs.replace(ACTIVE, gpus=None)
+LOST_WAITING = msgspec.structs.replace(LEASE, gpus=None)
+HOLDS = msgspec.structs.replace(RUNNING, gpus=["GPU-c", "GPU-d"])
+
+
+@pytest.mark.parametrize("lost", [LOST, LOST_WAITING])
+@pytest.mark.parametrize(("state", "generation"), [(SandboxState.RUNNING, 1), (SandboxState.STARTING, 4)])
+def test_gpus_that_a_lost_database_assigned_are_adopted(lost: LeaseRow, state: SandboxState, generation: int) -> None:
+    other = msgspec.structs.replace(LEASE, lease_id=3)
+    made = plan(other, lost, seen=view(msgspec.structs.replace(HOLDS, state=state, generation=generation)))
+    assert made.commands == ()
+    assert {row.lease_id: row.gpus for row in made.rows} == {3: ("GPU-a", "GPU-b"), 7: ("GPU-c", "GPU-d")}
+    assert [(spec.generation, spec.gpus) for spec in made.specs][1] == (generation, ["GPU-c", "GPU-d"])
+
+
+def test_a_lease_that_the_agent_hasnt_gets_gpus_anew_as_the_next_generation() -> None:
+    made = plan(LOST_WAITING, seen=view())
+    assert made.rows == (msgspec.structs.replace(LEASE, generation=2, gpus=("GPU-a", "GPU-b")),)
+    assert plan(*made.rows, seen=view(RUNNING)).running == ()
+
+
+@pytest.mark.parametrize(
+    "lost", [LOST, LOST_WAITING, msgspec.structs.replace(LOST, state=LeaseState.ENDED)], ids=lambda row: row.state.name
+)
+def test_nothing_is_assigned_before_the_agent_said_what_it_holds(lost: LeaseRow) -> None:
+    seen = view(reports=None, vouched={7: Vouch(NOW, 0)})
+    made = plan(lost, msgspec.structs.replace(LEASE, lease_id=8), seen=seen)
+    assert (made.rows, made.specs, made.commands) == ((), (), ())
+
+
+@pytest.mark.parametrize("gpus", [[], ["GPU-c"], ["GPU-a", "GPU-c"], ["GPU-x", "GPU-y"]])
+def test_an_agent_that_doesnt_say_which_gpus_of_its_own_a_lease_has_fails_it(gpus: list[str]) -> None:
+    other = msgspec.structs.replace(ACTIVE, lease_id=3)
+    said_so = msgspec.structs.replace(RUNNING, gpus=gpus)
+    made = plan(other, LOST, seen=view(said(SandboxState.RUNNING, 3, host_key=KEY), said_so))
+    (failed,) = made.commands
+    assert isinstance(failed, LeaseFailed)
+    assert (failed.lease_id, failed.fault) == (7, Fault.PROVIDER)
+    assert [spec.gpus for spec in made.specs] == [["GPU-a", "GPU-b"]]
+
+
 ENDED = msgspec.structs.replace(ACTIVE, state=LeaseState.ENDED)
+LOST_ENDED = msgspec.structs.replace(LOST, state=LeaseState.ENDED)
+NEXT_ENDED = msgspec.structs.replace(ENDED, generation=2)
 WIPES: list[tuple[str, LeaseRow, AgentView, bool]] = [
     ("said so", ENDED, view(said(SandboxState.WIPED)), True),
     ("a failed one", msgspec.structs.replace(HELD, state=LeaseState.FAILED), view(said(SandboxState.WIPED)), True),
@@ -188,6 +229,15 @@ WIPES: list[tuple[str, LeaseRow, AgentView, bool]] = [
     ("absent for a moment", ENDED, view(absent_ns={7: 9 * NS_PER_S}), False),
     ("absent for long", ENDED, view(absent_ns={7: 10 * NS_PER_S}), True),
     ("never had GPUs", msgspec.structs.replace(LEASE, state=LeaseState.ENDED), view(reports=None), True),
+    ("had none, and runs", msgspec.structs.replace(LEASE, state=LeaseState.ENDED), view(RUNNING), False),
+    ("GPUs unknown, no word yet", LOST_ENDED, view(reports=None), False),
+    ("GPUs unknown, said so", LOST_ENDED, view(said(SandboxState.WIPED)), True),
+    ("GPUs unknown, runs still", LOST_ENDED, view(HOLDS), False),
+    ("GPUs unknown, runs on no GPU", LOST_ENDED, view(RUNNING), False),
+    ("GPUs unknown, absent for a moment", LOST_ENDED, view(absent_ns={7: 9 * NS_PER_S}), False),
+    ("GPUs unknown, absent for long", LOST_ENDED, view(absent_ns={7: 10 * NS_PER_S}), True),
+    ("an earlier generation was", NEXT_ENDED, view(said(SandboxState.WIPED)), False),
+    ("an earlier one, long ago", NEXT_ENDED, view(said(SandboxState.WIPED), absent_ns={7: 10 * NS_PER_S}), True),
 ]
 
 

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from engine.ids import format_id
-from engine.kinds import Fault, LeaseState
-from engine.messages import LeaseActive, LeaseFailed, LeaseWiped, SetCapacity
+from engine.kinds import EndReason, Fault, LeaseState
+from engine.messages import LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped, SetCapacity
 from provisioner.ports import Delivery
 from provisioner.wire import Desired, SandboxState
 from tests.provisioner.monarch.agent import Agent, gpus, host_key
@@ -88,10 +88,7 @@ async def test_two_leases_never_share_a_gpu_and_a_wiped_one_gives_its_gpus_back(
     }
 
 
-@pytest.mark.parametrize(("renter_fault", "fault"), [(True, Fault.RENTER), (False, Fault.PROVIDER)])
-async def test_a_sandbox_that_fails_is_whose_fault_the_agent_says(
-    house: House, renter_fault: bool, fault: Fault
-) -> None:
+async def test_a_sandbox_that_fails_is_the_providers_fault_and_costs_the_renter_nothing(house: House) -> None:
     await house.open()
     agent = Agent()
     agent.obey = False
@@ -100,9 +97,12 @@ async def test_a_sandbox_that_fails_is_whose_fault_the_agent_says(
     lease_id = await house.exchange.rent()
     name = format_id("lse", lease_id)
     await wait_until_async(lambda: agent.desired and agent.desired[-1].leases, "the lease in Desired")
-    agent.report(name, SandboxState.FAILED, detail="no\x1b[31m such\nkey", renter_fault=renter_fault)
+    agent.report(name, SandboxState.FAILED, detail="no\x1b[31m such\nkey")
     await until_failed(house, lease_id)
-    assert house.exchange.failure(lease_id).fault is fault
+    assert house.exchange.failure(lease_id).fault is Fault.PROVIDER
+    ended = house.exchange.leases[lease_id]
+    assert isinstance(ended, LeaseChanged)
+    assert (ended.reason, ended.charged_micros) == (EndReason.PROVIDER_FAILED, 0)
     assert house.exchange.failure(lease_id).detail == "no [31m such key"
     await wait_until_async(lambda: not agent.desired[-1].leases, "the lease out of Desired")
     assert not house.exchange.wiped(lease_id)

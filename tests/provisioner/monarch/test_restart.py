@@ -124,14 +124,53 @@ async def test_a_lost_database_is_made_anew_from_the_log_with_the_ports_that_ren
     lease_id = await rented(house)
     access = house.exchange.access(lease_id)
     await house.kill()
-    for file in house.home.glob("provisioner.db*"):
-        file.unlink()
+    lose_database(house)
     await house.open()
     await house.agent(agent)
     assert await knock(house, access.port) == b"hello"
     await wait_until_async(lambda: len(agent.desired) > 1, "a Desired")
     assert house.exchange.state(lease_id) is LeaseState.ACTIVE
     assert agent.leases[format_id("lse", lease_id)].state is SandboxState.RUNNING
+
+
+def lose_database(house: House) -> None:
+    for file in house.home.glob("provisioner.db*"):
+        file.unlink()
+
+
+async def test_after_the_loss_of_the_database_agents_say_what_they_hold(house: House) -> None:
+    await house.open()
+    agent = await house.agent()
+    await on_sale(house, 8)
+    ended, goes_on, gone = await rented(house, 3), await rented(house, 2), await rented(house, 1)
+    held = {spec.lease_id: spec.gpus for spec in agent.desired[-1].leases}
+    await house.kill()
+    await agent.stop()
+    lose_database(house)
+    await house.exchange.end(ended)
+    await house.exchange.end(gone)
+    agent.leases.pop(format_id("lse", gone))
+    begun = await house.exchange.rent(2)
+    agent.obey = agent.beat_by_itself = False
+    agent.desired.clear()
+    provisioner = await house.open()
+    await house.agent(agent)
+    await wait_until_async(lambda: provisioner.barons_online(), "the agent")
+    await agent.beat()
+    await wait_until_async(lambda: agent.desired, "a Desired")
+    await until_wiped(house, gone)
+    assert not house.exchange.wiped(ended)
+    await wait_until_async(lambda: len(agent.desired[-1].leases) == 2, "the new lease in Desired")
+    (old, new) = agent.desired[-1].leases
+    assert (old.lease_id, old.generation, old.gpus) == (format_id("lse", goes_on), 1, held[old.lease_id])
+    assert set(new.gpus).isdisjoint(old.gpus + held[format_id("lse", ended)])
+    assert new.generation == 2
+    agent.obey = agent.beat_by_itself = True
+    await agent.beat()
+    await until_wiped(house, ended)
+    await wait_until_async(lambda: house.exchange.state(begun) is LeaseState.ACTIVE, "the new lease")
+    assert house.exchange.state(goes_on) is LeaseState.ACTIVE
+    assert agent.incarnation == 4
 
 
 async def test_a_wiped_lease_is_forgotten_only_when_that_is_on_disk(house: House) -> None:

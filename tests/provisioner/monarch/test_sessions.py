@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from engine.messages import SetCapacity
+from engine.kinds import LeaseState
+from engine.messages import LeaseWiped, SetCapacity
 from provisioner.sessions import Throttle
 from provisioner.settings import Bounds, Timings
 from provisioner.wire import (
@@ -29,6 +31,7 @@ from provisioner.wire import (
 )
 from tests.provisioner.monarch.agent import Agent, dial, gpus
 from tests.provisioner.monarch.conftest import QUICK, House
+from tests.provisioner.monarch.exchange import RENTER
 from tests.waiting import wait_until_async
 
 
@@ -91,12 +94,90 @@ async def test_a_bad_credential_is_refused(house: House, credential: str) -> Non
     assert (await answer(house, SESSION_PATH, credential, encode(hello()))).code == "bad_credential"
 
 
-async def test_gpus_of_another_baron_are_refused(house: House) -> None:
+async def test_gpus_of_another_providers_baron_are_refused(house: House) -> None:
+    house.directory.providers[2] = RENTER
     await house.open()
-    await house.agent()
-    assert (await answer(house, SESSION_PATH, "secret-2", encode(hello(gpus=gpus(1))))).code == "gpu_elsewhere"
+    first = await house.agent()
+    claim = encode(hello(gpus=gpus(1)))
+    assert (await answer(house, SESSION_PATH, "secret-2", claim)).code == "gpu_elsewhere"
     other = await house.agent(Agent("secret-2", gpus(2, prefix="GPU-other-")))
     assert other.connected
+    await first.stop()
+    house.clock.advance(100)
+    await wait_until_async(lambda: house.exchange.free_gpus() == 2, "the silent Baron's GPUs off the market")
+    assert (await answer(house, SESSION_PATH, "secret-2", claim)).code == "gpu_elsewhere"
+
+
+async def test_gpus_pass_to_another_baron_of_the_provider_once_theirs_is_silent_and_empty(house: House) -> None:
+    provisioner = await house.open()
+    lost = await house.agent()
+    await wait_until_async(lambda: house.exchange.free_gpus() == 8, "eight GPUs on sale")
+    claim = encode(hello(gpus=gpus(8)))
+    refused = await answer(house, SESSION_PATH, "secret-2", claim)
+    assert refused.code == "gpu_held"
+    assert "brn_0000000000001" in refused.detail
+    lease_id = await house.exchange.rent()
+    await wait_until_async(lambda: house.exchange.state(lease_id) is LeaseState.ACTIVE, "an active lease")
+    await lost.stop()
+    await wait_until_async(lambda: provisioner.session(1) is None, "the session's end")
+    assert (await answer(house, SESSION_PATH, "secret-2", claim)).code == "gpu_held"
+    house.clock.advance(61)
+    await wait_until_async(lambda: house.exchange.free_gpus() == 0, "the silent Baron's GPUs off the market")
+    assert (await answer(house, SESSION_PATH, "secret-2", claim)).code == "gpu_held"
+    house.clock.advance(601)
+    await wait_until_async(lambda: house.exchange.state(lease_id) is LeaseState.FAILED, "the lease's failure")
+    assert (await answer(house, SESSION_PATH, "secret-2", claim)).code == "gpu_held"
+    assert set(house.directory.owners.values()) == {1}
+    await house.exchange.accept(LeaseWiped(lease_id=lease_id))
+
+    async def passed_on() -> bool:
+        heir = await house.agent(Agent("secret-2"))
+        return heir.connected
+
+    while not await passed_on():
+        await wait_until_async(lambda: provisioner.position() > 0, "the log")
+    assert set(house.directory.owners.values()) == {2}
+    await wait_until_async(lambda: house.exchange.free_gpus() == 8, "the GPUs on sale again")
+    # Whoever finds the old Baron's credential again has no claim to them.
+    assert (await answer(house, SESSION_PATH, "secret-1", claim)).code == "gpu_held"
+    sold = [one for one in house.exchange.commands if isinstance(one, SetCapacity)]
+    assert [(one.baron, one.gpus) for one in sold] == [(1, 8), (1, 0), (2, 8)]
+
+
+async def test_a_gpu_isnt_passed_on_before_the_log_shows_that_it_sells_nothing(house: House) -> None:
+    await house.open()
+    lost = await house.agent()
+    await wait_until_async(lambda: house.exchange.free_gpus() == 8, "eight GPUs on sale")
+    await lost.stop()
+    house.exchange.refuse_next = 10**6
+    house.clock.advance(61)
+    claim = encode(hello(gpus=gpus(1)))
+    for _ in range(5):
+        assert (await answer(house, SESSION_PATH, "secret-2", claim)).code == "gpu_held"
+    assert house.exchange.free_gpus() == 8
+    house.exchange.refuse_next = 0
+    await wait_until_async(lambda: house.exchange.free_gpus() == 0, "the silent Baron's GPUs off the market")
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"name": "NVIDIA GeForce RTX 3090"},
+        {"memory_mib": 40_000},
+        {"name": "NVIDIA L40S", "memory_mib": 46_068},
+        {"sku": "", "name": "NVIDIA H100 80GB HBM3"},
+        {"sku": "L40S-PCIE-48GB"},
+    ],
+)
+async def test_an_agents_word_alone_makes_no_sku(house: House, lie: dict[str, Any]) -> None:
+    await house.open()
+    first, *others = gpus(3)
+    lying = msgspec.structs.replace(first, **lie)
+    assert (await answer(house, SESSION_PATH, "secret-1", encode(hello(gpus=[lying])))).code == "wrong_sku"
+    agent = await house.agent(Agent(inventory=[lying, *others]))
+    assert agent.welcome is not None
+    assert agent.welcome.verified_gpus == 2
+    assert lying.uuid not in house.directory.owners
 
 
 async def test_gpus_of_another_sku_dont_count_and_simulated_ones_are_marked(house: House) -> None:
@@ -140,6 +221,8 @@ GOOD = LeaseReport(lease_id="lse_0000000000001", generation=1, state=SandboxStat
         encode(
             Heartbeat(leases=[msgspec.structs.replace(GOOD, host_key="ssh-ed25519 AA\nhost AA")], unhealthy_gpus=[])
         ),
+        encode(Heartbeat(leases=[msgspec.structs.replace(GOOD, gpus=["GPU-a", "GPU-a"])], unhealthy_gpus=[])),
+        encode(Heartbeat(leases=[msgspec.structs.replace(GOOD, gpus=["../x"])], unhealthy_gpus=[])),
         b'{"type":"heartbeat"}',
         b'{"type":"heartbeat","leases":[],"unhealthy_gpus":[],"meter":1}',
         b"not json",

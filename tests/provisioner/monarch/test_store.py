@@ -10,8 +10,9 @@ import pytest
 
 from engine.kinds import EndReason, Kind, LeaseState
 from engine.messages import BaronRegistered, CapacityChanged, Event, LeaseChanged, LeaseScheduled, Reply
+from provisioner.desired import Plan
 from provisioner.ports import Access, Delivery
-from provisioner.records import Applied
+from provisioner.records import Applied, BaronRow, LeaseRow
 from provisioner.settings import MAX_LAZY_SEQS
 from provisioner.store import Store
 
@@ -84,6 +85,40 @@ def test_what_was_taken_in_is_skipped_and_lasts(store: Store, tmp_path: Path) ->
     assert (reopened.position, reopened.leases(1)) == (6, [lease])
     (baron,) = reopened.barons()
     assert (baron.registered, baron.verified_gpus, baron.simulated) == (True, 8, True)
+    reopened.close()
+
+
+def test_gpus_that_an_earlier_database_assigned_are_unknown_until_they_are_written_down(
+    store: Store, tmp_path: Path
+) -> None:
+    store.expect(4)
+    store.apply([reply(4, scheduled(7)), reply(5, scheduled(8))])
+    store.expect(5)
+    assert [lease.gpus for lease in store.leases(1)] == [None, ()]
+    store.close()
+    reopened = Store.open(tmp_path / "provisioner.db")
+    reopened.expect(6)
+    reopened.apply([reply(6, scheduled(9))])
+    assert [lease.gpus for lease in reopened.leases(1)] == [None, (), ()]
+
+    def decide(baron: BaronRow, leases: list[LeaseRow]) -> Plan:
+        learnt = msgspec.structs.replace(leases[0], gpus=("GPU-a",), generation=3)
+        empty = Plan(known=(), over=(), rows=(), specs=(), forget=(), running=(), reachable=(), commands=())
+        return msgspec.structs.replace(empty, rows=(learnt,))
+
+    reopened.plan(1, decide)
+    assert (reopened.leases(1)[0].gpus, reopened.leases(1)[0].generation) == (("GPU-a",), 3)
+    reopened.close()
+
+
+def test_a_rebuild_that_was_cut_off_goes_on(store: Store, tmp_path: Path) -> None:
+    store.expect(4)
+    store.apply([reply(2, scheduled(7))])
+    store.close()
+    reopened = Store.open(tmp_path / "provisioner.db")
+    reopened.expect(6)
+    reopened.apply([reply(3, scheduled(8)), reply(6, scheduled(9))])
+    assert [lease.gpus for lease in reopened.leases(1)] == [None, None, ()]
     reopened.close()
 
 
