@@ -19,11 +19,15 @@ DETAIL = "Monarch was away for longer than agents keep leases"
 def lapsed(
     leases: Iterable[LeaseRow], heartbeats_ns: Mapping[int, int], now_ns: int, paid_ahead_ns: int
 ) -> list[LeaseFailed]:
-    """The failures to enter before anything else at a start; heartbeats_ns: each Baron's last, 0 or none when unknown."""
+    """The failures to enter before anything else at a start; heartbeats_ns: each Baron's last.
+
+    A Baron whose last heartbeat isn't known (0 or none: the database was lost) tells by itself, when its agent is back.
+    """
     failures = []
     for lease in leases:
-        heard_ns = max(heartbeats_ns.get(lease.baron, 0), lease.start_ns)
-        if lease.state is LeaseState.ACTIVE and now_ns - heard_ns > paid_ahead_ns:
+        heartbeat_ns = heartbeats_ns.get(lease.baron, 0)
+        heard_ns = max(heartbeat_ns, lease.start_ns)
+        if heartbeat_ns and lease.state is LeaseState.ACTIVE and now_ns - heard_ns > paid_ahead_ns:
             failure = LeaseFailed(lease_id=lease.lease_id, fault=Fault.PROVIDER, as_of_ns=heard_ns, detail=DETAIL)
             failures.append(failure)
     return failures

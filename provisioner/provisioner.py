@@ -102,6 +102,7 @@ class Provisioner:
 
         Takes in the log to its end first; call it before `start`, while nobody writes.
         """
+        await self._sql(self._store.expect, await reader.last_seq())
         while batch := await reader.read(self._store.position, MAX_BATCH):
             await self._sql(self.apply, [decode_events(record.seq, record.data) for record in batch])
         leases, barons = await self._sql(self._store.live_leases), await self._sql(self._store.barons)

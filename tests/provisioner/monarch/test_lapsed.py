@@ -29,6 +29,11 @@ def test_only_what_ran_and_was_given_up(state: LeaseState, away_ns: int, fails: 
 
 
 def test_a_lease_younger_than_the_last_heartbeat_on_disk_counts_from_its_start() -> None:
-    assert lapsed([ACTIVE], {}, ACTIVE.start_ns + HOUR_NS, HOUR_NS) == []
-    [failure] = lapsed([ACTIVE], {}, ACTIVE.start_ns + HOUR_NS + 1, HOUR_NS)
+    heartbeats = {ACTIVE.baron: ACTIVE.start_ns - 1}
+    assert lapsed([ACTIVE], heartbeats, ACTIVE.start_ns + HOUR_NS, HOUR_NS) == []
+    [failure] = lapsed([ACTIVE], heartbeats, ACTIVE.start_ns + HOUR_NS + 1, HOUR_NS)
     assert failure.as_of_ns == ACTIVE.start_ns
+
+
+def test_a_baron_whose_last_heartbeat_is_lost_tells_by_itself() -> None:
+    assert lapsed([ACTIVE], {}, ACTIVE.start_ns + 9 * HOUR_NS, HOUR_NS) == []
