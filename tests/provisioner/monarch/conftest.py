@@ -41,7 +41,11 @@ class House:
             steady_ns=self.clock.steady_ns,
         )
         self.provisioner = provisioner
-        await provisioner.start(await self.exchange.reader())
+        reader = await self.exchange.reader()
+        # As Monarch does: what lapsed while it was away is entered first.
+        for failure in await provisioner.lapsed(reader):
+            await self.exchange.submit(failure)
+        await provisioner.start(reader)
         return provisioner
 
     async def kill(self) -> None:
