@@ -5,6 +5,7 @@ The demo sets its world up through the same door as everybody. It knows no secre
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -58,7 +59,7 @@ class Rest:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             raise _problem(error) from error
-        except (urllib.error.URLError, OSError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             raise RestError("unreachable", f"{method} {path}: {error}") from error
         return json.loads(text) if text else None
 
