@@ -68,5 +68,5 @@ def _problem(error: urllib.error.HTTPError) -> RestError:
     try:
         problem = json.loads(error.read())
         return RestError(problem["code"], problem["detail"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, http.client.HTTPException, OSError):
         return RestError(f"http_{error.code}", error.reason)
