@@ -222,6 +222,7 @@ def rent_by_keyboard(browser: Browser, gpus: int) -> None:
     browser.type("#rent-gpus", str(gpus))
     browser.press("Enter")
     browser.wait_text("#quote-text", f"{gpus} GPU")
+    assert browser.text("#quote-simulated") == "simulated"
     assert browser.run("document.activeElement.id") == "rent"
     browser.press("Enter")
 

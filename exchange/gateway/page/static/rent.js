@@ -69,6 +69,7 @@ export class Rent {
       const limit = wish.max_price ?? best.worst_price;
       this.#quoted = { body: { ...wish, max_price: limit }, once: newOnce() };
       say(byId("quote-text"), sentence(best, limit));
+      byId("quote-simulated").hidden = !best.simulated;
       byId("quote").hidden = false;
       byId("rent").focus();
     });
