@@ -46,7 +46,7 @@ export class Leases {
       detail: make("p", { class: "facts" }),
       command: make("code", { tabindex: "0", "aria-label": "ssh command" }),
       copy: make("button", { type: "button" }, "Copy"),
-      end: make("button", { type: "button", class: "quiet" }, "End lease"),
+      end: make("button", { type: "button", class: "quiet", title: "End this lease" }, "End"),
       notice: make("p", { class: "notice", role: "alert", hidden: "" }),
       confirming: 0,
     };
@@ -99,7 +99,7 @@ function update(entry, lease) {
 function calm(entry) {
   clearTimeout(entry.confirming);
   entry.confirming = 0;
-  say(entry.end, "End lease");
+  say(entry.end, "End");
 }
 
 async function copy(entry) {
