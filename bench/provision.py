@@ -25,7 +25,7 @@ from tqdm import tqdm
 from bench.common import latency
 from bench.common.report import Row, exactly, parser, publish, report
 from bench.provisioning.bare import Bare, is_root, public_key_of
-from bench.provisioning.exchange import Exchange, NotReady
+from bench.provisioning.exchange import Exchange
 from exchange.monarch.demo.processes import ChildFailed
 from exchange.monarch.demo.rest import RestError
 from exchange.monarch.demo.world import REGION, SKU, DemoError, World
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("bench provision: stopped, and everything with it", file=sys.stderr)
         return 130
     except (
-        *(NotReady, ChildFailed, RestError, DemoError, AgentError, Failed),
+        *(ChildFailed, RestError, DemoError, AgentError, Failed),
         *(httpx.HTTPError, subprocess.SubprocessError),
     ) as error:
         print(f"bench provision: {error}", file=sys.stderr)

@@ -118,7 +118,8 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from exchange.monarch.demo.run import DemoPorts, run
+    from exchange.monarch.demo.local import LocalPorts
+    from exchange.monarch.demo.run import run
 
-    ports = DemoPorts(options.api_port, options.agents_port, options.gate_port_first, options.gate_port_last)
+    ports = LocalPorts(options.api_port, options.agents_port, options.gate_port_first, options.gate_port_last)
     return run(options.home, ports, options.once)

@@ -1,58 +1,64 @@
-"""The demo's child processes: started with a log each, remembered on disk, stopped by pid and nothing else.
+"""The demo's child processes: started with a log each, marked in their environment, stopped by pid and nothing else.
 
-What a killed demo left running is known by pid and start time, so that a recycled pid is never signalled. This room
-knows processes, never what they do.
+A child is known by its mark alone, which it carries from its first instruction: whatever moment a demo is killed in, the
+next one finds what it started. This room knows processes, never what they do.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import select
 import signal
 import subprocess
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
-STOP_S = 15.0
-POLL_S = 0.05
+STOP_S: Final = 15.0
+MARK: Final = "CHILD_OF_DEMO"
+"""Variable that every child has, with the folder of its logs. Not called HOURBOOK_*: those are settings."""
+_PROC: Final = Path("/proc")
+_START_TIME_FIELD: Final = 19
+"""In /proc/PID/stat, counted from the state, which is the first field after the name."""
 
 
 class ChildFailed(Exception):
-    """A child ended by itself; the message holds its name, its exit code and the end of its log."""
+    """A child ended by itself, or can't be ended; the message holds its name, its exit code and the end of its log."""
 
 
 class Children:
-    """Children of this demo, in order of start; `folder` holds their logs and `children.json`."""
+    """Children of this demo, in order of start; `folder` holds their logs, and is what they are known by."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._record = folder / "children.json"
-        self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder.resolve()
+        self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def stop_leftovers(self) -> int:
-        """Stop what an earlier demo left running; how many there were."""
-        leftovers = [(pid, started) for pid, started in self._read_record() if _start_time(pid) == started]
-        for pid, started in reversed(leftovers):
-            _stop_foreign(pid, started)
-        self._record.unlink(missing_ok=True)
-        return len(leftovers)
+        """Stop what runs with this folder's mark and isn't ours, the youngest first; how many there were.
+
+        Whoever calls it must know that no other demo of this folder runs. Raises ChildFailed when one can't be ended.
+        """
+        ours = {os.getpid(), *(child.pid for _, child in self._running)}
+        found = [pid for pid in _all_pids() if pid not in ours and self._is_marked(pid)]
+        return sum(self._stop_foreign(pid) for pid in sorted(found, key=_start_time, reverse=True))
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start a child; its output goes to `<name>.log`. It gets no terminal and no signal meant for the demo."""
+        """Start a child with this environment and its mark; its output goes to `<name>.log`.
+
+        It gets no terminal and no signal meant for the demo.
+        """
         with self.log(name).open("ab") as log:
             child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **environment},
+                env={**environment, MARK: str(self._folder)},
                 start_new_session=True,
             )
         self._running.append((name, child))
-        self._write_record()
 
     def log(self, name: str) -> Path:
         return self._folder / f"{name}.log"
@@ -73,41 +79,76 @@ class Children:
             entry[1].kill()
             entry[1].wait()
             self._running.remove(entry)
-        self._write_record()
 
     def stop(self, name: str) -> None:
         """End one child: SIGTERM, then SIGKILL after 15 s."""
         for entry in [entry for entry in self._running if entry[0] == name]:
             _stop_child(entry[1])
             self._running.remove(entry)
-        self._write_record()
 
     def stop_all(self) -> None:
-        """End all, the last started first."""
+        """End all, the last started first, and any that an interrupted start left unknown."""
         for name, _ in reversed(list(self._running)):
             self.stop(name)
-        self._record.unlink(missing_ok=True)
+        self.stop_leftovers()
 
-    def _write_record(self) -> None:
-        entries = [[child.pid, _start_time(child.pid)] for _, child in self._running]
-        fresh = self._record.with_suffix(".tmp")
-        fresh.write_text(json.dumps(entries))
-        fresh.replace(self._record)
-
-    def _read_record(self) -> list[tuple[int, int]]:
+    def _is_marked(self, pid: int) -> bool:
+        """Whether this process carries our mark; in another mount namespace the same path is another folder."""
         try:
-            return [(int(pid), int(started)) for pid, started in json.loads(self._record.read_text())]
-        except (FileNotFoundError, ValueError, TypeError):
-            return []
+            variables = (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+            return f"{MARK}={self._folder}".encode() in variables and _mounts_of(pid) == _mounts_of(os.getpid())
+        except OSError:
+            # It is gone, or another user's: neither is ours to end.
+            return False
+
+    def _stop_foreign(self, pid: int) -> bool:
+        with _held(pid) as process:
+            # Looked at again now that it is held: the pid may have passed to somebody else.
+            if process is None or not self._is_marked(pid):
+                return False
+            for step in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(process, step)
+                if _has_ended(process, STOP_S):
+                    return True
+        raise ChildFailed(f"process {pid}, which an earlier demo started, doesn't end; end it, and try again")
+
+
+@contextlib.contextmanager
+def _held(pid: int) -> Iterator[int | None]:
+    """The process itself, whatever becomes of its pid; None when there is none any more."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        yield None
+        return
+    try:
+        yield process
+    finally:
+        os.close(process)
+
+
+def _has_ended(process: int, timeout_s: float) -> bool:
+    poll = select.poll()
+    poll.register(process, select.POLLIN)
+    return bool(poll.poll(timeout_s * 1_000))
+
+
+def _all_pids() -> list[int]:
+    return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()]
+
+
+def _mounts_of(pid: int) -> str:
+    return str((_PROC / str(pid) / "ns" / "mnt").readlink())
 
 
 def _start_time(pid: int) -> int:
-    """The kernel's start time of a process in clock ticks since boot; 0 when there is none (or it is a zombie)."""
+    """The kernel's start time of a process in clock ticks since boot; 0 when there is none."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0
-    return 0 if fields[0] == "Z" else int(fields[19])
+    return int(fields[_START_TIME_FIELD])
 
 
 def _stop_child(child: subprocess.Popen[bytes]) -> None:
@@ -118,17 +159,6 @@ def _stop_child(child: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-
-
-def _stop_foreign(pid: int, started: int) -> None:
-    for step in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, step)
-        deadline = time.monotonic() + STOP_S
-        while _start_time(pid) == started and time.monotonic() < deadline:
-            time.sleep(POLL_S)
-        if _start_time(pid) != started:
-            return
 
 
 def _tail(path: Path, lines: int = 15) -> str:

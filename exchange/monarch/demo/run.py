@@ -10,154 +10,131 @@ import fcntl
 import shlex
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Final
 
-from exchange.monarch.config import load
 from exchange.monarch.demo import market_maker
-from exchange.monarch.demo.processes import ChildFailed, Children
+from exchange.monarch.demo.local import LocalExchange, LocalPorts
+from exchange.monarch.demo.processes import ChildFailed
 from exchange.monarch.demo.rest import Rest, RestError
 from exchange.monarch.demo.story import StepFailed, Story, rent_command, ssh_command
-from exchange.monarch.demo.world import BARONS, GPUS_PER_BARON, REGION, SKU, DemoError, World, script
+from exchange.monarch.demo.world import BARONS, GPUS_PER_BARON, REGION, SKU, DemoError, environment, script
 from provisioner.agent.errors import AgentError
-from provisioner.agent.tools import fetch
 
-READY_S = 60.0
-WIPED_S = 30.0
-POLL_S = 0.1
-
-T = TypeVar("T")
-
-
-class DemoPorts(NamedTuple):
-    api: int
-    agents: int
-    gate_first: int
-    gate_last: int
+WIPED_S: Final = 30.0
+POLL_S: Final = 0.1
+LEASES_PAGE: Final = 200
+MARKET_MAKER: Final = "market-maker"
+INTERRUPTED: Final = 130
+"""The exit code of a story that was stopped before its end, as a shell gives it for ctrl-c."""
 
 
-class _Interrupted(Exception):
-    """ctrl-c, or SIGTERM."""
-
-
-def run(home: Path, ports: DemoPorts, once: bool) -> int:
-    """Run the demo; 0 when all went well."""
+def run(home: Path, ports: LocalPorts, once: bool) -> int:
+    """Run the demo; 0 when all went well and nothing is left."""
     home = home.resolve()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        # A terminal that is closed ends the demo as ctrl-c does; nohup keeps it.
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     with (home / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             print(f"A demo runs in {home} already; stop it, or give another --home and ports.", file=sys.stderr)
             return 1
-        try:
-            return _Demo(home, ports).run(once)
-        except (DemoError, ChildFailed, RestError, StepFailed, AgentError) as error:
-            print(f"\nThe demo failed. {error}", file=sys.stderr)
-            return 1
+        return _Demo(home, ports).run(once)
 
 
 class _Demo:
-    def __init__(self, home: Path, ports: DemoPorts) -> None:
-        self._world = World(home)
+    def __init__(self, home: Path, ports: LocalPorts) -> None:
         self._ports = ports
-        self._url = f"http://127.0.0.1:{ports.api}"
-        self._children = Children(home / "logs")
+        self._local = LocalExchange(home, home / "tools", ports)
+        self._world = self._local.world
 
     def run(self, once: bool) -> int:
-        if self._children.stop_leftovers():
-            print("Stopped what an earlier demo left running.")
-        _check_ports(self._ports)
+        """Until the story is told, or until ctrl-c; the exit code."""
         try:
+            code = self._until_told(once)
+        finally:
+            # A second ctrl-c must not leave half of it behind.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            is_clean = self._stop()
+        return code if is_clean else 1
+
+    def _until_told(self, once: bool) -> int:
+        try:
+            if self._local.children.stop_leftovers():
+                print("Stopped what an earlier demo left running.", flush=True)
+            _check_ports(self._ports)
             self._start()
             if once:
-                print("\nThe story:")
-                Story(self._world, self._url, print).tell()
-                print("\nAll steps succeeded.")
+                print("\nThe story:", flush=True)
+                Story(self._world, self._local.url, partial(print, flush=True)).tell()
+                print("\nAll steps succeeded.", flush=True)
             else:
                 self._print_how()
                 self._watch()
-        except (KeyboardInterrupt, _Interrupted):
-            print("\nStopping.")
-        finally:
-            # A second ctrl-c must not leave half of it behind.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            self._stop()
+        except KeyboardInterrupt:
+            print("\nStopping.", flush=True)
+            return INTERRUPTED if once else 0
+        except (DemoError, ChildFailed, RestError, StepFailed, AgentError) as error:
+            print(f"\nThe demo failed. {error}", file=sys.stderr)
+            return 1
         return 0
 
+    def _stop(self) -> bool:
+        """End the leases, the processes, and whatever sandboxes are left; whether that is all gone."""
+        try:
+            self._local.children.stop(MARKET_MAKER)
+            if self._local.url and self._world.is_settled:
+                self._end_leases()
+        except (RestError, DemoError, ChildFailed) as error:
+            print(f"Could not end the leases ({error}); their sandboxes are removed all the same.", file=sys.stderr)
+        try:
+            self._local.stop()
+        except (DemoError, ChildFailed) as error:
+            print(f"Something is left: {error}", file=sys.stderr)
+            return False
+        return True
+
     def _start(self) -> None:
-        world, ports = self._world, self._ports
+        local = self._local
         print("Looking for bubblewrap and sshd ...", flush=True)
-        fetch(world.tools_dir)
-        flags = {"home": world.monarch_home, "allow_simulated": True}
-        world.bootstrap(load(None, {}, flags))
-        self._children.start(
-            "monarch",
-            [
-                *(script("monarch"), "up", "--home", str(world.monarch_home), "--allow-simulated"),
-                *("--api-port", str(ports.api), "--agents-port", str(ports.agents)),
-                *("--gate-port-first", str(ports.gate_first), "--gate-port-last", str(ports.gate_last)),
-            ],
-            {},
-        )
+        local.prepare()
         print("Starting the exchange ...", flush=True)
-        self._wait("the exchange to be ready", lambda: Rest(self._url).get("/v1/health/ready"))
-        world.settle(self._url)
+        local.start_monarch()
+        local.settle()
         print(f"Starting {BARONS} simulated Barons of {GPUS_PER_BARON} GPUs ...", flush=True)
-        world.barons(self._url, f"ws://127.0.0.1:{ports.agents}")
-        for number in range(1, BARONS + 1):
-            home = world.baron_home(number)
-            command = [script("baron"), "run", "--home", str(home), "--simulate", f"{SKU}:{GPUS_PER_BARON}"]
-            self._children.start(f"baron-{number}", [*command, "--tools", str(world.tools_dir)], {})
-        self._wait("the Barons' GPUs to be verified", self._capacity)
+        local.start_barons(*range(1, BARONS + 1))
         print("Starting the market maker ...", flush=True)
-        self._children.start(
-            "market-maker",
-            market_maker.command(world.home, SKU, REGION),
-            {"HOURBOOK_URL": self._url, "HOURBOOK_KEY": world.key("provider")},
-        )
-        self._wait("asks in the book", lambda: Rest(self._url).get(f"/v1/books/{SKU}.{REGION}.spot")["asks"])
-
-    def _capacity(self) -> bool:
-        barons = Rest(self._url, self._world.key("provider")).get("/v1/barons")["barons"]
-        return sum(int(baron["verified_gpus"]) for baron in barons) >= BARONS * GPUS_PER_BARON
-
-    def _wait(self, what: str, look: Callable[[], T]) -> T:
-        deadline = time.monotonic() + READY_S
-        seen = ""
-        while time.monotonic() < deadline:
-            self._children.check()
-            try:
-                if found := look():
-                    return found
-            except RestError as error:
-                seen = f" ({error})"
-            time.sleep(POLL_S)
-        raise DemoError(f"waited {READY_S:.0f} s in vain for {what}{seen}; see the logs in {self._world.home / 'logs'}")
+        access = {"HOURBOOK_URL": local.url, "HOURBOOK_KEY": self._world.key("provider")}
+        command = market_maker.command(self._world.home, SKU, REGION)
+        local.children.start(MARKET_MAKER, command, environment() | access)
+        local.wait("asks in the book", lambda: Rest(local.url).get(f"/v1/books/{SKU}.{REGION}.spot")["asks"])
 
     def _print_how(self) -> None:
         key = self._world.key("renter")
+        url = self._local.url
         hourbook = shlex.quote(script("hourbook"))
         print(
             f"""
 hourbook runs. Everything is in {self._world.home}, on loopback, and simulated: no GPU is behind it.
 
-  web address   {self._url}
+  web address   {url}
   renter's key  {key}
 
 Rent the best-priced H100 (in another terminal):
 
-  {shlex.join(rent_command(self._url, key))}
+  {shlex.join(rent_command(url, key))}
 
 The ssh command of each lease is printed here as soon as it is active. The same with the hourbook command:
 
-  export HOURBOOK_URL={self._url} HOURBOOK_KEY={key}
+  export HOURBOOK_URL={url} HOURBOOK_KEY={key}
   export HOURBOOK_IDENTITY={shlex.quote(str(self._world.ssh_key))}
   {hourbook} markets --sku {SKU}
   {hourbook} rent --sku {SKU} --gpus 2
@@ -170,10 +147,10 @@ Stop with ctrl-c.
         )
 
     def _watch(self) -> None:
-        renter = Rest(self._url, self._world.key("renter"))
+        renter = self._local.rest("renter")
         shown: set[str] = set()
         while True:
-            self._children.check()
+            self._local.children.check()
             for lease in renter.get("/v1/leases?open=true")["leases"]:
                 if lease["state"] == "active" and lease["id"] not in shown:
                     shown.add(lease["id"])
@@ -183,40 +160,24 @@ Stop with ctrl-c.
                     )
             time.sleep(POLL_S)
 
-    def _stop(self) -> None:
-        try:
-            self._end_leases()
-        except (RestError, DemoError, ChildFailed) as error:
-            print(f"Could not end the leases ({error}); their sandboxes are removed all the same.", file=sys.stderr)
-        finally:
-            self._children.stop_all()
-            self._purge()
-
     def _end_leases(self) -> None:
         """End every lease of the demo's accounts, and wait until the Barons have wiped them."""
+        # With nothing on offer, no resting bid turns the GPUs that come back into another lease.
+        self._local.rest("provider").put("/v1/asks", {"offers": []})
+        # Once before the first wait, which ends at once where a Baron has failed.
+        self._are_wiped()
+        self._local.wait("the Barons to have wiped their leases", self._are_wiped, WIPED_S)
+
+    def _are_wiped(self) -> bool:
+        """Ask the end of what is still open; whether every Baron has all of its GPUs back."""
         for who in ("renter", "provider"):
-            account = Rest(self._url, self._world.key(who))
-            for lease in account.get("/v1/leases?open=true&limit=200")["leases"]:
+            account = self._local.rest(who)
+            for lease in account.get(f"/v1/leases?open=true&limit={LEASES_PAGE}")["leases"]:
                 account.delete(f"/v1/leases/{lease['id']}")
-        provider = Rest(self._url, self._world.key("provider"))
-        deadline = time.monotonic() + WIPED_S
-        while any(baron["leased_gpus"] for baron in provider.get("/v1/barons")["barons"]):
-            if time.monotonic() > deadline:
-                raise DemoError("the Barons took too long to wipe them")
-            self._children.check()
-            time.sleep(POLL_S)
-
-    def _purge(self) -> None:
-        for number in range(1, BARONS + 1):
-            home = self._world.baron_home(number)
-            if home.is_dir():
-                command = [script("baron"), "purge", "--home", str(home), "--tools", str(self._world.tools_dir)]
-                done = subprocess.run(command, capture_output=True, text=True, timeout=READY_S, check=False)
-                if done.returncode != 0:
-                    print(f"baron purge failed: {done.stderr.strip()}", file=sys.stderr)
+        return not any(baron["leased_gpus"] for baron in self._local.rest("provider").get("/v1/barons")["barons"])
 
 
-def _check_ports(ports: DemoPorts) -> None:
+def _check_ports(ports: LocalPorts) -> None:
     for flag, port in (("--api-port", ports.api), ("--agents-port", ports.agents)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

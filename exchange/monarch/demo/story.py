@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from exchange.monarch.demo.rest import Rest
-from exchange.monarch.demo.world import REGION, SKU, DemoError, World, script
+from exchange.monarch.demo.world import REGION, SKU, DemoError, World, environment, script
 
 STEP_S = 120.0
 POLL_S = 0.02
@@ -146,7 +146,9 @@ class Story:
 
 
 def _run(command: list[str], typed: str = "") -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, input=typed, capture_output=True, text=True, timeout=STEP_S, check=False)
+    done = subprocess.run(
+        command, input=typed, capture_output=True, text=True, env=environment(), timeout=STEP_S, check=False
+    )
     if done.returncode != 0:
         raise StepFailed(
             f"{shlex.join(command)} ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}"

@@ -14,9 +14,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from exchange.monarch.admin import AdminExists, bootstrap
-from exchange.monarch.config import Config
+from exchange.monarch.config import ENV_PREFIX, Config
 from exchange.monarch.demo.rest import Rest
+from provisioner.agent import home as homes
 
 SKU = "H100-SXM5-80GB"
 REGION = "us-east"
@@ -34,6 +37,11 @@ class DemoError(Exception):
 def script(name: str) -> str:
     """Path of a command of this installation, beside the interpreter that runs this."""
     return str(Path(sys.executable).with_name(name))
+
+
+def environment() -> dict[str, str]:
+    """The caller's, without settings of hourbook: what somebody set for another exchange is none of the demo's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
 
 
 class World:
@@ -63,6 +71,14 @@ class World:
         """The bearer key of `admin`, `provider` or `renter`."""
         return str(self._made[f"{who}_key"])
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether its accounts exist, so that there may be leases."""
+        return "renter_key" in self._made
+
+    def baron_id(self, number: int) -> str:
+        return str(self._made[f"baron_{number}"])
+
     def bootstrap(self, config: Config) -> None:
         """The administrator's key, before Monarch runs for the first time."""
         if "admin_key" in self._made:
@@ -90,27 +106,16 @@ class World:
         self._ssh_key(url)
 
     def barons(self, url: str, agents_url: str) -> None:
-        """Register and enrol the Barons."""
+        """Register and enrol the Barons, and tell those of an earlier demo where Monarch listens now."""
         provider = Rest(url, self.key("provider"))
         for number in range(1, BARONS + 1):
             if f"baron_{number}" in self._made:
+                _follow(self.baron_home(number), agents_url)
                 continue
             made = provider.post("/v1/barons", {"sku": SKU, "region": REGION, "name": f"demo-{number}"})
             home = self.baron_home(number)
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            enroll = [
-                script("baron"),
-                "enroll",
-                "--monarch",
-                agents_url,
-                "--token",
-                made["enrolment_token"],
-                "--home",
-                str(home),
-            ]
-            done = subprocess.run(enroll, capture_output=True, text=True, timeout=BARON_COMMAND_S, check=False)
-            if done.returncode != 0:
-                raise DemoError(f"baron enroll failed: {done.stderr.strip()}")
+            baron("enroll", home, "--monarch", agents_url, "--token", made["enrolment_token"])
             self._keep(**{f"baron_{number}": made["id"]})
 
     def _ssh_key(self, url: str) -> None:
@@ -134,3 +139,24 @@ class World:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._file)
+
+
+def baron(task: str, home: Path, *flags: str) -> None:
+    """Run a task of the `baron` command that ends by itself; DemoError with what it said when it fails."""
+    command = [script("baron"), task, "--home", str(home), *flags]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment(), timeout=BARON_COMMAND_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DemoError(f"baron {task} failed: {error}") from error
+    if done.returncode != 0:
+        raise DemoError(f"baron {task} failed: {done.stderr.strip()}")
+
+
+def _follow(home: Path, agents_url: str) -> None:
+    """The same Monarch on another port is no reason to enrol again: only the address in the credential is new."""
+    identity = homes.read_identity(home)
+    if identity is not None and identity.monarch != agents_url:
+        with homes.held(home):
+            homes.write_identity(home, msgspec.structs.replace(identity, monarch=agents_url))

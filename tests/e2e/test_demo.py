@@ -1,0 +1,182 @@
+"""The demo as somebody meets it who has just cloned this: its own command, its printed lines, and nothing left afterwards.
+
+Each demo is a real process with a home of its own and free ports.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from exchange.monarch.demo.processes import Children
+from exchange.monarch.demo.world import environment, script
+from provisioner.agent.tools import fetch
+from tests.e2e.conftest import TOOLS
+from tests.e2e.exchange import Exchange, left_of
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(240)
+DEMO_S = 120.0
+STEPS = ("rent", "lease active", "ssh", "scp", "sftp", "end the lease, wiped", "statement", "verify")
+FREE = [f"--{port}" for port in ("api-port", "agents-port", "gate-port-first", "gate-port-last")]
+
+ANOTHER_EXCHANGE = {
+    "HOURBOOK_HOST": "nowhere.invalid",
+    "HOURBOOK_URL": "http://127.0.0.1:9",
+    "HOURBOOK_NO_SUCH_SETTING": "1",
+}
+"""What may be set where somebody starts a demo, and must not reach it."""
+
+Start = Callable[..., "Demo"]
+
+
+class Demo:
+    """One run of `monarch demo`; what it prints goes to a file."""
+
+    def __init__(self, home: Path, *flags: str, path: str | None = None) -> None:
+        ports = [word for flag in FREE for word in (flag, "0")]
+        command = [script("monarch"), "demo", "--home", str(home), *ports, *flags]
+        self._printed = home.parent / "printed"
+        variables = environment() | ANOTHER_EXCHANGE | ({"PATH": path} if path is not None else {})
+        with self._printed.open("wb") as printed:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                env=variables,
+                start_new_session=True,
+            )
+
+    def printed(self) -> str:
+        return self._printed.read_text()
+
+    def ended(self) -> int:
+        """Its exit code, when it ends by itself."""
+        return self.process.wait(DEMO_S)
+
+    def line(self, pattern: str) -> str:
+        """The first printed line that matches, as soon as it stands there whole."""
+
+        def found() -> str | None:
+            assert self.process.poll() is None, self.printed()
+            match = re.search(rf"^ *({pattern})\n", self.printed(), re.MULTILINE)
+            return match[1] if match else None
+
+        return wait_until(found, f"a line like {pattern}", DEMO_S)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A demo's home whose tools are there already; whatever the test did, nothing is left in the end."""
+    fetch(TOOLS)
+    home = tmp_path / "demo"
+    home.mkdir()
+    (home / "tools").symlink_to(TOOLS)
+    yield home
+    left = left_of(home)
+    Children(home / "logs").stop_leftovers()
+    for baron in (home / "barons").glob("*"):
+        subprocess.run(
+            [script("baron"), "purge", "--home", str(baron)], check=True, capture_output=True, timeout=DEMO_S
+        )
+    assert left == []
+
+
+@pytest.fixture
+def start(home: Path) -> Iterator[Start]:
+    """Starts a demo of this home; one that a failed test leaves is ended."""
+    started: list[Demo] = []
+
+    def start(*flags: str, path: str | None = None) -> Demo:
+        started.append(Demo(home, *flags, path=path))
+        return started[-1]
+
+    yield start
+    for demo in started:
+        if demo.process.poll() is None:
+            demo.process.kill()
+            demo.process.wait()
+
+
+def typed(line: str, words: str = "") -> subprocess.CompletedProcess[str]:
+    """What a shell without a terminal makes of the line: nothing could answer a prompt."""
+    shell = ["/bin/sh", "-c", line]
+    return subprocess.run(
+        shell, input=words, capture_output=True, text=True, start_new_session=True, timeout=DEMO_S, check=False
+    )
+
+
+def rent(demo: Demo) -> tuple[str, str]:
+    """Rent by the printed line; the lease's id, and the ssh line that is printed then."""
+    answer = typed(demo.line(r"curl .*/v1/rentals.*"))
+    assert answer.returncode == 0, answer.stderr
+    [lease] = json.loads(answer.stdout)["leases"]
+    return str(lease["id"]), demo.line(r"ssh .*")
+
+
+def ended_leases(home: Path) -> dict[str, str]:
+    """Of all leases of the home's exchange, as it says itself when it runs again: the reason of each end."""
+    with Exchange(home, TOOLS) as exchange:
+        exchange.start_monarch()
+        leases = exchange.rest("renter").get("/v1/leases")["leases"]
+        return {lease["id"]: lease["reason"] for lease in leases if lease["state"] == "ended" and lease["wiped"]}
+
+
+def test_once_tells_the_story_with_a_time_for_each_step_and_leaves_nothing(home: Path, start: Start) -> None:
+    demo = start("--once")
+    assert demo.ended() == 0, demo.printed()
+    told = re.findall(r"^ +\d+\.\d\d s  (\S.*)$", demo.printed(), re.MULTILINE)
+    assert len(told) == len(STEPS), demo.printed()
+    assert all(line.startswith(step) for line, step in zip(told, STEPS, strict=True)), told
+    assert left_of(home) == []
+
+
+def test_the_printed_lines_work_as_they_stand_and_an_interrupt_ends_all(home: Path, start: Start) -> None:
+    demo = start()
+    lease_id, ssh = rent(demo)
+    done = typed(ssh, "id -un; hostname; exit 7\n")
+    assert (done.returncode, done.stdout.split()) == (7, ["gpu", lease_id]), done.stderr
+    assert left_of(home), "what is looked for afterwards is found while it is there"
+
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.ended() == 0, demo.printed()
+    assert left_of(home) == []
+    assert typed(ssh, "id -un\n").returncode == 255
+    assert ended_leases(home) == {lease_id: "quit"}
+
+
+def test_after_a_kill_the_next_demo_takes_over_and_leaves_nothing(home: Path, start: Start) -> None:
+    killed = start()
+    lease_id, ssh = rent(killed)
+    assert typed(ssh, "nohup sleep 600 >/dev/null 2>&1 &\n").returncode == 0
+    killed.process.kill()
+    killed.process.wait()
+    assert typed(ssh, "id -un\n").stdout == "gpu\n", "nothing of it has ended but the demo itself"
+
+    after = start("--once")
+    assert after.ended() == 0, after.printed()
+    assert "Stopped what an earlier demo left running." in after.printed()
+    assert left_of(home) == []
+    assert ended_leases(home)[lease_id] == "quit"
+
+
+def test_a_step_that_fails_is_told_and_leaves_nothing(home: Path, start: Start, tmp_path: Path) -> None:
+    without_scp = tmp_path / "bin"
+    without_scp.mkdir()
+    for name in ("curl", "ssh", "sftp", "ssh-keygen"):
+        found = shutil.which(name)
+        assert found is not None, name
+        (without_scp / name).symlink_to(found)
+    demo = start("--once", path=str(without_scp))
+    assert demo.ended() == 1, demo.printed()
+    assert "The demo failed. scp, there and back: " in demo.printed()
+    assert "All steps succeeded" not in demo.printed()
+    assert left_of(home) == []
