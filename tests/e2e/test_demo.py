@@ -180,3 +180,12 @@ def test_a_step_that_fails_is_told_and_leaves_nothing(home: Path, start: Start, 
     assert "The demo failed. scp, there and back: " in demo.printed()
     assert "All steps succeeded" not in demo.printed()
     assert left_of(home) == []
+
+
+def test_an_interrupt_before_the_end_of_the_story_is_no_success_and_leaves_nothing(home: Path, start: Start) -> None:
+    demo = start("--once")
+    demo.line(r"Starting the exchange .*")
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.ended() == 130, demo.printed()
+    assert "Traceback" not in demo.printed()
+    assert left_of(home) == []
