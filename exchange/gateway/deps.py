@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
-from starlette.requests import Request
 from starlette.responses import Response
 
 from exchange.gateway.ports import LedgerView, Quoter
@@ -17,8 +16,9 @@ from exchange.registry.registry import Registry
 from exchange.registry.rows import Principal
 from exchange.sequencer.interface import Submit
 
-LeaseEvents = Callable[[Request, Principal, int], Awaitable[Response]]
-"""Answers `GET /v1/leases/{id}/events` for this principal and lease; it checks whose lease that is."""
+LeaseEvents = Callable[[Principal, int, Callable[[], Awaitable[None]]], Awaitable[Response]]
+"""Answers `GET /v1/leases/{id}/events` for this principal and lease; it checks whose lease that is. What comes last asks
+once more whether the key is valid, Problem unauthorized when it isn't: for when `on_key_revoked` would end the answer."""
 
 
 def _no_key_revoked(_key_id: int) -> None:

@@ -77,7 +77,7 @@ class ApiDoor:
                 taker_fee_ppm=config.fees.taker_ppm,
                 not_ready=not_ready,
                 baron_heartbeats=baron_heartbeats,
-                on_key_revoked=self._doors.close_key,
+                on_key_revoked=self._close_key,
                 routers=(self._doors.router, page_router()),
                 metrics=metrics,
             )
@@ -117,3 +117,7 @@ class ApiDoor:
         await self._doors.stop(CONNECTIONS_STOP_S)
         self._server.should_exit = True
         await self._ended.wait()
+
+    def _close_key(self, key_id: int) -> None:
+        self._doors.close_key(key_id)
+        self._streams.close_key(key_id)

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from engine.ids import format_id
 from engine.messages import Duplicate, EndLease, Reply
 from engine.reasons import Reason
+from exchange.gateway.auth import identify
 from exchange.gateway.endpoint import Call
 from exchange.gateway.errors import Problem
 from exchange.gateway.gateway import Gateway
@@ -75,7 +76,11 @@ async def end_lease(gateway: Gateway, call: Call[Nothing, Nothing]) -> views.Lea
 async def events(gateway: Gateway, call: Call[Nothing, Nothing]) -> Response:
     lease_id = call.id("lease_id")
     await own_lease(gateway, call.asker, lease_id)
-    return await gateway.deps.lease_events(call.request, call.asker, lease_id)
+
+    async def recheck() -> None:
+        await identify(gateway.deps.registry, call.request.headers["authorization"])
+
+    return await gateway.deps.lease_events(call.asker, lease_id, recheck)
 
 
 async def own_lease(gateway: Gateway, principal: Principal, lease_id: int) -> LeaseRow:

@@ -29,8 +29,9 @@ from exchange.read.interface import ReadSide
 from exchange.registry.rows import Principal, Scope
 from exchange.sequencer.interface import Submit
 
-MAX_CONNECTIONS: Final = 2_000
-"""Of both doors together."""
+MAX_TRADE_CONNECTIONS: Final = 2_000
+MAX_MARKET_CONNECTIONS: Final = 2_000
+"""A bound of its own, since anybody may open these: however many there are, traders get in."""
 MAX_CONNECTIONS_PER_ACCOUNT: Final = 64
 
 
@@ -85,7 +86,7 @@ class Doors:
 
     async def _trade(self, websocket: WebSocket) -> None:
         try:
-            subprotocol = self._check(websocket)
+            subprotocol = self._check(websocket, self._check_trade_room)
             principal, revocations = await self._identify(websocket)
         except Problem as problem:
             await refuse(websocket, problem)
@@ -96,23 +97,29 @@ class Doors:
 
     async def _market(self, websocket: WebSocket) -> None:
         try:
-            subprotocol = self._check(websocket)
+            subprotocol = self._check(websocket, self._check_market_room)
         except Problem as problem:
             await refuse(websocket, problem)
             return
         connection = Connection(websocket, self._channels, self._clock_ns, self._market_ops, drop_books=True)
         await self._serve(connection, None, websocket, subprotocol, self._revocations)
 
-    def _check(self, websocket: WebSocket) -> str | None:
+    def _check(self, websocket: WebSocket, check_room: Callable[[], None]) -> str | None:
         refuse_query(websocket)
         subprotocol = chosen_subprotocol(websocket)
-        self._check_room()
+        check_room()
         return subprotocol
 
-    def _check_room(self) -> None:
+    def _check_trade_room(self) -> None:
+        self._check_room(sum(principal is not None for principal in self._open.values()), MAX_TRADE_CONNECTIONS)
+
+    def _check_market_room(self) -> None:
+        self._check_room(sum(principal is None for principal in self._open.values()), MAX_MARKET_CONNECTIONS)
+
+    def _check_room(self, connections: int, most: int) -> None:
         if self._stopping or not self._feed.ready:
             raise Problem("not_ready", "The exchange is starting or stopping", retry_after_ms=RETRY_AFTER_MS)
-        if len(self._open) >= MAX_CONNECTIONS:
+        if connections >= most:
             raise Problem("overloaded", "There are as many connections as there may be", retry_after_ms=RETRY_AFTER_MS)
 
     async def _identify(self, websocket: WebSocket) -> tuple[Principal, int]:
@@ -123,10 +130,14 @@ class Doors:
         if not principal.scopes & {Scope.TRADE, Scope.READ}:
             raise Problem("missing_scope", "The key holds neither `trade` nor `read`")
         # Others may have come while the registry was asked.
-        self._check_room()
+        self._check_trade_room()
         mine = sum(other is not None and other.account == principal.account for other in self._open.values())
         if mine >= MAX_CONNECTIONS_PER_ACCOUNT:
-            raise Problem("overloaded", f"The account has {MAX_CONNECTIONS_PER_ACCOUNT} connections already")
+            raise Problem(
+                "overloaded",
+                f"The account has {MAX_CONNECTIONS_PER_ACCOUNT} connections",
+                retry_after_ms=RETRY_AFTER_MS,
+            )
         return principal, revocations
 
     async def _serve(

@@ -109,9 +109,18 @@ class Wire:
 
 
 class House:
-    def __init__(self, url: str, sequencer: Sequencer, registry: Registry, doors: Doors, streams: LeaseStreams) -> None:
+    def __init__(
+        self,
+        url: str,
+        sequencer: Sequencer,
+        registry: Registry,
+        doors: Doors,
+        streams: LeaseStreams,
+        close_key: Callable[[int], None],
+    ) -> None:
         self.url = url
         self.sequencer = sequencer
+        self.close_key = close_key
         self.registry = registry
         self.doors = doors
         self.streams = streams
@@ -141,7 +150,7 @@ class House:
         """As the REST door does it."""
         principal = Principal(account=party.account, key_id=party.key_id, scopes=frozenset(Scope))
         await self.registry.revoke_key(principal, party.key_id)
-        self.doors.close_key(party.key_id)
+        self.close_key(party.key_id)
 
     @asynccontextmanager
     async def trade(self, party: Party | None, **options: Any) -> AsyncIterator[Wire]:
@@ -191,6 +200,11 @@ async def house(home: Path, keep_alive_s: float = 15.0) -> AsyncIterator[House]:
     await sequencer.start()
     streams = LeaseStreams(feed, read, keep_alive_s)
     doors = Doors(feed=feed, submit=sequencer.submit, read=read, keys=registry, stored=registry)
+
+    def close_key(key_id: int) -> None:
+        doors.close_key(key_id)
+        streams.close_key(key_id)
+
     deps = Deps(
         submit=sequencer.submit,
         read=read,
@@ -200,7 +214,7 @@ async def house(home: Path, keep_alive_s: float = 15.0) -> AsyncIterator[House]:
         lease_events=streams,
         maker_fee_ppm=0,
         taker_fee_ppm=5_000,
-        on_key_revoked=doors.close_key,
+        on_key_revoked=close_key,
         routers=(doors.router,),
     )
     listener = socket.create_server(("127.0.0.1", 0))
@@ -224,7 +238,7 @@ async def house(home: Path, keep_alive_s: float = 15.0) -> AsyncIterator[House]:
         listed = await sequencer.submit(ListMarket(sku=SKU, region="us-east"))
         assert await read.reached(listed.seq, TIMEOUT_S)
         port = listener.getsockname()[1]
-        yield House(f"://127.0.0.1:{port}", sequencer, registry, doors, streams)
+        yield House(f"://127.0.0.1:{port}", sequencer, registry, doors, streams, close_key)
     finally:
         streams.stop()
         await doors.stop(10.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from engine.ids import parse_id
 from engine.kinds import Fault
 from engine.messages import EndLease, LeaseActive, LeaseFailed, LeaseWiped
 from exchange.gateway import sse as sse_module
+from exchange.registry.rows import Principal, Scope
 from tests.exchange.gateway_ws.house import SPOT, House, Json, Party, house
 from tests.waiting import TIMEOUT_S, wait_until_async
 
@@ -82,7 +84,7 @@ async def test_each_state_until_the_end(exchange: House) -> None:
             ended = await watcher.state()
             assert (ended["state"], ended["reason"]) == ("ended", "quit")
             assert await watcher.block() == []
-    await wait_until_async(lambda: exchange.streams._count == 0, "the streams to be given back")
+    await wait_until_async(lambda: exchange.streams.open == 0, "the streams to be given back")
     assert exchange.streams._streams == {}
 
 
@@ -142,8 +144,93 @@ async def test_a_reader_that_leaves_is_forgotten(tmp_path: Path) -> None:
         _, renter, lease_id = await leased(exchange)
         async with stream(exchange, renter, lease_id) as watcher:
             await watcher.state()
-            assert exchange.streams._count == 1
-        await wait_until_async(lambda: exchange.streams._count == 0, "the stream to be given back")
+            assert exchange.streams.open == 1
+        await wait_until_async(lambda: exchange.streams.open == 0, "the stream to be given back")
+
+
+async def test_revoking_a_key_ends_its_streams_and_no_others(exchange: House) -> None:
+    provider, renter, lease_id = await leased(exchange)
+    other = await another_key(exchange, renter)
+    async with (
+        stream(exchange, renter, lease_id) as ended,
+        stream(exchange, other, lease_id) as stays,
+        stream(exchange, provider, lease_id) as theirs,
+        exchange.http(renter) as http,
+    ):
+        for watcher in (ended, stays, theirs):
+            assert (await watcher.state())["state"] == "provisioning"
+        key = (await http.get("/account")).json()["key_id"]
+        assert (await http.delete(f"/keys/{key}")).status_code == 200
+        assert await ended.block() == []
+        await exchange.enter(LeaseActive(lease_id=parse_id("lse", lease_id), access=ACCESS))
+        for watcher in (stays, theirs):
+            assert (await watcher.state())["state"] == "active"
+    async with exchange.http(renter) as http:
+        assert (await http.get(f"/leases/{lease_id}/events")).status_code == 401
+
+
+async def test_a_change_that_waits_when_its_key_is_revoked_is_not_told(exchange: House) -> None:
+    """Revoked in the same turn of the event loop in which the lease changed."""
+    _, renter, lease_id = await leased(exchange)
+    feed = exchange.streams._feed
+    async with stream(exchange, renter, lease_id) as watcher:
+        await watcher.state()
+        feed.listen(lambda _: exchange.close_key(renter.key_id))
+        await exchange.enter(LeaseActive(lease_id=parse_id("lse", lease_id), access=ACCESS))
+        assert await watcher.block() == []
+
+
+async def test_a_key_revoked_while_its_request_was_checked_sees_nothing(exchange: House) -> None:
+    """The registry says yes, and the key is revoked before the stream is known."""
+    _, renter, lease_id = await leased(exchange)
+    ask = exchange.registry.principal
+    asked = 0
+
+    async def principal(token: str) -> Principal | None:
+        nonlocal asked
+        found = await ask(token)
+        asked += 1
+        if asked == 1:
+            await exchange.revoke(renter)
+        return found
+
+    exchange.registry.principal = principal  # type: ignore[method-assign]
+    async with stream(exchange, renter, lease_id) as watcher:
+        assert await watcher.block() == []
+    assert (asked, exchange.streams.open) == (2, 0)
+
+
+async def test_a_key_that_expires_ends_its_streams(exchange: House) -> None:
+    _, renter, lease_id = await leased(exchange)
+    soon = await another_key(exchange, renter, time.time_ns() + 500_000_000)
+    async with stream(exchange, soon, lease_id) as watcher, stream(exchange, renter, lease_id) as stays:
+        for one in (watcher, stays):
+            assert (await one.state())["state"] == "provisioning"
+        while (block := await watcher.block()) == [": keep-alive"]:
+            pass
+        assert block == []
+        await exchange.enter(LeaseActive(lease_id=parse_id("lse", lease_id), access=ACCESS))
+        assert (await stays.state())["state"] == "active"
+
+
+async def another_key(exchange: House, party: Party, expires_ns: int = 0) -> Party:
+    holder = Principal(account=party.account, key_id=party.key_id, scopes=frozenset(Scope))
+    made = await exchange.registry.create_key(holder, [Scope.READ], "another", expires_ns)
+    return Party(party.account, made.token, made.key.key_id)
+
+
+async def test_an_account_has_so_many_streams(exchange: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse_module, "MAX_STREAMS_PER_ACCOUNT", 2)
+    provider, renter, lease_id = await leased(exchange)
+    async with stream(exchange, renter, lease_id) as one, stream(exchange, renter, lease_id) as two:
+        for watcher in (one, two):
+            await watcher.state()
+        async with exchange.http(renter) as http:
+            response = await http.get(f"/leases/{lease_id}/events")
+            assert (response.status_code, response.json()["code"]) == (503, "overloaded")
+        async with stream(exchange, provider, lease_id) as theirs:
+            assert (await theirs.state())["state"] == "provisioning"
+            assert exchange.streams.open == 3
 
 
 async def test_streams_are_bounded(exchange: House, monkeypatch: pytest.MonkeyPatch) -> None:

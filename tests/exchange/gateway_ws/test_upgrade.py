@@ -82,6 +82,26 @@ async def test_an_account_has_so_many_connections(exchange: House, monkeypatch: 
         pass
 
 
+@pytest.mark.parametrize("bound", ["MAX_MARKET_CONNECTIONS", "MAX_TRADE_CONNECTIONS"])
+async def test_one_full_door_leaves_the_other_open(
+    exchange: House, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(doors_module, bound, 1)
+    party, other = await exchange.party(), await exchange.party()
+    async with exchange.trade(party) as trader, exchange.market() as reader:
+        await trader.ok("order.place", **BUY)
+        await reader.ok("subscribe", ch=f"trades.{SPOT}")
+        full = {"MAX_MARKET_CONNECTIONS": "market", "MAX_TRADE_CONNECTIONS": "trade"}[bound]
+        headers = {"Authorization": f"Bearer {other.token}"}
+        for door in ("market", "trade"):
+            url = f"ws{exchange.url}/ws/v1/{door}"
+            if door == full:
+                assert await denied(url, additional_headers=headers) == (503, "overloaded")
+            else:
+                async with connect(url, additional_headers=headers):
+                    pass
+
+
 async def test_revoking_a_key_over_rest_ends_its_connections_and_no_others(exchange: House) -> None:
     party, other = await exchange.party(), await exchange.party()
     async with exchange.trade(party) as ended, exchange.trade(other) as stays, exchange.http(party) as http:
@@ -125,7 +145,10 @@ async def test_a_key_that_expires_ends_its_connections(exchange: House) -> None:
 BAD_MESSAGES: list[tuple[str, str, str | None, str | int | None]] = [
     ("", "invalid_json", None, None),
     ("nonsense", "invalid_json", None, None),
-    ("[" * 60_000, "invalid_field", None, None),
+    ("[" * 60_000, "invalid_json", None, None),
+    ('{"id":1,"op":7,"params":{}', "invalid_json", None, None),
+    ('{"id":1,"id":2,"op":"subscribe","params":{"ch":"orders"}}', "invalid_json", "id", 2),
+    ('{"id":1,"op":"subscribe","params":{"ch":"orders","ch":"fills"}}', "invalid_json", "ch", 1),
     ("[]", "invalid_field", None, None),
     ("{}", "missing_field", "id", None),
     ('{"id":1}', "missing_field", "op", 1),
