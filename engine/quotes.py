@@ -32,6 +32,7 @@ class Quote(NamedTuple):
     available_quantity: eligible GPUs inside the limit, at most the quantity asked for.
     cost_per_hour_micros: of the whole quantity at the fills' prices, without fee; 0 when it isn't whole.
     fee_per_hour_micros: the taker's fee on it, rounded up; hold_micros: what must be available to rent it.
+    simulated: some of the available GPUs are a simulated Baron's.
     """
 
     instrument: int
@@ -43,6 +44,7 @@ class Quote(NamedTuple):
     cost_per_hour_micros: int
     fee_per_hour_micros: int
     hold_micros: int
+    simulated: bool
 
 
 def quote(
@@ -64,7 +66,7 @@ def quote(
             order = _fok(account, listed, 0, quantity, hours)
             lines.append(_quote_one(state, account, order, max_price_ticks, now_ns))
         except Refused as refusal:
-            lines.append(_unserved(instrument, refusal.reason, quantity, 0, 0))
+            lines.append(_unserved(instrument, refusal.reason, quantity))
     return sorted(lines, key=_rank)
 
 
@@ -152,16 +154,28 @@ def _quote_one(state: State, account: Account, order: Order, max_price_ticks: in
     try:
         limit_ticks = max_price_ticks or orders.protection_ticks(state, order, now_ns)
     except Refused as refusal:
-        return _unserved(order.instrument, refusal.reason, order.quantity, 0, 0)
+        return _unserved(order.instrument, refusal.reason, order.quantity)
     found = book.walk(taker._replace(price_ticks=limit_ticks), now_ns, max_looked)
     available = order.quantity - found.leaves_quantity
     best_ticks = found.fills[0].price_ticks if found.fills else 0
+    simulated = any(state.barons[state.orders[fill.order_id].baron].simulated for fill in found.fills)
     if found.leaves_quantity == 0:
         worst_ticks = found.fills[-1].price_ticks
         cost = sum(fill.price_ticks * fill.quantity for fill in found.fills) * MICROS_PER_TICK
         fee = fee_micros_up(cost, account.taker_fee_ppm)
         hold = money.hold_micros(state, account, worst_ticks, order.quantity)
-        return Quote(order.instrument, Reason.NONE, order.quantity, available, best_ticks, worst_ticks, cost, fee, hold)
+        return Quote(
+            instrument=order.instrument,
+            reason=Reason.NONE,
+            quantity=order.quantity,
+            available_quantity=available,
+            best_price_ticks=best_ticks,
+            worst_price_ticks=worst_ticks,
+            cost_per_hour_micros=cost,
+            fee_per_hour_micros=fee,
+            hold_micros=hold,
+            simulated=simulated,
+        )
     if found.stop is Stop.SELF_TRADE:
         reason = Reason.SELF_TRADE
     elif found.stop is Stop.WALK_LIMIT:
@@ -172,8 +186,9 @@ def _quote_one(state: State, account: Account, order: Order, max_price_ticks: in
             reason = Reason.PRICE_ABOVE_MAXIMUM
         else:
             reason = Reason.FOK_KILLED if beyond.fills else Reason.NO_LIQUIDITY
-    return _unserved(order.instrument, reason, order.quantity, available, best_ticks)
+    line = _unserved(order.instrument, reason, order.quantity)
+    return line._replace(available_quantity=available, best_price_ticks=best_ticks, simulated=simulated)
 
 
-def _unserved(instrument: int, reason: Reason, quantity: int, available_quantity: int, best_price_ticks: int) -> Quote:
-    return Quote(instrument, reason, quantity, available_quantity, best_price_ticks, 0, 0, 0, 0)
+def _unserved(instrument: int, reason: Reason, quantity: int) -> Quote:
+    return Quote(instrument, reason, quantity, 0, 0, 0, 0, 0, 0, simulated=False)

@@ -76,6 +76,7 @@ class Endpoint(Generic[B, Q, A]):
     """`run` returns the answer's struct, or a whole Response where `media_type` isn't JSON.
 
     makes_secret: what a POST answers is never kept; `run` remembers by itself that it was made.
+    changes_nothing: a POST that only asks, so its repeat is answered anew and nothing is kept for it.
     """
 
     method: str
@@ -89,10 +90,16 @@ class Endpoint(Generic[B, Q, A]):
     status: int = 200
     media_type: str = "application/json"
     makes_secret: bool = False
+    changes_nothing: bool = False
 
     @property
     def has_body(self) -> bool:
         return self.body is not Nothing
+
+    @property
+    def is_once(self) -> bool:
+        """Whether an Idempotency-Key makes it be done once."""
+        return self.method == "POST" and not self.changes_nothing
 
     @property
     def route(self) -> str:

@@ -97,8 +97,13 @@ _GATEWAY: Final[dict[str, Entry]] = {
     ),
     "idempotency_key_reused": Entry(_S.UNPROCESSABLE_ENTITY, "Use a new Idempotency-Key for another body."),
     "invalid_idempotency_key": Entry(
-        _S.UNPROCESSABLE_ENTITY, "Send one Idempotency-Key of 1 to 255 printable characters."
+        _S.UNPROCESSABLE_ENTITY, "Send one Idempotency-Key of 1 to 255 printable characters, and with a POST only."
     ),
+    "too_many_idempotency_keys": Entry(
+        _S.TOO_MANY_REQUESTS,
+        "Nothing was done; each Idempotency-Key is kept for 24 hours: wait, or send the request without one.",
+    ),
+    "unexpected_body": Entry(_S.UNPROCESSABLE_ENTITY, "Leave the body out; what can be given stands in the address."),
     "payload_too_large": Entry(_S.REQUEST_ENTITY_TOO_LARGE, "Keep the body within 64 KiB."),
     "unsupported_media_type": Entry(_S.UNSUPPORTED_MEDIA_TYPE, "Send the body as `Content-Type: application/json`."),
     "unknown_field": Entry(_S.UNPROCESSABLE_ENTITY, "Leave the field out: there is no such field here."),

@@ -5,6 +5,7 @@ Nothing here outlives the process: all of it can be lost, and is asked for again
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from engine.ids import INDEX_MAX, SEQ_MAX
@@ -68,6 +69,29 @@ class Gateway:
         seq = number // (INDEX_MAX + 1) & SEQ_MAX
         if seq <= self._acknowledged_seq:
             await self.read_from(seq)
+
+    async def simulated(self, barons: Iterable[int], done_seq: int = 0) -> set[int]:
+        """Those of these Barons that have no real GPUs; 0 stands for none.
+
+        `done_seq`: the command that the request has just done; when the read models don't come to it in time, Problem
+        read_side_behind says that it was done and only its telling is late.
+        """
+        wanted = {baron for baron in barons if baron}
+        if wanted and done_seq and not await self.deps.read.reached(done_seq, READ_WAIT_S):
+            raise Problem(
+                "read_side_behind",
+                f"Command {done_seq} was done",
+                retry_after_ms=RETRY_AFTER_MS,
+                outcome="unknown",
+                seq=done_seq,
+            )
+        return {baron for baron in wanted if await self._is_simulated(baron)}
+
+    async def _is_simulated(self, baron: int) -> bool:
+        row = await self.deps.read.baron(baron)
+        if row is None:
+            raise LookupError(f"Baron {baron} sells and is not in the read models")
+        return row.simulated
 
 
 async def _wait(following: Following, seq: int) -> None:

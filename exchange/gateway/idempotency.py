@@ -25,17 +25,27 @@ _CLIENT_ID_PREFIX: Final = "idk-"
 _CLIENT_ID_DIGITS: Final = 32
 
 
-def slot_of(request: Request, principal: Principal, route: str, body: bytes) -> Slot | None:
-    """The slot of a request that carries an Idempotency-Key, else None; Problem invalid_idempotency_key."""
+def idempotency_key(request: Request, method: str) -> bytes:
+    """The request's Idempotency-Key, hashed; b"" without one; Problem invalid_idempotency_key.
+
+    Only a POST may carry one: with the other methods it would promise what it doesn't do.
+    """
     values = request.headers.getlist(HEADER)
     if not values:
-        return None
+        return b""
+    if method != "POST":
+        raise Problem("invalid_idempotency_key", f"A {method} takes no Idempotency-Key")
     if len(values) > 1 or _KEY.fullmatch(values[0]) is None:
         raise Problem("invalid_idempotency_key", "The Idempotency-Key can't be used")
+    return hashlib.sha256(values[0].encode()).digest()
+
+
+def slot_of(key_hash: bytes, principal: Principal, route: str, body: bytes) -> Slot:
+    """The slot of a request with this Idempotency-Key."""
     return Slot(
         account=principal.account,
         route=route,
-        key_hash=hashlib.sha256(values[0].encode()).digest(),
+        key_hash=key_hash,
         body_hash=hashlib.sha256(body).digest(),
     )
 

@@ -32,6 +32,8 @@ _REF: Final = "#/components/schemas/{name}"
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _S: Final = HTTPStatus
 _PATH_PATTERNS: Final = {"client_order_id": "^[A-Za-z0-9_-]{1,36}$", "month": "^[0-9]{4}-(0[1-9]|1[0-2])$"}
+_ONCE: Final = "The request is done once: for 24 hours a repeat gets the first answer again. Other methods take none."
+_ANEW: Final = "Makes no difference here: the request changes nothing, so a repeat is answered anew."
 
 # What an engine may answer to any command, and what reading one takes.
 _BODY_PROBLEMS: Final = (
@@ -78,6 +80,8 @@ def problem_statuses(endpoint: Endpoint[Any, Any, Any]) -> set[HTTPStatus]:
         statuses.update(_BODY_PROBLEMS)
     if endpoint.method != "GET":
         statuses.update(_WRITE_PROBLEMS)
+    if endpoint.is_once:
+        statuses.add(_S.TOO_MANY_REQUESTS)
     if "{" in endpoint.path:
         statuses.add(_S.NOT_FOUND)
     if issubclass(endpoint.query, Since) or "min_seq" in _fields(endpoint) or endpoint.path.startswith("/health/ready"):
@@ -148,7 +152,8 @@ def _query_parameters(endpoint: Endpoint[Any, Any, Any]) -> Iterable[dict[str, A
 def _header_parameters(endpoint: Endpoint[Any, Any, Any]) -> Iterable[dict[str, Any]]:
     if endpoint.method == "POST":
         schema = {"type": "string", "pattern": KEY_PATTERN}
-        yield {"name": HEADER.title(), "in": "header", "required": False, "schema": schema}
+        said = _ONCE if endpoint.is_once else _ANEW
+        yield {"name": HEADER.title(), "in": "header", "required": False, "description": said, "schema": schema}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -19,6 +19,7 @@ class QuoteLine(msgspec.Struct, frozen=True, kw_only=True):
     available_quantity: eligible GPUs inside the limit, at most the quantity asked for.
     cost_per_hour_micros: of the whole quantity at the fills' prices, rounded up, without fee; 0 when it isn't whole.
     fee_per_hour_micros: the taker's fee on it, rounded up; hold_micros: what must be available to rent it.
+    simulated: some of the available GPUs are a simulated Baron's.
     """
 
     instrument: int
@@ -30,6 +31,7 @@ class QuoteLine(msgspec.Struct, frozen=True, kw_only=True):
     cost_per_hour_micros: int
     fee_per_hour_micros: int
     hold_micros: int
+    simulated: bool
 
 
 class Quoter(Protocol):

@@ -6,6 +6,7 @@ It knows HTTP and msgspec, and nothing of what the fields mean but which code th
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
@@ -55,24 +56,39 @@ async def read_body(request: Request) -> bytes:
                     raise _too_large()
                 parts.append(part)
     except TimeoutError as error:
-        raise Problem("request_timeout", f"The body didn't arrive within {BODY_TIMEOUT_S:.0f} s") from error
+        raise _too_slow() from error
     except ClientDisconnect as error:
-        raise Problem("malformed_request", "The connection ended inside the body") from error
+        raise _cut_off() from error
     return b"".join(parts)
 
 
+async def refuse_body(request: Request) -> bytes:
+    """b"", the body of a request that takes none; Problem unexpected_body when it has one."""
+    declared = request.headers.get("content-length", "0").strip("0")
+    if declared or ("transfer-encoding" in request.headers and await _has_body(request)):
+        raise Problem("unexpected_body", "This request takes no body")
+    return b""
+
+
 def decode_body(data: bytes, kind: type[T]) -> T:
-    """A body as its struct; Problem invalid_utf8, invalid_json, or what is wrong with which field."""
+    """A body as its struct; Problem invalid_utf8, invalid_json, or what is wrong with which field.
+
+    What isn't JSON is said to be that, whatever else is wrong; a field that is given twice could mean either value, so it
+    is refused.
+    """
     try:
-        data.decode()
+        text = data.decode()
     except UnicodeDecodeError as error:
         raise Problem("invalid_utf8", f"Byte {error.start} of the body isn't UTF-8") from error
     try:
-        return msgspec.json.decode(data, type=kind)
+        decoded = msgspec.json.decode(data, type=kind)
+        _NAMES.decode(text)
     except msgspec.ValidationError as error:
+        _check_syntax(data)
         raise fault(str(error), "invalid_field") from error
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Problem("invalid_json", str(error)[:_MAX_ECHO_CHARS]) from error
+    except (msgspec.DecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise _invalid_json(error) from error
+    return decoded
 
 
 def decode_query(request: Request, kind: type[T]) -> T:
@@ -107,6 +123,57 @@ def fault(message: str, otherwise: str) -> Problem:
     reason = _MARKET_CODES.get(path.rpartition(".")[2])
     code = otherwise if reason is None or otherwise == "invalid_parameter" else reason.name.lower()
     return Problem(code, f"{field or 'body'}: {what[:_MAX_ECHO_CHARS]}", field=field or None)
+
+
+async def _has_body(request: Request) -> bool:
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for part in request.stream():
+                if part:
+                    return True
+    except TimeoutError as error:
+        raise _too_slow() from error
+    except ClientDisconnect as error:
+        raise _cut_off() from error
+    return False
+
+
+def _check_syntax(data: bytes) -> None:
+    """Problem invalid_json; a decoder that wants a certain struct may find that missing before it finds broken JSON."""
+    try:
+        msgspec.json.decode(data)
+    except msgspec.ValidationError:
+        # Well-formed JSON with a number that no machine holds: what is wrong with the field says more.
+        return
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _invalid_json(error) from error
+
+
+def _refuse_doubled(pairs: list[tuple[str, object]]) -> None:
+    if len(dict(pairs)) == len(pairs):
+        return
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            field = name[:_MAX_ECHO_CHARS]
+            raise Problem("invalid_json", f"A field is given twice: {field}", field=field)
+        seen.add(name)
+
+
+_NAMES: Final = json.JSONDecoder(object_pairs_hook=_refuse_doubled, parse_int=str, parse_float=str)
+"""Reads JSON that is known to be good once more, for its fields' names alone."""
+
+
+def _invalid_json(error: Exception) -> Problem:
+    return Problem("invalid_json", str(error)[:_MAX_ECHO_CHARS])
+
+
+def _too_slow() -> Problem:
+    return Problem("request_timeout", f"The body didn't arrive within {BODY_TIMEOUT_S:.0f} s")
+
+
+def _cut_off() -> Problem:
+    return Problem("malformed_request", "The connection ended inside the body")
 
 
 def _too_large() -> Problem:

@@ -60,6 +60,7 @@ _MARKET: Final[tuple[Endpoint[Any, Any, Any], ...]] = (
         body=schema.QuoteBody,
         query=Nothing,
         answer=market_views.Quotes,
+        changes_nothing=True,
     ),
 )
 _LEASES: Final[tuple[Endpoint[Any, Any, Any], ...]] = (

@@ -14,15 +14,15 @@ from exchange.gateway.auth import Access, identify, require
 from exchange.gateway.endpoint import Call, Endpoint
 from exchange.gateway.errors import MEDIA_TYPE, RETRY_AFTER_MS, Problem
 from exchange.gateway.gateway import Gateway
-from exchange.gateway.idempotency import REPLAYED_HEADER, check_same, slot_of
-from exchange.gateway.reading import decode_body, decode_query, read_body
+from exchange.gateway.idempotency import REPLAYED_HEADER, check_same, idempotency_key, slot_of
+from exchange.gateway.reading import decode_body, decode_query, read_body, refuse_body
 from exchange.gateway.schema import Nothing
 from exchange.registry.rows import Principal, RegistryError, Scope, Slot
 
 _JSON: Final = "application/json"
 _MS_PER_S: Final = 1000
 _NO_STORE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_UNREAD: Final = frozenset({"request_timeout", "payload_too_large"})
+_UNREAD: Final = frozenset({"request_timeout", "payload_too_large", "unexpected_body"})
 """Problems after which the rest of the body may still be on its way: the connection can't be used again."""
 _FIRST_ERROR_STATUS: Final = 400
 _FIRST_FAULT_STATUS: Final = 500
@@ -67,8 +67,9 @@ def registry_problem(error: RegistryError) -> Problem:
 async def _answer(gateway: Gateway, endpoint: Endpoint[Any, Any, Any], request: Request) -> Response:
     principal = await _admit(gateway, endpoint, request)
     query = decode_query(request, endpoint.query)
-    data = await read_body(request) if endpoint.has_body else b""
-    slot = slot_of(request, principal, endpoint.route, data) if principal and endpoint.method == "POST" else None
+    data = await read_body(request) if endpoint.has_body else await refuse_body(request)
+    key_hash = idempotency_key(request, endpoint.method)
+    slot = slot_of(key_hash, principal, endpoint.route, data) if key_hash and principal and endpoint.is_once else None
 
     async def run() -> Response:
         body = decode_body(data, endpoint.body) if endpoint.has_body else Nothing()

@@ -15,14 +15,19 @@ from exchange.registry.rows import RegistryError, Remembered, Slot
 from exchange.registry.tables import IDEMPOTENCY
 
 KEPT_NS: Final = 24 * 3_600 * 1_000_000_000
+MAX_RECORDS_PER_ACCOUNT: Final = 50_000
+"""More of one account are refused until its oldest have had their 24 hours; the others' go on."""
 MAX_RECORDS: Final = 1_000_000
-"""Of all accounts; more are refused until the oldest have had their 24 hours."""
+"""Of all accounts, so that what is kept fits on a disk."""
 MAX_PRUNED: Final = 1_000
-"""Expired records that one write removes, so that no request pays for a day's worth."""
+"""Expired records that one removal takes, so that no request pays for a day's worth."""
 
 
 def remembered(connection: Connection, slot: Slot, now_ns: int) -> Remembered | None:
-    """The first answer of this slot, if one is kept. RegistryError overloaded when no more can be kept."""
+    """The first answer of this slot, if one is kept.
+
+    RegistryError when no more can be kept: too_many_idempotency_keys of this account, overloaded of all.
+    """
     row = connection.execute(
         select(IDEMPOTENCY).where(_of(slot), IDEMPOTENCY.c.created_ns > now_ns - KEPT_NS)
     ).one_or_none()
@@ -33,10 +38,11 @@ def remembered(connection: Connection, slot: Slot, now_ns: int) -> Remembered | 
             body=row.body,
             secret_of=row.secret_of,
         )
-    if _is_full(connection):
-        _prune(connection, now_ns)
-        if _is_full(connection):
-            raise RegistryError("overloaded", "There are as many idempotent requests as can be kept")
+    refusal = _full(connection, slot.account)
+    if refusal is not None and _prune(connection, now_ns, slot.account):
+        refusal = _full(connection, slot.account)
+    if refusal is not None:
+        raise refusal
     return None
 
 
@@ -72,12 +78,27 @@ def _of(slot: Slot) -> ColumnElement[bool]:
     return and_(columns.account == slot.account, columns.route == slot.route, columns.key_hash == slot.key_hash)
 
 
-def _is_full(connection: Connection) -> bool:
-    # Numbers only grow, so their span bounds the count and costs no scan.
+def _full(connection: Connection, account: int) -> RegistryError | None:
+    """Why no more can be kept, expired ones counted; None when there is room."""
+    # Numbers only grow, so their span bounds the count of all and costs no scan.
     newest, oldest = connection.execute(select(func.max(IDEMPOTENCY.c.id), func.min(IDEMPOTENCY.c.id))).one()
-    return newest is not None and newest - oldest >= MAX_RECORDS
+    if newest is not None and newest - oldest >= MAX_RECORDS:
+        return RegistryError("overloaded", "There are as many idempotent requests as can be kept")
+    # A bounded walk along the index that begins with the account; no row is read.
+    own = select(IDEMPOTENCY.c.account).where(IDEMPOTENCY.c.account == account).limit(MAX_RECORDS_PER_ACCOUNT)
+    if connection.execute(select(func.count()).select_from(own.subquery())).scalar_one() >= MAX_RECORDS_PER_ACCOUNT:
+        wrong = f"The account has used {MAX_RECORDS_PER_ACCOUNT} Idempotency-Keys"
+        return RegistryError("too_many_idempotency_keys", wrong)
+    return None
 
 
-def _prune(connection: Connection, now_ns: int) -> None:
-    old = select(IDEMPOTENCY.c.id).where(IDEMPOTENCY.c.created_ns <= now_ns - KEPT_NS).limit(MAX_PRUNED)
-    connection.execute(delete(IDEMPOTENCY).where(IDEMPOTENCY.c.id.in_(old)))
+def _prune(connection: Connection, now_ns: int, account: int = 0) -> int:
+    """Remove the oldest of what has expired, and of what `account` has expired; returns how many those were."""
+    expired = IDEMPOTENCY.c.created_ns <= now_ns - KEPT_NS
+    # Adding nothing keeps SQLite from walking all that the account has: what has expired is less.
+    wanted = [expired, and_(expired, IDEMPOTENCY.c.account + 0 == account)] if account else [expired]
+    removed = 0
+    for condition in wanted:
+        old = select(IDEMPOTENCY.c.id).where(condition).order_by(IDEMPOTENCY.c.created_ns).limit(MAX_PRUNED)
+        removed += connection.execute(delete(IDEMPOTENCY).where(IDEMPOTENCY.c.id.in_(old))).rowcount
+    return removed

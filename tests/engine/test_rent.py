@@ -9,7 +9,7 @@ import pytest
 
 from engine.kinds import Kind, OrderType, Origin, Pot, TimeInForce
 from engine.limits import Limits
-from engine.messages import Accepted, CancelOrder, Deposit, LeaseScheduled, Traded, Withdraw
+from engine.messages import Accepted, CancelOrder, Deposit, LeaseScheduled, SetCapacity, Traded, Withdraw
 from engine.quotes import Quote
 from engine.reasons import Reason
 from exchange.gateway.ports import QuoteLine
@@ -72,8 +72,8 @@ def test_the_cheapest_whole_wins_though_its_best_price_is_not_the_best() -> None
     lines = shard.machine.quote(ALICE, (ONDEMAND, ELSEWHERE_ONDEMAND), 2, 3, 0, START)
     # Held: 3,720 s at the worst price, 2,087,333.3 up, and 0.5 % of that, 10,436.7 up.
     assert lines == [
-        Quote(ELSEWHERE_ONDEMAND, Reason.NONE, 2, 2, 10_100, 10_100, 2_020_000, 10_100, 2_087_334 + 10_437),
-        Quote(ONDEMAND, Reason.NONE, 2, 2, 10_000, 10_500, 2_050_000, 10_250, 2_180_850),
+        Quote(ELSEWHERE_ONDEMAND, Reason.NONE, 2, 2, 10_100, 10_100, 2_020_000, 10_100, 2_087_334 + 10_437, False),
+        Quote(ONDEMAND, Reason.NONE, 2, 2, 10_000, 10_500, 2_050_000, 10_250, 2_180_850, False),
     ]
     events = shard.rent(ALICE, 2, 3, ONDEMAND, ELSEWHERE_ONDEMAND)
     (accepted,) = only(events, Accepted)
@@ -141,6 +141,19 @@ def test_a_quote_never_refuses_and_says_what_is_wrong() -> None:
     assert [line.reason for line in quote(ALICE, (SPOT,), 0, 1, 0, START)] == [Reason.INVALID_QUANTITY]
     assert [line.reason for line in quote(ALICE, (SPOT,), 1, 0, 0, START)] == [Reason.INVALID_HOURS]
     assert [line.reason for line in quote(ALICE, (SPOT,), 1, 1, -1, START)] == [Reason.INVALID_PRICE]
+
+
+def test_a_quote_says_when_any_of_it_is_simulated() -> None:
+    shard = Shard()
+    shard.do(SetCapacity(baron=SECOND_BARON, gpus=8, simulated=True))
+    shard.place(ask(PAT, 20_000, 2, baron=BARON))
+    shard.place(ask(PAT, 20_500, 2, baron=SECOND_BARON))
+    lines = {gpus: shard.machine.quote(ALICE, (SPOT,), gpus, 1, 0, START)[0] for gpus in (2, 3, 5)}
+    assert {gpus: (line.reason, line.simulated) for gpus, line in lines.items()} == {
+        2: (Reason.NONE, False),
+        3: (Reason.NONE, True),
+        5: (Reason.FOK_KILLED, True),
+    }
 
 
 def test_a_quote_has_the_fields_that_the_gateway_shows() -> None:

@@ -33,9 +33,10 @@ async def place(gateway: Gateway, call: Call[OrderBody, Nothing]) -> views.Place
     if row is None:
         raise LookupError(f"command {reply.seq} took an order that is not to be found")
     own = [lease for lease in leases if lease.renter == call.account]
+    (shown,) = await _views(gateway, [row], reply.seq)
     return views.Placed(
         seq=reply.seq if duplicate is None else duplicate.first_seq,
-        order=await _view(gateway, row),
+        order=shown,
         fills=[views.fill(trade, row.order_id) for trade in fills],
         leases=await lease_views(gateway, own, call.account),
         duplicate=duplicate is not None,
@@ -48,10 +49,8 @@ async def orders(gateway: Gateway, call: Call[Nothing, OpenPage]) -> views.Order
     rows = await gateway.deps.read.orders(
         call.account, call.query.open, parse_cursor(call.query.cursor), call.query.limit
     )
-    shown = [await _view(gateway, row) for row in rows]
-    return views.Orders(
-        seq=seq, orders=shown, next_cursor=next_cursor([row.order_id for row in rows], call.query.limit)
-    )
+    cursor = next_cursor([row.order_id for row in rows], call.query.limit)
+    return views.Orders(seq=seq, orders=await _views(gateway, rows), next_cursor=cursor)
 
 
 async def order(gateway: Gateway, call: Call[Nothing, Since]) -> views.Order:
@@ -94,11 +93,15 @@ async def _change(gateway: Gateway, account: int, order_id: int, command: Comman
     )
 
 
-async def _view(gateway: Gateway, row: OrderRow) -> views.Order:
-    return views.order(row, (await gateway.instruments.of_number(row.instrument)).symbol)
+async def _views(gateway: Gateway, rows: list[OrderRow], done_seq: int = 0) -> list[views.Order]:
+    """`done_seq`: the command that has just left them so, for one that the read models may not have yet."""
+    simulated = await gateway.simulated((row.baron for row in rows), done_seq)
+    symbols = [(await gateway.instruments.of_number(row.instrument)).symbol for row in rows]
+    return [views.order(row, symbol, row.baron in simulated) for row, symbol in zip(rows, symbols, strict=True)]
 
 
 async def _own_view(gateway: Gateway, account: int, row: OrderRow | None) -> views.Order:
     if row is None or row.account != account:
         raise Problem(Reason.UNKNOWN_ORDER, "The account has no such order")
-    return await _view(gateway, row)
+    (shown,) = await _views(gateway, [row])
+    return shown

@@ -20,7 +20,7 @@ from exchange.registry.rows import BaronEntry
 async def put_asks(gateway: Gateway, call: Call[AsksBody, Nothing]) -> orders.StandingOffers:
     reply = await gateway.enter(await offers_in(call.account, call.body, gateway.instruments))
     standing = next(event.offers for event in reply.events if isinstance(event, OffersSet))
-    return orders.StandingOffers(seq=reply.seq, offers=await _offer_views(gateway, standing))
+    return orders.StandingOffers(seq=reply.seq, offers=await _offer_views(gateway, standing, reply.seq))
 
 
 async def asks(gateway: Gateway, call: Call[Nothing, Since]) -> orders.StandingOffers:
@@ -68,5 +68,8 @@ async def _view(gateway: Gateway, entry: BaronEntry) -> access.Baron:
     return access.baron(entry, row, gateway.deps.baron_heartbeats().get(entry.baron))
 
 
-async def _offer_views(gateway: Gateway, offers: Sequence[Offer]) -> list[orders.StandingOffer]:
-    return [orders.offer(row, (await gateway.instruments.of_number(row.instrument)).symbol) for row in offers]
+async def _offer_views(gateway: Gateway, offers: Sequence[Offer], done_seq: int = 0) -> list[orders.StandingOffer]:
+    """`done_seq`: the command that has just set them."""
+    simulated = await gateway.simulated((row.baron for row in offers), done_seq)
+    symbols = [(await gateway.instruments.of_number(row.instrument)).symbol for row in offers]
+    return [orders.offer(row, symbol, row.baron in simulated) for row, symbol in zip(offers, symbols, strict=True)]

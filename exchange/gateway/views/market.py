@@ -62,7 +62,8 @@ class Trades(View, frozen=True):
 class Quote(View, frozen=True):
     """What one instrument gives now. With a `reason` the whole isn't to be had, and there is no cost.
 
-    Costs are of the whole quantity per hour; `hold` must be available to rent it.
+    Costs are of the whole quantity per hour; `hold` must be available to rent it. `simulated`: some of the available GPUs
+    are a Baron's that has no real ones.
     """
 
     symbol: str
@@ -74,6 +75,7 @@ class Quote(View, frozen=True):
     cost_per_hour: str | None
     fee_per_hour: str | None
     hold: str | None
+    simulated: bool
     reason: str | None
     detail: str | None
 
@@ -125,6 +127,7 @@ def quote(line: QuoteLine, row: InstrumentRow) -> Quote:
         cost_per_hour=format_money(line.cost_per_hour_micros) if whole else None,
         fee_per_hour=format_money(line.fee_per_hour_micros) if whole else None,
         hold=format_money(line.hold_micros) if whole else None,
+        simulated=line.simulated,
         reason=reason,
         detail=None if reason is None else TABLE[reason].advice,
     )

@@ -13,7 +13,10 @@ from exchange.read.interface import OrderRow
 
 
 class Order(View, frozen=True):
-    """`origin`: client, rental, or offer (placed for an offer of PUT /v1/asks). `reason`: why it was cut or closed."""
+    """`origin`: client, rental, or offer (placed for an offer of PUT /v1/asks). `reason`: why it was cut or closed.
+
+    `simulated`: the Baron of a sell has no real GPUs now; null for a buy, which names none.
+    """
 
     id: str
     client_order_id: str | None
@@ -31,6 +34,7 @@ class Order(View, frozen=True):
     post_only: bool
     hours: int | None
     baron: str | None
+    simulated: bool | None
     window_end: str | None
     created: str
     updated: str
@@ -80,9 +84,13 @@ class Changed(View, frozen=True):
 
 
 class StandingOffer(View, frozen=True):
-    """One offer (rulebook §4); the ask that stands for it is among GET /v1/orders, with origin `offer`."""
+    """One offer (rulebook §4); the ask that stands for it is among GET /v1/orders, with origin `offer`.
+
+    `simulated`: the Baron has no real GPUs.
+    """
 
     baron: str
+    simulated: bool
     instrument: str
     price: str
     gpus: int
@@ -94,7 +102,8 @@ class StandingOffers(View, frozen=True):
     offers: list[StandingOffer]
 
 
-def order(row: OrderRow, symbol: str) -> Order:
+def order(row: OrderRow, symbol: str, simulated: bool) -> Order:
+    """`simulated` is its Baron's; a buy has none, and what is given then is not looked at."""
     return Order(
         id=format_id("ord", row.order_id),
         client_order_id=row.client_order_id or None,
@@ -112,6 +121,7 @@ def order(row: OrderRow, symbol: str) -> Order:
         post_only=row.post_only,
         hours=row.hours or None,
         baron=format_id("brn", row.baron) if row.baron else None,
+        simulated=simulated if row.baron else None,
         window_end=format_time_if(row.window_end_ns),
         created=format_time(row.created_ns),
         updated=format_time(row.updated_ns),
@@ -149,9 +159,10 @@ def changed(seq: int, row: OrderRow, symbol: str, fills: list[Fill], leases: lis
     )
 
 
-def offer(row: Offer, symbol: str) -> StandingOffer:
+def offer(row: Offer, symbol: str, simulated: bool) -> StandingOffer:
     return StandingOffer(
         baron=format_id("brn", row.baron),
+        simulated=simulated,
         instrument=symbol,
         price=format_price(row.price_ticks),
         gpus=row.gpus,

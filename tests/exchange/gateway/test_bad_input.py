@@ -2,60 +2,75 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
 
 from exchange.gateway.reading import MAX_BODY_BYTES
 from exchange.gateway.routes import ENDPOINTS, PREFIX
-from tests.exchange.gateway.floor import SKU, SPOT, Floor
+from tests.exchange.gateway.floor import SKU, SPOT, Floor, Json
 
-RENTAL = '{"sku": "%s", "kind": "spot", "gpus": 1, "hours": 1%s}'
-HUGE = "9" * 4000
+GOOD_RENTAL = {"sku": SKU, "kind": "spot", "gpus": 1, "hours": 1}
+HUGE = int("9" * 4000)
+
+
+def rental(**changes: Json) -> str:
+    """A good rental with changes, as it is sent."""
+    return json.dumps(GOOD_RENTAL | changes)
 
 
 BAD_RENTALS: list[tuple[bytes | str, int, str, str | None]] = [
     (b"", 400, "invalid_json", None),
     (b"{", 400, "invalid_json", None),
     (b"nonsense", 400, "invalid_json", None),
-    (RENTAL % (SKU, "") + " trailing", 400, "invalid_json", None),
+    (rental() + " trailing", 400, "invalid_json", None),
     (b'{"sku": "\\ud800"}', 400, "invalid_json", None),
-    (b"[" * 60_000, 422, "invalid_field", None),
-    (b'{"gpus":' * 8_000, 422, "invalid_quantity", "gpus"),
+    (b"[" * 60_000, 400, "invalid_json", None),
+    (b"[[[[", 400, "invalid_json", None),
+    (b'{"gpus":' * 8_000, 400, "invalid_json", None),
+    (rental(gpus="1")[:-1], 400, "invalid_json", None),
+    (rental(raise_to=1) + "}", 400, "invalid_json", None),
+    (rental(gpus=0)[:-1] + ', "hours": }', 400, "invalid_json", None),
+    (rental(gpus=0).replace(" 0", " 00"), 400, "invalid_json", None),
+    (rental()[:-1] + ', "gpus": 8}', 400, "invalid_json", "gpus"),
+    (rental()[:-1] + ', "gp\\u0075s": 1}', 400, "invalid_json", "gpus"),
+    (rental(gpus=0)[:-1] + ', "gpus": 1}', 422, "invalid_quantity", "gpus"),
+    (rental(max_price=0.5).replace("0.5", "1e999"), 422, "invalid_price", "max_price"),
     (b"\xff\xfe", 400, "invalid_utf8", None),
     (b'{"sku": "\xff"}', 400, "invalid_utf8", None),
     (b"[]", 422, "invalid_field", None),
     (b"null", 422, "invalid_field", None),
     (b"{}", 422, "missing_field", "sku"),
-    (RENTAL % (SKU, ', "raise_to": 1'), 422, "unknown_field", "raise_to"),
-    (RENTAL % (SKU, ', "min_rating": 50'), 422, "unknown_field", "min_rating"),
-    (RENTAL % (SKU, ', "auto_extend": true'), 422, "unknown_field", "auto_extend"),
-    (RENTAL % (SKU, ', "same_baron": true'), 422, "unknown_field", "same_baron"),
-    (RENTAL % (SKU, ', "features": []'), 422, "unknown_field", "features"),
-    (RENTAL % (SKU, ', "image": "x"'), 422, "unknown_field", "image"),
-    (RENTAL % (SKU, ', "gpus": 0'), 422, "invalid_quantity", "gpus"),
-    (RENTAL % (SKU, ', "gpus": -1'), 422, "invalid_quantity", "gpus"),
-    (RENTAL % (SKU, ', "gpus": 100001'), 422, "invalid_quantity", "gpus"),
-    (RENTAL % (SKU, f', "gpus": {HUGE}'), 422, "invalid_quantity", "gpus"),
-    (RENTAL % (SKU, ', "gpus": 1.5'), 422, "invalid_quantity", "gpus"),
-    (RENTAL % (SKU, ', "gpus": "1"'), 422, "invalid_quantity", "gpus"),
-    (RENTAL % (SKU, ', "gpus": true'), 422, "invalid_quantity", "gpus"),
-    (RENTAL % (SKU, ', "hours": 0'), 422, "invalid_hours", "hours"),
-    (RENTAL % (SKU, ', "hours": 745'), 422, "invalid_hours", "hours"),
-    (RENTAL % (SKU, ', "max_price": 2'), 422, "invalid_price", "max_price"),
-    (RENTAL % (SKU, ', "max_price": "2.00001"'), 422, "invalid_price", "max_price"),
-    (RENTAL % (SKU, ', "max_price": "0.0000"'), 422, "invalid_price", "max_price"),
-    (RENTAL % (SKU, ', "max_price": "-1"'), 422, "invalid_price", "max_price"),
-    (RENTAL % (SKU, ', "max_price": "1e2"'), 422, "invalid_price", "max_price"),
-    (RENTAL % (SKU, ', "max_price": "2\\n"'), 422, "invalid_price", "max_price"),
-    (RENTAL % (SKU, ', "max_price": "1000.0001"'), 422, "invalid_price", "max_price"),
-    (RENTAL % (SKU, ', "kind": "fwd-2026"'), 422, "invalid_field", "kind"),
-    (RENTAL % (SKU, ', "regions": []'), 422, "invalid_field", "regions"),
-    (RENTAL % (SKU, ', "regions": ["us-east", "us-east"]'), 422, "invalid_field", "regions"),
-    (RENTAL % (SKU, ', "regions": ["mars"]'), 404, "unknown_instrument", "regions[0]"),
-    (RENTAL % ("ABACUS", ""), 404, "unknown_instrument", "sku"),
-    (RENTAL % (SKU, ', "ssh_keys": []'), 422, "invalid_field", "ssh_keys"),
-    (RENTAL % (SKU, ', "ssh_keys": ["command=\\"x\\" ssh-ed25519 AAAA"]'), 422, "invalid_ssh_key", "ssh_keys"),
+    (rental(raise_to=1), 422, "unknown_field", "raise_to"),
+    (rental(min_rating=50), 422, "unknown_field", "min_rating"),
+    (rental(auto_extend=True), 422, "unknown_field", "auto_extend"),
+    (rental(same_baron=True), 422, "unknown_field", "same_baron"),
+    (rental(features=[]), 422, "unknown_field", "features"),
+    (rental(image="x"), 422, "unknown_field", "image"),
+    (rental(gpus=0), 422, "invalid_quantity", "gpus"),
+    (rental(gpus=-1), 422, "invalid_quantity", "gpus"),
+    (rental(gpus=100001), 422, "invalid_quantity", "gpus"),
+    (rental(gpus=HUGE), 422, "invalid_quantity", "gpus"),
+    (rental(gpus=1.5), 422, "invalid_quantity", "gpus"),
+    (rental(gpus="1"), 422, "invalid_quantity", "gpus"),
+    (rental(gpus=True), 422, "invalid_quantity", "gpus"),
+    (rental(hours=0), 422, "invalid_hours", "hours"),
+    (rental(hours=745), 422, "invalid_hours", "hours"),
+    (rental(max_price=2), 422, "invalid_price", "max_price"),
+    (rental(max_price="2.00001"), 422, "invalid_price", "max_price"),
+    (rental(max_price="0.0000"), 422, "invalid_price", "max_price"),
+    (rental(max_price="-1"), 422, "invalid_price", "max_price"),
+    (rental(max_price="1e2"), 422, "invalid_price", "max_price"),
+    (rental(max_price="2\n"), 422, "invalid_price", "max_price"),
+    (rental(max_price="1000.0001"), 422, "invalid_price", "max_price"),
+    (rental(kind="fwd-2026"), 422, "invalid_field", "kind"),
+    (rental(regions=[]), 422, "invalid_field", "regions"),
+    (rental(regions=["us-east", "us-east"]), 422, "invalid_field", "regions"),
+    (rental(regions=["mars"]), 404, "unknown_instrument", "regions[0]"),
+    (rental(sku="ABACUS"), 404, "unknown_instrument", "sku"),
+    (rental(ssh_keys=[]), 422, "invalid_field", "ssh_keys"),
+    (rental(ssh_keys=['command="x" ssh-ed25519 AAAA']), 422, "invalid_ssh_key", "ssh_keys"),
 ]
 
 
@@ -101,6 +116,27 @@ async def test_a_body_that_is_too_large_declared_or_not(exchange: Floor) -> None
     for content in (fits + b" ", b" " * 10_000_000, chunks()):
         problem = await exchange.admin.refused("POST", "/accounts", content=content, headers=headers)
         assert (problem["status"], problem["code"]) == (413, "payload_too_large")
+
+
+async def test_a_body_where_none_belongs(exchange: Floor) -> None:
+    await exchange.seller()
+    renter = await exchange.renter()
+    (lease,) = (await renter.post("/rentals", GOOD_RENTAL))["leases"]
+    paths = [("GET", "/leases"), ("GET", f"/leases/{lease['id']}/events"), ("GET", "/instruments")]
+    for method, path in [*paths, ("DELETE", f"/leases/{lease['id']}")]:
+        for content in (b"{}", b"x", _chunks(b"", b"{}")):
+            problem = await renter.refused(method, path, content=content)
+            assert (problem["status"], problem["code"]) == (422, "unexpected_body"), (method, path)
+    shown = await renter.get(f"/leases/{lease['id']}", min_seq=exchange.machine.last_seq)
+    assert shown["state"] == "provisioning"
+    for empty in (b"", _chunks(), _chunks(b"")):
+        assert (await renter.ask("GET", "/leases", content=empty)).status_code == 200
+    assert (await renter.ask("DELETE", f"/leases/{lease['id']}", content=_chunks())).status_code == 200
+
+
+async def _chunks(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
 
 
 MISSING = [

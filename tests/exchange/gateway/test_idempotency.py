@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from pathlib import Path
 
+import pytest
 from sqlalchemy import create_engine, text
 
 from engine.messages import Command, Deposit, Reply
@@ -31,6 +32,65 @@ async def test_a_repeat_gets_the_first_answer_again(exchange: Floor) -> None:
     assert len((await renter.get("/leases", min_seq=exchange.machine.last_seq))["leases"]) == 1
     other = await renter.ask("POST", "/rentals", WANTED, headers={"Idempotency-Key": "abc-2"})
     assert other.json()["order_id"] != first.json()["order_id"]
+
+
+async def test_a_quote_is_made_anew_and_nothing_is_kept_of_it(exchange: Floor, tmp_path: Path) -> None:
+    await exchange.seller(price="2.0000", gpus=1)
+    renter = await exchange.renter()
+    first = await renter.ask("POST", "/quotes", WANTED, headers=KEY)
+    await renter.post("/rentals", WANTED)
+    again = await renter.ask("POST", "/quotes", WANTED, headers=KEY)
+    assert [answer.json()["quotes"][0]["reason"] for answer in (first, again)] == [None, "no_liquidity"]
+    assert "idempotent-replayed" not in again.headers
+    assert (await renter.ask("POST", "/quotes", WANTED | {"gpus": 2}, headers=KEY)).status_code == 200
+    problem = await renter.refused("POST", "/quotes", WANTED, headers={"Idempotency-Key": ""})
+    assert problem["code"] == "invalid_idempotency_key"
+    engine = create_engine(f"sqlite:///{tmp_path / 'registry.db'}")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM idempotency")).scalar_one() == 0
+    engine.dispose()
+
+
+async def test_only_a_post_takes_a_key(exchange: Floor) -> None:
+    provider, baron = await exchange.seller()
+    renter = await exchange.renter()
+    placed = await renter.post("/orders", {"instrument": SPOT, "side": "buy", "quantity": 1, "price": "1"})
+    path = f"/orders/{placed['order']['id']}"
+    asks = {"offers": [{"baron": baron, "instrument": SPOT, "price": "3", "gpus": 8}]}
+    for client, method, where, body in (
+        (renter, "GET", path, None),
+        (renter, "PATCH", path, {"price": "1.5"}),
+        (renter, "DELETE", path, None),
+        (provider, "PUT", "/asks", asks),
+    ):
+        problem = await client.refused(method, where, body, headers=KEY)
+        assert (problem["status"], problem["code"]) == (422, "invalid_idempotency_key"), method
+    assert (await renter.get(path, min_seq=exchange.machine.last_seq)) == placed["order"]
+    assert (await provider.get("/asks"))["offers"][0]["price"] == "2.0000"
+
+
+async def test_one_account_s_keys_leave_the_others_theirs(exchange: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("exchange.registry.idempotency.MAX_RECORDS_PER_ACCOUNT", 2)
+    await exchange.seller()
+    one, two = await exchange.renter(), await exchange.renter()
+    keys = [{"Idempotency-Key": f"k{number}"} for number in range(3)]
+    for headers in keys[:2]:
+        assert (await one.ask("POST", "/rentals", WANTED, headers=headers)).status_code == 201
+    seq = exchange.machine.last_seq
+    problem = await one.refused("POST", "/rentals", WANTED, headers=keys[2])
+    assert (problem["status"], problem["code"]) == (429, "too_many_idempotency_keys")
+    assert exchange.machine.last_seq == seq
+    again = await one.ask("POST", "/rentals", WANTED, headers=keys[0])
+    assert again.headers["idempotent-replayed"] == "true"
+    assert (await one.ask("POST", "/rentals", WANTED)).status_code == 201
+    assert (await two.ask("POST", "/rentals", WANTED, headers=keys[2])).status_code == 201
+    exchange.clock.now_ns += 24 * 3600 * 10**9
+    assert (await one.ask("POST", "/quotes", WANTED, headers=keys[2])).status_code == 200
+    assert (
+        await one.ask(
+            "POST", "/orders", {"instrument": SPOT, "side": "buy", "quantity": 1, "price": "1"}, headers=keys[2]
+        )
+    ).status_code == 201
 
 
 async def test_keys_belong_to_an_account_and_a_route(exchange: Floor) -> None:

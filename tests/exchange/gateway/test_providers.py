@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from engine.messages import Command, OpenAccount, RegisterBaron, Reply
+import pytest
+
+from engine.messages import Command, OpenAccount, RegisterBaron, Reply, SetCapacity
 from exchange.gateway.deps import Deps
 from exchange.registry.pending import send_pending
 from exchange.sequencer.interface import OutcomeUnknown, Overloaded
-from tests.exchange.gateway.floor import ONDEMAND, SKU, SPOT, Floor, floor, number_of
+from tests.exchange.gateway.floor import ONDEMAND, SKU, SPOT, SSH_KEY, Floor, floor, number_of
 
 BARON = {"sku": SKU, "region": "us-east", "name": "rack 1"}
 
@@ -37,18 +39,58 @@ async def test_a_baron_of_no_market_is_refused_and_leaves_nothing(exchange: Floo
     assert (await provider.get("/barons"))["barons"] == []
 
 
+async def test_what_a_simulated_baron_sells_is_marked(exchange: Floor) -> None:
+    provider = await exchange.open("provider", "100")
+    await provider.post("/ssh-keys", {"name": "laptop", "public_key": SSH_KEY})
+    simulated, real = await exchange.baron(provider), await exchange.baron(provider)
+    await exchange.enter(SetCapacity(baron=number_of(real), gpus=8, simulated=False))
+    for baron, marked in ((simulated, True), (real, False)):
+        sell = {"instrument": SPOT, "side": "sell", "quantity": 1, "price": "2.0000", "baron": baron}
+        placed = await provider.post("/orders", sell)
+        assert placed["order"]["simulated"] is marked
+        shown = await provider.get(f"/orders/{placed['order']['id']}")
+        assert (shown["baron"], shown["simulated"]) == (baron, marked)
+    bought = await provider.post("/orders", {"instrument": SPOT, "side": "buy", "quantity": 1, "price": "1.0000"})
+    assert (bought["order"]["baron"], bought["order"]["simulated"]) == (None, None)
+    listed = (await provider.get("/orders", min_seq=exchange.machine.last_seq))["orders"]
+    assert [order["simulated"] for order in listed] == [None, False, True]
+    offers = [{"baron": baron, "instrument": SPOT, "price": "2", "gpus": 4} for baron in (simulated, real)]
+    answer = (await provider.ask("PUT", "/asks", {"offers": offers})).json()
+    assert [offer["simulated"] for offer in answer["offers"]] == [True, False]
+    assert (await provider.get("/asks"))["offers"] == answer["offers"]
+
+
+async def test_an_ask_that_stands_and_cant_be_told_yet_has_an_unknown_outcome(
+    exchange: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = await exchange.open("provider")
+    baron = await exchange.baron(provider)
+
+    async def behind(_seq: int, _timeout_s: float) -> bool:
+        return False
+
+    sell = {"instrument": SPOT, "side": "sell", "quantity": 1, "price": "2.0000", "baron": baron}
+    headers = {"Idempotency-Key": "once"}
+    with monkeypatch.context() as patched:
+        patched.setattr(exchange.deps.read, "reached", behind)
+        problem = await provider.refused("POST", "/orders", sell, headers=headers)
+    assert (problem["status"], problem["code"], problem["outcome"]) == (503, "read_side_behind", "unknown")
+    again = await provider.post("/orders", sell, Idempotency_Key="once")
+    assert (again["duplicate"], again["seq"], again["order"]["simulated"]) == (True, problem["seq"], True)
+
+
 async def test_offers_stand_as_a_whole_list(exchange: Floor) -> None:
     provider, baron = await exchange.seller(price="2.0000")
     other = await exchange.open("other")
     spot = {"baron": baron, "instrument": SPOT, "price": "1.9000", "gpus": 8}
     firm = {"baron": baron, "instrument": ONDEMAND, "price": "2.5000", "gpus": 4, "max_hours": 24}
     answer = (await provider.ask("PUT", "/asks", {"offers": [spot, firm]})).json()
-    assert answer["offers"] == [spot | {"max_hours": None}, firm]
+    assert answer["offers"] == [spot | {"max_hours": None, "simulated": True}, firm | {"simulated": True}]
     assert await provider.get("/asks", min_seq=answer["seq"]) == answer
     asks = (await provider.get(f"/books/{SPOT}", min_seq=answer["seq"]))["asks"]
     assert [(level["price"], level["quantity"]) for level in asks] == [("1.9000", 8)]
     (order,) = [one for one in (await provider.get("/orders", open=True))["orders"] if one["instrument"] == SPOT]
-    assert order["origin"] == "offer"
+    assert (order["origin"], order["simulated"]) == ("offer", True)
     assert (await provider.refused("DELETE", f"/orders/{order['id']}"))["code"] == "offer_order"
 
     problem = await other.refused("PUT", "/asks", {"offers": [spot]})

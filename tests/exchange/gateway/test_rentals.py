@@ -22,6 +22,7 @@ async def test_the_whole_story_of_a_lease(exchange: Floor) -> None:
     assert quotes[0]["best_price"] == quotes[0]["worst_price"] == "2.0000"
     assert (quotes[0]["cost_per_hour"], quotes[0]["fee_per_hour"]) == ("4.000000", "0.020000")
     assert quotes[1]["cost_per_hour"] is None
+    assert [quote["simulated"] for quote in quotes] == [True, False]
 
     rental = await renter.post("/rentals", wanted)
     (lease,) = rental["leases"]

@@ -73,6 +73,13 @@ async def test_bytes_that_are_no_good_request_are_never_a_500(tmp_path: Path) ->
                 + b"{}",
                 {422},
             ),
+            (b"GET /v1/account HTTP/1.1\r\n" + key + b"Content-Length: 2\r\n" + end + b"{}", {422}),
+            (b"GET /v1/account HTTP/1.1\r\n" + key + b"Content-Length: 99999999999\r\n" + end, {422}),
+            (
+                b"DELETE /v1/keys/x HTTP/1.1\r\n" + key + b"Transfer-Encoding: chunked\r\n" + end + b"2\r\n{}\r\n",
+                {422},
+            ),
+            (b"GET /v1/account HTTP/1.1\r\n" + key + b"Transfer-Encoding: chunked\r\n" + end + b"0\r\n\r\n", {200}),
             (b"BREW /v1/keys HTTP/1.1\r\n" + key + end, {400, 405}),
         ]
         for request, statuses in cases:
