@@ -12,11 +12,11 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from exchange.gateway.deps import Deps
+from exchange.gateway.described import API_VERSION, TITLE, complete, operation, operation_id
 from exchange.gateway.endpoint import Endpoint
 from exchange.gateway.errors import Problem
 from exchange.gateway.gateway import Gateway
 from exchange.gateway.meter import UNKNOWN_ROUTE
-from exchange.gateway.openapi import API_VERSION, TITLE, complete, operation, operation_id
 from exchange.gateway.routes import ENDPOINTS, PREFIX
 from exchange.gateway.serving import Handler, handler, problem_response
 
