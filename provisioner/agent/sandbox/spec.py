@@ -51,16 +51,20 @@ class SandboxSpec(msgspec.Struct, frozen=True):
 
 
 def share_limits(leased_gpus: int, node_gpus: int) -> Limits:
-    """A lease's part of this host by its part of the node's GPUs: memory whole, half of it as home, a quarter as /tmp."""
+    """A lease's part of this host by its part of the node's GPUs: of its memory, at most three quarters hold files.
+
+    Files are in memory: were they allowed all of it, a renter who fills his home could neither log in again to delete
+    them nor keep the sandbox's own processes alive.
+    """
     if not 0 < leased_gpus <= node_gpus:
         raise ValueError("a lease has at least one GPU and at most the node's")
     host_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     memory_bytes = host_bytes * HOST_MEMORY_PERCENT // 100 * leased_gpus // node_gpus
     return Limits(
         memory_bytes=memory_bytes,
-        home_bytes=memory_bytes // 2,
-        tmp_bytes=memory_bytes // 4,
-        shm_bytes=memory_bytes // 2,
+        home_bytes=memory_bytes * 3 // 8,
+        tmp_bytes=memory_bytes // 8,
+        shm_bytes=memory_bytes // 4,
     )
 
 

@@ -30,6 +30,21 @@ def test_home_tmp_and_shm_are_bounded(rent: Rent) -> None:
         )
 
 
+def test_a_renter_who_fills_every_file_system_gets_in_again_and_can_delete(rent: Rent) -> None:
+    whole = share_limits(1, 1)
+    small = 256 * MIB
+    shares = {
+        name: getattr(whole, name) * small // whole.memory_bytes for name in ("home_bytes", "tmp_bytes", "shm_bytes")
+    }
+    renter = rent("lease-1", (0,), msgspec.structs.replace(LIMITS, memory_bytes=small, **shares))
+    for folder in ("/home/gpu", "/tmp", "/dev/shm"):
+        done = renter.ssh(f"cat /dev/zero > {folder}/full")
+        assert done.returncode != 0 and b"No space left" in done.stderr, folder
+    for _ in range(10):
+        assert renter.says("echo in") == "in"
+    assert renter.says("rm /home/gpu/full /tmp/full /dev/shm/full; echo gone") == "gone"
+
+
 def test_processes_are_bounded_and_each_sandbox_counts_its_own(rent: Rent) -> None:
     one = rent("lease-1", (0,), msgspec.structs.replace(LIMITS, processes=24))
     two = rent("lease-2", (1,), msgspec.structs.replace(LIMITS, processes=24))
@@ -79,7 +94,7 @@ def test_sshds_log_is_bounded(rent: Rent) -> None:
 def test_shares_of_a_node_add_up_to_less_than_it(leased: int) -> None:
     whole, part = share_limits(8, 8), share_limits(leased, 8)
     assert part.memory_bytes * 8 <= whole.memory_bytes * leased
-    assert part.home_bytes + part.tmp_bytes <= part.memory_bytes
+    assert part.home_bytes + part.tmp_bytes + part.shm_bytes <= part.memory_bytes * 3 // 4
 
 
 BAD: dict[str, dict[str, object]] = {
