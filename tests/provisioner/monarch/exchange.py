@@ -61,6 +61,7 @@ class Exchange:
         self._log = EmbeddedLog(home)
         self._seq = 0
         self._one = asyncio.Lock()
+        self._entering: set[asyncio.Future[Reply]] = set()
         self._writer: EmbeddedWriter | None = None
         self._readers: list[EmbeddedReader] = []
 
@@ -80,6 +81,8 @@ class Exchange:
         await self.accept(SetOffers(account=PROVIDER, offers=offers))
 
     async def stop(self) -> None:
+        if self._entering:
+            await asyncio.wait(self._entering)
         for reader in self._readers:
             await reader.close()
         if self._writer is not None:
@@ -94,6 +97,13 @@ class Exchange:
         if self.refuse_next > 0:
             self.refuse_next -= 1
             raise Overloaded("the queue is full")
+        # As the sequencer's: who is cancelled while waiting leaves the command in, and its events are published.
+        entered = asyncio.ensure_future(self._enter(command))
+        self._entering.add(entered)
+        entered.add_done_callback(self._entering.discard)
+        return await asyncio.shield(entered)
+
+    async def _enter(self, command: Command) -> Reply:
         async with self._one:
             ts_ns = self.clock.wall_ns()
             # The sequencer's promise: no command comes before the timers that are due.
