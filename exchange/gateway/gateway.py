@@ -40,7 +40,7 @@ class Gateway:
     async def enter(self, command: Command) -> Reply:
         """Enter a command; Problem when it is refused, not taken, or its outcome isn't known."""
         reply = await self.send(command)
-        problem = rejection(reply)
+        problem = rejection(reply, self.deps.max_term_hours)
         if problem is not None:
             raise problem
         return reply

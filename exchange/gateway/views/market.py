@@ -6,7 +6,7 @@ from engine.ids import format_id
 from engine.kinds import edge_name
 from engine.reasons import Reason
 from engine.units import format_money, format_price
-from exchange.gateway.errors import TABLE
+from exchange.gateway.errors import TABLE, Problem, hours_allowed
 from exchange.gateway.ports import QuoteLine
 from exchange.gateway.views.text import View, format_price_if, format_time, format_time_if
 from exchange.read.interface import BookView, DepthLevel, InstrumentRow, TradeRow
@@ -114,9 +114,8 @@ def trade(row: TradeRow) -> Trade:
     )
 
 
-def quote(line: QuoteLine, row: InstrumentRow) -> Quote:
+def quote(line: QuoteLine, row: InstrumentRow, max_term_hours: int) -> Quote:
     whole = line.reason is Reason.NONE
-    reason = None if whole else edge_name(line.reason)
     return Quote(
         symbol=row.symbol,
         region=row.region,
@@ -128,9 +127,15 @@ def quote(line: QuoteLine, row: InstrumentRow) -> Quote:
         fee_per_hour=format_money(line.fee_per_hour_micros) if whole else None,
         hold=format_money(line.hold_micros) if whole else None,
         simulated=line.simulated,
-        reason=reason,
-        detail=None if reason is None else TABLE[reason].advice,
+        reason=None if whole else edge_name(line.reason),
+        detail=None if whole else _why(line.reason, max_term_hours),
     )
+
+
+def _why(reason: Reason, max_term_hours: int) -> str:
+    if reason is Reason.INVALID_HOURS:
+        return Problem(reason, hours_allowed(max_term_hours)).body.detail
+    return TABLE[edge_name(reason)].advice
 
 
 def _level(level: DepthLevel) -> Level:

@@ -11,9 +11,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from exchange.gateway.errors import ProblemBody
-from exchange.gateway.schema import AmendBody, ClientOrderId, OrderBody
+from exchange.gateway.schema import ID_SAID, AmendBody, ClientOrderId, OrderBody
 from exchange.gateway.views.leases import Ssh
 from exchange.gateway.views.market import Level
+from exchange.gateway.wording import SAID
 
 SUBPROTOCOL: Final = "hourbook.v1.json"
 TRADE_PATH: Final = "/ws/v1/trade"
@@ -23,7 +24,7 @@ MAX_MESSAGE_BYTES: Final = 65_536
 
 RequestId = Annotated[str, Meta(min_length=1, max_length=64)] | Annotated[int, Meta(ge=0, le=2**53 - 1)]
 ChannelName = Annotated[str, Meta(min_length=1, max_length=128, examples=["book.H100-SXM5-80GB.us-east.spot"])]
-OrderId = Annotated[str, Meta(pattern="^ord_[0-9A-Z]{13}$")]
+OrderId = Annotated[str, Meta(pattern="^ord_[0-9A-Z]{13}$", extra={SAID: ID_SAID.format("ord")})]
 OrderStatusName = Literal["new", "partially_filled", "filled", "canceled", "expired"]
 ExecType = Literal["new", "trade", "replaced", "restated", "canceled", "expired", "status"]
 

@@ -47,6 +47,7 @@ class TradeOps:
         channels: Channels,
         instruments: Instruments,
         stored: StoredSshKeys,
+        max_term_hours: int,
     ) -> None:
         self._principal = principal
         self._submit = submit
@@ -55,6 +56,7 @@ class TradeOps:
         self._channels = channels
         self._instruments = instruments
         self._stored = stored
+        self._max_term_hours = max_term_hours
         self._ops: dict[str, Callable[[Connection, Asked], Awaitable[None]]] = {
             "order.place": self._place,
             "order.amend": self._amend,
@@ -71,7 +73,7 @@ class TradeOps:
 
     async def _place(self, connection: Connection, asked: Asked) -> None:
         self._may_enter(connection)
-        body = decode_body(bytes(asked.params), OrderBody)
+        body = decode_body(bytes(asked.params), OrderBody, self._max_term_hours)
         command = await place_in(self._principal.account, body, "", self._instruments, self._stored)
         self._enter(connection, asked, command)
 
@@ -128,7 +130,7 @@ class TradeOps:
         self, connection: Connection, asked: Asked, command: OrderCommand, reply: Reply, update: Update
     ) -> None:
         """The reply, from the very changes whose events follow it."""
-        if problem := rejection(reply):
+        if problem := rejection(reply, self._max_term_hours):
             connection.refuse(asked.id, asked.in_us, problem)
             return
         order_id = _order_of(reply, command)
@@ -145,7 +147,7 @@ class TradeOps:
 
     async def _answer_late(self, connection: Connection, asked: Asked, command: OrderCommand, reply: Reply) -> None:
         """The reply, from the read models: for what memory has let go of."""
-        if problem := rejection(reply):
+        if problem := rejection(reply, self._max_term_hours):
             connection.refuse(asked.id, asked.in_us, problem)
             return
         reached = await self._read.reached(reply.seq, READ_WAIT_S)
