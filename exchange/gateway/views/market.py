@@ -13,10 +13,13 @@ from exchange.read.interface import BookView, DepthLevel, InstrumentRow, TradeRo
 
 
 class Instrument(View, frozen=True):
+    """`simulated`: a Baron without real GPUs was admitted to this market: what is on offer and traded may be simulated."""
+
     symbol: str
     sku: str
     region: str
     kind: str
+    simulated: bool
 
 
 class Instruments(View, frozen=True):
@@ -34,9 +37,13 @@ class Level(View, frozen=True):
 
 
 class Book(View, frozen=True):
-    """Bids from the best down, asks from the best up. `time` is null until something has happened."""
+    """Bids from the best down, asks from the best up. `time` is null until something has happened.
+
+    `simulated`: asks may be those of Barons without real GPUs, for such a one was admitted to this market.
+    """
 
     symbol: str
+    simulated: bool
     seq: int
     time: str | None
     bids: list[Level]
@@ -44,10 +51,13 @@ class Book(View, frozen=True):
 
 
 class Trade(View, frozen=True):
+    """`simulated`: the GPUs were a Baron's that had no real ones."""
+
     id: str
     price: str
     quantity: int
     taker_side: str
+    simulated: bool
     time: str
     seq: int
 
@@ -90,12 +100,15 @@ class Quotes(View, frozen=True):
 
 
 def instrument(row: InstrumentRow) -> Instrument:
-    return Instrument(symbol=row.symbol, sku=row.sku, region=row.region, kind=edge_name(row.kind))
+    return Instrument(
+        symbol=row.symbol, sku=row.sku, region=row.region, kind=edge_name(row.kind), simulated=row.simulated
+    )
 
 
 def book(view: BookView, symbol: str) -> Book:
     return Book(
         symbol=symbol,
+        simulated=view.simulated,
         seq=view.seq,
         time=format_time_if(view.ts_ns),
         bids=[_level(level) for level in view.bids],
@@ -109,6 +122,7 @@ def trade(row: TradeRow) -> Trade:
         price=format_price(row.price_ticks),
         quantity=row.quantity,
         taker_side=edge_name(row.taker_side),
+        simulated=row.simulated,
         time=format_time(row.ts_ns),
         seq=row.seq,
     )

@@ -21,7 +21,7 @@ from exchange.gateway.schema import OrderBody
 from exchange.gateway.ws.channels import Channels, Key
 from exchange.gateway.ws.connection import Asked, Connection
 from exchange.gateway.ws.messages import PRIVATE_CHANNELS, Amend, Cancel, Subscription
-from exchange.gateway.ws.reports import execution_report, status_report
+from exchange.gateway.ws.reports import status_report
 from exchange.market_data.feed import Feed
 from exchange.market_data.live import Update
 from exchange.read.interface import OrderRow, ReadSide
@@ -139,11 +139,12 @@ class TradeOps:
             # Only a duplicate changes nothing: its order stands as it is, or is closed and no longer in memory.
             row = self._feed.live.order(order_id)
             if row is not None:
-                connection.reply(asked, status_report(row, self._symbol(row), duplicate=True), reply.seq)
+                simulated = self._feed.live.simulated(row)
+                connection.reply(asked, status_report(row, self._symbol(row), simulated, duplicate=True), reply.seq)
                 return
             connection.keep(asyncio.create_task(self._answer_late(connection, asked, command, reply)))
             return
-        connection.reply(asked, execution_report(changes[-1], self._symbol(changes[-1].row)), reply.seq)
+        connection.reply(asked, self._channels.report(update, changes[-1]), reply.seq)
 
     async def _answer_late(self, connection: Connection, asked: Asked, command: OrderCommand, reply: Reply) -> None:
         """The reply, from the read models: for what memory has let go of."""
@@ -164,7 +165,8 @@ class TradeOps:
             connection.refuse(asked.id, asked.in_us, behind)
             return
         duplicate = isinstance(reply.events[0], Duplicate)
-        connection.reply(asked, status_report(row, self._symbol(row), duplicate=duplicate), reply.seq)
+        simulated = self._feed.live.simulated(row)
+        connection.reply(asked, status_report(row, self._symbol(row), simulated, duplicate=duplicate), reply.seq)
 
     def _symbol(self, row: OrderRow) -> str:
         return self._feed.live.instrument(row.instrument).symbol
