@@ -42,6 +42,8 @@ def test_from_the_book_to_a_lease_without_a_reload(exchange: Exchange, browser: 
     browser.wait_text(f"button[data-symbol='{SPOT}']", "2.0000")
     browser.wait_text(f"button[data-symbol='{ONDEMAND}']", "2.0000")
     assert "No trades yet." in browser.text("#trades-note")
+    assert (browser.text("#book-simulated"), browser.text("#trades-simulated")) == ("simulated", "")
+    browser.wait_text(f"tr:has(button[data-symbol='{SPOT}']) th", "simulated")
 
     renter = exchange.rest("renter")
     placed = renter.post("/v1/orders", {"instrument": SPOT, "side": "buy", "quantity": 3, "price": "1.2345"})
@@ -61,7 +63,9 @@ def test_from_the_book_to_a_lease_without_a_reload(exchange: Exchange, browser: 
     lease = renter.get("/v1/leases")["leases"][0]
     assert browser.text(f"{ACTIVE} code") == lease["ssh"]["command"]
     assert exchange.ssh_when_up(lease, "echo in") == "in\n"
-    browser.wait_text("#trades tr", "2.0000\t2\tbuy")
+    browser.wait_text("#trades tr", "2.0000\t2\tbuy *")
+    browser.wait_text("#trades-simulated", "simulated")
+    browser.wait_text(ACTIVE, "accrued")
     browser.wait_text("#asks", "2.0000\t6\t–\t1")
     browser.wait_text("[data-pot=held]", "$")
     assert browser.text("[data-pot=held]") != "$0.00"
