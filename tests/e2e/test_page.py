@@ -177,8 +177,13 @@ def test_nothing_overflows(stopped_exchange: Exchange, browser: Browser, width: 
     browser.resize(width, height)
     browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     show(browser, stopped_exchange, SPOT)
-    browser.run("document.getElementById('signed-in').hidden = false")
+    browser.run(
+        "document.querySelectorAll('#signed-in, .mark, #trades-simulated').forEach((one) => one.hidden = false)"
+    )
     assert browser.run("document.documentElement.scrollWidth") == width
+    marked = "[...document.querySelectorAll('#markets tbody th')].filter((one) => one.querySelector('.mark'))"
+    assert browser.run(f"{marked}.length") > 0
+    assert browser.run(f"{marked}.filter((one) => one.scrollWidth > one.clientWidth).length") == 0
     paper = browser.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
     assert (paper > 128) == (scheme == "light")
     assert browser.complaints() == []
