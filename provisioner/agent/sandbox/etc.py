@@ -18,7 +18,8 @@ HOME = f"/home/{USER}"
 STUB_FOLDER = "/opt/hourbook/lib"
 MOTD = "motd"
 KEY_FILE = "ssh/host_ed25519_key"
-LOGIN_GRACE_S = 15
+# A passphrase typed or a security key touched is part of the login: less would cut people off.
+LOGIN_GRACE_S = 30
 CLIENT_ALIVE_S = 30
 SESSIONS_PER_CONNECTION = 64
 
