@@ -10,17 +10,20 @@ from threading import Thread
 import pytest
 
 from exchange.monarch.demo.story import ssh_answers
+from tests.waiting import TIMEOUT_S
 
 
 @contextmanager
 def gate(greeting: bytes) -> Iterator[int]:
-    """A port that greets one caller with this and hangs up, as the gate does when there is no way in."""
+    """A port that, like the gate, greets one caller with this once it has named itself, and hangs up."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def greet() -> None:
             caller, _ = listening.accept()
             with caller:
-                caller.sendall(greeting)
+                caller.settimeout(TIMEOUT_S)
+                if caller.recv(64) == b"SSH-2.0-hourbook_demo\r\n":
+                    caller.sendall(greeting)
 
         thread = Thread(target=greet)
         thread.start()
