@@ -108,7 +108,7 @@ _GATEWAY: Final[dict[str, Entry]] = {
     "unsupported_media_type": Entry(
         _S.UNSUPPORTED_MEDIA_TYPE, "Send the body in UTF-8, as `Content-Type: application/json`."
     ),
-    "unknown_field": Entry(_S.UNPROCESSABLE_ENTITY, "Leave the field out: there is no such field here."),
+    "unknown_field": Entry(_S.UNPROCESSABLE_ENTITY, "Leave the field out."),
     "missing_field": Entry(_S.UNPROCESSABLE_ENTITY, "Give the field."),
     "invalid_field": Entry(_S.UNPROCESSABLE_ENTITY, "Give the field in the form that the API document states."),
     "invalid_parameter": Entry(_S.UNPROCESSABLE_ENTITY, "Give each parameter once, in the form of the API document."),
