@@ -92,14 +92,24 @@ def left_of(home: Path) -> list[str]:
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             words, settings, mounts = (_read(process / name) for name in ("cmdline", "environ", "mountinfo"))
-            if str(home) in words + settings or names_in(mounts, home):
-                found.append(f"process {process.name}: {words} {names_in(mounts, home)}")
+            traces = [*names_in(mounts, home), *_open_in(process, home)]
+            if str(home) in words + settings or traces:
+                found.append(f"process {process.name}: {words} {traces}")
     return found
 
 
 def names_in(mounts: str, home: Path) -> list[str]:
     """The mounts whose source or place is in `home`; a sandbox's processes have them and needn't name it otherwise."""
     return [line for line in mounts.splitlines() if str(home) in line]
+
+
+def _open_in(process: Path, home: Path) -> list[str]:
+    """The process's open files in `home`: root's sandboxes are known by nothing else, for what they see is copied."""
+    try:
+        files = [str(file.readlink()) for file in (process / "fd").iterdir()]
+    except OSError:
+        return []
+    return [file for file in files if str(home) in file]
 
 
 def _read(path: Path) -> str:

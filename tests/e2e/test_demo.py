@@ -150,7 +150,8 @@ def test_the_printed_lines_work_as_they_stand_and_an_interrupt_ends_all(home: Pa
     lease_id, ssh = rent(demo)
     done = typed(ssh, "id -un; hostname; exit 7\n")
     assert (done.returncode, done.stdout.split()) == (7, ["gpu", lease_id]), done.stderr
-    assert left_of(home), "what is looked for afterwards is found while it is there"
+    there = left_of(home)
+    assert any("/opt/hourbook/init" in line for line in there), "what is looked for later is found while it is there"
 
     demo.process.send_signal(signal.SIGINT)
     assert demo.ended() == 0, demo.printed()

@@ -147,7 +147,7 @@ def test_the_base_catches_it(canary: type[PlainBook], caught_by: str) -> None:
 @pytest.mark.parametrize("canary", [canary for canary, _ in CANARIES], ids=_IDS)
 def test_random_calls_catch_it(canary: type[PlainBook]) -> None:
     hunt = settings(
-        max_examples=300,
+        max_examples=2_000,
         stateful_step_count=40,
         derandomize=True,
         database=None,
