@@ -112,7 +112,9 @@ def test_bids_stop_while_enough_is_bought(exchange: Exchange, provider: Client, 
     ssh_key = str(exchange.world.ssh_key.with_suffix(".pub"))
     command = [*MAKER, *FLAGS, "--ssh-key", ssh_key, "--max-bought-gpus", "1"]
     provider.put_asks([])
-    baron = next(baron.id for baron in provider.barons() if baron.online)
+    baron = wait_until(
+        lambda: next((baron.id for baron in provider.barons() if baron.online), None), "a Baron to be there"
+    )
     with Client(exchange.url, key) as buyer:
         maker = Maker(exchange, tmp_path, command, key)
         wait_until(lambda: bids(buyer), "the bid")
