@@ -11,12 +11,12 @@ import pytest
 from hypothesis import Phase, Verbosity, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from engine.book import Level, Resting, Taker, Walk
-from engine.book_plain import PlainBook
 from engine.kinds import Side
-from tests.engine.book.base import BASE
-from tests.engine.book.differential import against
-from tests.engine.book.orders import BookFactory
+from engine.resting import Level, Resting, Taker, Walk
+from engine.resting_plain import PlainBook
+from tests.engine.resting.base import BASE
+from tests.engine.resting.differential import against
+from tests.engine.resting.orders import BookFactory
 
 
 class NewestFirst(PlainBook):

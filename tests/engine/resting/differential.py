@@ -10,11 +10,11 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from engine.book import Book, Resting, Taker
-from engine.book_plain import PlainBook
 from engine.kinds import Side
+from engine.resting import Book, Resting, Taker
+from engine.resting_plain import PlainBook
 from engine.units import NS_PER_HOUR
-from tests.engine.book.orders import NOW, BookFactory, after, book_of, contents
+from tests.engine.resting.orders import NOW, BookFactory, after, book_of, contents
 
 _sides = st.sampled_from(Side)
 _accounts = st.integers(1, 4)

@@ -1,4 +1,4 @@
-"""What happens to orders at rest: short stories of a book, each one rule of its contract (`engine.book`)."""
+"""What happens to orders at rest: short stories of a book, each one rule of its contract (`engine.resting`)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final
 
 import pytest
 
-from engine.book import Fill, Level, Resting, Stop, Walk
 from engine.kinds import Side
-from tests.engine.book.orders import (
+from engine.resting import Fill, Level, Resting, Stop, Walk
+from tests.engine.resting.orders import (
     ENOUGH,
     NOW,
     BookFactory,

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.book import Resting
 from engine.books import fast_book_factory
 from engine.kinds import Side
+from engine.resting import Resting
 from engine.units import INT64_MAX
-from tests.engine.book.orders import NOW, TAKER, ask, bid, book_of, buy, contents, sell
+from tests.engine.resting.orders import NOW, TAKER, ask, bid, book_of, buy, contents, sell
 
 FastBook = fast_book_factory()
 
@@ -113,7 +113,7 @@ def test_a_book_is_one_and_stays_where_it_is() -> None:
 
 WITHOUT_THE_BOOK = """
 import sys
-sys.modules["engine.book_fast"] = None
+sys.modules["engine.resting_fast"] = None
 from exchange.monarch.cli import main
 sys.exit(main(["up", "--home", sys.argv[1], "--api-port", "0", "--agents-port", "0"]))
 """

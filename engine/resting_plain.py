@@ -2,7 +2,7 @@
 
 Each side is one sorted dict from (price rank, arrival) to the resting order, so that walking it in order is price-time
 priority. The fast book must give the same answers for every sequence of calls. It never knows money, capacity or time
-in force: see `engine.book` for the contract.
+in force: see `engine.resting` for the contract.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Final
 
 from sortedcontainers import SortedDict
 
-from engine.book import Fill, Level, Resting, Stop, Taker, Walk
 from engine.kinds import Side
+from engine.resting import Fill, Level, Resting, Stop, Taker, Walk
 from engine.units import NS_PER_HOUR
 
 _Key = tuple[int, int]
@@ -37,7 +37,7 @@ def _eligible(taker: Taker, resting: Resting, now_ns: int) -> bool:
 
 
 class PlainBook:
-    """One instrument's resting orders; implements `engine.book.Book`."""
+    """One instrument's resting orders; implements `engine.resting.Book`."""
 
     def __init__(self) -> None:
         self._sides: dict[Side, SortedDict[_Key, Resting]] = {Side.BUY: SortedDict(), Side.SELL: SortedDict()}

@@ -1,10 +1,10 @@
-"""Types of the compiled order book: those of `engine.book.Book`, and no more."""
+"""Types of the compiled order book: those of `engine.resting.Book`, and no more."""
 
 from collections.abc import Iterator
 from typing import final
 
-from engine.book import Level, Resting, Taker, Walk
 from engine.kinds import Side
+from engine.resting import Level, Resting, Taker, Walk
 
 @final
 class FastBook:

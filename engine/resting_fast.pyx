@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The fast order book: what `engine.book_plain` says, on C arrays, no Python object for an order or a level.
+"""The fast order book: what `engine.resting_plain` says, on C arrays, no Python object for an order or a level.
 
 Orders are nodes of one pool, linked by 32-bit indices into a queue for each price; each side is an array
 of its levels, searched by halves, with the best price at its end; an open-addressing table finds a node by
@@ -14,7 +14,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memmove
 
-from engine.book import Fill, Level, Resting, Stop, Walk
+from engine.resting import Fill, Level, Resting, Stop, Walk
 from engine.kinds import Side
 from engine.units import NS_PER_HOUR
 
@@ -49,7 +49,7 @@ cdef inline bint _ends_inside(int64_t now_ns, int64_t hours, int64_t window_end_
 
 @cython.final
 cdef class FastBook:
-    """One instrument's resting orders; implements `engine.book.Book`."""
+    """One instrument's resting orders; implements `engine.resting.Book`."""
 
     def __cinit__(self):
         self._free_node = NONE
