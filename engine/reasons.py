@@ -119,7 +119,7 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.PRICE_ABOVE_MAXIMUM: "The best price is above your maximum; raise max_price or wait.",
     Reason.DUPLICATE_ORDER_ID: "The id is a live order's; number orders anew.",
     Reason.MALFORMED_RECORD: "Write the record as docs/book.md lays it out.",
-    Reason.SESSION_CLOSED: "The instrument's session takes no such command now; wait for `continuous`, or send a plain limit order.",
+    Reason.SESSION_CLOSED: "The instrument's session takes no such command; wait for `continuous`, or send a plain limit order.",
     Reason.TOO_MANY_CONDITIONAL: "Cancel a conditional order of this instrument first: an account has 16.",
     Reason.OUTSIDE_BAND: "A trade would print more than 30 % from the reference price; wait, or price the order inside the band.",
     Reason.UNKNOWN_LEASE: "Take the id from your own leases.",
