@@ -25,6 +25,8 @@ class BookLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Resting orders that one entering order may look at (a look at an iceberg's next slice counts again)."""
     max_stops: int = 64
     """Stops that fire after one command."""
+    fires: bool = True
+    """Whether triggered stops fire by themselves; if not, each waits for its FIRE."""
     max_conditional_account: int = 16
     """Live conditional orders of one account, armed stops included."""
     max_conditional_side: int = 512
@@ -220,7 +222,10 @@ class Book(Protocol):
 
     @property
     def stops_due(self) -> bool:
-        """Whether a TICK would do something now: stops wait to fire, or a clearing isn't finished."""
+        """Whether a TICK would do something now: stops wait to fire by themselves, or a clearing isn't finished."""
+
+    def next_stop(self) -> int:
+        """Id of the first triggered stop in order of entry, in `continuous`; 0 when none may fire now."""
 
     def state(self) -> BookState:
         """All of it, for snapshots and hashes."""

@@ -34,6 +34,8 @@ class Op(IntEnum):
     """Go to the session in `shape`; into CONTINUOUS by way of the auction's clearing (§6)."""
     TICK = 9
     """Time passes: stops that wait to fire fire, a clearing goes on."""
+    FIRE = 10
+    """Fire one triggered stop, for a caller that checks each first (`BookLimits.fires` off)."""
 
 
 class Session(IntEnum):
