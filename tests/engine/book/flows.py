@@ -1,8 +1,8 @@
 """Random lives of books: seeded sequences of packed commands over every feature, crowded so that everything collides.
 
-A flow is a run of segments, a fresh book each, with limits of its own; a segment is a run of regimes (`flows_regimes.py`), each
-with its own mix of ops, prices, accounts and pace of time. It knows the records' layout and nothing of what a book does with them: an id that it
-cancels may be live, filled or never have been.
+A flow is a run of segments, a fresh book each, with limits of its own; a segment is a run of regimes (`flows_regimes.py`),
+each with its own mix of ops, prices, accounts and pace of time. It knows the records' layout and nothing of what a book does
+with them: an id that it cancels may be live, filled or never have been.
 """
 
 from __future__ import annotations
