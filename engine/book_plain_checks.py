@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 from engine.book import BookLimits
-from engine.book_plain_orders import KNOWN_SHAPES, self_trade_of, side_of, time_in_force_of, type_of
+from engine.book_plain_orders import KNOWN_SHAPES, POST_ONLY, SAME_BARON, SHAPES, Shape
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.reasons import Reason
-from engine.records import Command, Flag, Given, Op, SelfTrade, Session, Sides
+from engine.records import Command, Given, Op, SelfTrade, Session, Sides
 
 RATING_MAX: Final = 100
 _OPS: Final = frozenset(Op)
@@ -19,9 +19,9 @@ _SESSIONS: Final = frozenset(Session)
 _REASONS: Final = frozenset(Reason)
 _NAMES_AN_ORDER: Final = frozenset({Op.NEW, Op.CANCEL, Op.AMEND, Op.REDUCE, Op.MOVE_WINDOW, Op.FIRE})
 _GIVES_A_REASON: Final = frozenset({Op.CANCEL, Op.REDUCE, Op.MASS_CANCEL, Op.SET_SESSION})
-_FLAGS: Final = Flag.POST_ONLY | Flag.SAME_BARON
-_GIVEN: Final = Given.PRICE | Given.QUANTITY
-_SIDES: Final = Sides.BUY | Sides.SELL
+_FLAGS: Final = POST_ONLY | SAME_BARON
+_GIVEN: Final = int(Given.PRICE | Given.QUANTITY)
+_SIDES: Final = int(Sides.BUY | Sides.SELL)
 
 
 def malformed(command: Command) -> bool:
@@ -48,14 +48,15 @@ def malformed(command: Command) -> bool:
 
 def new_refusal(command: Command, limits: BookLimits) -> Reason:
     """Checks 5 to 13 of a NEW record; NONE when it passes."""
+    shape = SHAPES[command.shape]
     return (
         _quantity_refusal(command, limits)
-        or _price_refusal(command, limits)
-        or _kind_refusal(command)
+        or _price_refusal(command, shape, limits)
+        or _kind_refusal(command, shape)
         or _display_refusal(command, limits)
-        or _side_refusal(command)
+        or _side_refusal(command, shape)
         or _lot_refusal(command)
-        or _decrement_refusal(command)
+        or _decrement_refusal(command, shape)
     )
 
 
@@ -63,12 +64,11 @@ def _quantity_refusal(command: Command, limits: BookLimits) -> Reason:
     return Reason.NONE if 1 <= command.quantity <= limits.quantity_max else Reason.INVALID_QUANTITY
 
 
-def _price_refusal(command: Command, limits: BookLimits) -> Reason:
-    order_type = type_of(command.shape)
-    stops = order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
+def _price_refusal(command: Command, shape: Shape, limits: BookLimits) -> Reason:
+    stops = shape.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
     # A stop buy is paid for at its entry, so it must say how much at most.
-    limited = order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
-    limited |= order_type is OrderType.STOP and side_of(command.shape) is Side.BUY
+    limited = shape.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+    limited |= shape.order_type is OrderType.STOP and shape.side is Side.BUY
     if not (1 if limited else 0) <= command.price <= limits.price_max:
         return Reason.INVALID_PRICE
     if stops and not 1 <= command.stop_price <= limits.price_max:
@@ -76,13 +76,13 @@ def _price_refusal(command: Command, limits: BookLimits) -> Reason:
     return Reason.INVALID_ORDER if command.stop_price and not stops else Reason.NONE
 
 
-def _kind_refusal(command: Command) -> Reason:
+def _kind_refusal(command: Command, shape: Shape) -> Reason:
     """Which time in force a type can have, and what may be post-only."""
-    order_type, time_in_force = type_of(command.shape), time_in_force_of(command.shape)
+    _, order_type, time_in_force, _ = shape
     if order_type is OrderType.MARKET and time_in_force is TimeInForce.GTC:
         return Reason.INVALID_ORDER
     rests = order_type is OrderType.LIMIT and time_in_force is TimeInForce.GTC
-    return Reason.INVALID_ORDER if command.flags & Flag.POST_ONLY and not rests else Reason.NONE
+    return Reason.INVALID_ORDER if command.flags & POST_ONLY and not rests else Reason.NONE
 
 
 def shows_enough(display_quantity: int, quantity: int, limits: BookLimits) -> bool:
@@ -97,10 +97,10 @@ def _display_refusal(command: Command, limits: BookLimits) -> Reason:
     return Reason.NONE if command.min_quantity <= most else Reason.INVALID_QUANTITY
 
 
-def _side_refusal(command: Command) -> Reason:
+def _side_refusal(command: Command, shape: Shape) -> Reason:
     """What a bid asks for an ask doesn't have, and the other way round (§5)."""
-    same_baron = command.flags & Flag.SAME_BARON
-    if side_of(command.shape) is Side.BUY:
+    same_baron = command.flags & SAME_BARON
+    if shape.side is Side.BUY:
         wrong = bool(command.baron or command.lot or command.window_end_h)
     else:
         wrong = bool(command.features or command.min_rating or same_baron)
@@ -115,10 +115,10 @@ def _lot_refusal(command: Command) -> Reason:
     return Reason.NONE if whole else Reason.INVALID_QUANTITY
 
 
-def _decrement_refusal(command: Command) -> Reason:
+def _decrement_refusal(command: Command, shape: Shape) -> Reason:
     """Decrement cuts an order by any number, which a lot, a minimum or all-or-nothing can't bear."""
-    if self_trade_of(command.shape) is not SelfTrade.DECREMENT:
+    if shape.self_trade is not SelfTrade.DECREMENT:
         return Reason.NONE
-    choosy = command.lot > 1 or command.min_quantity > 1 or command.flags & Flag.SAME_BARON
-    killed = time_in_force_of(command.shape) is TimeInForce.FOK
+    choosy = command.lot > 1 or command.min_quantity > 1 or command.flags & SAME_BARON
+    killed = shape.time_in_force is TimeInForce.FOK
     return Reason.INVALID_ORDER if choosy or killed else Reason.NONE

@@ -7,7 +7,8 @@ queues, sessions or limits.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -17,37 +18,40 @@ from engine.records import SELF_TRADE_SHIFT, SHAPE_BITS, TIME_SHIFT, TYPE_SHIFT,
 from engine.units import NS_PER_HOUR
 
 OPPOSITE: Final = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
-_PAIR_BITS: Final = 3
-KNOWN_SHAPES: Final = frozenset(
-    shape for shape in range(1 << SHAPE_BITS) if (shape >> TIME_SHIFT & _PAIR_BITS) + 1 <= TimeInForce.FOK
-)
-"""The values of a NEW record's `shape` that mean something."""
+_TWO_BITS: Final = 3
 
 
-def side_of(shape: int) -> Side:
-    return Side.SELL if shape & 1 else Side.BUY
+class Shape(NamedTuple):
+    """What a NEW record's `shape` says."""
+
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    self_trade: SelfTrade
 
 
-def type_of(shape: int) -> OrderType:
-    return OrderType((shape >> TYPE_SHIFT & _PAIR_BITS) + 1)
+def _shapes() -> Iterator[tuple[int, Shape]]:
+    for shape in range(1 << SHAPE_BITS):
+        order_type = (shape >> TYPE_SHIFT & _TWO_BITS) + 1
+        time_in_force = (shape >> TIME_SHIFT & _TWO_BITS) + 1
+        if time_in_force <= max(TimeInForce):
+            side = Side.SELL if shape & 1 else Side.BUY
+            self_trade = SelfTrade(shape >> SELF_TRADE_SHIFT & _TWO_BITS)
+            yield shape, Shape(side, OrderType(order_type), TimeInForce(time_in_force), self_trade)
 
 
-def time_in_force_of(shape: int) -> TimeInForce:
-    return TimeInForce((shape >> TIME_SHIFT & _PAIR_BITS) + 1)
+SHAPES: Final = dict(_shapes())
+"""Every value of `shape` that means something, and what."""
+KNOWN_SHAPES: Final = frozenset(SHAPES)
 
-
-def self_trade_of(shape: int) -> SelfTrade:
-    return SelfTrade(shape >> SELF_TRADE_SHIFT & _PAIR_BITS)
-
-
-_SHAPES: Final = {
-    shape: (side_of(shape), type_of(shape), time_in_force_of(shape), self_trade_of(shape)) for shape in KNOWN_SHAPES
-}
+# An IntFlag's own & is ten times a number's, and each order asks twice.
+POST_ONLY: Final = int(Flag.POST_ONLY)
+SAME_BARON: Final = int(Flag.SAME_BARON)
 
 
 def order_of(command: Command) -> RestingOrder:
-    """The order that a NEW record describes, normalized; its `shape` must be one of KNOWN_SHAPES."""
-    side, order_type, time_in_force, self_trade = _SHAPES[command.shape]
+    """The order that a NEW record describes, normalized; its `shape` must be one of SHAPES."""
+    side, order_type, time_in_force, self_trade = SHAPES[command.shape]
     return RestingOrder(
         order_id=command.order_id,
         account=command.account,
@@ -55,8 +59,8 @@ def order_of(command: Command) -> RestingOrder:
         order_type=order_type,
         time_in_force=time_in_force,
         self_trade=self_trade,
-        post_only=bool(command.flags & Flag.POST_ONLY),
-        same_baron=bool(command.flags & Flag.SAME_BARON),
+        post_only=bool(command.flags & POST_ONLY),
+        same_baron=bool(command.flags & SAME_BARON),
         price=command.price,
         quantity=command.quantity,
         leaves=command.quantity,
