@@ -11,6 +11,8 @@ import random
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import msgspec
+
 from engine.book import UNBOUNDED, BookLimits
 from engine.reasons import Reason
 from engine.records import COMMAND, COMMAND_BYTES, Given, Op, Session, Sides
@@ -25,6 +27,7 @@ SEGMENT_COMMANDS: Final = (60, 600, 3_000, 12_000)
 LAST_COMMANDS: Final = 24
 """Commands at a segment's end whose times are wild, so that nothing after them suffers."""
 BIRTHS_NS: Final = (0, 1_790_000_000 * NS_PER_S, 500_000 * NS_PER_HOUR - 3, 2**62, INT64_MAX - 40 * NS_PER_HOUR)
+SLICES_MAX: Final = 3_000
 CANCEL_REASONS: Final = (0,) * 12 + (Reason.MASS_CANCELED, Reason.CAPACITY_CUT, Reason.DEAD_MAN, 7, 255)
 
 
@@ -46,15 +49,17 @@ def random_limits(chance: random.Random) -> BookLimits:
     if kind < 0.35:
         return BookLimits()
     if kind < 0.45:
-        return UNBOUNDED
+        return msgspec.structs.replace(UNBOUNDED, quantity_max=SLICES_MAX)
+    max_looked = chance.choice([0, 1, 2, 3, 7, 50, 1_024])
+    # Where nothing bounds a walk, an iceberg's slices are bounded by its quantity alone.
     return BookLimits(
-        max_looked=chance.choice([0, 1, 2, 3, 7, 50, 1_024]),
+        max_looked=max_looked,
         max_stops=chance.choice([0, 1, 2, 3, 64]),
         fires=chance.random() < 0.85,
         max_conditional_account=chance.choice([0, 1, 3, 16]),
         max_conditional_side=chance.choice([0, 1, 3, 9, 512]),
         display_ratio=chance.choice([0, 1, 3, 64]),
-        quantity_max=chance.choice([12, 100, 100_000, 2**31 - 1]),
+        quantity_max=chance.choice([40, 700, 100_000, 2**31 - 1] if max_looked else [40, 700, SLICES_MAX]),
         price_max=chance.choice([104, 1_000, 10_000_000, 10_000_000, PRICE_TOP]),
         market_protection_ppm=chance.choice([0, 1, 9_999, 50_000, 50_000, 1_000_000, 3_000_000]),
         band_ppm=chance.choice([0, 1, 20_000, 100_000, 300_000, 300_000]),

@@ -155,7 +155,7 @@ class Auditor:
         order = self._live(event)
         law(event.kind is EventKind.CANCELED, "a cancel cancels", event)
         law(command.account in (0, order.account), "an order is its account's", command, order)
-        asked = Reason.NONE if command.op == Op.AMEND else command.reason
+        asked = Reason.NONE if command.op == Op.AMEND else Reason(command.reason)
         law(event.reason == (asked or Reason.REQUESTED), "a cancel gives its reason", event)
         if command.op == Op.AMEND:
             law(command.quantity <= order.filled, "an amend closes what is filled by then", command, order)
@@ -192,6 +192,7 @@ class Auditor:
             order.window_end_h, order.moved = command.window_end_h, True
         elif command.op == Op.REDUCE:
             law(kept, "a reduction keeps priority", event)
+            law(event.reason == (command.reason or Reason.REQUESTED), "a reduction gives its reason", event)
             total -= command.quantity
         else:
             total = command.quantity if command.flags & Given.QUANTITY else total
@@ -261,17 +262,20 @@ class Auditor:
     def _session_told(self, event: BookEvent) -> None:
         ledger, before = self.ledger, self.ledger.session
         law(self._walk is None, "a walk has ended when a session is told", event)
-        value, volume = ledger.reference()
+        value, volume = self._reference
         ledger.session = Session(event.flags)
         if ledger.session is Session.CONTINUOUS and before is not Session.CONTINUOUS:
             if before in (Session.PRE_OPEN, Session.AUCTION):
                 ledger.auction_end_ns = ledger.now_ns
             if self._clearing is not None:
                 law(self._clearing.done, "a clearing ends when one side has no more", event)
-                law(self._clearing.left == 0, "an auction trades the volume that it told", event, self._clearing.left)
+                left = self._clearing.left if self._clearing.undisturbed else 0
+                law(left == 0, "an auction trades the volume that it told", event, left)
                 ledger.auction_price, ledger.minutes = self._clearing.price, {}
                 self._clearing = None
-            value, volume = ledger.reference()
+                self._reference = value, volume = ledger.reference()
+            elif before in (Session.PRE_OPEN, Session.AUCTION):
+                ledger.auction_price = 0
         law(event.price == (value // volume if volume else 0), "a session tells the reference", event, (value, volume))
 
     # ------------------------------------------------------------ what follows
@@ -372,8 +376,12 @@ class Auditor:
         stop.price = event.price
         ledger.stops.remove(stop)
         stop.armed = False
-        if stop.order_type is OrderType.STOP and stop.time_in_force is TimeInForce.GTC:
-            stop.time_in_force = TimeInForce.IOC
+        if stop.order_type is OrderType.STOP_LIMIT:
+            stop.order_type = OrderType.LIMIT
+        else:
+            stop.order_type = OrderType.MARKET
+            if stop.time_in_force is TimeInForce.GTC:
+                stop.time_in_force = TimeInForce.IOC
         self._begin_walk(stop)
 
     # ------------------------------------------------------------ after every command
@@ -383,9 +391,12 @@ class Auditor:
         for order in self._untouched_breaches():
             law(False, "nobody stands without a place", order)
         if ledger.session is not Session.CONTINUOUS:
-            if self._clearing is not None:
+            if self._clearing is not None and command.op in (Op.TICK, Op.SET_SESSION):
                 law(not self._clearing.done, "a clearing that has ended goes on to continuous", command)
                 law(self._cleared == self.limits.max_looked, "a clearing stops at the bound alone", self._cleared)
+            elif self._clearing is not None:
+                # What leaves in the midst of it takes its part of the volume along.
+                self._clearing.undisturbed &= command.op == Op.SET_BARON
             return
         law(self._clearing is None, "a clearing ends before continuous", command)
         due = self.limits.fires and any(stop.triggered for stop in ledger.stops)

@@ -38,22 +38,25 @@ def clearing(ledger: Ledger, reference: tuple[int, int]) -> Indicative | None:
     return Indicative(price, min(demand, supply), abs(demand - supply), surplus_side)
 
 
+def said(sum_of: int) -> int:
+    """A sum as an event's 32 bits say it."""
+    return min(sum_of, 2**32 - 1)
+
+
 class Clearing:
     """One clearing, which may take several commands."""
 
     def __init__(self, ledger: Ledger, event: BookEvent, reference: tuple[int, int]) -> None:
         due = clearing(ledger, reference)
         law(due is not None, "an auction clears when unconditional orders cross", event)
+        assert due is not None
         told = Indicative(event.price, event.quantity, event.leaves, event.side)
-        law(
-            told == due,
-            "an auction clears at the price of most volume, least surplus, nearest the reference",
-            told,
-            due,
-        )
+        saying = due._replace(volume=said(due.volume), surplus=said(due.surplus))
+        law(told == saying, "an auction clears at most volume, least surplus, nearest the reference", told, saying)
         self.ledger = ledger
         self.price = event.price
-        self.left = event.quantity
+        self.left = due.volume
+        self.undisturbed = True
 
     def due(self, side: Side) -> Known | None:
         """Who trades next on this side; None when the clearing has no more of it."""
@@ -77,7 +80,9 @@ class Clearing:
         )
         law(event.flags == EventFlag.AUCTION and event.side == 0, "an auction's trade has no taker", event)
         law(event.price == self.price, "an auction trades at one price", event, self.price)
-        law(not ask.account or ask.account != bid.account, "nobody trades with himself", event)
+        # A pair that came to cross at rest, the ask's hours being over meanwhile, is nobody's entry to refuse.
+        met_at_rest = ask.moved or not self.ledger.open_until(ask, 1)
+        law(met_at_rest or not ask.account or ask.account != bid.account, "nobody trades with himself", event)
         quantity = min(ask.leaves, bid.leaves)
         law(event.quantity == quantity, "an auction's fill is what the two orders allow", event, quantity)
         for order in (ask, bid):

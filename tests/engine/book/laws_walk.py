@@ -194,6 +194,7 @@ class Walk:
         else:
             law(event.quantity == taker.leaves, "a cancel tells what was unfilled", event, taker)
             self._reason(event)
+            self.both = False
         self.ledger.close(taker)
 
     def _reason(self, event: BookEvent) -> None:
