@@ -6,8 +6,11 @@ from typing import Final
 
 from tests.engine.book.cases import Case
 from tests.engine.book.scenarios_checks import CHECKS
+from tests.engine.book.scenarios_orders import ORDERS
+from tests.engine.book.scenarios_own import OWN
+from tests.engine.book.scenarios_walk import WALKS
 
-_ALL: Final = (*CHECKS,)
+_ALL: Final = (*CHECKS, *WALKS, *ORDERS, *OWN)
 SCENARIOS: Final[dict[str, Case]] = {case.name: case for case in _ALL}
 if len(SCENARIOS) != len(_ALL):
     raise ValueError("two scenarios have one name: one of them would not be run")
