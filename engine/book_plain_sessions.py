@@ -75,7 +75,7 @@ class Sessions(Walks):
         if cleared_price:
             self._reference.auction_price = cleared_price
             self._reference.minutes.clear()
-            self._command_reference = None
+        self._command_reference = None
         self._session = Session.CONTINUOUS
         self._say_session(reason)
 
