@@ -274,9 +274,9 @@ class Auditor:
                 law(clearing(ledger, self._reference) is None, "what crosses goes on clearing", event)
                 ledger.auction_price, ledger.minutes = self._clearing.price, {}
                 self._clearing = None
-                self._reference = value, volume = ledger.reference()
             elif before in (Session.PRE_OPEN, Session.AUCTION):
                 ledger.auction_price = 0
+            self._reference = value, volume = ledger.reference()
         law(event.price == (value // volume if volume else 0), "a session tells the reference", event, (value, volume))
 
     # ------------------------------------------------------------ what follows
