@@ -18,7 +18,7 @@ from engine.fast.auction cimport Clearing, find_clearing
 from engine.fast.band cimport MINUTE_NS, auction_counts, begin_minute, reference_price, reserve_hour, take_reference
 from engine.fast.checks cimport is_malformed, read_order
 from engine.fast.core cimport (
-    ARMED, CONDITIONAL, MINUTES, MODE_SHIFT, NO_ASK, NO_BID, POSTED, PRICE_LIMIT, RARE, SELLS, Branch, Fills, Hour,
+    ARMED, CONDITIONAL, MINUTES, MODE_SHIFT, NO_ASK, NO_BID, POSTED, RARE, SELLS, Branch, Fills, Hour,
     Ladder, Level, Node, Pair, Taker, Terms, uint128_t,
 )
 from engine.fast.eligibility cimport RATING_SHIFT, is_conditional, is_rare
@@ -145,8 +145,6 @@ cdef class FastBook:
 
     def _take_limits(self):
         limits = self.limits
-        if not 1 <= limits.price_max <= PRICE_LIMIT:
-            raise ValueError(f"price_max is from 1 to {PRICE_LIMIT} ticks")
         self.core.limits.max_looked = limits.max_looked
         self.core.limits.max_stops = limits.max_stops
         self.core.limits.max_conditional_account = limits.max_conditional_account
@@ -159,6 +157,10 @@ cdef class FastBook:
         self.core.limits.auction_s = limits.auction_s
         self.core.limits.cooldown_s = limits.cooldown_s
         self.core.limits.fires = limits.fires
+        # A price has six bits in each branch: four high up to 24 bits.
+        self.core.height = 3
+        while <uint64_t><uint32_t>self.core.limits.price_max >> (6 * (self.core.height + 1)):
+            self.core.height += 1
 
     # ---- compiled callers
 
@@ -194,7 +196,7 @@ cdef class FastBook:
             record[0] = (<Order>order).record
             return 0
         if isinstance(order, Command):
-            values = order
+            values = <tuple>order
             memset(record, 0, sizeof(CommandRecord))
             try:
                 record.order_id = values[1]
@@ -393,9 +395,6 @@ cdef class FastBook:
         read_order(&record, &taker)
         if taker.order_type >= TYPE_STOP:
             taker.order_type = TYPE_MARKET if taker.order_type == TYPE_STOP else TYPE_LIMIT
-        # No price above is at rest, and what stands for the end of a side lies far beyond.
-        if taker.price > PRICE_LIMIT:
-            taker.price = PRICE_LIMIT
         if reserve_refills(core) < 0:
             raise MemoryError("no memory to walk")
         memset(&fills, 0, sizeof(fills))
@@ -494,7 +493,7 @@ cdef class FastBook:
     def depth(self, side, Py_ssize_t max_levels):
         """The best levels of a side, best first."""
         cdef Ladder *ladder = &self.core.sides[1 if side == SELL else 0]
-        cdef int32_t price = ladder.best_price
+        cdef int64_t price = ladder.best_price
         cdef Level *level
         self._free_to_use()
         levels = []
@@ -507,7 +506,7 @@ cdef class FastBook:
     def _queued(self, side):
         """All orders at rest of a side, in priority order."""
         cdef Ladder *ladder = &self.core.sides[1 if side == SELL else 0]
-        cdef int32_t price = ladder.best_price
+        cdef int64_t price = ladder.best_price
         cdef uint32_t index
         self._free_to_use()
         orders = []
@@ -605,6 +604,7 @@ cdef class FastBook:
     cdef int _restore_order(self, object order, bint waits) except -1:
         """One order of a state takes its place."""
         cdef Taker taker
+        cdef BookCore *core = &self.core
         cdef Terms *terms = &taker.terms
         cdef Level *level
         cdef uint32_t index
@@ -640,7 +640,7 @@ cdef class FastBook:
             taker.flags |= RARE
         if is_conditional(terms):
             taker.flags |= CONDITIONAL
-        if not waits and not 1 <= taker.price <= PRICE_LIMIT or find_order(&self.core, taker.order_id):
+        if not waits and not 1 <= taker.price < (<int64_t>1 << (6 * core.height + 6)) or find_order(core, taker.order_id):
             raise ValueError("the state holds an order twice, or one at no price")
         if reserve_rest(&self.core, &taker) < 0:
             raise MemoryError("no memory for the orders of a state")

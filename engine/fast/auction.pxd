@@ -30,11 +30,11 @@ cdef struct Clearing:
 
 cdef struct Cursor:
     # Where an auction is in a side's queues; index 0: at its end.
-    int32_t price
+    int64_t price
     uint32_t index
 
 
-cdef inline uint64_t _offered(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
+cdef inline uint64_t _offered(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
     """All that the unconditional orders of a level leave, hidden quantity too."""
     cdef uint32_t level_index = level_at(core, ladder, price)
     cdef uint32_t index
@@ -53,15 +53,15 @@ cdef inline bint find_clearing(BookCore *core, int32_t reference, Clearing *best
     """The price with the most volume, the least surplus, nearest to the reference (0: the middle); whether any clears."""
     cdef Ladder *bids = &core.sides[0]
     cdef Ladder *asks = &core.sides[1]
-    cdef int32_t start = asks.best_price
-    cdef int32_t next_ask = start
-    cdef int32_t next_bid = 0
-    cdef int32_t price = bids.best_price
-    cdef int32_t first = 0
-    cdef int32_t last = 0
+    cdef int64_t start = asks.best_price
+    cdef int64_t next_ask = start
+    cdef int64_t next_bid = 0
+    cdef int64_t price = bids.best_price
+    cdef int64_t first = 0
+    cdef int64_t last = 0
     # From here on the surplus is an ask's.
-    cdef int32_t turned = NO_ASK
-    cdef int32_t end
+    cdef int64_t turned = NO_ASK
+    cdef int64_t end
     cdef uint64_t demand = 0
     cdef uint64_t supply = 0
     cdef uint64_t volume, surplus
@@ -101,9 +101,9 @@ cdef inline bint find_clearing(BookCore *core, int32_t reference, Clearing *best
     if best.volume == 0:
         return False
     if reference == 0:
-        best.price = <int32_t>((<int64_t>first + last) // 2)
+        best.price = <int32_t>((first + last) // 2)
     else:
-        best.price = first if reference < first else last if reference > last else reference
+        best.price = <int32_t>(first if reference < first else last if reference > last else reference)
     best.side = 0 if best.surplus == 0 else SELL if best.price >= turned else BUY
     return True
 

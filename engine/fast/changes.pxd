@@ -200,7 +200,7 @@ cdef inline int cancel_all(
     """Bids, asks in priority order, stops in order of entry; `sides` as in Sides."""
     cdef Ladder *ladder
     cdef uint32_t index, following
-    cdef int32_t price, behind
+    cdef int64_t price
     cdef int side
     if reserve_events(core, sink, <uint64_t>core.ids.count + 4) < 0:
         return NO_MEMORY

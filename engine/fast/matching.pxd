@@ -30,7 +30,7 @@ cdef enum:
     LOOKED_ENOUGH = 0xFFFFFFFF
 
 
-cdef inline bint _inside(Taker *taker, int32_t price) noexcept nogil:
+cdef inline bint _inside(Taker *taker, int64_t price) noexcept nogil:
     """Whether the taker's limit reaches a price; the ends of the ladders are outside every limit."""
     return price >= taker.price and price > 0 if taker.sells else price <= taker.price
 
@@ -46,7 +46,7 @@ cdef inline bint same_account(BookCore *core, Taker *taker, uint32_t index) noex
 cdef inline bint crosses_own(BookCore *core, Taker *taker) noexcept nogil:
     """Whether the taker crosses an unconditional order of its own account at rest."""
     cdef Ladder *ladder = &core.sides[not taker.sells]
-    cdef int32_t price = ladder.best_price
+    cdef int64_t price = ladder.best_price
     cdef uint32_t index
     if taker.account == 0:
         return False
@@ -63,7 +63,7 @@ cdef inline bint crosses_own(BookCore *core, Taker *taker) noexcept nogil:
 cdef inline uint32_t first_counterpart(BookCore *core, Taker *taker, bint others_only) noexcept nogil:
     """The first order that the taker could trade with, or NOBODY, or LOOKED_ENOUGH."""
     cdef Ladder *ladder = &core.sides[not taker.sells]
-    cdef int32_t price = ladder.best_price
+    cdef int64_t price = ladder.best_price
     cdef uint64_t looks = _looks(core)
     cdef uint32_t index
     while _inside(taker, price):
@@ -183,7 +183,7 @@ cdef inline bint _fill_rare(
 cdef inline uint8_t match_taker(BookCore *core, Sink *sink, Taker *taker) noexcept nogil:
     """Walk in earnest: 0, or why the remainder can't go on. Room for events was reserved, and for an hour's trades."""
     cdef Ladder *ladder = &core.sides[not taker.sells]
-    cdef int32_t price = ladder.best_price
+    cdef int64_t price = ladder.best_price
     cdef int32_t passed = 0
     cdef int32_t traded = 0
     cdef uint64_t looks = _looks(core)
@@ -224,7 +224,7 @@ cdef inline uint8_t match_taker(BookCore *core, Sink *sink, Taker *taker) noexce
                     break
                 if unlikely(price >= core.buy_trigger or price <= core.sell_trigger):
                     trigger_stops(core, price)
-            traded = price
+            traded = <int32_t>price
             taker.leaves -= quantity
             node.leaves -= quantity
             volume += quantity
@@ -292,7 +292,7 @@ cdef inline uint8_t match_dry(BookCore *core, Taker *taker, Fills *fills, uint64
     found: how many looks and fills it took; fills: NULL, or where they are noted. Room for refills was reserved.
     """
     cdef Ladder *ladder = &core.sides[not taker.sells]
-    cdef int32_t price = ladder.best_price
+    cdef int64_t price = ladder.best_price
     cdef uint64_t looks = _looks(core)
     # Icebergs that show a later slice, as a ring: each is in it once, so it never overtakes itself.
     cdef uint32_t head, queued, place
