@@ -75,7 +75,8 @@ class Doors:
         try:
             record = order.pack()
         except struct.error:
-            self._reject(order.order_id if order.order_id in range(ORDER_ID_MAX + 1) else 0, Reason.MALFORMED_RECORD)
+            fits = isinstance(order.order_id, int) and 0 <= order.order_id <= ORDER_ID_MAX
+            self._reject(order.order_id if fits else 0, Reason.MALFORMED_RECORD)
         else:
             self._apply(command_of(record, 0))
 
