@@ -7,6 +7,7 @@ This room knows the layouts and no rule of matching.
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from operator import itemgetter
@@ -34,7 +35,7 @@ ORDER_ID_MAX: Final = 2**64 - 1
 QUANTITY_FIELD_MAX: Final = 2**32 - 1
 
 
-class Doors:
+class Doors(ABC):
     """Commands in, events and deltas out; `_apply` is the book behind."""
 
     def __init__(self) -> None:
@@ -44,13 +45,13 @@ class Doors:
         self._keeps_changes = False
         self._turn = [self]
 
+    @abstractmethod
     def _apply(self, command: Command) -> None:
         """Apply one command; whatever it holds, it is answered by events."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _level(self, side: Side, price: int) -> Level:
         """A level's displayed totals now."""
-        raise NotImplementedError
 
     # ------------------------------------------------------------ in
 
