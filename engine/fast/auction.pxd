@@ -1,4 +1,6 @@
-"""The auction: at which price it clears, its trades, and how continuous trading begins (rulebook section 6)."""
+"""The auction: at which price it clears, its trades, and how continuous trading begins (rulebook section
+6).
+"""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
@@ -11,7 +13,8 @@ from engine.fast.levels cimport is_price, leave_level, level_at, price_above, pr
 from engine.fast.lives cimport bury, displayed
 from engine.fast.pool cimport shown_of, terms_of
 from engine.fast.records cimport (
-    BUY, EVENT_AUCTION, KIND_CLEARED, KIND_TRADE, SELL, SESSION_AUCTION, SESSION_CONTINUOUS, SESSION_PRE_OPEN, Sink,
+    BUY, EVENT_AUCTION, KIND_CLEARED, KIND_TRADE, SELL, SESSION_AUCTION, SESSION_CONTINUOUS,
+    SESSION_PRE_OPEN, Sink,
 )
 from engine.fast.sink cimport emit, reserve_events
 from engine.fast.stops cimport trigger_stops
@@ -50,7 +53,9 @@ cdef inline uint64_t _offered(BookCore *core, Ladder *ladder, int64_t price) noe
 
 
 cdef inline bint find_clearing(BookCore *core, int32_t reference, Clearing *best) noexcept nogil:
-    """The price with the most volume, the least surplus, nearest to the reference (0: the middle); whether any clears."""
+    """The price with the most volume, the least surplus, nearest to the reference (0: the middle); whether
+    any clears.
+    """
     cdef Ladder *bids = &core.sides[0]
     cdef Ladder *asks = &core.sides[1]
     cdef int64_t start = asks.best_price
@@ -187,7 +192,9 @@ cdef inline bint _begin_clearing(BookCore *core, Sink *sink) noexcept nogil:
 
 
 cdef inline bint _trade_at_auction(BookCore *core, Sink *sink, uint64_t *left) noexcept nogil:
-    """Trade until one side has none left at the price, or the bound on trades is met; whether it came to the end."""
+    """Trade until one side has none left at the price, or the bound on trades is met; whether it came to the
+    end.
+    """
     cdef Ladder *bids = &core.sides[0]
     cdef Ladder *asks = &core.sides[1]
     cdef int32_t price = core.clearing_price
@@ -203,7 +210,8 @@ cdef inline bint _trade_at_auction(BookCore *core, Sink *sink, uint64_t *left) n
         seller = &core.nodes[ask.index]
         quantity = buyer.leaves if buyer.leaves < seller.leaves else seller.leaves
         emit(
-            core, sink, KIND_TRADE, seller.order_id, buyer.order_id, price, quantity, seller.leaves - quantity,
+            core, sink, KIND_TRADE, seller.order_id, buyer.order_id, price, quantity,
+            seller.leaves - quantity,
             buyer.leaves - quantity, 0, 0, EVENT_AUCTION,
         )
         _fill(core, asks, &ask, quantity, price)
@@ -214,7 +222,9 @@ cdef inline bint _trade_at_auction(BookCore *core, Sink *sink, uint64_t *left) n
 
 
 cdef inline int clear(BookCore *core, Sink *sink, uint8_t reason) noexcept nogil:
-    """Trade at auction prices until nothing crosses, or the command made as many trades as one may; 0, or NO_MEMORY."""
+    """Trade at auction prices until nothing crosses, or the command made as many trades as one may; 0, or
+    NO_MEMORY.
+    """
     cdef uint64_t left = core.ids.count
     cdef int32_t cleared_price = 0
     # Each trade ends one order at least, and each price but the last has one.

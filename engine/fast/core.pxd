@@ -1,7 +1,9 @@
 """The fast book's memory: every struct that a book is made of. What works on them stands in the rooms beside.
 
-Everything is reached by 32-bit indices into pools that grow when they are first needed; index 0 is nobody. A plain
-limit order is 32 bytes and knows nothing of rare features: what an iceberg, a stop, a minimum, a term or a Baron needs
+Everything is reached by 32-bit indices into pools that grow when they are first needed; index 0 is nobody. A
+plain
+limit order is 32 bytes and knows nothing of rare features: what an iceberg, a stop, a minimum, a term or a
+Baron needs
 stands apart, in `Terms`, behind the one bit RARE.
 """
 

@@ -1,13 +1,17 @@
-"""The levels of a side and the tree that finds them: branches of 64 over a price, four high up to a price of 24 bits.
+"""The levels of a side and the tree that finds them: branches of 64 over a price, four high up to a price of
+24 bits.
 
-Each branch has a bit for each child with orders below it, so that the next price is a few instructions away wherever it
-is: a trending price, a crash or a wide book costs what a quiet one does. Branches come and go with their levels.
+Each branch has a bit for each child with orders below it, so that the next price is a few instructions away
+wherever it
+is: a trending price, a crash or a wide book costs what a quiet one does. Branches come and go with their
+levels.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from engine.fast.core cimport (
-    CONDITIONAL, HEIGHTS, NO_ASK, NO_BID, PLACE_SHIFT, BookCore, Branch, Ladder, Level, Node, first_bit, likely,
+    CONDITIONAL, HEIGHTS, NO_ASK, NO_BID, PLACE_SHIFT, BookCore, Branch, Ladder, Level, Node, first_bit,
+    likely,
     zeros_above,
 )
 from engine.fast.deltas cimport touch
