@@ -6,6 +6,7 @@ with the sanitizer's report. What it proves is the memory; that the books are eq
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -71,9 +72,17 @@ def use(library: Path) -> None:
         raise RuntimeError(f"{found} isn't the sanitized build")
 
 
+def overflow() -> None:
+    """Write behind the end of a block: the canary of this test, which must never survive."""
+    block = ctypes.create_string_buffer(64)
+    ctypes.memset(ctypes.addressof(block), 0, 4_096)
+
+
 def main(library: str, commands: str, *seeds: str) -> int:
-    """Play so many commands of each seed's flow."""
+    """Play so many commands of each seed's flow; without a seed, the canary."""
     use(Path(library).resolve())
+    if not seeds:
+        overflow()
     from tests.engine.book import differential
     from tests.engine.book.differential_pair import fast_book
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 
 import pytest
@@ -80,6 +81,21 @@ def test_a_book_that_dies_is_shrunk_too() -> None:
     with pytest.raises(AssertionError, match="no more room") as caught:
         run_segment(segment, Dying)
     assert len([line for line in str(caught.value).splitlines() if " NEW " in line]) == 3
+
+
+def test_a_book_that_crashes_is_shrunk_in_a_process_of_its_own() -> None:
+    class Crashing(PlainBook):
+        """Takes its whole process along."""
+
+        def __len__(self) -> int:
+            if len(self._orders) >= 3:
+                os._exit(11)
+            return super().__len__()
+
+    segment = next(iter(segments(SEED, 600, "plain")))
+    with pytest.raises(AssertionError, match="a book dies of it") as caught:
+        run_segment(segment, Crashing, isolated=True)
+    assert len([line for line in str(caught.value).splitlines() if line.startswith("NEW ")]) == 3
 
 
 def test_equal_books_are_equal() -> None:
