@@ -28,6 +28,8 @@ BUSY: Final = (Session.PRE_OPEN, *(Session.AUCTION,) * 4, Session.HALTED, *(Sess
 
 SMALL: Final = (1, 1, 2, 2, 3, 4, 5, 6, 8, 12)
 LARGE: Final = (1, 5, 16, 64, 100, 640, 5_000, 100_000)
+HUGE: Final = (1, 100_000, 2**31 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**32 - 1)
+"""Two of them are more than a field of 32 bits holds."""
 ODD: Final = (0, 1, 2, 8, 100_000, 100_001, 2**31 - 1, 2**31, 2**32 - 1)
 
 
@@ -125,6 +127,15 @@ REGIMES: Final[dict[str, Regime]] = {
         sessions=(3, 3, 3, 2),
     ),
     "selves": Regime(accounts=3, spread=2, lean=0, iceberg=0.2, modes=tuple(SelfTrade), sessions=BUSY),
+    "huge": Regime(
+        other_ops=_AUCTION_OPS,
+        types=(*_STOPS, *(OrderType.LIMIT,) * 12),
+        sessions=BUSY,
+        spread=40,
+        iceberg=0.2,
+        quantities=HUGE,
+        waits_ns=(*SECONDS, *MINUTES),
+    ),
     "wild": Regime(
         other_ops=_ALL_OPS,
         types=(*_STOPS, *(OrderType.LIMIT,) * 8),
