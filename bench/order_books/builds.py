@@ -32,9 +32,8 @@ class CannotBuildError(Exception):
 
 def bare_fast_book() -> Any:
     """The module of the fast book built with limit orders, cancels and amends alone."""
-    flags = f"{os.environ.get('CFLAGS', '')} -DHOURBOOK_BARE=1".strip()
     build = ["setup.py", "-q", "build_ext", "--build-lib", str(BARE / "lib"), "--build-temp", str(BARE / "temp")]
-    _run([sys.executable, *build], environment={**os.environ, "CFLAGS": flags})
+    _run([sys.executable, *build], environment={**os.environ, "HOURBOOK_BARE": "1"})
     found = sorted((BARE / "lib").glob("engine/book_fast*.so"))
     if not found:
         raise CannotBuildError("the build left no book_fast")
