@@ -137,6 +137,8 @@ class Life:
         new_share, other_ops = regime.new_share, regime.other_ops
         uniform = chance.random
         for _ in range(count):
+            if uniform() < regime.drift:
+                self.middle = max(1, min(self.price_max, self.middle + chance.randint(-6, 6)))
             if uniform() < regime.pace:
                 self._wait(regime.waits_ns[int(uniform() * len(regime.waits_ns))])
             if uniform() < new_share:
