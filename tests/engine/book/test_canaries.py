@@ -58,7 +58,7 @@ def test_the_laws_catch_it(canary: Canary) -> None:
 
 def usual_segment() -> Segment:
     """A plain life under the rulebook's limits."""
-    return next(segments(SEED, 600, "plain", (600,)))._replace(limits=BookLimits())
+    return next(segments(SEED, 3_000, "plain", (3_000,)))._replace(limits=BookLimits())
 
 
 def test_what_differs_is_shrunk_to_a_readable_table() -> None:
