@@ -1,38 +1,75 @@
-"""The order book's protocol: what the machine asks of a book, whichever half answers.
+"""The order book's protocol: one instrument's matching, whichever half answers (rulebook §5, §6; in detail docs/book.md).
 
-A book holds the resting orders of one instrument in price-time priority (rulebook §6). It knows prices, quantities,
-eligibility and whose order is whose; it never knows money, capacity, time in force or why an order came. `walk` is
-dry: it says what an incoming order would take, and the machine then calls `reduce` for each fill.
-
-Eligibility in this stage: a bid of `hours` meets an ask whose fixed hours reach `now_ns + hours`; an ask without a window
-(spot, window_end_ns 0) meets every bid. A bid with more than one hour is conditional; depth gives its quantity apart.
+Records go in and records come out (`engine.records`): both halves give the same bytes for the same commands, the same
+depth and the same state. A book knows prices, quantities, sessions, eligibility and whose order is whose; it never knows
+money, capacity, leases, expiry times or client ids: those are the machine's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from engine.kinds import Side
+import msgspec
+
+from engine.kinds import OrderType, Side, TimeInForce
+from engine.records import SelfTrade, Session
+from engine.units import PRICE_MAX_TICKS, QUANTITY_MAX
+
+
+class BookLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The rulebook's bounds on a book (§2, §6). 0 switches a bound, or the band, off."""
+
+    max_looked: int = 1_024
+    """Resting orders that one entering order may look at (a look at an iceberg's next slice counts again)."""
+    max_stops: int = 64
+    """Stops that fire after one command."""
+    fires: bool = True
+    """Whether triggered stops fire by themselves; if not, each waits for its FIRE."""
+    max_conditional_account: int = 16
+    """Live conditional orders of one account, armed stops included."""
+    max_conditional_side: int = 512
+    """Conditional orders at rest on a side."""
+    display_ratio: int = 64
+    """`display_quantity` is at least quantity / this."""
+    quantity_max: int = QUANTITY_MAX
+    price_max: int = PRICE_MAX_TICKS
+    market_protection_ppm: int = 50_000
+    band_ppm: int = 300_000
+    auction_s: int = 120
+    cooldown_s: int = 600
+    """No auction by a breach within this time of the end of the last auction."""
+
+
+UNBOUNDED = BookLimits(
+    max_looked=0,
+    max_stops=0,
+    max_conditional_account=0,
+    max_conditional_side=0,
+    display_ratio=0,
+    quantity_max=2**31 - 1,
+    band_ppm=0,
+)
+"""The replay tool's: no bounds, no band."""
 
 
 class Stop(IntEnum):
-    """Why a walk ended."""
+    """Why a dry walk ended."""
 
     DONE = 0
-    """Nothing more to take: filled, or no eligible order left inside the limit."""
+    """Filled, or nothing eligible left inside the limit."""
     SELF_TRADE = 1
-    """It met an eligible order of its own account (cancel_newest)."""
+    """It met its own account's order, under cancel_newest or cancel_both."""
     WALK_LIMIT = 2
-    """It looked at as many resting orders as it may."""
+    OUTSIDE_BAND = 3
 
 
 class Fill(NamedTuple):
-    """A resting order that a walk takes from, at that order's price."""
+    """What a walk takes from one resting order (one slice of an iceberg), at that order's price."""
 
     order_id: int
-    price_ticks: int
+    price: int
     quantity: int
 
 
@@ -40,72 +77,172 @@ class Walk(NamedTuple):
     """What an incoming order would take, in order of execution, and what it leaves."""
 
     fills: list[Fill]
-    leaves_quantity: int
+    leaves: int
     stop: Stop
 
 
 class Level(NamedTuple):
-    """One price of the depth; quantities in GPUs."""
+    """One price of the depth; displayed quantities in GPUs."""
 
-    price_ticks: int
-    unconditional_quantity: int
-    conditional_quantity: int
+    price: int
+    unconditional: int
+    conditional: int
     orders: int
 
 
-class Taker(NamedTuple):
-    """An incoming order as the book sees it. price_ticks is its limit; hours of a bid, window_end_ns of an ask."""
+class BatchResult(NamedTuple):
+    """How far a batch came: whole commands applied, events and deltas written.
 
-    account: int
-    side: Side
-    price_ticks: int
-    quantity: int
-    hours: int
-    window_end_ns: int
+    `pending`: events of the last applied command that found no room; the next call writes them before it applies anything.
+    """
+
+    consumed: int
+    written: int
+    deltas: int
+    pending: int
 
 
-class Resting(NamedTuple):
-    """A resting order as the book keeps it."""
+class Indicative(NamedTuple):
+    """What an auction would clear at now."""
+
+    price: int
+    volume: int
+    surplus: int
+    surplus_side: int
+
+
+class RestingOrder(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    """An order at rest, or a stop that waits (then `triggered` tells which). Values as normalized at entry."""
 
     order_id: int
     account: int
     side: Side
-    price_ticks: int
-    leaves_quantity: int
+    order_type: OrderType
+    time_in_force: TimeInForce
+    self_trade: SelfTrade
+    post_only: bool
+    same_baron: bool
+    price: int
+    quantity: int
+    """Total, what is filled included."""
+    leaves: int
+    shown: int
+    """What the depth counts; equal to leaves unless an iceberg."""
+    display_quantity: int
+    min_quantity: int
+    stop_price: int
+    window_end_h: int
+    baron: int
+    tag: int
+    features: int
     hours: int
-    window_end_ns: int
+    lot: int
+    min_rating: int
+    triggered: bool = False
+
+
+class BookState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    """All of a book, in one canonical form: equal books have equal ones, whichever half they are."""
+
+    limits: BookLimits
+    session: Session
+    last_ts_ns: int
+    last_price: int
+    """0: never traded."""
+    auction_price: int
+    """Of the last auction that cleared, while it is the reference; 0 none."""
+    auction_end_ns: int
+    """When the last auction ended; 0 never."""
+    clearing_price: int
+    """Of a clearing that isn't finished; 0 none."""
+    minutes: tuple[tuple[int, int, int], ...]
+    """(minute since the epoch, sum of price x quantity, sum of quantity), of the last 60 minutes as of the last trade."""
+    barons: tuple[tuple[int, int, int], ...]
+    """(baron, rating, features), by baron, those of SET_BARON."""
+    bids: tuple[RestingOrder, ...]
+    """In priority order."""
+    asks: tuple[RestingOrder, ...]
+    stops: tuple[RestingOrder, ...]
+    """In order of entry."""
 
 
 class Book(Protocol):
-    """One instrument's resting orders. Order ids are unique; KeyError names one that isn't there."""
+    """One instrument. Not thread-safe: RuntimeError where two threads use one at once."""
 
-    def walk(self, taker: Taker, now_ns: int, max_looked: int) -> Walk:
-        """What the taker would take now, looking at no more than `max_looked` resting orders. Changes nothing."""
+    def __init__(self, limits: BookLimits = ...) -> None: ...
 
-    def best_price(self, taker: Taker, now_ns: int, max_looked: int) -> int:
-        """Price of the first order of another account that the taker is eligible for, its own limit left aside; 0 if none."""
+    def submit(self, order: Any) -> bytes:
+        """Apply one command (a `Command`, or the fast book's `Order`); its event records, `command` 0.
 
-    def add(self, order: Resting) -> None:
-        """Rest an order at the back of its level. It may cross: the machine walks first."""
+        A value that its field can't hold is a REJECTED with MALFORMED_RECORD, like any other malformed command.
+        """
 
-    def reduce(self, order_id: int, quantity: int) -> int:
-        """Take `quantity` (1 to its leaves) off an order in place, and off the book at zero; returns what it leaves."""
+    def submit_many(self, orders: Sequence[Any]) -> bytes:
+        """Apply them in order; all event records, each with the index of its command."""
 
-    def move_window(self, order_id: int, window_end_ns: int) -> None:
-        """Change an ask's window in place; its priority stays."""
+    def batch(self, commands: Any, out: Any, deltas: Any = None) -> BatchResult:
+        """Apply command records until they, or `out`, are at their end; no Python object is made on the way.
 
-    def remove(self, order_id: int) -> int:
-        """Take an order off the book; returns its leaves."""
+        commands, out, deltas: contiguous buffers; `commands` of whole records (ValueError otherwise), `out` and `deltas`
+        writable, their last bytes unused when no record fits. Deltas: each level that changed, once, in order of first
+        change since it was last told; what finds no room is told by the next call that gives a buffer.
+        """
 
-    def get(self, order_id: int) -> Resting:
-        """The order as it rests now."""
+    def walk(self, order: Any) -> Walk:
+        """What a NEW would take if it were entered now as it stands (price 0 of a market order: as reckoned). Changes nothing."""
+
+    def protection(self, order: Any) -> int:
+        """The protection price of a market order without one; 0 when nothing that it is eligible for is there."""
+
+    def get(self, order_id: int) -> RestingOrder:
+        """A live order, armed stops included; KeyError when it isn't there."""
 
     def __contains__(self, order_id: int) -> bool: ...
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Live orders, armed stops included."""
 
     def depth(self, side: Side, max_levels: int) -> list[Level]:
         """The best levels of a side, best first."""
 
-    def resting(self, side: Side) -> Iterator[Resting]:
-        """All orders of a side in priority order: `add` in this order makes an equal book."""
+    def resting(self, side: Side) -> Iterator[RestingOrder]:
+        """All orders at rest of a side, in priority order."""
+
+    def indicative(self) -> Indicative | None:
+        """What an auction would clear at now; None when nothing crosses."""
+
+    def reference(self) -> tuple[int, int]:
+        """The reference price as of the last command's time, as (sum of price x quantity, quantity); (0, 0): none."""
+
+    @property
+    def session(self) -> Session: ...
+
+    @property
+    def last_price(self) -> int: ...
+
+    @property
+    def stops_due(self) -> bool:
+        """Whether a TICK would do something now: stops wait to fire by themselves, or a clearing isn't finished."""
+
+    def next_stop(self) -> int:
+        """Id of the first triggered stop in order of entry, in `continuous`; 0 when none may fire now."""
+
+    def state(self) -> BookState:
+        """All of it, for snapshots and hashes."""
+
+    def restore(self, state: BookState) -> None:
+        """Become what `state` says; for a book that has just been made. Deltas start empty."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(BookState).decode
+
+
+def encode_state(state: BookState) -> bytes:
+    """Its canonical bytes."""
+    return _encode(state)
+
+
+def decode_state(data: bytes) -> BookState:
+    """The state of such bytes; msgspec.MsgspecError when they aren't one."""
+    return _decode(data)

@@ -1,456 +1,485 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The fast order book: what `engine.book_plain` says, on C arrays, no Python object for an order or a level.
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The fast order book: docs/book.md in C structs, compiled from Cython, the interpreter lock given up in
+`batch`.
 
-Orders are nodes of one pool, linked by 32-bit indices into a queue for each price; each side is an array
-of its levels, searched by halves, with the best price at its end; an open-addressing table finds a node by
-its order's id. Freed slots are used again, and memory goes back when the book does. The plain book is the
-law: each call gives the same answer and raises the same errors, and a value beyond the fields' widths
-(quantity and hours 32 bits, all else 64) is an OverflowError that changes nothing. It never knows money,
-capacity or time in force.
+Here are the Python doors alone: what goes in becomes a record, what comes out becomes bytes or a struct.
+Matching and
+memory are the rooms of `engine.fast`, all of them inlined into this one module. The plain book is the law:
+the same
+commands give the same events, depth and state. It never knows money, capacity, leases, expiry times or
+client ids.
 """
 
 cimport cython
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from libc.stdint cimport int32_t, int64_t, uint64_t
-from libc.string cimport memmove
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
 
-from engine.book import Fill, Level, Resting, Stop, Walk
+from engine.fast.apply cimport apply_command
+from engine.fast.auction cimport Clearing, find_clearing
+from engine.fast.band cimport reference_price, take_reference
+from engine.fast.checks cimport is_malformed, read_order
+from engine.fast.core cimport NO_ASK, NO_BID, Fills, Taker
+from engine.fast.entry cimport protection_price
+from engine.fast.ids cimport find_order, prefetch_node, prefetch_slot
+from engine.fast.matching cimport match_dry, reserve_refills
+from engine.fast.records cimport (
+    OP_NEW, SELL, SESSION_CONTINUOUS, TYPE_LIMIT, TYPE_MARKET, TYPE_STOP, CommandRecord, DeltaRecord,
+    EventRecord, Sink,
+)
+from engine.fast.sink cimport drain as tell_pending
+from engine.fast.telling cimport forget_changes
+from engine.fast.telling cimport keep_changes as begin_changes
+from engine.fast.telling cimport tell_changes as write_changes
+from engine.fast.views cimport (
+    best_levels, free_pools, order_at, orders_at_rest, pool_bytes, restore_state, state_of, take_limits, wide,
+)
+
+from engine.book import BatchResult, BookLimits, Fill, Indicative, Stop, Walk
 from engine.kinds import Side
-from engine.units import NS_PER_HOUR
-
-cdef extern from *:
-    """
-    typedef __int128 hourbook_int128;
-    """
-    ctypedef long long int128_t "hourbook_int128"
+from engine.reasons import Reason
+from engine.records import Command, Session
 
 cdef enum:
-    NONE = -1
-    FIRST_BITS = 6
-    # Half of the table is the pool, so 2**30 orders is what 32-bit indices and 31 bits of table carry.
-    TABLE_BITS_MAX = 31
+    # Events of a single call that are kept on the stack.
+    AT_HAND = 128
+    # A book of fewer orders stands in the cache; asking ahead would only cost.
+    PREFETCH_FROM = 16384
+    SLOTS_AHEAD = 12
+    NODES_AHEAD = 6
+    # What waits for a caller seldom needs more; a larger buffer goes when it is empty.
+    PENDING_KEPT = 64
 
-# The golden ratio's 64 bits: ids that differ in a few low bits spread over the whole table.
-cdef uint64_t SPREAD = 0x9E3779B97F4A7C15
-cdef int64_t HOUR_NS = NS_PER_HOUR
-cdef object BUY = Side.BUY
-cdef object SELL = Side.SELL
-cdef object DONE = Stop.DONE
-cdef object SELF_TRADE = Stop.SELF_TRADE
-cdef object WALK_LIMIT = Stop.WALK_LIMIT
+cdef uint64_t[4] REASONS
+memset(REASONS, 0, sizeof(REASONS))
+for _reason in Reason:
+    REASONS[<int>_reason >> 6] |= <uint64_t>1 << (<int>_reason & 63)
 
-
-cdef inline bint _ends_inside(int64_t now_ns, int64_t hours, int64_t window_end_ns) noexcept nogil:
-    """The bid's hours end inside the ask's fixed hours; no window meets every bid (rulebook §5)."""
-    # 128 bits hold the sum of any hours and any time.
-    cdef int128_t end_ns = <int128_t>now_ns + <int128_t>hours * <int128_t>HOUR_NS
-    return window_end_ns == 0 or end_ns <= <int128_t>window_end_ns
+cdef tuple SIDES = (None, *Side)
+cdef tuple SESSIONS = (None, *Session)
+cdef tuple STOPS = tuple(Stop)
 
 
 @cython.final
-cdef class FastBook:
-    """One instrument's resting orders; implements `engine.book.Book`."""
+@cython.freelist(64)
+cdef class Order:
+    """A command for `submit`, its 64 bytes made at once; OverflowError for a value that its field can't
+    hold.
+    """
 
-    def __cinit__(self):
-        self._free_node = NONE
-        self._free_level = NONE
-        self._table_bits = FIRST_BITS
-        self._grow_nodes()
+    def __cinit__(
+        self, uint8_t op, uint64_t order_id=0, int64_t ts_ns=0, uint32_t account=0, int32_t price=0,
+        uint32_t quantity=0, uint8_t shape=0, uint8_t flags=0, uint32_t display_quantity=0,
+        uint32_t min_quantity=0,
+        int32_t stop_price=0, uint32_t window_end_h=0, uint32_t baron=0, uint32_t tag=0, uint16_t features=0,
+        uint16_t hours=0, uint16_t lot=0, uint8_t min_rating=0, uint8_t reason=0, uint8_t reserved=0,
+    ):
+        cdef CommandRecord *record = &self.record
+        record.order_id = order_id
+        record.ts_ns = ts_ns
+        record.account = account
+        record.price = price
+        record.quantity = quantity
+        record.display_quantity = display_quantity
+        record.min_quantity = min_quantity
+        record.stop_price = stop_price
+        record.window_end_h = window_end_h
+        record.baron = baron
+        record.tag = tag
+        record.features = features
+        record.hours = hours
+        record.lot = lot
+        record.min_rating = min_rating
+        record.reason = reason
+        record.op = op
+        record.shape = shape
+        record.flags = flags
+        record.reserved = reserved
+
+    def pack(self):
+        """Its 64 bytes."""
+        return PyBytes_FromStringAndSize(<char *>&self.record, sizeof(CommandRecord))
+
+
+cdef class FastBook:
+    """One instrument; implements `engine.book.Book`. Compiled code finds more in `book_fast.pxd`."""
+
+    def __cinit__(self, limits=None):
+        self.limits = BookLimits() if limits is None else limits
+        self.core.reasons = &REASONS[0]
+        self.core.session = SESSION_CONTINUOUS
+        self.core.buy_trigger = NO_ASK
+        self.core.sell_trigger = NO_BID
+        take_limits(&self.core, self.limits)
 
     def __dealloc__(self):
-        PyMem_Free(self._nodes)
-        PyMem_Free(self._levels)
-        PyMem_Free(self._table)
-        PyMem_Free(self._ladders[0].levels)
-        PyMem_Free(self._ladders[1].levels)
+        free_pools(&self.core)
 
-    # ---- the table of ids
+    # ---- compiled callers
 
-    cdef int32_t _slot(self, int64_t order_id) noexcept nogil:
-        """Where in the table the id stands, or the empty place where it would."""
-        cdef int32_t mask = <int32_t>((<uint64_t>1 << self._table_bits) - 1)
-        cdef int32_t slot = <int32_t>((<uint64_t>order_id * SPREAD) >> (64 - self._table_bits))
-        while self._table[slot] != NONE and self._nodes[self._table[slot]].order_id != order_id:
-            slot = (slot + 1) & mask
-        return slot
+    cdef int apply(self, const CommandRecord *command, Sink *sink) noexcept nogil:
+        """Apply one command: 0, the reason of its refusal, or -1 without memory with nothing changed."""
+        return apply_command(&self.core, sink, command)
 
-    cdef int32_t _find(self, object order_id) except -2:
-        """The node of an order, or NONE; an id that no 64 bits hold is one that isn't there."""
-        cdef int64_t key
+    cdef uint64_t drain(self, Sink *sink) noexcept nogil:
+        """Write the events that found no room, as far as there is room now; how many still wait."""
+        tell_pending(&self.core, sink)
+        return self.core.pending_count - self.core.pending_first
+
+    cdef int keep_changes(self, bint keep) noexcept nogil:
+        """From now on note the levels that change, or forget them; 0, or -1 without memory."""
+        return begin_changes(&self.core, keep)
+
+    cdef uint64_t tell_changes(self, DeltaRecord *deltas, uint64_t room) noexcept nogil:
+        """Write the levels that changed, in order of first change; how many."""
+        return write_changes(&self.core, deltas, room)
+
+    # ---- commands
+
+    cdef int _free_to_use(self) except -1:
+        if self.busy:
+            raise RuntimeError("another thread is using this book: give each book one thread at a time")
+        return 0
+
+    cdef int _read(self, object order, CommandRecord *record) except -1:
+        """The record of a command; one whose values don't fit becomes a malformed one."""
+        cdef Py_buffer buffer
+        cdef tuple values
+        if type(order) is Order:
+            record[0] = (<Order>order).record
+            return 0
+        if isinstance(order, Command):
+            values = <tuple>order
+            memset(record, 0, sizeof(CommandRecord))
+            try:
+                record.order_id = values[1]
+                record.ts_ns = values[2]
+                record.account = values[3]
+                record.price = values[4]
+                record.quantity = values[5]
+                record.shape = values[6]
+                record.flags = values[7]
+                record.display_quantity = values[8]
+                record.min_quantity = values[9]
+                record.stop_price = values[10]
+                record.window_end_h = values[11]
+                record.baron = values[12]
+                record.tag = values[13]
+                record.features = values[14]
+                record.hours = values[15]
+                record.lot = values[16]
+                record.min_rating = values[17]
+                record.reason = values[18]
+                record.reserved = values[19]
+                record.op = values[0]
+            except (OverflowError, TypeError):
+                # No op is 0.
+                record.op = 0
+            return 0
+        PyObject_GetBuffer(order, &buffer, PyBUF_SIMPLE)
         try:
-            key = order_id
-        except OverflowError:
-            return NONE
-        return self._table[self._slot(key)]
+            if buffer.len != sizeof(CommandRecord):
+                raise ValueError(f"a command is a record of {sizeof(CommandRecord)} bytes")
+            memcpy(record, buffer.buf, sizeof(CommandRecord))
+        finally:
+            PyBuffer_Release(&buffer)
+        return 0
 
-    cdef int32_t _rested(self, object order_id) except -2:
-        """The node of an order that must be there: KeyError."""
-        cdef int32_t index = self._find(order_id)
-        if index == NONE:
-            raise KeyError(order_id)
-        return index
+    cdef bytes _told(self, const EventRecord *events, uint64_t count):
+        """What waited, then the events at hand, then those that found no room there."""
+        cdef uint64_t waited = self.core.pending_count - self.core.pending_first
+        cdef bytes data
+        if waited == 0:
+            return PyBytes_FromStringAndSize(<const char *>events, <Py_ssize_t>(count * sizeof(EventRecord)))
+        data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>((waited + count) * sizeof(EventRecord)))
+        memcpy(<char *>data, events, <size_t>(count * sizeof(EventRecord)))
+        memcpy(
+            <char *>data + count * sizeof(EventRecord), &self.core.pending[self.core.pending_first],
+            <size_t>(waited * sizeof(EventRecord)),
+        )
+        self.core.pending_first = 0
+        self.core.pending_count = 0
+        self._trim()
+        return data
 
-    cdef void _enter(self, int32_t index) noexcept nogil:
-        self._table[self._slot(self._nodes[index].order_id)] = index
+    def _trim(self):
+        if self.core.pending_count == 0 and self.core.pending_capacity > PENDING_KEPT:
+            free(self.core.pending)
+            self.core.pending = NULL
+            self.core.pending_capacity = 0
 
-    cdef void _leave(self, int32_t slot) noexcept nogil:
-        """Empty a place, and let those behind it close the gap, so that every search still ends right."""
-        cdef int32_t mask = <int32_t>((<uint64_t>1 << self._table_bits) - 1)
-        cdef int32_t other = slot
-        cdef int32_t home
-        while True:
-            other = (other + 1) & mask
-            if self._table[other] == NONE:
-                break
-            home = <int32_t>(
-                (<uint64_t>self._nodes[self._table[other]].order_id * SPREAD) >> (64 - self._table_bits)
+    def submit(self, order):
+        """Apply one command; its event records, after those that waited."""
+        cdef EventRecord events[AT_HAND]
+        cdef CommandRecord record
+        cdef const CommandRecord *command = &record
+        cdef Sink sink
+        cdef int done
+        if self.busy:
+            self._free_to_use()
+        if type(order) is Order:
+            command = &(<Order>order).record
+        else:
+            self._read(order, &record)
+        if self.core.change_count:
+            forget_changes(&self.core)
+        if self.core.pending_count:
+            return self.submit_many((order,))
+        sink.next = &events[0]
+        sink.end = &events[0] + AT_HAND
+        sink.command = 0
+        done = apply_command(&self.core, &sink, command)
+        if done < 0:
+            raise MemoryError("no memory for this command: nothing was done")
+        if self.core.pending_count == 0:
+            return PyBytes_FromStringAndSize(
+                <const char *>&events[0], <Py_ssize_t>((sink.next - &events[0]) * sizeof(EventRecord))
             )
-            if ((other - home) & mask) >= ((other - slot) & mask):
-                self._table[slot] = self._table[other]
-                slot = other
-        self._table[slot] = NONE
+        return self._told(&events[0], <uint64_t>(sink.next - &events[0]))
 
-    # ---- memory: each grows before anything changes, so that an order enters whole or not at all
+    def submit_many(self, orders):
+        """Apply commands in order; all event records, each with the index of its command, after those that
+        waited.
+        """
+        cdef Py_ssize_t count = len(orders)
+        cdef Py_ssize_t place
+        cdef CommandRecord *commands
+        cdef EventRecord nowhere[1]
+        cdef Sink sink
+        self._free_to_use()
+        commands = <CommandRecord *>calloc(<size_t>count + 1, sizeof(CommandRecord))
+        if commands == NULL:
+            raise MemoryError("no memory for these commands: nothing was done")
+        sink.next = &nowhere[0]
+        sink.end = &nowhere[0]
+        try:
+            # All are read before the first is applied: a wrong one leaves the book as it was.
+            for place, order in enumerate(orders):
+                if place < count:
+                    self._read(order, &commands[place])
+            begin_changes(&self.core, False)
+            for place in range(count):
+                sink.command = <uint32_t>place
+                if apply_command(&self.core, &sink, &commands[place]) < 0:
+                    raise MemoryError("no memory for all commands: the next call tells what was done")
+        finally:
+            free(commands)
+        return self._told(&nowhere[0], 0)
 
-    cdef int _grow_nodes(self) except -1:
-        """Twice the nodes (none is free now), and the table that is twice as large as they are."""
-        cdef int32_t capacity = self._node_capacity
-        cdef int bits = self._table_bits + 1
-        cdef int32_t *table
-        cdef Node *nodes
-        cdef int64_t place
-        cdef int32_t index
-        if bits > TABLE_BITS_MAX:
-            raise MemoryError("a book rests no more than 2**30 orders")
-        table = <int32_t *>PyMem_Malloc((<size_t>1 << bits) * sizeof(int32_t))
-        if table == NULL:
-            raise MemoryError("no memory for the book's table of ids")
-        nodes = <Node *>PyMem_Realloc(self._nodes, (<size_t>1 << (bits - 1)) * sizeof(Node))
-        if nodes == NULL:
-            PyMem_Free(table)
-            raise MemoryError("no memory for the book's orders")
-        PyMem_Free(self._table)
-        self._table = table
-        self._table_bits = bits
-        for place in range(<int64_t>1 << bits):
-            table[place] = NONE
-        self._nodes = nodes
-        self._node_capacity = <int32_t>1 << (bits - 1)
-        for index in range(capacity):
-            self._enter(index)
-        for index in range(self._node_capacity - 1, capacity - 1, -1):
-            nodes[index].behind = self._free_node
-            self._free_node = index
-        return 0
-
-    cdef int _grow_levels(self) except -1:
-        cdef int32_t capacity = self._level_capacity
-        cdef int32_t wanted = capacity * 2 if capacity else 1 << FIRST_BITS
-        cdef PriceLevel *levels
-        cdef int32_t index
-        levels = <PriceLevel *>PyMem_Realloc(self._levels, <size_t>wanted * sizeof(PriceLevel))
-        if levels == NULL:
-            raise MemoryError("no memory for the book's price levels")
-        self._levels = levels
-        self._level_capacity = wanted
-        for index in range(wanted - 1, capacity - 1, -1):
-            levels[index].first = self._free_level
-            self._free_level = index
-        return 0
-
-    cdef int _grow_ladder(self, Ladder *ladder) except -1:
-        cdef int32_t wanted = ladder.capacity * 2 if ladder.capacity else 1 << FIRST_BITS
-        cdef int32_t *levels = <int32_t *>PyMem_Realloc(ladder.levels, <size_t>wanted * sizeof(int32_t))
-        if levels == NULL:
-            raise MemoryError("no memory for the prices of a side of the book")
-        ladder.levels = levels
-        ladder.capacity = wanted
-        return 0
-
-    # ---- prices and queues
-
-    cdef int32_t _position(self, Ladder *ladder, bint sell, int64_t price_ticks) noexcept nogil:
-        """Where on the ladder the price stands or would stand: behind all that are worse."""
-        cdef int32_t low = 0
-        cdef int32_t high = ladder.count
-        cdef int32_t middle
-        cdef int64_t there_ticks
-        while low < high:
-            middle = low + (high - low) // 2
-            there_ticks = self._levels[ladder.levels[middle]].price_ticks
-            if (there_ticks > price_ticks) if sell else (there_ticks < price_ticks):
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
-    cdef int32_t _open_level(
-        self, Ladder *ladder, int32_t position, bint sell, int64_t price_ticks
+    cdef uint64_t _run(
+        self, const CommandRecord *commands, uint64_t count, Sink *sink, bint *starved
     ) noexcept nogil:
-        """A new level at its place; the pool and the ladder have room."""
-        cdef int32_t index = self._free_level
-        cdef PriceLevel *level = &self._levels[index]
-        self._free_level = level.first
-        level.price_ticks = price_ticks
-        level.unconditional_quantity = level.conditional_quantity = 0
-        level.first = level.last = NONE
-        level.orders = 0
-        level.sell = sell
-        memmove(
-            &ladder.levels[position + 1],
-            &ladder.levels[position],
-            <size_t>(ladder.count - position) * sizeof(int32_t),
-        )
-        ladder.levels[position] = index
-        ladder.count += 1
-        return index
-
-    cdef void _close_level(self, int32_t index) noexcept nogil:
-        cdef PriceLevel *level = &self._levels[index]
-        cdef Ladder *ladder = &self._ladders[level.sell]
-        cdef int32_t position = self._position(ladder, level.sell, level.price_ticks)
-        ladder.count -= 1
-        memmove(
-            &ladder.levels[position],
-            &ladder.levels[position + 1],
-            <size_t>(ladder.count - position) * sizeof(int32_t),
-        )
-        level.first = self._free_level
-        self._free_level = index
-
-    cdef void _shrink(self, int32_t index, int32_t quantity) noexcept nogil:
-        """Take a quantity off an order and off its level's sums."""
-        cdef Node *node = &self._nodes[index]
-        cdef PriceLevel *level = &self._levels[node.level]
-        node.leaves_quantity -= quantity
-        if node.hours > 1:
-            level.conditional_quantity -= quantity
-        else:
-            level.unconditional_quantity -= quantity
-
-    cdef void _take_out(self, int32_t index) noexcept nogil:
-        """An order leaves the table, its level's sums and queue, and with the last one goes the level."""
-        cdef Node *node = &self._nodes[index]
-        cdef PriceLevel *level = &self._levels[node.level]
-        self._leave(self._slot(node.order_id))
-        self._shrink(index, node.leaves_quantity)
-        if node.ahead == NONE:
-            level.first = node.behind
-        else:
-            self._nodes[node.ahead].behind = node.behind
-        if node.behind == NONE:
-            level.last = node.ahead
-        else:
-            self._nodes[node.behind].ahead = node.ahead
-        level.orders -= 1
-        if level.orders == 0:
-            self._close_level(node.level)
-        node.behind = self._free_node
-        self._free_node = index
-        self._count -= 1
-
-    cdef object _resting(self, int32_t index):
-        cdef Node *node = &self._nodes[index]
-        cdef PriceLevel *level = &self._levels[node.level]
-        return Resting(
-            node.order_id,
-            node.account,
-            SELL if level.sell else BUY,
-            level.price_ticks,
-            node.leaves_quantity,
-            node.hours,
-            node.window_end_ns,
-        )
-
-    # ---- the book's protocol
-
-    def walk(self, taker, int64_t now_ns, int64_t max_looked):
-        """What the taker would take now, looking at up to `max_looked` resting orders. Changes nothing."""
-        cdef bint buys = taker.side is BUY
-        cdef int64_t account = taker.account
-        cdef int64_t limit_ticks = taker.price_ticks
-        cdef int64_t leaves = taker.quantity
-        cdef int64_t hours = taker.hours
-        cdef int64_t window_end_ns = taker.window_end_ns
-        cdef Ladder *ladder = &self._ladders[buys]
-        cdef int64_t looked = 0
-        cdef int32_t position = ladder.count
-        cdef int32_t index
-        cdef int64_t quantity
-        cdef PriceLevel *level
-        cdef Node *node
-        cdef list fills = []
-        while position > 0 and leaves != 0:
-            position -= 1
-            level = &self._levels[ladder.levels[position]]
-            if (level.price_ticks > limit_ticks) if buys else (level.price_ticks < limit_ticks):
+        """Apply records while there is room for events; how many."""
+        cdef BookCore *core = &self.core
+        cdef bint ahead = core.ids.count > PREFETCH_FROM
+        cdef uint64_t place = 0
+        tell_pending(core, sink)
+        while place < count and sink.next < sink.end:
+            if ahead:
+                if place + SLOTS_AHEAD < count:
+                    prefetch_slot(core, commands[place + SLOTS_AHEAD].order_id)
+                if place + NODES_AHEAD < count:
+                    prefetch_node(core, commands[place + NODES_AHEAD].order_id)
+            sink.command = <uint32_t>place
+            if apply_command(core, sink, &commands[place]) < 0:
+                starved[0] = True
                 break
-            index = level.first
-            while index != NONE and leaves != 0:
-                if looked >= max_looked:
-                    return Walk(fills, leaves, WALK_LIMIT)
-                looked += 1
-                node = &self._nodes[index]
-                index = node.behind
-                if buys:
-                    window_end_ns = node.window_end_ns
-                else:
-                    hours = node.hours
-                if not _ends_inside(now_ns, hours, window_end_ns):
-                    continue
-                if node.account == account:
-                    return Walk(fills, leaves, SELF_TRADE)
-                quantity = min(leaves, <int64_t>node.leaves_quantity)
-                fills.append(Fill(node.order_id, level.price_ticks, quantity))
-                leaves -= quantity
-        return Walk(fills, leaves, DONE)
+            place += 1
+        return place
 
-    def best_price(self, taker, int64_t now_ns, int64_t max_looked):
-        """Price of the first order of another account that it may take, whatever its limit; 0 if none."""
-        cdef bint buys = taker.side is BUY
-        cdef int64_t account = taker.account
-        cdef int64_t hours = taker.hours
-        cdef int64_t window_end_ns = taker.window_end_ns
-        cdef Ladder *ladder = &self._ladders[buys]
-        cdef int64_t looked = 0
-        cdef int32_t position = ladder.count
-        cdef int32_t index
-        cdef PriceLevel *level
-        cdef Node *node
-        while position > 0:
-            position -= 1
-            level = &self._levels[ladder.levels[position]]
-            index = level.first
-            while index != NONE:
-                if looked >= max_looked:
-                    return 0
-                looked += 1
-                node = &self._nodes[index]
-                index = node.behind
-                if buys:
-                    window_end_ns = node.window_end_ns
-                else:
-                    hours = node.hours
-                if node.account != account and _ends_inside(now_ns, hours, window_end_ns):
-                    return level.price_ticks
-        return 0
+    def batch(self, commands, out, deltas=None):
+        """Apply command records until they, or `out`, are at their end; the interpreter lock is given up
+        meanwhile.
+        """
+        cdef Py_buffer given, room, told
+        cdef Sink sink
+        cdef EventRecord *begin
+        cdef uint64_t consumed, changed
+        cdef bint starved = False
+        self._free_to_use()
+        # A buffer that was never filled is released as nothing.
+        memset(&given, 0, sizeof(given))
+        memset(&room, 0, sizeof(room))
+        memset(&told, 0, sizeof(told))
+        try:
+            PyObject_GetBuffer(commands, &given, PyBUF_SIMPLE)
+            PyObject_GetBuffer(out, &room, PyBUF_SIMPLE | PyBUF_WRITABLE)
+            if deltas is not None:
+                PyObject_GetBuffer(deltas, &told, PyBUF_SIMPLE | PyBUF_WRITABLE)
+            if given.len % <Py_ssize_t>sizeof(CommandRecord):
+                raise ValueError(f"commands are whole records of {sizeof(CommandRecord)} bytes")
+            if begin_changes(&self.core, deltas is not None) < 0:
+                raise MemoryError("no memory for deltas: nothing was done")
+            begin = <EventRecord *>room.buf
+            sink.next = begin
+            sink.end = begin + room.len // <Py_ssize_t>sizeof(EventRecord)
+            self.busy = True
+            with nogil:
+                consumed = self._run(
+                    <const CommandRecord *>given.buf, <uint64_t>given.len // sizeof(CommandRecord), &sink,
+                    &starved
+                )
+                changed = write_changes(
+                    &self.core, <DeltaRecord *>told.buf, <uint64_t>told.len // sizeof(DeltaRecord)
+                )
+            self.core.tracking = False
+            self.busy = False
+        finally:
+            PyBuffer_Release(&told)
+            PyBuffer_Release(&room)
+            PyBuffer_Release(&given)
+        if starved and consumed == 0:
+            raise MemoryError("no memory for the first command: nothing was done")
+        self._trim()
+        return BatchResult(
+            consumed, sink.next - begin, changed, self.core.pending_count - self.core.pending_first
+        )
 
-    def add(self, order):
-        """Rest an order at the back of its level; ValueError when its id rests or it leaves nothing."""
-        cdef int64_t order_id = order.order_id
-        cdef int64_t account = order.account
-        cdef int64_t price_ticks = order.price_ticks
-        cdef int64_t window_end_ns = order.window_end_ns
-        cdef int32_t leaves = order.leaves_quantity
-        cdef int32_t hours = order.hours
-        cdef bint sell = order.side is SELL
-        cdef Ladder *ladder = &self._ladders[sell]
-        cdef int32_t position, index, level_index
-        cdef PriceLevel *level
-        cdef Node *node
-        if self._table[self._slot(order_id)] != NONE:
-            raise ValueError(f"order {order_id} rests already")
-        if leaves < 1:
-            raise ValueError(f"order {order_id} leaves {leaves}: nothing to rest")
-        if self._free_node == NONE:
-            self._grow_nodes()
-        if self._free_level == NONE:
-            self._grow_levels()
-        if ladder.count == ladder.capacity:
-            self._grow_ladder(ladder)
-        position = self._position(ladder, sell, price_ticks)
-        if position < ladder.count and self._levels[ladder.levels[position]].price_ticks == price_ticks:
-            level_index = ladder.levels[position]
-        else:
-            level_index = self._open_level(ladder, position, sell, price_ticks)
-        level = &self._levels[level_index]
-        index = self._free_node
-        node = &self._nodes[index]
-        self._free_node = node.behind
-        node.order_id, node.account, node.window_end_ns = order_id, account, window_end_ns
-        node.leaves_quantity, node.hours, node.level = leaves, hours, level_index
-        node.ahead, node.behind = level.last, NONE
-        if level.last == NONE:
-            level.first = index
-        else:
-            self._nodes[level.last].behind = index
-        level.last = index
-        level.orders += 1
-        # The same sums that `_shrink` takes from, the other way.
-        if hours > 1:
-            level.conditional_quantity += leaves
-        else:
-            level.unconditional_quantity += leaves
-        self._enter(index)
-        self._count += 1
+    # ---- questions
 
-    def reduce(self, order_id, quantity):
-        """Take `quantity` (1 to its leaves) off an order; at zero it is gone. Returns what it leaves."""
-        cdef int32_t index = self._rested(order_id)
-        cdef int32_t leaves = self._nodes[index].leaves_quantity
-        # Compared as Python integers: a quantity of any size is answered, none wraps around.
-        if quantity < 1 or quantity > leaves:
-            raise ValueError(f"order {order_id} leaves {leaves}: it can't be reduced by {quantity}")
-        leaves -= <int32_t>quantity
-        if leaves == 0:
-            self._take_out(index)
-        else:
-            self._shrink(index, <int32_t>quantity)
-        return leaves
+    def _as_of(self, order, bint walks):
+        """Ask about an order at its own time, if that is later than the book's; a stop as if it fired."""
+        cdef CommandRecord record
+        cdef Taker taker
+        cdef Fills fills
+        cdef BookCore *core = &self.core
+        cdef int64_t before_ns = core.now_ns
+        cdef uint64_t[2] found
+        cdef uint8_t stop
+        self._free_to_use()
+        self._read(order, &record)
+        if record.op != OP_NEW or is_malformed(core, &record):
+            raise ValueError("ask about a NEW record whose every bit means something")
+        read_order(&record, &taker)
+        if taker.order_type >= TYPE_STOP:
+            taker.order_type = TYPE_MARKET if taker.order_type == TYPE_STOP else TYPE_LIMIT
+        if reserve_refills(core) < 0:
+            raise MemoryError("no memory to walk")
+        memset(&fills, 0, sizeof(fills))
+        core.referenced = False
+        if record.ts_ns > before_ns:
+            core.now_ns = record.ts_ns
+        try:
+            if not walks:
+                return protection_price(core, &taker)
+            if taker.order_type == TYPE_MARKET and taker.price == 0:
+                taker.price = protection_price(core, &taker)
+            stop = match_dry(core, &taker, &fills, &found[0])
+            if fills.failed:
+                raise MemoryError("no memory for what the walk takes")
+            taken = [
+                Fill(fills.order_ids[place], fills.prices[place], fills.quantities[place])
+                for place in range(fills.count)
+            ]
+            return Walk(taken, taker.leaves, STOPS[stop])
+        finally:
+            core.now_ns = before_ns
+            core.referenced = False
+            free(fills.order_ids)
+            free(fills.prices)
+            free(fills.quantities)
 
-    def move_window(self, order_id, int64_t window_end_ns):
-        """Change an ask's window in place; its priority stays."""
-        self._nodes[self._rested(order_id)].window_end_ns = window_end_ns
+    def walk(self, order):
+        """What a NEW would take if it were entered now as it stands; ValueError for a malformed one."""
+        return self._as_of(order, True)
 
-    def remove(self, order_id):
-        """Take an order off the book; returns its leaves."""
-        cdef int32_t index = self._rested(order_id)
-        cdef int32_t leaves = self._nodes[index].leaves_quantity
-        self._take_out(index)
-        return leaves
+    def protection(self, order):
+        """The protection price of a market order without one; 0 when nothing that it is eligible for is
+        there.
+        """
+        return self._as_of(order, False)
+
+    cdef unsigned int _find(self, object order_id) except? 0xFFFFFFFF:
+        """The node of a live order, or 0; an id that no 64 bits hold is one that isn't there."""
+        cdef uint64_t number
+        self._free_to_use()
+        try:
+            number = order_id
+        except (OverflowError, TypeError):
+            return 0
+        return find_order(&self.core, number)
 
     def get(self, order_id):
-        """The order as it rests now."""
-        return self._resting(self._rested(order_id))
+        """A live order, armed stops included; KeyError when it isn't there."""
+        cdef unsigned int index = self._find(order_id)
+        if index == 0:
+            raise KeyError(order_id)
+        return order_at(&self.core, index)
 
     def __contains__(self, order_id):
-        return self._find(order_id) != NONE
+        return self._find(order_id) != 0
 
     def __len__(self):
-        return self._count
+        """Live orders, armed stops included."""
+        return self.core.ids.count
 
-    def depth(self, side, int64_t max_levels):
-        """The best levels of a side, best first; ValueError for a negative number of them."""
-        cdef Ladder *ladder = &self._ladders[side is SELL]
-        cdef int32_t position = ladder.count
-        cdef PriceLevel *level
-        cdef list levels = []
-        if max_levels < 0:
-            raise ValueError("a depth has no negative number of levels")
-        while position > 0 and max_levels > 0:
-            position -= 1
-            max_levels -= 1
-            level = &self._levels[ladder.levels[position]]
-            levels.append(
-                Level(
-                    level.price_ticks,
-                    level.unconditional_quantity,
-                    level.conditional_quantity,
-                    level.orders,
-                )
-            )
-        return levels
+    def depth(self, side, Py_ssize_t max_levels):
+        """The best levels of a side, best first."""
+        self._free_to_use()
+        return best_levels(&self.core, side == SELL, max_levels)
 
     def resting(self, side):
-        """All orders of a side in priority order: `add` in this order makes an equal book."""
-        cdef Ladder *ladder = &self._ladders[side is SELL]
-        cdef int32_t position = ladder.count
-        cdef int32_t index
-        cdef list orders = []
-        while position > 0:
-            position -= 1
-            index = self._levels[ladder.levels[position]].first
-            while index != NONE:
-                orders.append(self._resting(index))
-                index = self._nodes[index].behind
-        return iter(orders)
+        """All orders at rest of a side, in priority order."""
+        self._free_to_use()
+        return iter(orders_at_rest(&self.core, side == SELL))
+
+    def indicative(self):
+        """What an auction would clear at now; None when nothing crosses."""
+        cdef Clearing clearing
+        self._free_to_use()
+        self.core.referenced = False
+        if not find_clearing(&self.core, reference_price(&self.core), &clearing):
+            return None
+        side = SIDES[clearing.side] if clearing.side else 0
+        return Indicative(clearing.price, clearing.volume, clearing.surplus, side)
+
+    def reference(self):
+        """The reference price as of the last command's time, as (sum of price x quantity, quantity); (0, 0):
+        none.
+        """
+        self._free_to_use()
+        self.core.referenced = False
+        take_reference(&self.core)
+        return wide(self.core.reference_notional), self.core.reference_quantity
+
+    @property
+    def session(self):
+        return SESSIONS[self.core.session]
+
+    @property
+    def last_price(self):
+        """Ticks; 0: never traded."""
+        return self.core.last_price
+
+    @property
+    def stops_due(self):
+        """Whether a TICK would do something now: stops wait to fire by themselves, or a clearing isn't
+        finished.
+        """
+        return self.core.clearing_price != 0 or (self.core.limits.fires and self.next_stop() != 0)
+
+    def next_stop(self):
+        """Id of the first triggered stop in order of entry, in `continuous`; 0 when none may fire now."""
+        if self.core.session != SESSION_CONTINUOUS or self.core.due.count == 0:
+            return 0
+        return self.core.nodes[self.core.due.nodes[0]].order_id
+
+    # ---- state
+
+    def state(self):
+        """All of it, for snapshots and hashes."""
+        self._free_to_use()
+        return state_of(&self.core, self.limits)
+
+    def restore(self, state):
+        """Become what `state` says; for a book that has just been made. Deltas start empty."""
+        self._free_to_use()
+        self.limits = state.limits
+        take_limits(&self.core, self.limits)
+        restore_state(&self.core, state)
+
+    def __sizeof__(self):
+        """Bytes of the book and all its pools."""
+        return object.__sizeof__(self) + pool_bytes(&self.core)

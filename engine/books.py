@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.book import Book
+from engine.resting import Book
 
 
 class CompiledBookMissing(Exception):
@@ -18,7 +18,7 @@ class CompiledBookMissing(Exception):
 def fast_book_factory() -> Callable[[], Book]:
     """What makes the server's books; CompiledBookMissing when the compiled half isn't there or doesn't load."""
     try:
-        from engine.book_fast import FastBook
+        from engine.resting_fast import FastBook
     except ImportError as error:
         raise CompiledBookMissing(
             f"the compiled order book isn't here ({error}): build it with `make build`, or in your own environment "

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from engine import capacity, leases, money, offers, open_orders, orders, quotes, snapshot, timers
-from engine.book import Level
 from engine.client_ids import valid
 from engine.kinds import Pot, Side
 from engine.limits import Limits
@@ -37,6 +36,7 @@ from engine.messages import (
 )
 from engine.quotes import Quote
 from engine.reasons import Reason
+from engine.resting import Level
 from engine.state import BookFactory, Refused, State
 from engine.timers import TimerKind
 from engine.units import INT64_MAX

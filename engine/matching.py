@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 
 from engine import capacity, leases, money, open_orders
-from engine.book import Stop, Walk
 from engine.kinds import Kind, LeaseState, OrderStatus, OrderType, Origin, Pot, Side, TimeInForce
 from engine.messages import Accepted, LeaseScheduled, ObligationOpened, Traded
 from engine.reasons import Reason
+from engine.resting import Stop, Walk
 from engine.state import Lease, Order, Refused, State
 from engine.units import NS_PER_HOUR, NS_PER_S
 

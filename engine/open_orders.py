@@ -7,10 +7,10 @@ hold of a bid is always exactly a function of what it leaves (rulebook §9). It 
 from __future__ import annotations
 
 from engine import client_ids, money, timers
-from engine.book import Resting, Taker
 from engine.kinds import Kind, OrderStatus, Origin, Side
 from engine.messages import Amended, Canceled
 from engine.reasons import Reason
+from engine.resting import Resting, Taker
 from engine.state import Listing, Order, State
 
 

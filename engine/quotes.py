@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from engine import client_ids, matching, money, open_orders, orders
-from engine.book import Stop
 from engine.kinds import Kind, OrderType, Origin, Side, TimeInForce
 from engine.messages import Rent
 from engine.reasons import Reason
+from engine.resting import Stop
 from engine.state import Account, Instrument, Order, Refused, State
 from engine.units import MICROS_PER_TICK, PRICE_MAX_TICKS, fee_micros_up
 

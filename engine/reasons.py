@@ -50,6 +50,11 @@ class Reason(IntEnum):
     INVALID_DELIVERY = 56
     OFFER_ORDER = 57
     PRICE_ABOVE_MAXIMUM = 58
+    # the book's records and sessions
+    DUPLICATE_ORDER_ID = 60
+    MALFORMED_RECORD = 61
+    SESSION_CLOSED = 62
+    TOO_MANY_CONDITIONAL = 63
     # leases
     UNKNOWN_LEASE = 70
     LEASE_ENDED = 71
@@ -57,6 +62,15 @@ class Reason(IntEnum):
     LEASE_NOT_ENDED = 73
     INVALID_LEASE_REPORT = 74
     # why an order was cancelled or amended, by itself no error
+    CONDITIONAL_LIMIT = 80
+    OUTSIDE_BAND = 81
+    INSTRUMENT_EXPIRED = 82
+    EXPIRED = 83
+    MASS_CANCELED = 84
+    QUOTE_REPLACED = 85
+    MAX_FILLS = 86
+    DISCONNECTED = 87
+    DEAD_MAN = 88
     REQUESTED = 90
     IOC_REMAINDER = 91
     MARKET_REMAINDER = 92
@@ -103,6 +117,11 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.INVALID_DELIVERY: "Keep the delivery data under 8 KiB.",
     Reason.OFFER_ORDER: "The order belongs to an offer; change it through PUT /v1/asks.",
     Reason.PRICE_ABOVE_MAXIMUM: "The best price is above your maximum; raise max_price or wait.",
+    Reason.DUPLICATE_ORDER_ID: "The id is a live order's; number orders anew.",
+    Reason.MALFORMED_RECORD: "Write the record as docs/book.md lays it out.",
+    Reason.SESSION_CLOSED: "The instrument's session takes no such command; wait for `continuous`, or send a plain limit order.",
+    Reason.TOO_MANY_CONDITIONAL: "Cancel a conditional order of this instrument first: an account has 16.",
+    Reason.OUTSIDE_BAND: "A trade would print more than 30 % from the reference price; wait, or price the order inside the band.",
     Reason.UNKNOWN_LEASE: "Take the id from your own leases.",
     Reason.LEASE_ENDED: "The lease has ended.",
     Reason.LEASE_NOT_PROVISIONING: "Only a lease that is being provisioned can become active.",

@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 from sortedcontainers import SortedList
 
-from engine.book import Book
 from engine.ids import make_id
 from engine.kinds import (
     EndReason,
@@ -29,6 +28,7 @@ from engine.kinds import (
 from engine.limits import Limits
 from engine.messages import EXCHANGE_ACCOUNT, Event, Offer
 from engine.reasons import Reason
+from engine.resting import Book
 
 BookFactory = Callable[[], Book]
 Timer = tuple[int, int, int]

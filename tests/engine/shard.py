@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
-from engine.book_plain import PlainBook
 from engine.codec import encode_command
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.limits import Limits
@@ -33,6 +32,7 @@ from engine.messages import (
     Tick,
 )
 from engine.reasons import Reason
+from engine.resting_plain import PlainBook
 from engine.units import MICROS_PER_USD, NS_PER_HOUR, NS_PER_S
 from tests.engine.auditor import Auditor
 

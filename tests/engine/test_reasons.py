@@ -6,6 +6,14 @@ from engine.reasons import ADVICE, Reason
 
 NO_ERRORS = {
     Reason.NONE,
+    Reason.CONDITIONAL_LIMIT,
+    Reason.INSTRUMENT_EXPIRED,
+    Reason.EXPIRED,
+    Reason.MASS_CANCELED,
+    Reason.QUOTE_REPLACED,
+    Reason.MAX_FILLS,
+    Reason.DISCONNECTED,
+    Reason.DEAD_MAN,
     Reason.REQUESTED,
     Reason.IOC_REMAINDER,
     Reason.MARKET_REMAINDER,

@@ -1,1 +1,1 @@
-"""The order book's test base, which every implementation passes, and the plain and the fast one against each other."""
+"""The order book: both of its implementations against the rulebook, against each other, and against what can never be."""

@@ -1,159 +1,112 @@
-"""Canaries: books that are wrong in one small thing, each of which the base and the random calls must both catch.
-
-A base that lets one of these live would let such a mistake live in the fast book as well.
-"""
+"""Each canary is caught: by the comparison with the true plain book, and by the laws alone where it breaks one."""
 
 from __future__ import annotations
 
-import itertools
+import os
+import random
 
 import pytest
-from hypothesis import Phase, Verbosity, settings
-from hypothesis.stateful import run_state_machine_as_test
 
-from engine.book import Level, Resting, Taker, Walk
+from engine.book import BookLimits
 from engine.book_plain import PlainBook
-from engine.kinds import Side
-from tests.engine.book.base import BASE
-from tests.engine.book.differential import against
-from tests.engine.book.orders import BookFactory
+from tests.engine.book.canaries import CANARIES, Canary, RestingIoc
+from tests.engine.book.differential import run, run_segment
+from tests.engine.book.differential_pair import BookFactory, Difference, Pair, plan
+from tests.engine.book.flows import Segment, segments
+from tests.engine.book.flows_regimes import REGIMES
+from tests.engine.book.laws import Breach
+from tests.engine.book.laws_audit import audited
+
+COMMANDS = 30_000
+TRUE_COMMANDS = 1_000
+SEED = 3
+NAMES = [canary.book.__name__ for canary in CANARIES]
 
 
-class NewestFirst(PlainBook):
-    """At one price the last to come is the first to trade."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._arrivals = itertools.count(0, -1)
+def lived(book: BookFactory, canary: Canary, commands: int) -> None:
+    for segment in segments(SEED, commands, canary.regime, canary.sizes):
+        steps = list(plan(random.Random(segment.number), segment.commands))
+        Pair(segment.limits, PlainBook, book).run(steps)
 
 
-class ShortWindow(PlainBook):
-    """Hours that end with the window are a nanosecond too long."""
-
-    def walk(self, taker: Taker, now_ns: int, max_looked: int) -> Walk:
-        return super().walk(taker, now_ns + 1, max_looked)
+def under_the_laws(book: BookFactory, canary: Canary, commands: int) -> None:
+    for segment in segments(SEED, commands, canary.regime, canary.sizes):
+        audited(segment, book)
 
 
-class SelfTrader(PlainBook):
-    """Nobody is himself."""
-
-    def walk(self, taker: Taker, now_ns: int, max_looked: int) -> Walk:
-        return super().walk(taker._replace(account=0), now_ns, max_looked)
+def test_there_are_canaries_for_every_part() -> None:
+    assert len({canary.book for canary in CANARIES}) == len(CANARIES) >= 12
+    assert {canary.regime for canary in CANARIES} <= set(REGIMES)
 
 
-class OneLookMore(PlainBook):
-    """The walk limit is off by one."""
-
-    def walk(self, taker: Taker, now_ns: int, max_looked: int) -> Walk:
-        return super().walk(taker, now_ns, max_looked + 1)
-
-
-class ReducedGoesBack(PlainBook):
-    """A reduced order loses its place."""
-
-    def reduce(self, order_id: int, quantity: int) -> int:
-        leaves = super().reduce(order_id, quantity)
-        if leaves:
-            order = self.get(order_id)
-            self.remove(order_id)
-            self.add(order)
-        return leaves
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("canary", CANARIES, ids=NAMES)
+def test_the_comparison_catches_it(canary: Canary) -> None:
+    """And passes the true book over the flow's beginning."""
+    lived(PlainBook, canary, TRUE_COMMANDS)
+    with pytest.raises((Difference, KeyError)):
+        lived(canary.book, canary, COMMANDS)
 
 
-class MovedGoesBack(PlainBook):
-    """An ask whose window moves loses its place."""
-
-    def move_window(self, order_id: int, window_end_ns: int) -> None:
-        order = self.get(order_id)
-        self.remove(order_id)
-        self.add(order._replace(window_end_ns=window_end_ns))
-
-
-class LimitedBest(PlainBook):
-    """The best price stops at the taker's own limit."""
-
-    def best_price(self, taker: Taker, now_ns: int, max_looked: int) -> int:
-        best = super().best_price(taker, now_ns, max_looked)
-        beyond = best > taker.price_ticks if taker.side is Side.BUY else best < taker.price_ticks
-        return 0 if beyond else best
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "canary", [canary for canary in CANARIES if canary.breaks_a_law], ids=lambda c: c.book.__name__
+)
+def test_the_laws_catch_it(canary: Canary) -> None:
+    under_the_laws(PlainBook, canary, TRUE_COMMANDS)
+    with pytest.raises(Breach):
+        under_the_laws(canary.book, canary, COMMANDS)
 
 
-class ConditionalFromOne(PlainBook):
-    """A bid of one hour counts as conditional."""
-
-    def depth(self, side: Side, max_levels: int) -> list[Level]:
-        levels = []
-        for level in super().depth(side, max_levels):
-            of_one = sum(
-                order.leaves_quantity
-                for order in self.resting(side)
-                if order.hours == 1 and order.price_ticks == level.price_ticks
-            )
-            levels.append(
-                level._replace(
-                    unconditional_quantity=level.unconditional_quantity - of_one,
-                    conditional_quantity=level.conditional_quantity + of_one,
-                )
-            )
-        return levels
+def usual_segment() -> Segment:
+    """A plain life under the rulebook's limits."""
+    return next(segments(SEED, 3_000, "plain", (3_000,)))._replace(limits=BookLimits())
 
 
-class WrappingReduction(PlainBook):
-    """A quantity loses its upper bits, as a C integer's would."""
-
-    def reduce(self, order_id: int, quantity: int) -> int:
-        return super().reduce(order_id, quantity & 0xFFFFFFFF if quantity > 0 else quantity)
-
-
-class SecondComing(PlainBook):
-    """An id that rests already replaces what rested."""
-
-    def add(self, order: Resting) -> None:
-        if order.order_id in self and order.leaves_quantity > 0:
-            self.remove(order.order_id)
-        super().add(order)
+def test_what_differs_is_shrunk_to_a_readable_table() -> None:
+    segment = usual_segment()
+    with pytest.raises(AssertionError) as caught:
+        run_segment(segment, RestingIoc)
+    text = str(caught.value)
+    lines = text.splitlines()
+    assert f"seed {SEED}, segment 0" in lines[0]
+    commands = [line for line in lines if " NEW " in line]
+    assert len(commands) == 1
+    assert "limit ioc" in commands[0]
+    assert any(line.strip().startswith("- CANCELED") and "ioc_remainder" in line for line in lines)
 
 
-CANARIES: list[tuple[type[PlainBook], str]] = [
-    (NewestFirst, "walk: at one price who came first is first, whatever its id"),
-    (ShortWindow, "walk: hours end with the window"),
-    (SelfTrader, "walk: an own order ends the walk; what came before it stands"),
-    (OneLookMore, "walk: the limit ends the walk"),
-    (ReducedGoesBack, "a reduced order keeps its place"),
-    (MovedGoesBack, "a moved window keeps the place and decides from now on"),
-    (LimitedBest, "best price: the lowest ask, whatever the limit"),
-    (ConditionalFromOne, "depth gives the best prices first and conditional quantity apart"),
-    (WrappingReduction, "no order is reduced by nothing or by more than it leaves"),
-    (SecondComing, "an id rests once"),
-]
-_IDS = [canary.__name__ for canary, _ in CANARIES]
+@pytest.mark.timeout(300)
+def test_a_book_that_dies_is_shrunk_too() -> None:
+    class Dying(PlainBook):
+        """Dies of its third order."""
+
+        def __len__(self) -> int:
+            if len(self._orders) >= 3:
+                raise MemoryError("no more room")
+            return super().__len__()
+
+    segment = usual_segment()
+    with pytest.raises(AssertionError, match="no more room") as caught:
+        run_segment(segment, Dying)
+    assert len([line for line in str(caught.value).splitlines() if " NEW " in line]) == 3
 
 
-def _failing(factory: BookFactory) -> list[str]:
-    failing = []
-    for name, check in BASE.items():
-        try:
-            check(factory)
-        except (AssertionError, pytest.fail.Exception):
-            failing.append(name)
-    return failing
+@pytest.mark.timeout(300)
+def test_a_book_that_crashes_is_shrunk_in_a_process_of_its_own() -> None:
+    class Crashing(PlainBook):
+        """Takes its whole process along."""
+
+        def __len__(self) -> int:
+            if len(self._orders) >= 3:
+                os._exit(11)
+            return super().__len__()
+
+    segment = usual_segment()
+    with pytest.raises(AssertionError, match="a book dies of it") as caught:
+        run_segment(segment, Crashing, isolated=True)
+    assert len([line for line in str(caught.value).splitlines() if line.startswith("NEW ")]) == 3
 
 
-@pytest.mark.parametrize(("canary", "caught_by"), CANARIES, ids=_IDS)
-def test_the_base_catches_it(canary: type[PlainBook], caught_by: str) -> None:
-    assert caught_by in _failing(canary)
-
-
-@pytest.mark.parametrize("canary", [canary for canary, _ in CANARIES], ids=_IDS)
-def test_random_calls_catch_it(canary: type[PlainBook]) -> None:
-    hunt = settings(
-        max_examples=2_000,
-        stateful_step_count=40,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        report_multiple_bugs=False,
-        verbosity=Verbosity.quiet,
-    )
-    with pytest.raises(AssertionError):
-        run_state_machine_as_test(against(canary), settings=hunt)
+def test_equal_books_are_equal() -> None:
+    assert run(SEED, 2_000, PlainBook) == 2_000

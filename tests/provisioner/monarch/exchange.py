@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from engine.book_plain import PlainBook
 from engine.codec import encode_events
 from engine.kinds import LeaseState, Side
 from engine.limits import Limits
@@ -33,6 +32,7 @@ from engine.messages import (
     SetOffers,
     Tick,
 )
+from engine.resting_plain import PlainBook
 from exchange.log.embedded import EmbeddedLog, EmbeddedReader, EmbeddedWriter
 from exchange.log.interface import Record
 from exchange.log.topics import EVENTS

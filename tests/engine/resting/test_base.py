@@ -8,13 +8,13 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from engine.book import Resting, Taker
-from engine.book_plain import PlainBook
 from engine.books import fast_book_factory
 from engine.kinds import Side
-from tests.engine.book.base import BASE, EXPECTED
-from tests.engine.book.differential import against, answer
-from tests.engine.book.orders import NOW, BookFactory, after, contents
+from engine.resting import Resting, Taker
+from engine.resting_plain import PlainBook
+from tests.engine.resting.base import BASE, EXPECTED
+from tests.engine.resting.differential import against, answer
+from tests.engine.resting.orders import NOW, BookFactory, after, contents
 
 FastBook = fast_book_factory()
 BOOKS = {"plain": PlainBook, "fast": FastBook}

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from engine.book import Book, Resting, Taker
 from engine.kinds import Side
+from engine.resting import Book, Resting, Taker
 from engine.units import NS_PER_HOUR
 
 BookFactory = Callable[[], Book]

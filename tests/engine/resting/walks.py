@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from engine.book import Fill, Resting, Stop, Taker, Walk
+from engine.resting import Fill, Resting, Stop, Taker, Walk
 from engine.units import INT64_MAX
-from tests.engine.book.orders import ENOUGH, NOW, TAKER, BookFactory, after, ask, bid, book_of, buy, contents, sell
+from tests.engine.resting.orders import ENOUGH, NOW, TAKER, BookFactory, after, ask, bid, book_of, buy, contents, sell
 
 
 class WalkCase(NamedTuple):

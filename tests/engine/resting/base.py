@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tests.engine.book.orders import BookFactory
-from tests.engine.book.scenarios import SCENARIOS
-from tests.engine.book.walks import BEST_PRICES, WALKS
+from tests.engine.resting.orders import BookFactory
+from tests.engine.resting.scenarios import SCENARIOS
+from tests.engine.resting.walks import BEST_PRICES, WALKS
 
 Check = Callable[[BookFactory], None]
 

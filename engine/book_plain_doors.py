@@ -1,0 +1,183 @@
+"""The three ways into the plain book, and what comes out of them: event records, and the deltas of levels.
+
+Every way packs, unpacks and applies one command after another; events wait in one queue until a caller has room for them.
+This room knows the layouts and no rule of matching.
+"""
+
+from __future__ import annotations
+
+import struct
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any, Final
+
+from engine.book import BatchResult, Level
+from engine.kinds import Side
+from engine.reasons import Reason
+from engine.records import (
+    COMMAND,
+    COMMAND_BYTES,
+    COMMAND_DTYPE,
+    DELTA,
+    DELTA_BYTES,
+    EVENT,
+    EVENT_BYTES,
+    Command,
+    EventKind,
+)
+
+_LAYOUT: Final = [name for name, _ in COMMAND_DTYPE]
+_AS_COMMAND: Final[Callable[[tuple[int, ...]], tuple[int, ...]]] = itemgetter(*map(_LAYOUT.index, Command._fields))
+"""A record's values in the order of Command's fields."""
+ORDER_ID_MAX: Final = 2**64 - 1
+QUANTITY_FIELD_MAX: Final = 2**32 - 1
+
+
+class Doors(ABC):
+    """Commands in, events and deltas out; `_apply` is the book behind."""
+
+    def __init__(self) -> None:
+        self._unread: deque[tuple[int, ...]] = deque()
+        self._index = 0
+        self._changed: dict[tuple[Side, int], int] = {}
+        self._keeps_changes = False
+        self._turn = [self]
+
+    @abstractmethod
+    def _apply(self, command: Command) -> None:
+        """Apply one command; whatever it holds, it is answered by events."""
+
+    @abstractmethod
+    def _level(self, side: Side, price: int) -> Level:
+        """A level's displayed totals now."""
+
+    # ------------------------------------------------------------ in
+
+    def submit(self, order: Any) -> bytes:
+        """Apply one command; its event records (rulebook §6, docs/book.md)."""
+        return self.submit_many((order,))
+
+    def submit_many(self, orders: Sequence[Any]) -> bytes:
+        """Apply commands in order; all event records, each with the index of its command."""
+        self._take_turn()
+        try:
+            self._keep_changes(False)
+            for self._index, order in enumerate(orders):
+                self._submit(order)
+            events = b"".join(EVENT.pack(*event) for event in self._unread)
+            self._unread.clear()
+            return events
+        finally:
+            self._end_turn()
+
+    def _submit(self, order: Any) -> None:
+        try:
+            record = order.pack()
+        except struct.error:
+            fits = isinstance(order.order_id, int) and 0 <= order.order_id <= ORDER_ID_MAX
+            self._reject(order.order_id if fits else 0, Reason.MALFORMED_RECORD)
+        else:
+            self._apply(command_of(record, 0))
+
+    def batch(self, commands: Any, out: Any, deltas: Any = None) -> BatchResult:
+        """Apply packed commands while `out` has room; ValueError where `commands` isn't whole records."""
+        self._take_turn()
+        try:
+            records = _bytes_of(commands) // COMMAND_BYTES
+            if _bytes_of(commands) % COMMAND_BYTES:
+                raise ValueError(f"commands are whole records of {COMMAND_BYTES} bytes")
+            room = _room(out, EVENT_BYTES)
+            changes_room = 0 if deltas is None else _room(deltas, DELTA_BYTES)
+            self._keep_changes(deltas is not None)
+            written = self._write_events(out, 0, room)
+            consumed = 0
+            while consumed < records and written < room:
+                self._index = consumed
+                self._apply(command_of(commands, consumed * COMMAND_BYTES))
+                consumed += 1
+                written += self._write_events(out, written, room)
+            told = self._write_changes(deltas, changes_room)
+            return BatchResult(consumed, written, told, len(self._unread))
+        finally:
+            self._end_turn()
+
+    def _take_turn(self) -> None:
+        # Taking from a list is one step for every thread, so that of two only one gets in.
+        try:
+            self._turn.pop()
+        except IndexError:
+            raise RuntimeError("another thread is using this book: give each book one thread at a time") from None
+
+    def _end_turn(self) -> None:
+        self._turn.append(self)
+
+    # ------------------------------------------------------------ out
+
+    def _say(
+        self,
+        kind: EventKind,
+        order_id: int = 0,
+        side: int = 0,
+        price: int = 0,
+        quantity: int = 0,
+        leaves: int = 0,
+        reason: Reason = Reason.NONE,
+        flags: int = 0,
+        other_id: int = 0,
+        other_leaves: int = 0,
+    ) -> None:
+        """One event of the command that is being applied, in the layout's order."""
+        event = order_id, other_id, self._index, price, quantity, leaves, other_leaves, kind, side, reason, flags
+        self._unread.append(event)
+
+    def _reject(self, order_id: int, reason: Reason) -> None:
+        self._say(EventKind.REJECTED, order_id, reason=reason)
+
+    def _write_events(self, out: Any, written: int, room: int) -> int:
+        count = min(len(self._unread), room - written)
+        for place in range(written, written + count):
+            EVENT.pack_into(out, place * EVENT_BYTES, *self._unread.popleft())
+        return count
+
+    def _keep_changes(self, keep: bool) -> None:
+        """Begin a call: what an earlier one left untold counts as its first command's; without a buffer it is forgotten."""
+        self._keeps_changes = keep
+        self._changed = dict.fromkeys(self._changed, 0) if keep else {}
+
+    def _touch(self, side: Side, price: int) -> None:
+        """A level changed: it keeps its place in the order of first change, and the command is the last one."""
+        if self._keeps_changes:
+            self._changed[side, price] = self._index
+
+    def _write_changes(self, deltas: Any, room: int) -> int:
+        told = list(self._changed)[:room]
+        for place, (side, price) in enumerate(told):
+            level = self._level(side, price)
+            totals = level.unconditional, level.conditional, price, level.orders, self._changed.pop((side, price))
+            DELTA.pack_into(deltas, place * DELTA_BYTES, *totals, side)
+        return len(told)
+
+
+def command_of(records: Any, offset: int) -> Command:
+    """The command at a place in a buffer; its `op` is a plain number."""
+    return Command._make(_AS_COMMAND(COMMAND.unpack_from(records, offset)))
+
+
+def saturated(quantity: int) -> int:
+    """A sum of quantities as a 32-bit field can say it."""
+    return min(quantity, QUANTITY_FIELD_MAX)
+
+
+def _bytes_of(buffer: Any) -> int:
+    view = memoryview(buffer)
+    if not view.c_contiguous:
+        raise BufferError("give a contiguous buffer")
+    return view.nbytes
+
+
+def _room(buffer: Any, record_bytes: int) -> int:
+    if memoryview(buffer).readonly:
+        raise BufferError("give a writable buffer")
+    return _bytes_of(buffer) // record_bytes
