@@ -25,6 +25,7 @@ from engine.messages import (
     LeaseWiped,
     Offer,
     PlaceOrder,
+    Quote,
     Rent,
     SetCapacity,
     SetOffers,
@@ -222,8 +223,11 @@ _wild: Final[dict[object, st.SearchStrategy[object]]] = {
 def _wild_struct(struct: type[msgspec.Struct]) -> st.SearchStrategy[object]:
     fields: dict[str, st.SearchStrategy[object]] = {}
     for name, annotation in get_type_hints(struct).items():
-        if annotation == tuple[Offer, ...]:
-            fields[name] = st.lists(_wild_struct(Offer), max_size=5).map(tuple)
+        if annotation in (tuple[Offer, ...], tuple[Quote, ...]):
+            (part, _) = get_args(annotation)
+            fields[name] = st.lists(_wild_struct(part), max_size=5).map(tuple)
+        elif annotation == Side | None:
+            fields[name] = st.one_of(st.none(), st.sampled_from(Side))
         elif isinstance(annotation, type) and issubclass(annotation, IntEnum):
             fields[name] = st.sampled_from(annotation)
         else:

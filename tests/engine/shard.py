@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
+from engine.book_plain import PlainBook
 from engine.codec import encode_command
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.limits import Limits
@@ -32,7 +33,6 @@ from engine.messages import (
     Tick,
 )
 from engine.reasons import Reason
-from engine.resting_plain import PlainBook
 from engine.units import MICROS_PER_USD, NS_PER_HOUR, NS_PER_S
 from tests.engine.auditor import Auditor
 
@@ -189,16 +189,10 @@ class Shard:
 
     def asks(self, instrument: int) -> list[tuple[int, int]]:
         """(price_ticks, leaves_quantity) of the asks at rest, in priority order."""
-        return [
-            (order.price_ticks, order.leaves_quantity)
-            for order in self.machine.state.books[instrument].resting(Side.SELL)
-        ]
+        return [(order.price, order.leaves) for order in self.machine.state.books[instrument].resting(Side.SELL)]
 
     def bids(self, instrument: int) -> list[tuple[int, int]]:
-        return [
-            (order.price_ticks, order.leaves_quantity)
-            for order in self.machine.state.books[instrument].resting(Side.BUY)
-        ]
+        return [(order.price, order.leaves) for order in self.machine.state.books[instrument].resting(Side.BUY)]
 
 
 def only(events: Sequence[Event], kind: type[E]) -> list[E]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from engine import capacity, leases, matching, money, open_orders
+from engine import capacity, leases, money, open_orders, trades
 from engine.messages import CancelOrder, EndLease, LeaseWiped
 from engine.state import Broken
 from tests.engine.shard import ALICE, BARON, HOUR, ONDEMAND, PAT, SECOND, SPOT, Shard, ask, bid, offered
@@ -49,7 +49,7 @@ CANARIES: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
     ("a lease isn't taken in", leases, "begin", lambda _: nothing),
     ("an order is never forgotten", open_orders, "forget", lambda _: nothing),
     ("time that nobody used is charged", leases, "_charged_ns", lambda charged: lambda *given: 2 * charged(*given)),
-    ("an unopened lease", matching, "_open_lease", lambda _: nothing),
+    ("an unopened lease", trades, "_open_lease", lambda _: nothing),
 ]
 
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from engine.book_plain import PlainBook
 from engine.codec import decode_command, decode_events, encode_command, encode_events
 from engine.kinds import Pot
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import Command, Tick
-from engine.resting_plain import PlainBook
 from tests.engine import sequences
 from tests.engine.sequences import Step
 from tests.engine.shard import ALICE, Shard, bid

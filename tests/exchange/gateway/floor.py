@@ -15,11 +15,11 @@ import httpx
 import msgspec
 from fastapi import FastAPI
 
+from engine.book_plain import PlainBook
 from engine.ids import parse_id
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import Command, ListMarket, Reply, SetCapacity
-from engine.resting_plain import PlainBook
 from exchange.gateway import ports
 from exchange.gateway.app import create_app
 from exchange.gateway.deps import Deps

@@ -20,10 +20,10 @@ import msgspec
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
+from engine.book_plain import PlainBook
 from engine.ids import format_id
 from engine.limits import Limits
 from engine.messages import Command, Deposit, ListMarket, OpenAccount, RegisterBaron, Reply, SetCapacity
-from engine.resting_plain import PlainBook
 from engine.units import MICROS_PER_USD
 from exchange.gateway.app import create_app
 from exchange.gateway.deps import Deps

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from random import Random
 
+from engine.book_plain import PlainBook
 from engine.kinds import Fault, OrderType, Side, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
@@ -34,7 +35,6 @@ from engine.messages import (
     SetOffers,
     Tick,
 )
-from engine.resting_plain import PlainBook
 from engine.units import MICROS_PER_USD, NS_PER_HOUR, NS_PER_S
 
 START_NS = 1_700_000_000 * NS_PER_S

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.book_plain import PlainBook
 from engine.codec import encode_command, encode_events
 from engine.limits import Limits
 from engine.messages import Reply, Tick
-from engine.resting_plain import PlainBook
 from exchange.log.embedded import EmbeddedLog
 from exchange.log.interface import Record
 from exchange.log.sqlite import Damaged

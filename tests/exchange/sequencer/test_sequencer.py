@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine.book_plain import PlainBook
 from engine.codec import decode_command
 from engine.kinds import Fault, TransferCode
 from engine.limits import Limits
@@ -24,7 +25,6 @@ from engine.messages import (
     Traded,
     Transfer,
 )
-from engine.resting_plain import PlainBook
 from exchange.log.topics import COMMANDS
 from exchange.sequencer.errors import InvalidCommand, RecoveryError
 from exchange.sequencer.interface import Overloaded

@@ -1,0 +1,56 @@
+"""Stops fire after the command that triggered them, in order of entry, each checked first (rulebook §2, §5).
+
+At most so many a command; what waits is due at once, so that a Tick goes on with it. The book knows which are
+triggered; the machine asks for each by name (`BookLimits.fires` is off), since it alone knows money and leases.
+"""
+
+from __future__ import annotations
+
+from engine import book_events, book_orders, in_book, matching, trades
+from engine.ids import INDEX_MAX
+from engine.reasons import Reason
+from engine.state import Order, Refused, State
+
+_IDS_A_FILL = 3
+"""A trade, an obligation and a lease."""
+
+
+def follow(state: State) -> None:
+    """Fire what may fire now, and note where something waits."""
+    look(state)
+    fired = 0
+    for instrument in sorted(state.waiting):
+        book = state.books[instrument]
+        while fired < state.limits.max_stops and (order_id := book.next_stop()) and _has_ids(state):
+            fired += 1
+            _fire(state, state.orders[order_id])
+    look(state)
+
+
+def look(state: State) -> None:
+    """Note, of the books that the command touched, where stops wait to fire or a clearing to go on."""
+    for instrument in state.touched_books:
+        book = state.books[instrument]
+        if book.next_stop() or book.stops_due:
+            state.waiting.add(instrument)
+        else:
+            state.waiting.discard(instrument)
+
+
+def _has_ids(state: State) -> bool:
+    """Whether the command has ids left for all the fills that one more stop could make."""
+    return state.made == 0 or state.made + state.limits.max_looked * _IDS_A_FILL <= INDEX_MAX
+
+
+def _fire(state: State, order: Order) -> None:
+    """A stop enters with its own bound on fills; what its account may not do cancels it."""
+    state.fills_left = state.limits.max_looked
+    try:
+        if not matching.clear_way(state, order):
+            in_book.cancel(state, order, Reason.WALK_LIMIT)
+            return
+    except Refused as refusal:
+        in_book.cancel(state, order, refusal.reason)
+        return
+    book_events.must(state, order.instrument, book_orders.fire(order, state.last_ts_ns))
+    trades.settle(state)
