@@ -246,7 +246,7 @@ class PlainBook(Sessions):
 
     def _tick(self, _command: Command) -> Reason:
         if self._clearing_price:
-            self._go_on_clearing(Reason.NONE)
+            self._clear(Reason.NONE)
         return Reason.NONE
 
     def _fire_one(self, command: Command) -> Reason:

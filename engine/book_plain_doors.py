@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ _LAYOUT: Final = [name for name, _ in COMMAND_DTYPE]
 _AS_COMMAND: Final[Callable[[tuple[int, ...]], tuple[int, ...]]] = itemgetter(*map(_LAYOUT.index, Command._fields))
 """A record's values in the order of Command's fields."""
 ORDER_ID_MAX: Final = 2**64 - 1
+QUANTITY_FIELD_MAX: Final = 2**32 - 1
 
 
 class Doors:
@@ -162,9 +163,9 @@ def command_of(records: Any, offset: int) -> Command:
     return Command._make(_AS_COMMAND(COMMAND.unpack_from(records, offset)))
 
 
-def saturated(quantities: Iterable[int]) -> int:
-    """A sum as a 32-bit field can say it."""
-    return min(sum(quantities), 2**32 - 1)
+def saturated(quantity: int) -> int:
+    """A sum of quantities as a 32-bit field can say it."""
+    return min(quantity, QUANTITY_FIELD_MAX)
 
 
 def _bytes_of(buffer: Any) -> int:

@@ -33,7 +33,7 @@ class Sessions(Walks):
     def _go_to(self, session: Session, reason: Reason) -> None:
         """SET_SESSION."""
         if session is Session.CONTINUOUS and self._session is not Session.CONTINUOUS:
-            self._begin_clearing(reason)
+            self._clear(reason)
             return
         if session is Session.EXPIRED:
             for order in self._all():
@@ -41,31 +41,35 @@ class Sessions(Walks):
         self._session = session
         self._say_session(reason)
 
-    def _begin_clearing(self, reason: Reason) -> None:
-        """Find the auction's price, unless a clearing is under way, and trade at it."""
-        if self._clearing_price == 0:
-            result = self._clearing_result(rounded(self._reference_now()))
-            if result is None:
-                self._open(0, reason)
+    def _clear(self, reason: Reason) -> None:
+        """Trade at auction prices until nothing crosses, or until the command has made as many trades as one may."""
+        trades, cleared_price = 0, 0
+        while self._clearing_price or self._begin_clearing():
+            cleared_price = self._clearing_price
+            trades += self._trade_at_auction(cleared_price, trades)
+            if next(self._auction_pairs(cleared_price), None) is not None:
                 return
-            self._clearing_price = result.price
-            self._say(
-                EventKind.CLEARED,
-                price=result.price,
-                quantity=saturated([result.volume]),
-                leaves=saturated([result.surplus]),
-                side=result.surplus_side,
-            )
-        self._go_on_clearing(reason)
-
-    def _go_on_clearing(self, reason: Reason) -> None:
-        """Trade until one side has none left, or until the command has made as many trades as one may."""
-        price = self._clearing_price
-        for ask, bid, quantity in list(islice(self._auction_pairs(price), self._limits.max_looked or None)):
-            self._auction_trade(ask.order_id, bid.order_id, price, quantity)
-        if next(self._auction_pairs(price), None) is None:
+            # Where orders left in the midst of it, what stayed may still cross, at another price.
             self._clearing_price = 0
-            self._open(price, reason)
+        self._open(cleared_price, reason)
+
+    def _begin_clearing(self) -> bool:
+        """Find the price of an auction and say it; False when nothing crosses."""
+        result = self._clearing_result(rounded(self._reference_now()))
+        if result is None:
+            return False
+        self._clearing_price = result.price
+        volume, surplus = saturated(result.volume), saturated(result.surplus)
+        self._say(EventKind.CLEARED, price=result.price, quantity=volume, leaves=surplus, side=result.surplus_side)
+        return True
+
+    def _trade_at_auction(self, price: int, made: int) -> int:
+        """Trade until one side has none left at the price, or the bound on trades is met; how many."""
+        bound = self._limits.max_looked - made if self._limits.max_looked else None
+        pairs = list(islice(self._auction_pairs(price), bound))
+        for ask, bid, quantity in pairs:
+            self._auction_trade(ask.order_id, bid.order_id, price, quantity)
+        return len(pairs)
 
     def _open(self, cleared_price: int, reason: Reason) -> None:
         """Trading goes on continuously; an auction that cleared is the reference from now on."""
@@ -75,7 +79,7 @@ class Sessions(Walks):
         if cleared_price:
             self._reference.auction_price = cleared_price
             self._reference.minutes.clear()
-            self._command_reference = None
+        self._command_reference = None
         self._session = Session.CONTINUOUS
         self._say_session(reason)
 

@@ -44,7 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="one regime of flows_regimes.py alone")
     parser.add_argument("--each", type=int, default=200_000, help="commands a seed")
     given = parser.parse_args(arguments)
-    faulthandler.enable()
     seed = random.SystemRandom().getrandbits(32) if given.seed is None else given.seed
     done = 0
     while done < given.commands:
@@ -60,4 +59,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()
     sys.exit(main())

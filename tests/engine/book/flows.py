@@ -8,7 +8,7 @@ with them: an id that it cancels may be live, filled or never have been.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -17,7 +17,7 @@ from engine.book import UNBOUNDED, BookLimits
 from engine.reasons import Reason
 from engine.records import COMMAND, COMMAND_BYTES, Given, Op, Session, Sides
 from engine.units import NS_PER_HOUR, NS_PER_S
-from tests.engine.book.flows_regimes import REGIMES, Regime, Row, new_rows
+from tests.engine.book.flows_regimes import REGIMES, TO_THE_HOUR, Regime, Row, new_rows
 
 ID_MASK: Final = 2**64 - 1
 INT64_MAX: Final = 2**63 - 1
@@ -55,7 +55,7 @@ def random_limits(chance: random.Random) -> BookLimits:
     return BookLimits(
         max_looked=max_looked,
         max_stops=chance.choice([0, 1, 2, 3, 64]),
-        fires=chance.random() < 0.85,
+        fires=chance.random() < 0.75,
         max_conditional_account=chance.choice([0, 1, 3, 16]),
         max_conditional_side=chance.choice([0, 1, 3, 9, 512]),
         display_ratio=chance.choice([0, 1, 3, 64]),
@@ -68,13 +68,13 @@ def random_limits(chance: random.Random) -> BookLimits:
     )
 
 
-def segments(seed: int, commands: int, only: str = "") -> Iterator[Segment]:
+def segments(seed: int, commands: int, only: str = "", sizes: Sequence[int] = SEGMENT_COMMANDS) -> Iterator[Segment]:
     """Segments of a seed until `commands` commands are given; of one regime alone where `only` names it."""
     chance = random.Random(seed)
     number = 0
     while commands > 0:
         limits = random_limits(chance)
-        size = min(commands, chance.choice(SEGMENT_COMMANDS))
+        size = min(commands, chance.choice(sizes))
         yield Segment(seed, number, limits, Life(random.Random(chance.getrandbits(64)), limits, only).lived(size))
         commands -= size
         number += 1
@@ -94,18 +94,33 @@ class Life:
         self.id_base = chance.choice([0, 0, 10_000, chance.getrandbits(64)])
         self.id_stride = chance.choice([1, 1, 1, 1 << 20, 1 << 48, chance.getrandbits(64) | 1])
         self.made = 0
+        self.resters: list[int] = []
+        """Numbers of the orders that may rest: what is cancelled and amended is mostly one of theirs."""
         self.records: list[bytes] = []
 
     def lived(self, size: int) -> bytes:
         """The segment's commands."""
+        if self.chance.random() < 0.2:
+            self._open()
         while len(self.records) < size:
             name = self.only or self.chance.choice(list(REGIMES))
             count = min(size - len(self.records), self.chance.choice(REGIME_COMMANDS))
             self._live(REGIMES[name], count)
+        del self.records[size:]
         if size > 2 * LAST_COMMANDS and self.chance.random() < 0.5:
             del self.records[-LAST_COMMANDS:]
             self._end()
         return b"".join(self.records)
+
+    def _open(self) -> None:
+        """A book that begins with an auction, with no price to refer to."""
+        chance = self.chance
+        self._session(chance.choice([Session.PRE_OPEN, Session.AUCTION]))
+        self._live(REGIMES["opening"], chance.choice([3, 8, 30]))
+        self._session(Session.CONTINUOUS)
+
+    def _session(self, session: Session) -> None:
+        self.records.append(COMMAND.pack(0, self.now_ns, *(0,) * 14, Op.SET_SESSION, session, 0, 0))
 
     def _middle(self) -> int:
         return min(self.price_max, self.chance.choice([100, 100, 100, 3, 20_000, 1_000_000, self.price_max]))
@@ -123,19 +138,25 @@ class Life:
         uniform = chance.random
         for _ in range(count):
             if uniform() < regime.pace:
-                self.now_ns += regime.waits_ns[int(uniform() * len(regime.waits_ns))]
-                if self.now_ns > self.last_ns:
-                    self.now_ns = self.last_ns
+                self._wait(regime.waits_ns[int(uniform() * len(regime.waits_ns))])
             if uniform() < new_share:
                 self.records.append(self._new(regime, rows[int(uniform() * len(rows))]))
             else:
                 self.records.append(self._other(other_ops[int(uniform() * len(other_ops))], regime, rows))
+
+    def _wait(self, wait_ns: int) -> None:
+        if wait_ns < 0:
+            unit_ns = NS_PER_HOUR if wait_ns == TO_THE_HOUR else 60 * NS_PER_S
+            wait_ns = unit_ns - self.now_ns % unit_ns
+        self.now_ns = min(self.now_ns + wait_ns, self.last_ns)
 
     def _new(self, regime: Regime, row: Row) -> bytes:
         uniform = self.chance.random
         self.made = made = self.made + 1
         if uniform() < 0.004:
             made = int(uniform() * made)
+        elif row.lasts:
+            self.resters.append(made)
         price = self.middle + row.lean + int((uniform() - uniform()) * regime.spread)
         hour = self.now_ns // NS_PER_HOUR
         return COMMAND.pack(
@@ -156,14 +177,13 @@ class Life:
     def _known(self, regime: Regime) -> int:
         """An id given before: mostly a late one, sometimes the first, sometimes one that never was."""
         uniform = self.chance.random
-        made = self.made
-        draw = uniform()
-        if draw < 0.85:
-            made -= int(uniform() * uniform() * regime.memory)
-        elif draw < 0.98:
-            made -= int(uniform() * made)
+        draw, resters = uniform(), self.resters
+        if draw > 0.98 or not resters:
+            made = int(uniform() * (self.made + 3))
+        elif draw > 0.85:
+            made = resters[int(uniform() * len(resters))]
         else:
-            made += 1 + int(uniform() * 3)
+            made = resters[-1 - int(uniform() * min(regime.memory, len(resters)))]
         return (self.id_base + made * self.id_stride) & ID_MASK
 
     def _other(self, op: int, regime: Regime, rows: list[Row]) -> bytes:
@@ -235,7 +255,8 @@ class Life:
             if draw < 0.2:
                 record = self._malformed(record, wild_time=True)
             elif draw < 0.3:
-                record = COMMAND.pack(0, self.now_ns, *(0,) * 14, Op.SET_SESSION, Session.EXPIRED, 0, 0)
+                self._session(Session.EXPIRED)
+                continue
             elif draw < 0.5:
                 record = self._other(self.chance.choice(regime.other_ops), regime, rows)
             self.records.append(record)

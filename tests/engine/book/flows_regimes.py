@@ -17,11 +17,14 @@ from engine.units import NS_PER_HOUR, NS_PER_S
 NS: Final = (1, 1, 20, 1_000)
 SECONDS: Final = (1, 1_000_000, NS_PER_S, 7 * NS_PER_S)
 MINUTES: Final = (NS_PER_S, 60 * NS_PER_S, 121 * NS_PER_S, 11 * 60 * NS_PER_S)
-HOURS: Final = (60 * NS_PER_S, 20 * 60 * NS_PER_S, NS_PER_HOUR, 5 * NS_PER_HOUR)
+TO_THE_MINUTE: Final = -1
+TO_THE_HOUR: Final = -2
+"""Waits until the next full one: there windows close and the reference moves on."""
+HOURS: Final = (TO_THE_HOUR, TO_THE_MINUTE, 60 * NS_PER_S, 20 * 60 * NS_PER_S, NS_PER_HOUR, 5 * NS_PER_HOUR)
 ANY_WAIT: Final = (*NS, *SECONDS, *MINUTES, *HOURS)
 
 CALM: Final = (Session.CONTINUOUS,)
-BUSY: Final = (Session.PRE_OPEN, Session.AUCTION, Session.AUCTION, Session.HALTED, *(Session.CONTINUOUS,) * 5, 0, 6)
+BUSY: Final = (Session.PRE_OPEN, *(Session.AUCTION,) * 4, Session.HALTED, *(Session.CONTINUOUS,) * 9, 0, 6)
 
 SMALL: Final = (1, 1, 2, 2, 3, 4, 5, 6, 8, 12)
 LARGE: Final = (1, 5, 16, 64, 100, 640, 5_000, 100_000)
@@ -41,6 +44,8 @@ class Row(NamedTuple):
     stop_lean: int
     unpriced: bool
     is_stop: bool
+    lasts: bool
+    """Whether it may rest, or wait as a stop does."""
     rest: tuple[int, ...]
 
 
@@ -54,7 +59,7 @@ class Regime(NamedTuple):
     """How far bids stand below the middle, asks above."""
     jump: float = 0.1
     accounts: int = 5
-    memory: int = 60
+    memory: int = 24
     quantities: Sequence[int] = SMALL
     pace: float = 0.3
     waits_ns: Sequence[int] = NS
@@ -81,10 +86,11 @@ _ALL_OPS: Final = (
     *(Op.MASS_CANCEL,) * 2,
     *(0,) * 12,
 )
-_AUCTION_OPS: Final = (Op.CANCEL,) * 8 + (Op.AMEND,) * 6 + (Op.SET_SESSION,) * 4 + (Op.TICK,) * 3 + (Op.REDUCE,)
+_AUCTION_OPS: Final = (Op.CANCEL,) * 12 + (Op.AMEND,) * 12 + (Op.SET_SESSION,) * 4 + (Op.TICK,) * 3 + (Op.REDUCE,)
 _ELIGIBLE_OPS: Final = (Op.CANCEL,) * 6 + (Op.AMEND,) * 5 + (Op.MOVE_WINDOW,) * 2 + (Op.SET_BARON,) * 2
 
 REGIMES: Final[dict[str, Regime]] = {
+    "opening": Regime(types=(OrderType.LIMIT,), lasting=1.0, lean=0, conditional=0, iceberg=0.2, windows=0),
     "plain": Regime(iceberg=0, conditional=0, windows=0, careless=0),
     "deep": Regime(new_share=0.8, spread=30, lean=28, memory=4_000, quantities=LARGE, iceberg=0.2),
     "wide": Regime(spread=100_000, lean=2_000, jump=0.8, memory=500, quantities=LARGE),
@@ -183,7 +189,8 @@ def _row(chance: random.Random, regime: Regime) -> Row:
     away = -regime.lean if side is Side.BUY else regime.lean
     if order_type is not OrderType.LIMIT or time_in_force is not TimeInForce.GTC:
         away = -away
-    return Row(quantity, display, min_quantity, window_h, away, 2 * away // 3, unpriced, is_stop, rest)
+    lasts = is_stop or time_in_force is TimeInForce.GTC
+    return Row(quantity, display, min_quantity, window_h, away, 2 * away // 3, unpriced, is_stop, lasts, rest)
 
 
 def _careless(chance: random.Random, regime: Regime) -> Row:
@@ -210,5 +217,6 @@ def _careless(chance: random.Random, regime: Regime) -> Row:
         stop_lean=chance.choice([0, 0, -(2**31), 10_000_000]) // 2,
         unpriced=chance.random() < 0.1,
         is_stop=chance.random() < 0.5,
+        lasts=True,
         rest=rest,
     )

@@ -271,11 +271,12 @@ class Auditor:
                 law(self._clearing.done, "a clearing ends when one side has no more", event)
                 left = self._clearing.left if self._clearing.undisturbed else 0
                 law(left == 0, "an auction trades the volume that it told", event, left)
+                law(clearing(ledger, self._reference) is None, "what crosses goes on clearing", event)
                 ledger.auction_price, ledger.minutes = self._clearing.price, {}
                 self._clearing = None
-                self._reference = value, volume = ledger.reference()
             elif before in (Session.PRE_OPEN, Session.AUCTION):
                 ledger.auction_price = 0
+            self._reference = value, volume = ledger.reference()
         law(event.price == (value // volume if volume else 0), "a session tells the reference", event, (value, volume))
 
     # ------------------------------------------------------------ what follows
@@ -284,7 +285,8 @@ class Auditor:
         ledger, walk = self.ledger, self._walk
         match event.kind:
             case EventKind.CLEARED:
-                law(walk is None and self._clearing is None, "an auction clears once", event)
+                again = self._clearing is None or (self._clearing.done and not self._clearing.undisturbed)
+                law(walk is None and again, "an auction clears once, unless orders left in the midst of it", event)
                 self._clearing = Clearing(ledger, event, self._reference)
             case EventKind.TRADE if event.flags & EventFlag.AUCTION:
                 law(self._clearing is not None and walk is None, "an auction's trades follow its clearing", event)

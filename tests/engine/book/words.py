@@ -93,8 +93,17 @@ def tick(**fields: Any) -> Command:
     return does(Op.TICK, **fields)
 
 
+def _amount(event: BookEvent) -> str:
+    if event.kind is EventKind.SESSION and event.quantity == 0:
+        return f"reference {event.price}" if event.price else ""
+    return f"{event.quantity}@{event.price}" if event.quantity or event.price else ""
+
+
 def line(event: BookEvent) -> str:
-    """An event but its command's index: kind, ids, side, quantity@price, the rest by name where it isn't zero."""
+    """An event but its command's index: kind, ids, side, quantity@price, the rest by name where it isn't zero.
+
+    The other id stands behind an x: a trade's taker, or when an auction ends.
+    """
     flags: list[str]
     if event.kind is EventKind.SESSION:
         flags = [Session(event.flags).name.lower()]
@@ -106,7 +115,7 @@ def line(event: BookEvent) -> str:
         f"{event.order_id}" if event.order_id else "",
         f"x{event.other_id}" if event.other_id else "",
         Side(event.side).name.lower() if event.side else "",
-        f"{event.quantity}@{event.price}" if event.quantity or event.price else "",
+        _amount(event),
         f"leaves {event.leaves}" if event.leaves else "",
         f"other {event.other_leaves}" if event.other_leaves else "",
         event.reason.name.lower() if event.reason else "",

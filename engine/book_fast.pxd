@@ -1,0 +1,38 @@
+"""The fast book for compiled code: drive it record by record, with no Python object and no interpreter lock.
+
+    cdef Sink sink
+    sink.next, sink.end = &events[0], &events[0] + room
+    sink.command = 0
+    book.apply(&command, &sink)
+
+Whoever drives a book without the interpreter lock sees to it that nobody else uses it meanwhile.
+"""
+
+from libc.stdint cimport uint64_t
+
+from engine.fast.core cimport BookCore
+from engine.fast.records cimport CommandRecord, DeltaRecord, EventRecord, Sink
+
+
+cdef class Order:
+    cdef CommandRecord record
+
+
+cdef class FastBook:
+    cdef BookCore core
+    cdef object limits
+    cdef bint busy
+
+    cdef int apply(self, const CommandRecord *command, Sink *sink) noexcept nogil
+    cdef uint64_t drain(self, Sink *sink) noexcept nogil
+    cdef int keep_changes(self, bint keep) noexcept nogil
+    cdef uint64_t tell_changes(self, DeltaRecord *deltas, uint64_t room) noexcept nogil
+    cdef uint64_t _run(
+        self, const CommandRecord *commands, uint64_t count, Sink *sink, bint *starved
+    ) noexcept nogil
+    cdef int _free_to_use(self) except -1
+    cdef unsigned int _find(self, object order_id) except? 0xFFFFFFFF
+    cdef object _resting(self, unsigned int index)
+    cdef int _read(self, object order, CommandRecord *record) except -1
+    cdef int _restore_order(self, object order, bint waits) except -1
+    cdef bytes _told(self, const EventRecord *events, uint64_t count)

@@ -1,0 +1,287 @@
+"""The fast book's memory: every struct that a book is made of. What works on them stands in the rooms beside.
+
+Everything is reached by 32-bit indices into pools that grow when they are first needed; index 0 is nobody. A plain
+limit order is 32 bytes and knows nothing of rare features: what an iceberg, a stop, a minimum, a term or a Baron needs
+stands apart, in `Terms`, behind the one bit RARE.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from engine.fast.records cimport EventRecord
+
+cdef extern from *:
+    """
+    #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    #error "the records are little-endian, and so must the machine be"
+    #endif
+    #ifndef HOURBOOK_BARE
+    #define HOURBOOK_BARE 0
+    #endif
+    typedef unsigned __int128 hourbook_uint128;
+    #define hourbook_prefetch(address) __builtin_prefetch(address)
+    """
+    # A limit-only build, against which the cost of all features is measured.
+    const bint BARE "HOURBOOK_BARE"
+    # Products of prices, quantities and sums of an hour.
+    ctypedef unsigned long long uint128_t "hourbook_uint128"
+    void prefetch "hourbook_prefetch"(const void *address) noexcept nogil
+    bint likely(bint condition) noexcept nogil
+    bint unlikely(bint condition) noexcept nogil
+    int first_bit "__builtin_ctzll"(uint64_t bits) noexcept nogil
+    int zeros_above "__builtin_clzll"(uint64_t bits) noexcept nogil
+
+
+cdef enum:
+    # Bits of Node.place, below the index of the level.
+    RARE = 1
+    SELLS = 2
+    POSTED = 4
+    MODE_SHIFT = 3
+    CONDITIONAL = 32
+    # A stop that waits: in no level, linked in the order of entry.
+    ARMED = 64
+    PLACE_SHIFT = 8
+
+    NO_BID = 0
+    NO_ASK = 0x7FFFFFFF
+    # What 24 bits of price and four levels of 64-fold branches hold.
+    PRICE_LIMIT = 0xFFFFFF
+    MINUTES = 60
+
+
+cdef struct Node:
+    uint64_t order_id
+    uint32_t account
+    uint32_t leaves
+    uint32_t quantity
+    uint32_t next
+    uint32_t prev
+    uint32_t place
+
+
+cdef struct Terms:
+    # What is rare about an order.
+    uint64_t entry
+    uint32_t display
+    uint32_t shown
+    uint32_t min_quantity
+    # The limit of a stop that waits, which is in no level.
+    int32_t price
+    int32_t stop_price
+    uint32_t window_end_h
+    uint32_t baron
+    uint32_t tag
+    # Where a stop that waits stands in its heap.
+    uint32_t position
+    uint16_t features
+    uint16_t hours
+    uint16_t lot
+    uint8_t min_rating
+    uint8_t order_type
+    uint8_t time_in_force
+    uint8_t same_baron
+    uint8_t triggered
+
+
+cdef struct Level:
+    uint64_t unconditional
+    uint64_t conditional
+    uint32_t first
+    uint32_t last
+    uint32_t orders
+    uint32_t price
+
+
+cdef struct Branch:
+    # 64 prices, or 64 branches of the next depth: those with orders, and those that exist.
+    uint64_t live
+    uint64_t kept
+    uint32_t child[64]
+
+
+cdef struct Ladder:
+    # One side: its levels, and the tree that finds them by price.
+    Level *levels
+    # For each level the place of its change in `changes`, plus one; there once deltas were asked for.
+    uint32_t *marks
+    uint32_t level_capacity
+    uint32_t level_used
+    uint32_t level_free
+    uint32_t level_spare
+    uint32_t root
+    # The leaf that was used last, and the prices (without their low six bits) that it holds.
+    uint32_t leaf
+    uint32_t leaf_key
+    uint32_t best_level
+    int32_t best_price
+    uint32_t orders
+    uint32_t conditional
+    bint sells
+
+
+cdef struct Slots:
+    # Open addressing: a fingerprint in the high half of a slot, a node in the low one, 0 where nothing is.
+    uint64_t *slots
+    uint64_t mask
+    uint32_t shift
+
+
+cdef struct Table:
+    # Node by order id. A large table grows by moving a few slots with each change from `old`.
+    Slots now
+    Slots old
+    uint64_t moved
+    uint64_t left
+    uint32_t count
+    uint32_t grow_at
+
+
+cdef struct Pair:
+    # An entry of a small map: an account and its live conditional orders, or a Baron and what it offers.
+    uint32_t key
+    uint32_t value
+
+
+cdef struct Map:
+    Pair *pairs
+    uint32_t mask
+    uint32_t count
+
+
+cdef struct Heap:
+    # Stops that wait, the first to come at the front.
+    uint32_t *nodes
+    uint32_t count
+
+
+cdef struct Change:
+    uint32_t level
+    uint32_t command
+    bint sells
+
+
+cdef struct Minute:
+    uint128_t notional
+    uint64_t quantity
+
+
+cdef struct Hour:
+    # Trades of the last 60 minutes as of the last trade: each minute at its number modulo 60, and their sum.
+    Minute minutes[60]
+    uint128_t notional
+    uint64_t quantity
+    uint64_t minute
+    uint64_t minute_begin_ns
+    uint64_t minute_end_ns
+
+
+cdef struct Limits:
+    uint32_t max_looked
+    uint32_t max_stops
+    uint32_t max_conditional_account
+    uint32_t max_conditional_side
+    uint32_t display_ratio
+    uint32_t quantity_max
+    int32_t price_max
+    uint32_t market_protection_ppm
+    uint32_t band_ppm
+    uint32_t auction_s
+    uint32_t cooldown_s
+    bint fires
+
+
+cdef struct Refill:
+    # An iceberg's later slice, as a dry walk meets it again.
+    uint32_t node
+    uint32_t leaves
+
+
+cdef struct Fills:
+    # What a dry walk notes for its caller.
+    uint64_t *order_ids
+    int32_t *prices
+    uint32_t *quantities
+    uint64_t count
+    uint64_t capacity
+    bint failed
+
+
+cdef struct BookCore:
+    Node *nodes
+    # For each node its terms, or 0; there once an order was rare.
+    uint32_t *term_of
+    Terms *terms
+    Branch *branches
+    EventRecord *pending
+    Change *changes
+    Hour *hour
+    Refill *refills
+    const uint64_t *reasons
+    Ladder sides[2]
+    Table ids
+    Map accounts
+    Map barons
+    Heap buy_stops
+    Heap sell_stops
+    Heap due
+    Limits limits
+    # Of an order that has none.
+    Terms plain
+    int64_t now_ns
+    int64_t auction_end_ns
+    uint64_t entries
+    # The band's reference, as of the beginning of the command.
+    uint128_t reference_notional
+    uint64_t reference_quantity
+    uint64_t pending_first
+    uint64_t pending_count
+    uint64_t pending_capacity
+    uint32_t node_capacity
+    uint32_t node_used
+    uint32_t node_free
+    uint32_t node_spare
+    uint32_t term_capacity
+    uint32_t term_used
+    uint32_t term_free
+    uint32_t term_spare
+    uint32_t branch_capacity
+    uint32_t branch_used
+    uint32_t branch_free
+    uint32_t branch_spare
+    uint32_t stop_capacity
+    uint32_t stop_first
+    uint32_t stop_last
+    uint32_t stops
+    uint32_t icebergs
+    uint32_t refill_capacity
+    uint32_t change_capacity
+    uint32_t change_count
+    uint32_t level_count
+    uint32_t command
+    int32_t last_price
+    int32_t auction_price
+    int32_t clearing_price
+    # A buy stop is triggered at or above, a sell stop at or below; beyond every price when none waits.
+    int32_t buy_trigger
+    int32_t sell_trigger
+    uint8_t session
+    bint referenced
+    bint tracking
+    bint failed
+
+
+cdef struct Taker:
+    # An order on its way in: a new one (node 0), an amended one, a stop that fires.
+    uint64_t order_id
+    uint32_t account
+    uint32_t quantity
+    uint32_t leaves
+    uint32_t node
+    int32_t price
+    uint32_t flags
+    uint8_t order_type
+    uint8_t time_in_force
+    uint8_t mode
+    bint sells
+    # Only where `flags` has RARE.
+    Terms terms

@@ -1,0 +1,390 @@
+"""The levels of a side and the tree that finds them: four depths of 64 branches over a 24-bit price.
+
+Each branch has a bit for each child with orders below it, so that the next price is a few instructions away wherever it
+is: a trending price, a crash or a wide book costs what a quiet one does. Branches come and go with their levels.
+"""
+
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+
+from engine.fast.core cimport (
+    CONDITIONAL, NO_ASK, NO_BID, PLACE_SHIFT, BookCore, Branch, Ladder, Level, Node, first_bit, likely, zeros_above,
+)
+from engine.fast.deltas cimport touch
+from engine.fast.memory cimport grown_by_half, grown_by_quarter, resize
+
+
+cdef inline int reserve_level(BookCore *core, Ladder *ladder) noexcept nogil:
+    """Room for one more level of the side, and its branches; 0, or -1 when there is no memory."""
+    cdef uint32_t capacity
+    if core.branch_spare < 4:
+        capacity = <uint32_t>grown_by_half(core.branch_capacity, 9)
+        if resize(<void **>&core.branches, core.branch_capacity, capacity, sizeof(Branch), True) < 0:
+            return -1
+        # Branch 0 stays empty: a search that finds no branch finds it, and nothing in it.
+        if core.branch_used == 0:
+            core.branch_used = 1
+            core.branch_spare = 0
+            core.branch_capacity = 1
+        core.branch_spare += capacity - core.branch_capacity
+        core.branch_capacity = capacity
+    if ladder.level_spare == 0:
+        capacity = <uint32_t>grown_by_quarter(ladder.level_capacity, 5)
+        if (core.tracking or ladder.marks != NULL) and resize(
+            <void **>&ladder.marks, ladder.level_capacity, capacity, sizeof(uint32_t), True
+        ) < 0:
+            return -1
+        if resize(<void **>&ladder.levels, ladder.level_capacity, capacity, sizeof(Level), False) < 0:
+            return -1
+        if ladder.level_used == 0:
+            ladder.level_used = 1
+            ladder.level_capacity = 1
+        ladder.level_spare += capacity - ladder.level_capacity
+        ladder.level_capacity = capacity
+    return 0
+
+
+cdef inline uint32_t _leaf_at(BookCore *core, Ladder *ladder, uint32_t price) noexcept nogil:
+    """The leaf that holds a price, or 0."""
+    cdef Branch *branches = core.branches
+    cdef uint32_t leaf
+    if likely(ladder.leaf and ladder.leaf_key == price >> 6):
+        return ladder.leaf
+    if ladder.root == 0:
+        return 0
+    leaf = branches[ladder.root].child[price >> 18]
+    leaf = branches[leaf].child[(price >> 12) & 63]
+    leaf = branches[leaf].child[(price >> 6) & 63]
+    if leaf:
+        ladder.leaf = leaf
+        ladder.leaf_key = price >> 6
+    return leaf
+
+
+cdef inline uint32_t level_at(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
+    """The level of a price, or 0; one that emptied may still be there."""
+    cdef uint32_t leaf = _leaf_at(core, ladder, <uint32_t>price)
+    return core.branches[leaf].child[price & 63] if leaf else 0
+
+
+cdef inline uint32_t _take_branch(BookCore *core) noexcept nogil:
+    cdef uint32_t index = core.branch_free
+    core.branch_spare -= 1
+    if index:
+        core.branch_free = core.branches[index].child[0]
+        core.branches[index].child[0] = 0
+        return index
+    index = core.branch_used
+    core.branch_used = index + 1
+    return index
+
+
+cdef inline void _give_branch(BookCore *core, uint32_t index) noexcept nogil:
+    core.branches[index].child[0] = core.branch_free
+    core.branch_free = index
+    core.branch_spare += 1
+
+
+cdef inline uint32_t _make_leaf(BookCore *core, Ladder *ladder, uint32_t price) noexcept nogil:
+    """The leaf that holds a price, and what leads to it."""
+    cdef uint32_t branch, child, place
+    cdef int shift = 18
+    if ladder.root == 0:
+        ladder.root = _take_branch(core)
+    branch = ladder.root
+    while shift:
+        place = (price >> shift) & 63
+        child = core.branches[branch].child[place]
+        if child == 0:
+            child = _take_branch(core)
+            core.branches[branch].child[place] = child
+            core.branches[branch].kept |= <uint64_t>1 << place
+        branch = child
+        shift -= 6
+    ladder.leaf = branch
+    ladder.leaf_key = price >> 6
+    return branch
+
+
+cdef inline void _revive(BookCore *core, Ladder *ladder, uint32_t price) noexcept nogil:
+    """The leaf of a price has orders again: so have the branches above."""
+    cdef Branch *branches = core.branches
+    cdef uint32_t one = ladder.root
+    cdef uint32_t two = branches[one].child[price >> 18]
+    cdef uint32_t three = branches[two].child[(price >> 12) & 63]
+    branches[three].live |= <uint64_t>1 << ((price >> 6) & 63)
+    branches[two].live |= <uint64_t>1 << ((price >> 12) & 63)
+    branches[one].live |= <uint64_t>1 << (price >> 18)
+
+
+cdef inline void _wither(BookCore *core, Ladder *ladder, uint32_t price) noexcept nogil:
+    """The leaf of a price has no orders any more."""
+    cdef Branch *branches = core.branches
+    cdef uint32_t one = ladder.root
+    cdef uint32_t two = branches[one].child[price >> 18]
+    cdef uint32_t three = branches[two].child[(price >> 12) & 63]
+    branches[three].live &= ~(<uint64_t>1 << ((price >> 6) & 63))
+    if branches[three].live == 0:
+        branches[two].live &= ~(<uint64_t>1 << ((price >> 12) & 63))
+        if branches[two].live == 0:
+            branches[one].live &= ~(<uint64_t>1 << (price >> 18))
+
+
+cdef inline void _cut(BookCore *core, Ladder *ladder, uint32_t price) noexcept nogil:
+    """Give back the leaf of a price, and each branch that holds nothing without it."""
+    cdef Branch *branches = core.branches
+    cdef uint32_t path[4]
+    cdef int depth
+    path[0] = ladder.root
+    path[1] = branches[path[0]].child[price >> 18]
+    path[2] = branches[path[1]].child[(price >> 12) & 63]
+    path[3] = branches[path[2]].child[(price >> 6) & 63]
+    ladder.leaf = 0
+    depth = 3
+    while depth >= 0 and branches[path[depth]].kept == 0:
+        _give_branch(core, path[depth])
+        if depth == 0:
+            ladder.root = 0
+            return
+        depth -= 1
+        branches[path[depth]].child[(price >> (18 - 6 * depth)) & 63] = 0
+        branches[path[depth]].kept &= ~(<uint64_t>1 << ((price >> (18 - 6 * depth)) & 63))
+
+
+cdef inline int32_t price_above(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
+    """The next price with orders above this one, or NO_ASK."""
+    cdef Branch *branches = core.branches
+    cdef uint32_t path[4]
+    cdef uint32_t branch, place
+    cdef uint64_t bits
+    cdef int depth
+    cdef int32_t found
+    if likely(ladder.leaf and ladder.leaf_key == <uint32_t>price >> 6):
+        bits = branches[ladder.leaf].live & (<uint64_t>-2 << (price & 63))
+        if bits:
+            return (price & ~63) | first_bit(bits)
+    if ladder.root == 0:
+        return NO_ASK
+    path[0] = ladder.root
+    path[1] = branches[path[0]].child[price >> 18]
+    path[2] = branches[path[1]].child[(price >> 12) & 63]
+    path[3] = branches[path[2]].child[(price >> 6) & 63]
+    depth = 3
+    while depth >= 0:
+        place = (price >> (18 - 6 * depth)) & 63
+        bits = branches[path[depth]].live & (<uint64_t>-2 << place)
+        if bits:
+            break
+        depth -= 1
+    if depth < 0:
+        return NO_ASK
+    found = price >> (24 - 6 * depth)
+    branch = path[depth]
+    while True:
+        place = first_bit(bits)
+        found = found << 6 | <int32_t>place
+        if depth == 3:
+            return found
+        branch = branches[branch].child[place]
+        bits = branches[branch].live
+        depth += 1
+
+
+cdef inline int32_t price_below(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
+    """The next price with orders below this one, or NO_BID."""
+    cdef Branch *branches = core.branches
+    cdef uint32_t path[4]
+    cdef uint32_t branch, place
+    cdef uint64_t bits
+    cdef int depth
+    cdef int32_t found
+    if likely(ladder.leaf and ladder.leaf_key == <uint32_t>price >> 6):
+        bits = branches[ladder.leaf].live & ((<uint64_t>1 << (price & 63)) - 1)
+        if bits:
+            return (price & ~63) | (63 - zeros_above(bits))
+    if ladder.root == 0:
+        return NO_BID
+    path[0] = ladder.root
+    path[1] = branches[path[0]].child[price >> 18]
+    path[2] = branches[path[1]].child[(price >> 12) & 63]
+    path[3] = branches[path[2]].child[(price >> 6) & 63]
+    depth = 3
+    while depth >= 0:
+        place = (price >> (18 - 6 * depth)) & 63
+        bits = branches[path[depth]].live & ((<uint64_t>1 << place) - 1)
+        if bits:
+            break
+        depth -= 1
+    if depth < 0:
+        return NO_BID
+    found = price >> (24 - 6 * depth)
+    branch = path[depth]
+    while True:
+        place = 63 - zeros_above(bits)
+        found = found << 6 | <int32_t>place
+        if depth == 3:
+            return found
+        branch = branches[branch].child[place]
+        bits = branches[branch].live
+        depth += 1
+
+
+cdef inline int32_t price_behind(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
+    """The next worse price of the side; NO_BID or NO_ASK at its end."""
+    return price_above(core, ladder, price) if ladder.sells else price_below(core, ladder, price)
+
+
+cdef inline bint is_price(int32_t price) noexcept nogil:
+    """Whether a best or next price is one at all."""
+    return price != NO_BID and price != NO_ASK
+
+
+cdef inline uint32_t open_level(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
+    """The level of a price, ready to take an order; room was reserved."""
+    cdef uint32_t leaf = _leaf_at(core, ladder, <uint32_t>price)
+    cdef uint64_t bit = <uint64_t>1 << (price & 63)
+    cdef uint32_t index
+    cdef Branch *branch
+    cdef Level *level
+    if leaf == 0:
+        leaf = _make_leaf(core, ladder, <uint32_t>price)
+    branch = &core.branches[leaf]
+    index = branch.child[price & 63]
+    if branch.live & bit:
+        return index
+    if index == 0:
+        index = ladder.level_free
+        if index:
+            ladder.level_free = ladder.levels[index].first
+        else:
+            index = ladder.level_used
+            ladder.level_used = index + 1
+        ladder.level_spare -= 1
+        core.level_count += 1
+        level = &ladder.levels[index]
+        level.unconditional = 0
+        level.conditional = 0
+        level.first = 0
+        level.last = 0
+        level.orders = 0
+        level.price = <uint32_t>price
+        branch.child[price & 63] = index
+        branch.kept |= bit
+    if branch.live == 0:
+        _revive(core, ladder, <uint32_t>price)
+    branch.live |= bit
+    if price < ladder.best_price if ladder.sells else price > ladder.best_price:
+        ladder.best_price = price
+        ladder.best_level = index
+    return index
+
+
+cdef inline void release_level(BookCore *core, Ladder *ladder, uint32_t index) noexcept nogil:
+    """Give back a level without orders whose change was told."""
+    cdef uint32_t price = ladder.levels[index].price
+    cdef uint32_t leaf = _leaf_at(core, ladder, price)
+    core.branches[leaf].child[price & 63] = 0
+    core.branches[leaf].kept &= ~(<uint64_t>1 << (price & 63))
+    if core.branches[leaf].kept == 0:
+        _cut(core, ladder, price)
+    ladder.levels[index].first = ladder.level_free
+    ladder.level_free = index
+    ladder.level_spare += 1
+    core.level_count -= 1
+
+
+cdef inline void close_level(BookCore *core, Ladder *ladder, uint32_t index) noexcept nogil:
+    """A level has no orders any more."""
+    cdef int32_t price = <int32_t>ladder.levels[index].price
+    cdef uint32_t leaf = _leaf_at(core, ladder, <uint32_t>price)
+    core.branches[leaf].live &= ~(<uint64_t>1 << (price & 63))
+    if core.branches[leaf].live == 0:
+        _wither(core, ladder, <uint32_t>price)
+    if price == ladder.best_price:
+        ladder.best_price = price_behind(core, ladder, price)
+        ladder.best_level = level_at(core, ladder, ladder.best_price) if is_price(ladder.best_price) else 0
+    if not core.tracking:
+        release_level(core, ladder, index)
+
+
+cdef inline void join_level(
+    BookCore *core, Ladder *ladder, uint32_t level_index, uint32_t index, uint32_t shown
+) noexcept nogil:
+    """An order comes to the back of a level's queue."""
+    cdef Level *level = &ladder.levels[level_index]
+    cdef Node *node = &core.nodes[index]
+    node.next = 0
+    node.prev = level.last
+    if level.last:
+        core.nodes[level.last].next = index
+    else:
+        level.first = index
+    level.last = index
+    level.orders += 1
+    node.place = level_index << PLACE_SHIFT | (node.place & 0xFF)
+    ladder.orders += 1
+    if node.place & CONDITIONAL:
+        level.conditional += shown
+        ladder.conditional += 1
+    else:
+        level.unconditional += shown
+    touch(core, ladder, level_index)
+
+
+cdef inline void shrink_level(
+    BookCore *core, Ladder *ladder, uint32_t level_index, uint32_t flags, uint32_t shown
+) noexcept nogil:
+    """An order of the level shows less."""
+    if flags & CONDITIONAL:
+        ladder.levels[level_index].conditional -= shown
+    else:
+        ladder.levels[level_index].unconditional -= shown
+    touch(core, ladder, level_index)
+
+
+cdef inline void leave_level(BookCore *core, Ladder *ladder, uint32_t index, uint32_t shown) noexcept nogil:
+    """An order leaves its level, from wherever it stands in the queue."""
+    cdef Node *node = &core.nodes[index]
+    cdef uint32_t level_index = node.place >> PLACE_SHIFT
+    cdef Level *level = &ladder.levels[level_index]
+    if node.prev:
+        core.nodes[node.prev].next = node.next
+    else:
+        level.first = node.next
+    if node.next:
+        core.nodes[node.next].prev = node.prev
+    else:
+        level.last = node.prev
+    level.orders -= 1
+    ladder.orders -= 1
+    if node.place & CONDITIONAL:
+        level.conditional -= shown
+        ladder.conditional -= 1
+    else:
+        level.unconditional -= shown
+    touch(core, ladder, level_index)
+    if level.orders == 0:
+        close_level(core, ladder, level_index)
+
+
+cdef inline void requeue(
+    BookCore *core, Ladder *ladder, uint32_t index, uint32_t shown, uint32_t shows_now
+) noexcept nogil:
+    """An order that showed so much goes to the back of its level and shows anew."""
+    cdef Node *node = &core.nodes[index]
+    cdef uint32_t level_index = node.place >> PLACE_SHIFT
+    cdef Level *level = &ladder.levels[level_index]
+    if level.last != index:
+        if node.prev:
+            core.nodes[node.prev].next = node.next
+        else:
+            level.first = node.next
+        core.nodes[node.next].prev = node.prev
+        core.nodes[level.last].next = index
+        node.prev = level.last
+        node.next = 0
+        level.last = index
+    if node.place & CONDITIONAL:
+        level.conditional += <uint64_t>shows_now - shown
+    else:
+        level.unconditional += <uint64_t>shows_now - shown
+    touch(core, ladder, level_index)

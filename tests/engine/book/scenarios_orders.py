@@ -1,0 +1,408 @@
+"""Scenarios: icebergs, amends, and who may trade with whom (docs/book.md, "Checks", "Eligibility")."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.book import BookLimits
+from engine.records import Flag, Op
+from tests.engine.book.cases import Case
+from tests.engine.book.words import (
+    FOK,
+    IOC,
+    NOW_H,
+    NOW_NS,
+    amend,
+    baron,
+    buy,
+    cancel,
+    does,
+    reduce,
+    sell,
+)
+
+POST_ONLY, SAME_BARON = int(Flag.POST_ONLY), int(Flag.SAME_BARON)
+_THREE: Final = (sell(1, 10, 3), sell(2, 11, 3), sell(3, 10, 3))
+_HOUR_NS: Final = 3_600 * 10**9
+
+ICEBERGS: Final = [
+    Case(
+        "an iceberg shows its slice alone, and its refill goes to the back",
+        (
+            sell(1, 10, 10, display_quantity=4),
+            sell(2, 10, 3),
+            buy(3, 10, 5),
+            "trade 1 x3 buy 4@10 leaves 6 other 1",
+            "refilled 1 sell 4@10 leaves 6",
+            "trade 2 x3 buy 1@10 leaves 2",
+            buy(4, 10, 3),
+            "trade 2 x4 buy 2@10 other 1",
+            "trade 1 x4 buy 1@10 leaves 5",
+        ),
+        asks="3@10",
+        orders={1: "3/5/10@10"},
+    ),
+    Case(
+        "the same walk meets the refill again",
+        (
+            sell(1, 10, 5, display_quantity=2),
+            sell(2, 10, 1),
+            buy(3, 10, 6, tif=FOK),
+            "trade 1 x3 buy 2@10 leaves 3 other 4",
+            "refilled 1 sell 2@10 leaves 3",
+            "trade 2 x3 buy 1@10 other 3",
+            "trade 1 x3 buy 2@10 leaves 1 other 1",
+            "refilled 1 sell 1@10 leaves 1",
+            "trade 1 x3 buy 1@10",
+        ),
+        asks="",
+    ),
+    Case(
+        "an iceberg that takes rests with its slice",
+        (sell(1, 10, 1), buy(2, 10, 8, display_quantity=3)),
+        bids="3@10",
+        orders={2: "3/7/8@10"},
+    ),
+    Case(
+        "an iceberg's reduction keeps its place, and cuts the slice last",
+        (
+            sell(1, 10, 10, display_quantity=4),
+            sell(2, 10, 1),
+            amend(1, quantity=6),
+            "amended kept_priority 1 sell 6@10 leaves 6",
+            reduce(1, 3),
+            "amended kept_priority 1 sell 3@10 leaves 3 requested",
+        ),
+        asks="4@10x2",
+        ask_queue="1 2",
+        orders={1: "3/3/3@10"},
+    ),
+    Case(
+        "an iceberg amended anew shows a whole slice, at the back",
+        (
+            sell(1, 10, 10, display_quantity=4),
+            sell(2, 10, 1),
+            buy(3, 10, 3),
+            amend(1, quantity=12),
+            "amended 1 sell 12@10 leaves 9",
+        ),
+        asks="5@10x2",
+        ask_queue="2 1",
+        orders={1: "4/9/12@10"},
+    ),
+    Case(
+        "a slice below the minimum is passed over",
+        (
+            sell(1, 10, 9, display_quantity=4, min_quantity=3),
+            buy(2, 10, 3),
+            "trade 1 x2 buy 3@10 leaves 6",
+            buy(3, 10, 6),
+        ),
+        bids="6@10",
+        asks="0+1@10",
+    ),
+]
+
+AMENDS: Final = [
+    Case(
+        "only a smaller total keeps priority",
+        (
+            sell(1, 10, 5),
+            sell(2, 10, 5),
+            amend(1, quantity=4),
+            "amended kept_priority 1 sell 4@10 leaves 4",
+            amend(1, price=10, quantity=3),
+            "amended kept_priority 1 sell 3@10 leaves 3",
+        ),
+        ask_queue="1 2",
+    ),
+    *(
+        Case(f"an amend that {name} goes to the back", (sell(1, 10, 5), sell(2, 10, 5), command, said), ask_queue="2 1")
+        for name, command, said in (
+            ("raises the total", amend(1, quantity=6), "amended 1 sell 6@10 leaves 6"),
+            ("changes nothing", amend(1, quantity=5), "amended 1 sell 5@10 leaves 5"),
+            ("gives the same price", amend(1, price=10), "amended 1 sell 5@10 leaves 5"),
+            ("changes the price and less", amend(1, price=11, quantity=4), "amended 1 sell 4@11 leaves 4"),
+        )
+    ),
+    Case(
+        "an amended partial keeps its residual",
+        (
+            sell(1, 10, 9),
+            buy(2, 10, 4),
+            amend(1, price=11),
+            "amended 1 sell 9@11 leaves 5",
+            amend(1, quantity=7),
+            "amended kept_priority 1 sell 7@11 leaves 3",
+        ),
+        asks="3@11",
+        orders={1: "3/3/7@11"},
+    ),
+    Case(
+        "an amend at or below what is filled closes",
+        (
+            sell(1, 10, 9),
+            buy(2, 10, 4),
+            amend(1, quantity=4),
+            "canceled 1 sell 5@10 requested",
+            sell(1, 10, 9),
+            amend(1, quantity=0),
+            "canceled 1 sell 9@10 requested",
+        ),
+        asks="",
+    ),
+    Case(
+        "an amend through the spread trades at the makers' prices",
+        (
+            *_THREE,
+            buy(4, 9, 5),
+            buy(5, 9, 5),
+            amend(4, price=11, quantity=8),
+            "amended 4 buy 8@11 leaves 8",
+            "trade 1 x4 buy 3@10 other 5",
+            "trade 3 x4 buy 3@10 other 2",
+            "trade 2 x4 buy 2@11 leaves 1",
+        ),
+        bids="5@9",
+        asks="1@11",
+    ),
+    Case(
+        "an amend's checks",
+        (
+            sell(1, 10, 8, lot=4, account=3),
+            sell(2, 10, 640, display_quantity=10),
+            amend(7, price=10),
+            "rejected 7 unknown_order",
+            amend(1, price=10, account=4),
+            "rejected 1 unknown_order",
+            amend(1),
+            "rejected 1 nothing_to_amend",
+            amend(1, price=-3),
+            "rejected 1 invalid_price",
+            does(Op.AMEND, 1, flags=1),
+            "rejected 1 invalid_price",
+            amend(1, price=BookLimits().price_max + 1),
+            "rejected 1 invalid_price",
+            amend(1, quantity=BookLimits().quantity_max + 1),
+            "rejected 1 invalid_quantity",
+            amend(1, quantity=6),
+            "rejected 1 invalid_quantity",
+            amend(2, quantity=641),
+            "rejected 2 invalid_quantity",
+            amend(1, quantity=4),
+            "amended kept_priority 1 sell 4@10 leaves 4",
+        ),
+        ask_queue="1 2",
+    ),
+    Case(
+        "a post-only order stays post-only; refused, it stands unchanged",
+        (
+            sell(1, 10, 1),
+            buy(2, 9, 1, flags=POST_ONLY),
+            buy(3, 9, 1),
+            amend(2, price=10),
+            "rejected 2 post_only_would_trade",
+            amend(2, price=8),
+            "amended 2 buy 1@8 leaves 1",
+        ),
+        bids="1@9 1@8",
+    ),
+    Case(
+        "a stale amend or cancel is refused",
+        (
+            sell(1, 10, 1),
+            buy(2, 10, 1),
+            amend(1, price=9),
+            "rejected 1 unknown_order",
+            cancel(2),
+            "rejected 2 unknown_order",
+        ),
+    ),
+]
+
+ELIGIBILITY: Final = [
+    Case(
+        "an order passed over keeps its place",
+        (
+            sell(1, 10, 2, hours=24),
+            sell(2, 10, 2),
+            buy(3, 10, 1),
+            "trade 2 x3 buy 1@10 leaves 1",
+            buy(4, 10, 1, hours=24),
+            "trade 1 x4 buy 1@10 leaves 1",
+        ),
+        ask_queue="1 2",
+    ),
+    Case(
+        "a term at least min_hours, and an hour is none",
+        (
+            sell(1, 10, 1, hours=3),
+            buy(2, 10, 1, hours=2),
+            buy(3, 10, 1, hours=3),
+            "trade 1 x3 buy 1@10",
+            sell(4, 11, 1, hours=1),
+            buy(5, 11, 1),
+            "trade 4 x5 buy 1@11",
+        ),
+        bids="0+1@10",
+    ),
+    *(
+        Case(
+            f"a term of {hours} h {'fits' if fits else 'is too long'} {ahead_ns} ns before its window's end",
+            (
+                sell(1, 10, 1, window_end_h=NOW_H + 3),
+                buy(2, 10, 1, hours=hours, ts_ns=NOW_NS + 3 * _HOUR_NS - ahead_ns),
+                *(["trade 1 x2 buy 1@10"] if fits else []),
+            ),
+            asks="" if fits else "1@10",
+        )
+        for hours, ahead_ns, fits in (
+            (0, _HOUR_NS, True),
+            (0, _HOUR_NS - 1, False),
+            (1, _HOUR_NS - 1, False),
+            (3, 3 * _HOUR_NS, True),
+            (3, 3 * _HOUR_NS - 1, False),
+        )
+    ),
+    Case(
+        "a sell that enters meets the bids whose term fits its window",
+        (buy(1, 10, 1, hours=3), buy(2, 9, 1), sell(3, 9, 2, window_end_h=NOW_H + 2), "trade 2 x3 sell 1@9 other 1"),
+        bids="0+1@10",
+        asks="1@9",
+    ),
+    Case(
+        "the Baron's rating now, 0 if never told",
+        (
+            sell(1, 10, 1, baron=7),
+            buy(2, 10, 1, tif=IOC, min_rating=50),
+            "canceled 2 buy 1@10 ioc_remainder",
+            baron(7, 49),
+            buy(2, 10, 1, tif=IOC, min_rating=50),
+            "canceled 2 buy 1@10 ioc_remainder",
+            baron(7, 50),
+            buy(2, 10, 1, tif=IOC, min_rating=50),
+            "trade 1 x2 buy 1@10",
+            sell(3, 10, 1),
+            buy(4, 10, 1, tif=IOC, min_rating=1),
+            "canceled 4 buy 1@10 ioc_remainder",
+        ),
+    ),
+    Case(
+        "all the features asked for",
+        (
+            sell(1, 10, 2, baron=7),
+            baron(7, 0, 0b0101),
+            buy(2, 10, 1, tif=IOC, features=0b0111),
+            "canceled 2 buy 1@10 ioc_remainder",
+            buy(2, 10, 1, tif=IOC, features=0b0100),
+            "trade 1 x2 buy 1@10 leaves 1",
+            baron(7, 100, 0b1000),
+            buy(2, 10, 1, tif=IOC, features=0b0100),
+            "canceled 2 buy 1@10 ioc_remainder",
+        ),
+    ),
+    Case(
+        "orders at rest don't trade when they become eligible; the next one does",
+        (
+            sell(1, 10, 1, baron=7),
+            buy(2, 10, 1, min_rating=50),
+            baron(7, 90),
+            "nothing",
+            sell(3, 10, 1, baron=7),
+            "trade 2 x3 sell 1@10",
+        ),
+        asks="1@10",
+    ),
+    Case(
+        "an amend that changes nothing wakes a pair that became eligible",
+        (
+            sell(1, 10, 1, baron=7),
+            buy(2, 10, 1, min_rating=50),
+            baron(7, 90),
+            amend(2, price=10),
+            "amended 2 buy 1@10 leaves 1",
+            "trade 1 x2 buy 1@10",
+        ),
+        asks="",
+        bids="",
+    ),
+    Case(
+        "one Baron for all, or nothing: the first that can",
+        (
+            sell(1, 10, 3),
+            sell(2, 10, 4),
+            buy(3, 10, 4, flags=SAME_BARON),
+            "trade 2 x3 buy 4@10",
+            buy(4, 10, 4, flags=SAME_BARON),
+            sell(5, 10, 3),
+            sell(6, 10, 9),
+            "trade 4 x6 sell 4@10 other 5",
+        ),
+        bids="",
+        asks="11@10x3",
+    ),
+    Case(
+        "whole lots",
+        (
+            sell(1, 10, 16, lot=8),
+            buy(2, 10, 15),
+            "trade 1 x2 buy 8@10 leaves 8 other 7",
+            buy(3, 9, 20),
+            sell(4, 9, 24, lot=8),
+            "trade 3 x4 sell 16@9 leaves 4 other 8",
+        ),
+        bids="7@10 4@9",
+        asks="0+8@9 0+8@10",
+    ),
+    Case(
+        "every fill is at least the minimum, or all that is left",
+        (
+            sell(1, 10, 4),
+            sell(2, 10, 7),
+            buy(3, 10, 10, min_quantity=5),
+            "trade 2 x3 buy 7@10 other 3",
+            sell(4, 10, 2),
+            sell(5, 10, 3),
+            "trade 3 x5 sell 3@10",
+        ),
+        asks="6@10x2",
+        bids="",
+    ),
+    Case(
+        "a maker's minimum too",
+        (
+            sell(1, 10, 9, min_quantity=5),
+            buy(2, 10, 4),
+            buy(3, 10, 6),
+            "trade 1 x3 buy 6@10 leaves 3",
+            buy(4, 10, 3),
+            "trade 1 x4 buy 3@10",
+        ),
+        bids="4@10",
+    ),
+    Case(
+        "what asks for 1 asks for nothing",
+        (buy(1, 10, 1, min_quantity=1, hours=1), sell(2, 11, 1, min_quantity=1, hours=1, lot=1)),
+        bids="1@10",
+        asks="1@11",
+    ),
+    Case(
+        "conditional quantity is told apart",
+        (
+            buy(1, 10, 1),
+            buy(2, 10, 2, hours=2),
+            buy(3, 10, 4, min_rating=1),
+            buy(4, 10, 8, features=1),
+            buy(5, 10, 16, flags=SAME_BARON),
+            buy(6, 10, 32, min_quantity=2),
+            sell(7, 11, 1, baron=9, window_end_h=NOW_H + 9),
+            sell(8, 11, 2, lot=2),
+            sell(9, 11, 4, hours=2),
+            sell(10, 11, 8, min_quantity=2),
+        ),
+        bids="1+62@10x6",
+        asks="1+14@11x4",
+    ),
+]
+
+ORDERS: Final = [*ICEBERGS, *AMENDS, *ELIGIBILITY]

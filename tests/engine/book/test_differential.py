@@ -1,0 +1,71 @@
+"""The fast book gives what the plain one gives: millions of random commands over every feature, and short lives in words."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from engine.book_plain import PlainBook
+from tests.engine.book.canaries import IcebergKeepsPriority, RestingIoc
+from tests.engine.book.differential import main, run
+from tests.engine.book.differential_machine import against
+from tests.engine.book.differential_pair import fast_book
+from tests.engine.book.flows import segments
+from tests.engine.book.flows_regimes import REGIMES
+
+SEEDS = range(1, 11)
+COMMANDS = 190_000
+REGIME_COMMANDS = 10_000
+LEAST = 2_000_000
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"seed {seed}")
+def test_a_long_life_of_everything(seed: int) -> None:
+    """`python -m tests.engine.book.differential --commands N --seed S` runs the same for as long as one likes."""
+    assert run(seed, COMMANDS, fast_book()) == COMMANDS
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("regime", REGIMES)
+def test_a_life_of_one_kind(regime: str) -> None:
+    assert run(99, REGIME_COMMANDS, fast_book(), regime) == REGIME_COMMANDS
+
+
+def test_it_is_two_million_commands() -> None:
+    assert len(SEEDS) * COMMANDS + len(REGIMES) * REGIME_COMMANDS >= LEAST
+
+
+def test_a_seed_gives_the_same_flow_again() -> None:
+    assert list(segments(5, 3_000)) == list(segments(5, 3_000))
+    assert next(segments(5, 3_000)).commands != next(segments(6, 3_000)).commands
+
+
+@pytest.mark.timeout(300)
+def test_short_lives_in_words() -> None:
+    machine = against(fast_book())
+    run_state_machine_as_test(machine, settings=settings(max_examples=150, stateful_step_count=40))
+
+
+def test_short_lives_catch_a_canary() -> None:
+    machine = against(RestingIoc)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(machine, settings=settings(max_examples=150, stateful_step_count=40))
+
+
+def test_by_hand_it_says_how_far_it_came(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--commands", "2000", "--each", "1000", "--seed", "7"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "seed 7: equal, 1,000 commands so far",
+        "seed 8: equal, 2,000 commands so far",
+    ]
+
+
+def test_by_hand_it_shows_what_differs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.engine.book.differential.fast_book", lambda: IcebergKeepsPriority)
+    assert main(["--commands", "2000", "--seed", "7", "--only", "icebergs"]) == 1
+    out = capsys.readouterr().out
+    assert "the books differ: seed 7, segment " in out
+    assert "display_quantity=" in out
+    assert PlainBook.__name__ not in out
