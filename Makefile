@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Nothing is written outside this folder; a cache that you name is used all the same.
+export PIP_CACHE_DIR ?= $(CURDIR)/build/pip
 
 # What the environment is made from: when one of these is newer than the stamp, it is made again.
 SOURCES := pyproject.toml setup.py clients/pyproject.toml \
@@ -26,12 +28,13 @@ build: $(STAMP)
 
 $(STAMP): $(SOURCES)
 	@.ci/system-packages build
-	@test -x $(PY) || "$$(.ci/find-python)" -m venv $(VENV)
+	@$(PY) -m pip --version >/dev/null 2>&1 || "$$(.ci/find-python)" -m venv --clear $(VENV)
 	@echo "Installing hourbook into $(VENV); the first time takes a minute or two."
 	@$(PY) -m pip install -q -e ./clients -e '.[dev]'
 	@touch $@
 
 demo: build
+	@.ci/system-packages demo
 	@$(BIN)/monarch demo $(if $(filter-out 0,$(ONCE)),--once) $(ARGS)
 
 test: build

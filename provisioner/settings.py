@@ -47,6 +47,18 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     """An agent that doesn't take a message within this time loses its session."""
     dial_s: float = 10.0
     """An agent dials back within this time; its token is void afterwards."""
+    identify_s: float = 5.0
+    """A client of a lease's port has said what it is within this time."""
+    quiet_s: float = 2.0
+    """One that is still silent then may wait for the server's word first, and is let through if the port is calm."""
+    place_s: float = 15.0
+    """A client waits this long for a place at a crowded port."""
+    fresh_s: float = 1.5
+    """A connection that got a place is left alone for this long, so that it can get ahead of those who only hold theirs."""
+    login_s: float = 40.0
+    """The sandbox's sshd has ended a connection this old if it hasn't logged in; more than sshd's own grace time."""
+    tally_s: float = 60.0
+    """What went wrong at a lease's port is told once in this time."""
     half_closed_s: float = 30.0
     """A spliced connection that is closed on one side ends when the other has been quiet for this long."""
     linger_s: float = 2.0
@@ -56,7 +68,18 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    connections_per_lease: int = 32
+    connections_per_lease: int = 64
+    """Dialled or spliced. The agent takes a few more, and the sandbox's init more still: it's the gate that chooses."""
+    connections: int = 8_192
+    """The same at all ports, each of which has its share; fewer where the process may not have so many files."""
+    new_per_address: int = 32
+    """Of these, by one address in the last `login_s`."""
+    quiet_connections: int = 16
+    """A port with this many isn't calm: silent clients are kept out."""
+    callers_per_lease: int = 160
+    """Clients that haven't said what they are, or wait for a place."""
+    callers: int = 1_024
+    """The same at all ports; the port with most of them makes room. Fewer where files are few, too."""
     pending_dials_per_lease: int = 8
     pending_dials: int = 256
     agent_connections: int = 16_384

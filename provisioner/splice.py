@@ -14,6 +14,7 @@ from typing import Final
 from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
 
+from provisioner.crowd import Flow
 from provisioner.settings import Timings
 from provisioner.wire import MAX_DIAL_FRAME_BYTES
 
@@ -29,30 +30,23 @@ class _Broken(Exception):
         self.code = code
 
 
-class _Counter:
-    """Chunks that went either way: what a half-closed connection's quiet is measured by."""
-
-    def __init__(self) -> None:
-        self.chunks = 0
-
-
-async def splice(client: socket.socket, tunnel: Connection, timings: Timings) -> None:
+async def splice(client: socket.socket, tunnel: Connection, head: bytes, flow: Flow, timings: Timings) -> None:
     """Carry bytes until either side is done; both are left for the caller to close. Cancel it to cut the connection.
 
+    `head` was read from the client before, and goes first; `flow` counts what goes.
     Returns when the tunnel has closed, both directions have ended, or one has and the other was quiet for `half_closed_s`;
     and when either side broke, which is an end like any other.
     """
-    counter = _Counter()
-    outward = asyncio.create_task(_to_tunnel(client, tunnel, counter))
-    inward = asyncio.create_task(_to_client(client, tunnel, counter))
+    outward = asyncio.create_task(_to_tunnel(client, tunnel, head, flow))
+    inward = asyncio.create_task(_to_client(client, tunnel, flow))
     tasks = {outward, inward}
     try:
         _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         # A closed tunnel may be met by the sender first, while the agent's last frames still wait to be handed on.
         if pending == {inward} and isinstance(outward.exception(), ConnectionClosed | None):
-            await _outlast(inward, counter, timings.half_closed_s)
+            await _outlast(inward, flow, timings.half_closed_s)
         elif pending == {outward} and inward.exception() is None:
-            await _outlast(outward, counter, timings.half_closed_s)
+            await _outlast(outward, flow, timings.half_closed_s)
         if inward.done() and isinstance(inward.exception(), ConnectionClosed):
             await _finish(client, outward, timings.linger_s)
     finally:
@@ -68,16 +62,18 @@ async def splice(client: socket.socket, tunnel: Connection, timings: Timings) ->
             raise end
 
 
-async def _to_tunnel(client: socket.socket, tunnel: Connection, counter: _Counter) -> None:
+async def _to_tunnel(client: socket.socket, tunnel: Connection, head: bytes, flow: Flow) -> None:
     """Until the client has sent all it will."""
     loop = asyncio.get_running_loop()
-    while chunk := await loop.sock_recv(client, MAX_DIAL_FRAME_BYTES):
+    chunk = head or await loop.sock_recv(client, MAX_DIAL_FRAME_BYTES)
+    while chunk:
         await tunnel.send(chunk)
-        counter.chunks += 1
+        flow.outward()
+        chunk = await loop.sock_recv(client, MAX_DIAL_FRAME_BYTES)
     await tunnel.send(b"")
 
 
-async def _to_client(client: socket.socket, tunnel: Connection, counter: _Counter) -> None:
+async def _to_client(client: socket.socket, tunnel: Connection, flow: Flow) -> None:
     """Until the sandbox has sent all it will; ConnectionClosed when the agent closed the tunnel."""
     loop = asyncio.get_running_loop()
     while chunk := await tunnel.recv():
@@ -86,16 +82,16 @@ async def _to_client(client: socket.socket, tunnel: Connection, counter: _Counte
         if len(chunk) > MAX_DIAL_FRAME_BYTES:
             raise _Broken(CLOSE_TOO_BIG, f"a frame holds at most {MAX_DIAL_FRAME_BYTES} bytes")
         await loop.sock_sendall(client, chunk)
-        counter.chunks += 1
+        flow.inward()
     client.shutdown(socket.SHUT_WR)
 
 
-async def _outlast(task: asyncio.Task[None], counter: _Counter, quiet_s: float) -> None:
+async def _outlast(task: asyncio.Task[None], flow: Flow, quiet_s: float) -> None:
     """Wait for the direction that is still open, as long as bytes move in it."""
     while True:
-        chunks = counter.chunks
+        chunks = flow.chunks
         done, _ = await asyncio.wait({task}, timeout=quiet_s)
-        if done or counter.chunks == chunks:
+        if done or flow.chunks == chunks:
             return
 
 

@@ -17,10 +17,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Instrument(Model, frozen=True):
+    """`simulated`: a Baron without real GPUs was admitted to this market."""
+
     symbol: str
     sku: str
     region: str
     kind: str
+    simulated: bool
 
 
 class Level(Model, frozen=True):
@@ -33,9 +36,10 @@ class Level(Model, frozen=True):
 
 
 class Book(Model, frozen=True):
-    """Bids from the best down, asks from the best up."""
+    """Bids from the best down, asks from the best up. `simulated`: asks may be those of Barons without real GPUs."""
 
     symbol: str
+    simulated: bool
     seq: int
     time: datetime | None
     bids: list[Level]
@@ -43,16 +47,22 @@ class Book(Model, frozen=True):
 
 
 class Trade(Model, frozen=True):
+    """`simulated`: the GPUs were a Baron's that had no real ones."""
+
     id: str
     price: Decimal
     quantity: int
     taker_side: str
+    simulated: bool
     time: datetime
     seq: int
 
 
 class Quote(Model, frozen=True):
-    """With a `reason` the whole isn't to be had. Costs are of the whole quantity per hour."""
+    """With a `reason` the whole isn't to be had. Costs are of the whole quantity per hour.
+
+    `simulated`: some of the available GPUs are a Baron's that has no real ones.
+    """
 
     symbol: str
     region: str
@@ -63,6 +73,7 @@ class Quote(Model, frozen=True):
     cost_per_hour: Decimal | None
     fee_per_hour: Decimal | None
     hold: Decimal | None
+    simulated: bool
     reason: str | None
     detail: str | None
 
@@ -87,7 +98,10 @@ class Ssh(Model, frozen=True):
 
 
 class Lease(Model, frozen=True):
-    """`charged`: usage so far, without fees. `ssh` is there while it is active, for its renter alone."""
+    """`charged`: usage posted so far, at each full hour and at the end; `accrued`: used since then, as of the answer.
+
+    Both are without fees. `ssh` is there while it is active, for its renter alone.
+    """
 
     id: str
     state: str
@@ -106,6 +120,7 @@ class Lease(Model, frozen=True):
     ended: datetime | None
     term_end: datetime | None
     charged: Decimal
+    accrued: Decimal
     wiped: bool
     detail: str | None
     ssh: Ssh | None
@@ -127,7 +142,10 @@ class Rental(Model, frozen=True):
 
 
 class Order(Model, frozen=True):
-    """`origin`: client, rental, or offer. `reason`: why it was cut or closed."""
+    """`origin`: client, rental, or offer. `reason`: why it was cut or closed.
+
+    `simulated`: the Baron of a sell has no real GPUs; None for a buy, which names none.
+    """
 
     id: str
     client_order_id: str | None
@@ -145,6 +163,7 @@ class Order(Model, frozen=True):
     post_only: bool
     hours: int | None
     baron: str | None
+    simulated: bool | None
     window_end: datetime | None
     created: datetime
     updated: datetime
@@ -152,11 +171,14 @@ class Order(Model, frozen=True):
 
 
 class Fill(Model, frozen=True):
+    """`simulated`: the Baron that delivers has no real GPUs."""
+
     trade_id: str
     price: Decimal
     quantity: int
     liquidity: str
     lease_id: str
+    simulated: bool
 
 
 class Placed(Model, frozen=True):
@@ -184,8 +206,8 @@ class Changed(Model, frozen=True):
     leases: list[Lease]
 
 
-class Offer(Model, frozen=True):
-    """A standing offer of one Baron on one instrument; `gpus` counts what is leased under it."""
+class Offer(Model, frozen=True, kw_only=True):
+    """An offer of one Baron on one instrument; `gpus` counts what is leased under it."""
 
     baron: str
     instrument: str
@@ -194,9 +216,20 @@ class Offer(Model, frozen=True):
     max_hours: int | None = None
 
 
+class StandingOffer(Offer, frozen=True, kw_only=True):
+    """An offer as it stands: `listed_gpus` are on offer now, and `note` says why it isn't all of them.
+
+    `simulated`: the Baron has no real GPUs.
+    """
+
+    simulated: bool
+    listed_gpus: int
+    note: str | None
+
+
 class Offers(Model, frozen=True):
     seq: int
-    offers: list[Offer]
+    offers: list[StandingOffer]
 
 
 class Baron(Model, frozen=True):

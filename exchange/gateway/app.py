@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.websockets import WebSocket
 
 from exchange.gateway.deps import Deps
 from exchange.gateway.described import API_VERSION, TITLE, complete, operation, operation_id
@@ -19,6 +20,7 @@ from exchange.gateway.gateway import Gateway
 from exchange.gateway.meter import UNKNOWN_ROUTE
 from exchange.gateway.routes import ENDPOINTS, PREFIX
 from exchange.gateway.serving import Handler, handler, problem_response
+from exchange.gateway.ws.upgrade import refuse
 
 _LOG: Final = logging.getLogger(__name__)
 _CODES: Final = {404: "not_found", 405: "method_not_allowed"}
@@ -32,6 +34,8 @@ def create_app(deps: Deps) -> FastAPI:
         _mount(app, endpoint, handler(gateway, endpoint))
     for router in deps.routers:
         app.include_router(router)
+    # Last, so that it takes only what no door has.
+    app.add_api_websocket_route("/{path:path}", _no_such_door)
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
@@ -49,6 +53,10 @@ def create_app(deps: Deps) -> FastAPI:
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(Exception, on_fault)
     return app
+
+
+async def _no_such_door(websocket: WebSocket) -> None:
+    await refuse(websocket, Problem("not_found", "No WebSocket is here"))
 
 
 def described_app() -> FastAPI:

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from prometheus_client import CollectorRegistry
 from starlette.responses import Response
 
+from engine.limits import Limits
 from exchange.gateway.ports import LedgerView, Quoter
 from exchange.read.interface import ReadSide
 from exchange.registry.registry import Registry
@@ -29,7 +30,7 @@ def _no_key_revoked(_key_id: int) -> None:
 class Deps:
     """`not_ready` names what isn't ready (nothing: ready). `baron_heartbeats`: Baron to its last heartbeat, ns, while
     it is connected. `on_key_revoked` ends the connections of a key. `routers`: the WebSockets' and the
-    page's. Fees are for accounts that are opened from now on."""
+    page's. Fees are for accounts that are opened from now on. `max_term_hours`: the engine's longest term."""
 
     submit: Submit
     read: ReadSide
@@ -39,6 +40,7 @@ class Deps:
     lease_events: LeaseEvents
     maker_fee_ppm: int
     taker_fee_ppm: int
+    max_term_hours: int = Limits().max_term_hours
     not_ready: Callable[[], list[str]] = list
     baron_heartbeats: Callable[[], Mapping[int, int]] = dict
     on_key_revoked: Callable[[int], None] = _no_key_revoked

@@ -105,7 +105,9 @@ _GATEWAY: Final[dict[str, Entry]] = {
     ),
     "unexpected_body": Entry(_S.UNPROCESSABLE_ENTITY, "Leave the body out; what can be given stands in the address."),
     "payload_too_large": Entry(_S.REQUEST_ENTITY_TOO_LARGE, "Keep the body within 64 KiB."),
-    "unsupported_media_type": Entry(_S.UNSUPPORTED_MEDIA_TYPE, "Send the body as `Content-Type: application/json`."),
+    "unsupported_media_type": Entry(
+        _S.UNSUPPORTED_MEDIA_TYPE, "Send the body in UTF-8, as `Content-Type: application/json`."
+    ),
     "unknown_field": Entry(_S.UNPROCESSABLE_ENTITY, "Leave the field out: there is no such field here."),
     "missing_field": Entry(_S.UNPROCESSABLE_ENTITY, "Give the field."),
     "invalid_field": Entry(_S.UNPROCESSABLE_ENTITY, "Give the field in the form that the API document states."),
@@ -207,14 +209,20 @@ def outcome_unknown() -> Problem:
     return Problem("outcome_unknown", "The exchange's log failed in the middle of it", outcome="unknown")
 
 
-def rejection(reply: Reply) -> Problem | None:
-    """The problem of a reply that is a rejection; None when the command was taken."""
+def hours_allowed(max_term_hours: int) -> str:
+    """The limits that INVALID_HOURS is about (§4, §5)."""
+    return f"hours go from 1 to {max_term_hours}; max_hours, of an on-demand ask alone, from 2 to {max_term_hours}"
+
+
+def rejection(reply: Reply, max_term_hours: int) -> Problem | None:
+    """The problem of a reply that is a rejection; None when the command was taken. `max_term_hours`: the longest term."""
     first = reply.events[0] if reply.events else None
     if not isinstance(first, Rejected):
         return None
     known = first.order_status is not OrderStatus.NONE
     return Problem(
         first.reason,
+        hours_allowed(max_term_hours) if first.reason is Reason.INVALID_HOURS else "",
         field=public_field(first.field) if first.field else None,
         seq=reply.seq,
         order_id=format_id("ord", first.order_id) if first.order_id and known else None,

@@ -15,6 +15,7 @@ from exchange.gateway.errors import RETRY_AFTER_MS, Problem, outcome_unknown, ov
 from exchange.gateway.idempotency import InFlight
 from exchange.gateway.meter import Meter
 from exchange.gateway.orders_in import Instruments
+from exchange.read.interface import BaronRow
 from exchange.sequencer.interface import OutcomeUnknown, Overloaded
 
 READ_WAIT_S: Final = 5.0
@@ -40,7 +41,7 @@ class Gateway:
     async def enter(self, command: Command) -> Reply:
         """Enter a command; Problem when it is refused, not taken, or its outcome isn't known."""
         reply = await self.send(command)
-        problem = rejection(reply)
+        problem = rejection(reply, self.deps.max_term_hours)
         if problem is not None:
             raise problem
         return reply
@@ -70,28 +71,33 @@ class Gateway:
         if seq <= self._acknowledged_seq:
             await self.read_from(seq)
 
-    async def simulated(self, barons: Iterable[int], done_seq: int = 0) -> set[int]:
-        """Those of these Barons that have no real GPUs; 0 stands for none.
+    async def read_done(self, seq: int) -> None:
+        """Wait until the read models have the command that this request has just done.
 
-        `done_seq`: the command that the request has just done; when the read models don't come to it in time, Problem
-        read_side_behind says that it was done and only its telling is late.
+        Problem read_side_behind, when they don't in time, says that it was done and only its telling is late.
         """
-        wanted = {baron for baron in barons if baron}
-        if wanted and done_seq and not await self.deps.read.reached(done_seq, READ_WAIT_S):
+        if not await self.deps.read.reached(seq, READ_WAIT_S):
             raise Problem(
                 "read_side_behind",
-                f"Command {done_seq} was done",
+                f"Command {seq} was done",
                 retry_after_ms=RETRY_AFTER_MS,
                 outcome="unknown",
-                seq=done_seq,
+                seq=seq,
             )
-        return {baron for baron in wanted if await self._is_simulated(baron)}
 
-    async def _is_simulated(self, baron: int) -> bool:
-        row = await self.deps.read.baron(baron)
+    async def simulated(self, barons: Iterable[int], done_seq: int = 0) -> set[int]:
+        """Those of these Barons that have no real GPUs; 0 stands for none. `done_seq`: as of `read_done`."""
+        wanted = {baron for baron in barons if baron}
+        if wanted and done_seq:
+            await self.read_done(done_seq)
+        return {baron for baron in wanted if (await self.baron(baron)).simulated}
+
+    async def baron(self, number: int) -> BaronRow:
+        """A Baron that sells, as the read models have it."""
+        row = await self.deps.read.baron(number)
         if row is None:
-            raise LookupError(f"Baron {baron} sells and is not in the read models")
-        return row.simulated
+            raise LookupError(f"Baron {number} sells and is not in the read models")
+        return row
 
 
 async def _wait(following: Following, seq: int) -> None:

@@ -14,8 +14,17 @@ from engine.messages import AmendOrder, CancelOrder, Offer, PlaceOrder, Rent, Se
 from engine.reasons import Reason
 from engine.units import parse_money, parse_price
 from exchange.gateway.errors import Problem
-from exchange.gateway.schema import AmendBody, AsksBody, OrderBody, QuoteBody, RentalBody
+from exchange.gateway.schema import (
+    MONEY_SAID,
+    PRICE_SAID,
+    AmendBody,
+    AsksBody,
+    OrderBody,
+    QuoteBody,
+    RentalBody,
+)
 from exchange.gateway.ssh_keys import delivery_blob, normalize
+from exchange.gateway.wording import shown
 from exchange.read.interface import InstrumentRow, ReadSide
 
 ONDEMAND_DEFAULT_HOURS: Final = 1
@@ -81,12 +90,12 @@ class Instruments:
 
 def price_in(text: str | None, field: str) -> int:
     """Ticks; 0 when it is left out; Problem invalid_price when it is off the grid or out of range."""
-    return 0 if text is None else _parsed(parse_price, text, Reason.INVALID_PRICE, field)
+    return 0 if text is None else _parsed(parse_price, text, Reason.INVALID_PRICE, field, PRICE_SAID)
 
 
 def amount_in(text: str, field: str) -> int:
     """Micro-dollars; Problem invalid_amount."""
-    return _parsed(parse_money, text, Reason.INVALID_AMOUNT, field)
+    return _parsed(parse_money, text, Reason.INVALID_AMOUNT, field, MONEY_SAID)
 
 
 def id_in(prefix: str, text: str, code: str | Reason, field: str | None = None) -> int:
@@ -195,8 +204,8 @@ async def offers_in(account: int, body: AsksBody, instruments: Instruments) -> S
     return SetOffers(account=account, offers=tuple(offers))
 
 
-def _parsed(parse: Callable[[str], int], text: str, reason: Reason, field: str) -> int:
+def _parsed(parse: Callable[[str], int], text: str, reason: Reason, field: str, said: str) -> int:
     try:
         return parse(text)
     except ValueError as error:
-        raise Problem(reason, f"Given was something else than {error}", field=field) from error
+        raise Problem(reason, f"{field} is {shown(text)}, and must be {said}", field=field) from error

@@ -15,7 +15,9 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from engine.reasons import Reason
+from exchange.gateway import wording
 from exchange.gateway.errors import Problem
+from exchange.gateway.schema import MAX_HOURS
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_PARAMETERS: Final = 32
@@ -26,6 +28,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 _AT: Final = re.compile(r" - at `\$\.?(.*)`\Z", re.DOTALL)
 _NAMED: Final = re.compile(r"Object (contains unknown|missing required) field `(.*)`\Z", re.DOTALL)
 _MAX_ECHO_CHARS: Final = 200
+_CHARSETS: Final = frozenset({"utf-8", "utf8"})
 
 _MARKET_CODES: Final = {
     "price": Reason.INVALID_PRICE,
@@ -40,9 +43,7 @@ _MARKET_CODES: Final = {
 
 async def read_body(request: Request) -> bytes:
     """The raw body of a request that must carry JSON; Problem when it is of another type, too large or too slow."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise Problem("unsupported_media_type", f"The body is of type {media_type[:64]!r}")
+    _check_media_type(request.headers.getlist("content-type"))
     length = request.headers.get("content-length", "0")
     if length.isascii() and length.isdigit() and len(length.lstrip("0")) > len(str(MAX_BODY_BYTES)):
         raise _too_large()
@@ -70,9 +71,10 @@ async def refuse_body(request: Request) -> bytes:
     return b""
 
 
-def decode_body(data: bytes, kind: type[T]) -> T:
+def decode_body(data: bytes, kind: type[T], max_term_hours: int = MAX_HOURS) -> T:
     """A body as its struct; Problem invalid_utf8, invalid_json, or what is wrong with which field.
 
+    `max_term_hours`: the exchange's longest term, for the words of a body that has hours.
     What isn't JSON is said to be that, whatever else is wrong; a field that is given twice could mean either value, so it
     is refused.
     """
@@ -85,7 +87,7 @@ def decode_body(data: bytes, kind: type[T]) -> T:
         _NAMES.decode(text)
     except msgspec.ValidationError as error:
         _check_syntax(data)
-        raise fault(str(error), "invalid_field") from error
+        raise fault(error, kind, wording.plain(text), "invalid_field", max_term_hours) from error
     except (msgspec.DecodeError, json.JSONDecodeError, RecursionError) as error:
         raise _invalid_json(error) from error
     return decoded
@@ -104,25 +106,48 @@ def decode_query(request: Request, kind: type[T]) -> T:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise fault(str(error), "invalid_parameter") from error
+        raise fault(error, kind, values, "invalid_parameter") from error
 
 
-def fault(message: str, otherwise: str) -> Problem:
-    """What msgspec found wrong, as a Problem that names the field; `otherwise` is the code of what has no better one."""
+def fault(
+    error: msgspec.ValidationError,
+    kind: type[msgspec.Struct],
+    values: object,
+    otherwise: str,
+    max_term_hours: int = MAX_HOURS,
+) -> Problem:
+    """What msgspec found wrong with `values`, as a Problem that names the field, what it is and what it may be.
+
+    `otherwise` is the code of what has no better one.
+    """
+    message = str(error)
     at = _AT.search(message)
     path = at[1] if at else ""
     what = message[: at.start()] if at else message
     if named := _NAMED.match(what):
         field = f"{path}.{named[2]}" if path else named[2]
         code = "unknown_field" if named[1] == "contains unknown" else "missing_field"
-        wrong = "There is no such field" if code == "unknown_field" else "The field is missing"
+        thing = "parameter" if otherwise == "invalid_parameter" else "field"
+        wrong = f"There is no such {thing}" if code == "unknown_field" else f"The {thing} is missing"
         if otherwise == "invalid_parameter":
             code = otherwise
         return Problem(code, f"{wrong}: {field[:_MAX_ECHO_CHARS]}", field=field[:_MAX_ECHO_CHARS])
     field = path[:_MAX_ECHO_CHARS]
     reason = _MARKET_CODES.get(path.rpartition(".")[2])
     code = otherwise if reason is None or otherwise == "invalid_parameter" else reason.name.lower()
-    return Problem(code, f"{field or 'body'}: {what[:_MAX_ECHO_CHARS]}", field=field or None)
+    return Problem(code, wording.say(kind, values, path, max_term_hours), field=field or None)
+
+
+def _check_media_type(content_types: list[str]) -> None:
+    """Problem unsupported_media_type: JSON is UTF-8, and what claims to be in another charset is not read as that."""
+    media_type, *parameters = ", ".join(content_types).lower().split(";")
+    if media_type.strip() != "application/json":
+        raise Problem("unsupported_media_type", f"The body is of type {media_type.strip()[:64]!r}")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        # `charset*` is another way to write the same parameter; none of its values is plain "utf-8".
+        if name.strip().startswith("charset") and value.strip().strip('"') not in _CHARSETS:
+            raise Problem("unsupported_media_type", f"The body's charset is given as {value.strip()[:64]!r}")
 
 
 async def _has_body(request: Request) -> bool:

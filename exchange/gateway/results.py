@@ -62,6 +62,10 @@ class Result:
     def save_baron(self, row: BaronRow) -> None:
         self._barons[row.baron] = row
 
+    def instruments_of(self, _sku: str, _region: str) -> list[InstrumentRow]:
+        """No answer of a command tells of instruments."""
+        return []
+
     def save_instrument(self, row: InstrumentRow) -> None:
         """No command of the gateway lists one."""
 

@@ -15,6 +15,7 @@ from engine.ids import SEQ_MAX
 from engine.limits import Limits
 from engine.units import MONEY_PATTERN, PRICE_PATTERN, QUANTITY_MAX
 from exchange.gateway.ssh_keys import MAX_LINE_CHARS
+from exchange.gateway.wording import IS_TERM, SAID
 from exchange.registry.rows import MAX_SSH_KEYS, Scope
 
 _LIMITS: Final = Limits()
@@ -26,22 +27,48 @@ MAX_KEY_SCOPES: Final = len(Scope)
 MAX_HOURS: Final = 87_600
 """Ten years: a bound on the form alone, since each exchange sets its own longest term."""
 
+ID_SAID: Final = "an id: {}_ and 13 digits and capital letters"
+PRICE_SAID: Final = 'dollars as text with at most four places, from "0.0001" to "1000.0000"'
+MONEY_SAID: Final = 'dollars as text with at most six places, above zero and at most "100000000000"'
+
 Price = Annotated[
     str,
-    Meta(pattern=f"^{PRICE_PATTERN}$", description="Dollars per GPU-hour, 0.0001 to 1000.0000.", examples=["2.1050"]),
+    Meta(
+        pattern=f"^{PRICE_PATTERN}$",
+        description="Dollars per GPU-hour, 0.0001 to 1000.0000.",
+        examples=["2.1050"],
+        extra={SAID: PRICE_SAID},
+    ),
 ]
 Money = Annotated[
-    str, Meta(pattern=f"^{MONEY_PATTERN}$", description="Dollars, up to six places.", examples=["1000.00"])
+    str,
+    Meta(
+        pattern=f"^{MONEY_PATTERN}$",
+        description="Dollars, up to six places.",
+        examples=["1000.00"],
+        extra={SAID: MONEY_SAID},
+    ),
 ]
 Gpus = Annotated[int, Meta(ge=1, le=QUANTITY_MAX, description="GPUs.")]
-Hours = Annotated[int, Meta(ge=1, le=MAX_HOURS, description="Whole hours; the exchange's longest term is the limit.")]
+Hours = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=MAX_HOURS,
+        description="Whole hours; the exchange's longest term is the limit.",
+        extra={IS_TERM: True},
+    ),
+]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Symbol = Annotated[str, Meta(min_length=1, max_length=96, examples=["H100-SXM5-80GB.us-east.ondemand"])]
 Sku = Annotated[str, Meta(min_length=1, max_length=64, examples=["H100-SXM5-80GB"])]
 Region = Annotated[str, Meta(min_length=1, max_length=64, examples=["us-east"])]
-ClientOrderId = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,36}$")]
-AccountId = Annotated[str, Meta(pattern="^acc_[0-9A-Z]{13}$")]
-BaronId = Annotated[str, Meta(pattern="^brn_[0-9A-Z]{13}$")]
+ClientOrderId = Annotated[
+    str,
+    Meta(pattern="^[A-Za-z0-9_-]{1,36}$", extra={SAID: "1 to 36 letters, digits, hyphens and underscores"}),
+]
+AccountId = Annotated[str, Meta(pattern="^acc_[0-9A-Z]{13}$", extra={SAID: ID_SAID.format("acc")})]
+BaronId = Annotated[str, Meta(pattern="^brn_[0-9A-Z]{13}$", extra={SAID: ID_SAID.format("brn")})]
 SshKeyLine = Annotated[str, Meta(min_length=1, max_length=MAX_LINE_CHARS, examples=["ssh-ed25519 AAAA... you@home"])]
 KindName = Literal["spot", "ondemand"]
 SideName = Literal["buy", "sell"]

@@ -72,7 +72,8 @@ async def _answer(gateway: Gateway, endpoint: Endpoint[Any, Any, Any], request: 
     slot = slot_of(key_hash, principal, endpoint.route, data) if key_hash and principal and endpoint.is_once else None
 
     async def run() -> Response:
-        body = decode_body(data, endpoint.body) if endpoint.has_body else Nothing()
+        longest = gateway.deps.max_term_hours
+        body = decode_body(data, endpoint.body, longest) if endpoint.has_body else Nothing()
         call = Call(request=request, principal=principal, slot=slot, body=body, query=query)
         return _response(endpoint, await endpoint.run(gateway, call))
 

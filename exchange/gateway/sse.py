@@ -131,14 +131,14 @@ class LeaseStreams:
         current = self._feed.live.lease(row.lease_id) or await self._final(row)
         if self._is_over(stream):
             return
-        yield _event(current, instrument, account)
+        yield _event(current, instrument, account, self._clock_ns())
         while is_open(current):
             change = await stream.next(min(self._keep_alive_s, self._seconds_left(stream.principal)))
             if self._is_over(stream):
                 return
             if change is not None:
                 current = change
-                yield _event(current, instrument, account)
+                yield _event(current, instrument, account, self._clock_ns())
             else:
                 yield _KEEP_ALIVE
 
@@ -212,6 +212,6 @@ class _Stream:
         return self._waiting.popleft() if self._waiting else None
 
 
-def _event(row: LeaseRow, instrument: InstrumentRow, account: int) -> bytes:
-    data = msgspec.json.encode(leases.lease(row, instrument, account))
+def _event(row: LeaseRow, instrument: InstrumentRow, account: int, now_ns: int) -> bytes:
+    data = msgspec.json.encode(leases.lease(row, instrument, account, now_ns))
     return b"event: lease\nid: %d\ndata: %b\n\n" % (row.seq, data)

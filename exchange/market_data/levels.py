@@ -64,10 +64,11 @@ class Levels:
         deltas.sort(key=lambda delta: (delta.side, -delta.level.price_ticks * _direction(delta.side)))
         return deltas
 
-    def view(self, seq: int, ts_ns: int, max_levels: int) -> BookView:
-        """The best levels of both sides, best first, stamped as of a command."""
+    def view(self, simulated: bool, seq: int, ts_ns: int, max_levels: int) -> BookView:
+        """The best levels of both sides, best first, stamped as of a command; `simulated` as of its instrument."""
         return BookView(
             instrument=self._instrument,
+            simulated=simulated,
             seq=seq,
             ts_ns=ts_ns,
             bids=self.depth(Side.BUY, max_levels),

@@ -23,6 +23,13 @@ class Update(msgspec.Struct, frozen=True):
     changes: Changes
     levels: dict[int, list[LevelDelta]]
 
+    def simulated(self, trade_id: int) -> bool:
+        """Whether one of its trades was a simulated Baron's; LookupError for a trade of another command."""
+        for trade in self.changes.trades:
+            if trade.trade_id == trade_id:
+                return trade.simulated
+        raise LookupError(f"trade {trade_id} isn't of command {self.changes.seq}")
+
 
 class Live:
     """Implements the projection's Store. Lives on the event loop."""
@@ -68,11 +75,16 @@ class Live:
 
     def book(self, instrument: int, max_levels: int) -> BookView:
         """The depth as of the last durable command; KeyError for an unknown instrument."""
-        return self._books[instrument].view(self.seq, self.ts_ns, max_levels)
+        simulated = self._instruments[instrument].simulated
+        return self._books[instrument].view(simulated, self.seq, self.ts_ns, max_levels)
 
     def instrument(self, instrument: int) -> InstrumentRow:
         """KeyError for an unknown one."""
         return self._instruments[instrument]
+
+    def simulated(self, order: OrderRow) -> bool | None:
+        """Whether the order's Baron has no real GPUs; None for an order that names none."""
+        return self._barons[order.baron].simulated if order.baron else None
 
     def instrument_of(self, symbol: str) -> InstrumentRow | None:
         return self._by_symbol.get(symbol)
@@ -108,6 +120,9 @@ class Live:
 
     def save_baron(self, row: BaronRow) -> None:
         self._barons[row.baron] = row
+
+    def instruments_of(self, sku: str, region: str) -> list[InstrumentRow]:
+        return [row for row in self._instruments.values() if (row.sku, row.region) == (sku, region)]
 
     def save_instrument(self, row: InstrumentRow) -> None:
         if row.instrument not in self._books:

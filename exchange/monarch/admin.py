@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+from sqlalchemy import select
+
 from engine.ids import format_id
 from exchange.log.files import make_folder
 from exchange.monarch.config import Config
@@ -15,6 +17,7 @@ from exchange.monarch.places import Places
 from exchange.registry import accounts
 from exchange.registry.database import open_database
 from exchange.registry.rows import RegistryError, Scope
+from exchange.registry.tables import ACCOUNTS
 
 
 class AdminExists(Exception):
@@ -42,3 +45,13 @@ def bootstrap(config: Config) -> Made:
     finally:
         engine.dispose()
     return Made(format_id("acc", account.account), key.token)
+
+
+def has_accounts(config: Config) -> bool:
+    """Whether the exchange, which has started once, has any account; without one nobody can do anything on it."""
+    engine = open_database(Places(config.home).registry)
+    try:
+        with engine.connect() as connection:
+            return connection.execute(select(ACCOUNTS.c.account).limit(1)).first() is not None
+    finally:
+        engine.dispose()

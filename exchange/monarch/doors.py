@@ -17,6 +17,7 @@ from exchange.gateway.page.files import page_router
 from exchange.gateway.ports import LedgerView, Quoter
 from exchange.gateway.sse import LeaseStreams
 from exchange.gateway.ws.doors import Doors
+from exchange.gateway.ws.protocol import WebSocketProtocol
 from exchange.market_data.feed import Feed
 from exchange.monarch.config import Config
 from exchange.monarch.connections import bounded, raise_file_limit
@@ -62,7 +63,8 @@ class ApiDoor:
         baron_heartbeats: Callable[[], Mapping[int, int]],
         metrics: CollectorRegistry,
     ) -> None:
-        self._doors = Doors(feed=feed, submit=submit, read=read, keys=registry, stored=registry)
+        longest = config.max_term_hours
+        self._doors = Doors(feed=feed, submit=submit, read=read, keys=registry, stored=registry, max_term_hours=longest)
         self._streams = LeaseStreams(feed, read)
         self._ended = asyncio.Event()
         app = create_app(
@@ -75,6 +77,7 @@ class ApiDoor:
                 lease_events=self._streams,
                 maker_fee_ppm=config.fees.maker_ppm,
                 taker_fee_ppm=config.fees.taker_ppm,
+                max_term_hours=longest,
                 not_ready=not_ready,
                 baron_heartbeats=baron_heartbeats,
                 on_key_revoked=self._close_key,
@@ -86,7 +89,7 @@ class ApiDoor:
             uvicorn.Config(
                 app,
                 http=bounded(raise_file_limit()),
-                ws="websockets-sansio",
+                ws=WebSocketProtocol,
                 ws_max_size=WS_MAX_BYTES,
                 ws_per_message_deflate=False,
                 lifespan="off",

@@ -17,11 +17,14 @@ from engine.reasons import Reason
 
 
 class InstrumentRow(msgspec.Struct, frozen=True, kw_only=True):
+    """`simulated`: a Baron without real GPUs has been admitted to this market, now or before."""
+
     instrument: int
     symbol: str
     sku: str
     region: str
     kind: Kind
+    simulated: bool
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,11 +52,14 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
+    """`simulated` as the seller's Baron was when it traded."""
+
     trade_id: int
     instrument: int
     price_ticks: int
     quantity: int
     taker_side: Side
+    simulated: bool
     ts_ns: int
     seq: int
 
@@ -103,7 +109,10 @@ class DepthLevel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BookView(msgspec.Struct, frozen=True, kw_only=True):
+    """`simulated` as of its instrument."""
+
     instrument: int
+    simulated: bool
     seq: int
     ts_ns: int
     bids: list[DepthLevel]
@@ -137,6 +146,9 @@ class ReadSide(Protocol):
     async def leases_of_order(self, order_id: int) -> list[LeaseRow]: ...
 
     async def offers(self, account: int) -> list[Offer]: ...
+
+    async def offer_asks(self, account: int) -> list[OrderRow]:
+        """The live asks that stand for the account's offers."""
 
     async def baron(self, baron: int) -> BaronRow | None: ...
 

@@ -141,6 +141,13 @@ class _Batch:
     def save_baron(self, row: BaronRow) -> None:
         self._barons[row.baron] = row
 
+    def instruments_of(self, sku: str, region: str) -> list[InstrumentRow]:
+        statement = f"SELECT {schema.columns('instruments')} FROM instruments WHERE sku = ? AND region = ?"  # noqa: S608
+        kept = (schema.from_sql(InstrumentRow, found) for found in self._connection.execute(statement, (sku, region)))
+        rows = {row.instrument: row for row in kept}
+        rows |= {row.instrument: row for row in self._instruments.values() if (row.sku, row.region) == (sku, region)}
+        return list(rows.values())
+
     def save_instrument(self, row: InstrumentRow) -> None:
         self._instruments[row.instrument] = row
 

@@ -53,6 +53,8 @@ class Store(Protocol):
 
     def save_baron(self, row: BaronRow) -> None: ...
 
+    def instruments_of(self, sku: str, region: str) -> list[InstrumentRow]: ...
+
     def save_instrument(self, row: InstrumentRow) -> None: ...
 
     def save_trade(self, row: TradeRow) -> None: ...
@@ -115,10 +117,12 @@ def _project_order(changes: Changes, index: int, event: Accepted | Traded | Amen
     if isinstance(event, Accepted):
         rows: list[tuple[OrderRow | None, OrderRow]] = [(None, _accepted(event, seq, ts_ns))]
     elif isinstance(event, Traded):
-        trade = _trade(event, seq, ts_ns)
+        maker, taker = _order(store, seq, event.maker_order_id), _order(store, seq, event.taker_order_id)
+        # Only the seller's order names a Baron.
+        baron = _baron(store, seq, maker.baron or taker.baron)
+        trade = _trade(event, baron.simulated, seq, ts_ns)
         store.save_trade(trade)
         changes.trades.append(trade)
-        maker, taker = _order(store, seq, event.maker_order_id), _order(store, seq, event.taker_order_id)
         rows = [
             (maker, _filled(maker, event.quantity, event.maker_leaves, seq, ts_ns)),
             (taker, _filled(taker, event.quantity, event.taker_leaves, seq, ts_ns)),
@@ -152,7 +156,14 @@ def _project_listing(seq: int, event: Event, store: Store) -> None:
         for kind, instrument in ((Kind.SPOT, event.spot_instrument), (Kind.ONDEMAND, event.ondemand_instrument)):
             symbol = f"{event.sku}.{event.region}.{edge_name(kind)}"
             store.save_instrument(
-                InstrumentRow(instrument=instrument, symbol=symbol, sku=event.sku, region=event.region, kind=kind)
+                InstrumentRow(
+                    instrument=instrument,
+                    symbol=symbol,
+                    sku=event.sku,
+                    region=event.region,
+                    kind=kind,
+                    simulated=False,
+                )
             )
     elif isinstance(event, BaronRegistered):
         if store.baron(event.baron) is None:
@@ -169,17 +180,26 @@ def _project_listing(seq: int, event: Event, store: Store) -> None:
                 )
             )
     elif isinstance(event, CapacityChanged):
+        baron = _baron(store, seq, event.baron)
         store.save_baron(
             msgspec.structs.replace(
-                _baron(store, seq, event.baron),
+                baron,
                 verified_gpus=event.verified_gpus,
                 leased_gpus=event.leased_gpus,
                 simulated=event.simulated,
                 seq=seq,
             )
         )
+        if event.simulated and not baron.simulated:
+            _mark_market(baron, store)
     elif isinstance(event, OffersSet):
         store.save_offers(event.account, event.offers)
+
+
+def _mark_market(baron: BaronRow, store: Store) -> None:
+    """From now on what the Baron's market shows may be simulated; what was traded then stays in its history."""
+    for instrument in store.instruments_of(baron.sku, baron.region):
+        store.save_instrument(msgspec.structs.replace(instrument, simulated=True))
 
 
 def _missed(seq: int, what: str) -> str:
@@ -226,13 +246,14 @@ def _accepted(event: Accepted, seq: int, ts_ns: int) -> OrderRow:
     )
 
 
-def _trade(event: Traded, seq: int, ts_ns: int) -> TradeRow:
+def _trade(event: Traded, simulated: bool, seq: int, ts_ns: int) -> TradeRow:
     return TradeRow(
         trade_id=event.trade_id,
         instrument=event.instrument,
         price_ticks=event.price_ticks,
         quantity=event.quantity,
         taker_side=event.taker_side,
+        simulated=simulated,
         ts_ns=ts_ns,
         seq=seq,
     )

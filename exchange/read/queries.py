@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import apsw
 import msgspec
 
+from engine.kinds import Origin
 from engine.messages import Offer
 from exchange.read import schema
 from exchange.read.interface import BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
@@ -81,6 +82,11 @@ class Queries:
     def offers(self, account: int) -> list[Offer]:
         found = self._connection.execute("SELECT offers FROM offers WHERE account = ?", (account,)).fetchone()
         return [] if found is None else msgspec.msgpack.decode(found[0], type=list[Offer])
+
+    def offer_asks(self, account: int) -> list[OrderRow]:
+        """Live asks that were placed for the account's offers: at most one each."""
+        where = f"account = ? AND origin = ? AND {schema.LIVE_ORDER} ORDER BY order_id"
+        return self._rows("orders", OrderRow, where, (account, int(Origin.OFFER)))
 
     def baron(self, baron: int) -> BaronRow | None:
         return self._one("barons", BaronRow, "baron = ?", (baron,))

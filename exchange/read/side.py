@@ -95,6 +95,9 @@ class SqlReadSide:
     async def offers(self, account: int) -> list[Offer]:
         return await self._ask(lambda queries: queries.offers(account))
 
+    async def offer_asks(self, account: int) -> list[OrderRow]:
+        return await self._ask(lambda queries: queries.offer_asks(account))
+
     async def baron(self, baron: int) -> BaronRow | None:
         return await self._ask(lambda queries: queries.baron(baron))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -28,6 +29,20 @@ from provisioner.agent.run import Agent
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console script; returns the exit code."""
+    try:
+        try:
+            return _main(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has left: there is nobody to tell, now or when Python flushes what is left.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        return 1
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     # What goes wrong with a connection, the agent's own log says in a line; the library would say it in forty.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
@@ -95,8 +110,9 @@ def _run(options: argparse.Namespace, home: Path) -> int:
             code = 1
         if not agent.settled:
             # A thread is still at a sandbox; the next agent finishes that, and this one was told to end now.
-            sys.stdout.flush()
-            sys.stderr.flush()
+            with contextlib.suppress(BrokenPipeError):
+                sys.stdout.flush()
+                sys.stderr.flush()
             os._exit(code)
         return code
 

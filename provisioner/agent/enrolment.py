@@ -18,7 +18,7 @@ from provisioner.wire import ENROLL_PATH, PROTOCOL, Enroll, Enrolled, Refused, e
 ANSWER_TIMEOUT_S = 30.0
 DISTRIBUTION = "hourbook-exchange"
 REMEDIES = {
-    "bad_token": "each token is good once and for a while: register a new Baron, which gives another",
+    "bad_token": "each token is good once, and for a while",
     "protocol_mismatch": "install the agent of Monarch's release",
 }
 
@@ -76,6 +76,7 @@ async def _ask(url: str, token: str) -> Enrolled:
         case Enrolled():
             return answer
         case Refused(code=code, detail=detail):
-            raise AgentError(code, detail, REMEDIES.get(code, "do what Monarch says"))
+            # Monarch's words are whole sentences; here the remedy goes on after them.
+            raise AgentError(code, detail.rstrip("."), REMEDIES.get(code, "do what Monarch says"))
         case _:
             raise AgentError("bad_answer", f"{url} sent {type(answer).__name__}", "is that Monarch's port for agents?")

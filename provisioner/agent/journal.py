@@ -20,7 +20,9 @@ JOURNAL_VERSION = 1
 
 
 class Phase(StrEnum):
-    """How far a lease is. The one way through: starting, running, ending, wiped; or by failing, failed."""
+    """How far a lease is. The one way through: starting, running, ending, wiped; or by failing, failed.
+
+    Back from running to starting goes only what died of its own tenant's hunger for memory."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -39,7 +41,9 @@ GONE = frozenset({Phase.FAILED, Phase.WIPED})
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One lease, its current generation. `gpus` are UUIDs; the keys are dropped once it ends; the detail says why it failed."""
+    """One lease, its current generation. `gpus` are UUIDs; the keys are dropped once it ends; the detail says why it failed.
+
+    A host key on a lease that is starting: it ran before, and starts again in its place, with that key."""
 
     lease_id: str
     generation: int

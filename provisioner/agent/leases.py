@@ -229,6 +229,7 @@ class Leases:
         await asyncio.sleep(min(WIPE_RETRY_MAX_S, WIPE_RETRY_FIRST_S * 2 ** min(failures, 16)))
 
     async def _look(self) -> None:
+        oom_kills: dict[str, int] = {}
         while True:
             await asyncio.sleep(LOOK_S)
             running = [
@@ -236,6 +237,6 @@ class Leases:
                 for entry in self._durable.values()
                 if entry.phase is Phase.RUNNING and entry.lease_id not in self._work
             ]
-            found = await self.in_thread(partial(steps.look, self._home, running))
+            found, oom_kills = await self.in_thread(partial(steps.look, self._home, running, oom_kills))
             self._happened += found
             self._woken.set()

@@ -30,7 +30,7 @@ _SAID = {
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that became of a lease's sandbox. Base of the five below."""
+    """Something that became of a lease's sandbox. Base of the six below."""
 
     lease_id: str
     generation: int
@@ -48,6 +48,12 @@ class StartFailed(Happening, frozen=True, kw_only=True):
 
 class Died(Happening, frozen=True, kw_only=True):
     """It ran, and doesn't any more."""
+
+    detail: str
+
+
+class Exhausted(Happening, frozen=True, kw_only=True):
+    """It ran, and died of its own tenant's hunger for memory: it is started again in its place, and the lease runs on."""
 
     detail: str
 
@@ -195,11 +201,13 @@ def _over(entry: Entry, phase: Phase, detail: str | None = None) -> Entry:
 def _after(entry: Entry, happening: Happening) -> Entry:
     match happening, entry.phase:
         case Started(host_key=host_key), Phase.STARTING:
-            return msgspec.structs.replace(entry, phase=Phase.RUNNING, host_key=host_key)
+            return msgspec.structs.replace(entry, phase=Phase.RUNNING, host_key=host_key, detail="")
         case StartFailed(detail=detail), Phase.STARTING:
             return _over(entry, Phase.FAILING, detail)
         case Died(detail=detail), Phase.RUNNING:
             return _over(entry, Phase.FAILING, detail)
+        case Exhausted(detail=detail), Phase.RUNNING:
+            return msgspec.structs.replace(entry, phase=Phase.STARTING, detail=detail)
         case Wiped(), Phase.FAILING:
             return msgspec.structs.replace(entry, phase=Phase.FAILED)
         case Wiped(), Phase.ENDING:

@@ -112,13 +112,16 @@ def test_a_wrong_host_key_is_not_accepted(renter: Shell, tmp_path: Path) -> None
 
 
 def test_what_the_market_shows(renter: Shell) -> None:
-    assert SPOT in renter.text("markets", "--sku", SKU)
+    (listed,) = [line for line in renter.text("markets", "--sku", SKU).splitlines() if SPOT in line]
+    assert listed.endswith("yes"), "the only Baron here is simulated"
     assert {found["sku"] for found in renter.answer("markets", "--sku", SKU)} == {SKU}
-    assert "2.0000" in renter.text("book", SPOT)
+    book = renter.run("book", SPOT)
+    assert ("2.0000" in book.stdout, "Simulated" in book.stderr) == (True, True)
     assert renter.answer("book", ONDEMAND)["asks"][0]["quantity"] == 8
     quotes = renter.answer("quote", "--sku", SKU, "--gpus", "4", "--region", REGION)
     assert quotes["quotes"][0]["cost_per_hour"] == "8.000000"
-    assert "8.000000" in renter.text("quote", "--sku", SKU, "--gpus", "4", "--region", REGION)
+    quoted = renter.text("quote", "--sku", SKU, "--gpus", "4", "--region", REGION)
+    assert ("8.000000" in quoted, f"{REGION} (simulated)" in quoted) == (True, True)
 
 
 def test_orders_by_hand(renter: Shell) -> None:
@@ -129,7 +132,10 @@ def test_orders_by_hand(renter: Shell) -> None:
     assert renter.text("orders") == "No orders.\n"
     assert "canceled" in renter.text("orders", "--all", "--limit", "1")
     bought = renter.answer("buy", SPOT, "1", "--market")
-    assert bought["fills"][0]["price"] == "2.0000"
+    assert (bought["fills"][0]["price"], bought["fills"][0]["simulated"]) == ("2.0000", True)
+    shown = renter.run("buy", SPOT, "1", "--market")
+    assert re.search(r"1 at 2\.0000: lse_\w{13} \(simulated\)", shown.stderr)
+    assert "accrued" in renter.text("leases")
 
 
 def test_a_provider_sells_and_offers(provider: Shell, tmp_path: Path) -> None:
@@ -147,7 +153,22 @@ def test_a_provider_sells_and_offers(provider: Shell, tmp_path: Path) -> None:
     assert (refused.returncode, "price" in refused.stderr) == (2, True)
     assert provider.run("asks", "put").returncode == 2
     sold = provider.answer("sell", SPOT, "1", "9.00", "--baron", baron["id"])
-    assert sold["order"]["side"] == "sell"
+    assert (sold["order"]["side"], sold["order"]["simulated"]) == ("sell", True)
+    assert "sell (simulated)" in provider.text("orders")
+
+
+def test_an_offer_of_what_isnt_there_says_why(provider: Shell, tmp_path: Path) -> None:
+    standing = [offer for offer in provider.answer("asks")["offers"] if offer["listed_gpus"]]
+    assert [offer["note"] for offer in standing] == [None] * 2
+    idle = provider.answer("barons", "add", "--sku", SKU, "--region", REGION, "--name", "idle")["id"]
+    offers = tmp_path / "offers.json"
+    offer = {"baron": idle, "instrument": SPOT, "price": "2.00", "gpus": 8}
+    offers.write_text(json.dumps({"offers": [*standing, offer]}))
+    put = provider.run("asks", "put", str(offers))
+    assert put.returncode == 0, put.stderr
+    assert f"0 of 8 GPUs are listed: Baron {idle} has no verified GPUs; its agent has not reported yet" in put.stderr
+    assert put.stderr.count("GPUs are listed") == 1, "what stands whole needs no word"
+    assert provider.run("asks").stderr == put.stderr
 
 
 def test_money(renter: Shell) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from exchange.monarch.demo.world import REGION, SKU
 from hourbook.client import Client
 from hourbook.errors import Rejected
-from hourbook.models import Offer
+from hourbook.models import Offer, StandingOffer
 from tests.e2e.exchange import ONDEMAND, SPOT, Exchange
 
 
@@ -88,8 +89,8 @@ def test_offers_stand_as_put(provider: Client) -> None:
     assert provider.baron(baron.id).id == baron.id
     wanted = Offer(baron=baron.id, instrument=ONDEMAND, price=Decimal("3.1"), gpus=4, max_hours=12)
     put = provider.put_asks([wanted])
-    assert put.offers == [wanted]
-    assert provider.asks(min_seq=put.seq).offers == [wanted]
+    assert put.offers == [StandingOffer(**msgspec.structs.asdict(wanted), simulated=True, listed_gpus=4, note=None)]
+    assert provider.asks(min_seq=put.seq).offers == put.offers
     assert provider.leases(role="provider") == provider.leases(role="provider", limit=200)
 
 

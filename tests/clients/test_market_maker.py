@@ -15,8 +15,11 @@ import pytest
 
 from exchange.monarch.demo import market_maker as demo
 from exchange.monarch.demo.world import REGION, SKU
-from hourbook.bots.options import BadOptions, read_options
+from hourbook.bots.market_maker import MarketMaker
+from hourbook.bots.options import BadOptions, Options, read_options
+from hourbook.bots.quoting import Product, Settings
 from hourbook.client import Client
+from hourbook.errors import Problem, Rejected
 from hourbook.models import Order
 from tests.e2e.exchange import ONDEMAND, SPOT, Exchange
 from tests.waiting import wait_until
@@ -125,6 +128,45 @@ def test_bids_stop_while_enough_is_bought(exchange: Exchange, provider: Client, 
         assert maker.stop() == 0
         assert bids(buyer) == []
         wait_until(lambda: buyer.lease(lease.id).wiped, "the lease to be wiped")
+
+
+def test_a_want_of_ssh_keys_is_said_once_and_its_end_too(exchange: Exchange, tmp_path: Path) -> None:
+    admin = exchange.rest("admin")
+    account = admin.post("/v1/accounts", {"name": "a maker", "scopes": ["read", "rent", "provide", "trade"]})
+    admin.post("/v1/deposits", {"account": account["id"], "amount": "100.00"})
+    key = account["key"]["token"]
+    maker = Maker(exchange, tmp_path, [*MAKER, *FLAGS, "--requote-s", "0.1", "--drift", "0"], key)
+    wait_until(lambda: "no_ssh_key" in maker.log(), "the warning")
+    with Client(exchange.url, key) as buyer:
+        buyer.add_ssh_key("late", exchange.world.ssh_key.with_suffix(".pub").read_text().strip())
+        wait_until(lambda: bids(buyer), "the bid")
+        wait_until(lambda: "no longer refused" in maker.log(), "the good news")
+        assert maker.stop() == 0
+    assert maker.log().count("no_ssh_key") == 1
+    assert "hourbook ssh-keys add" in maker.log()
+
+
+async def test_a_refusal_is_said_until_it_changes(caplog: pytest.LogCaptureFixture) -> None:
+    product = Product(sku=SKU, region=REGION, price="2")
+    caplog.set_level("INFO", logger="hourbook.market_maker")
+
+    async def act(code: str) -> None:
+        if code:
+            raise Rejected(Problem(code=code, detail="It is so."))
+
+    with Client("http://127.0.0.1:1", "hb_x") as client:
+        maker = MarketMaker(Options("http://127.0.0.1:1", "hb_x", Settings(products=[product]), ""), client)
+        for subject in ("bid on A", "bid on B", "bid on A"):
+            await maker._try(subject, subject, act("no_ssh_key"))
+        for code in ("self_trade", "self_trade", "insufficient_funds", "insufficient_funds", "", "", "self_trade"):
+            await maker._try("bid on A", "bid on A at 2", act(code))
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        "no_ssh_key: no bids: the account has no SSH key, and what a bid buys is a lease",
+        "bid on A at 2 refused: self_trade: It is so.",
+        "bid on A at 2 refused: insufficient_funds: It is so.",
+        "bid on A at 2 is no longer refused",
+        "bid on A at 2 refused: self_trade: It is so.",
+    ]
 
 
 def test_a_key_that_is_no_good_ends_it(exchange: Exchange, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ class Browser:
 
     def __enter__(self) -> Browser:
         with contextlib.ExitStack() as stack:
-            self._process = self._start()
+            # Its socket there must have a short path, and chromium itself doesn't clear it away.
+            temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True))
+            self._process = self._start(temporary)
             stack.callback(self._stop)
             self._socket = stack.enter_context(
                 connect(self._address(), max_size=MAX_MESSAGE_BYTES, compression=None, proxy=None)
@@ -153,7 +156,7 @@ class Browser:
         sockets = [event for event in self.events if event["method"] == "Network.webSocketCreated"]
         return [event["params"]["request"]["url"] for event in http] + [event["params"]["url"] for event in sockets]
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, temporary: str) -> subprocess.Popen[bytes]:
         program = shutil.which("chromium")
         assert program is not None, "chromium is missing; run: .ci/system-packages test"
         self._home.mkdir()
@@ -164,7 +167,7 @@ class Browser:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=environment | {"HOME": str(self._home)},
+                env=environment | {"HOME": str(self._home), "TMPDIR": temporary},
             )
 
     def _stop(self) -> None:

@@ -5,7 +5,9 @@ Each demo is a real process with a home of its own and free ports.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -13,10 +15,12 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from exchange.monarch.demo.processes import Children
-from exchange.monarch.demo.world import environment, script
+from exchange.monarch.demo.rest import Rest
+from exchange.monarch.demo.world import World, environment, script
 from provisioner.agent.tools import fetch
 from tests.e2e.conftest import TOOLS
 from tests.e2e.exchange import Exchange, left_of
@@ -40,9 +44,11 @@ Start = Callable[..., "Demo"]
 class Demo:
     """One run of `monarch demo`; what it prints goes to a file."""
 
-    def __init__(self, home: Path, *flags: str, path: str | None = None) -> None:
+    def __init__(self, home: Path, *flags: str, path: str | None = None, ignored: str = "") -> None:
         ports = [word for flag in FREE for word in (flag, "0")]
         command = [script("monarch"), "demo", "--home", str(home), *ports, *flags]
+        if ignored:
+            command = ["/bin/sh", "-c", f'trap "" {ignored}; exec "$@"', "sh", *command]
         self._printed = home.parent / "printed"
         variables = environment() | ANOTHER_EXCHANGE | ({"PATH": path} if path is not None else {})
         with self._printed.open("wb") as printed:
@@ -95,8 +101,8 @@ def start(home: Path) -> Iterator[Start]:
     """Starts a demo of this home; one that a failed test leaves is ended."""
     started: list[Demo] = []
 
-    def start(*flags: str, path: str | None = None) -> Demo:
-        started.append(Demo(home, *flags, path=path))
+    def start(*flags: str, path: str | None = None, ignored: str = "") -> Demo:
+        started.append(Demo(home, *flags, path=path, ignored=ignored))
         return started[-1]
 
     yield start
@@ -166,6 +172,40 @@ def test_after_a_kill_the_next_demo_takes_over_and_leaves_nothing(home: Path, st
     assert "Stopped what an earlier demo left running." in after.printed()
     assert left_of(home) == []
     assert ended_leases(home)[lease_id] == "quit"
+
+
+def test_a_lease_whose_sandbox_is_gone_is_never_called_active(home: Path, start: Start) -> None:
+    killed = start()
+    lost_id, _ = rent(killed)
+    killed.process.kill()
+    killed.process.wait()
+    # As after a restart of the machine: agent and exchange believe in a sandbox whose processes are all gone.
+    Children(home / "logs").stop_leftovers()
+    for line in left_of(home):
+        if found := re.match(r"process (\d+): ", line):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(found[1]), signal.SIGKILL)
+
+    after = start()
+    lease_id, _ = rent(after)
+    renter = Rest(after.line(r"web page +http://.*/").split()[-1].rstrip("/"), World(home).key("renter"))
+    wait_until(
+        lambda: renter.get(f"/v1/leases/{lost_id}")["state"] == "failed", "the lost lease to have failed", DEMO_S
+    )
+    assert re.findall(r"^(lse_\S+) is active", after.printed(), re.MULTILINE) == [lease_id]
+    after.process.send_signal(signal.SIGINT)
+    assert after.ended() == 0, after.printed()
+
+
+def test_in_the_background_of_a_shell_an_interrupt_ends_it_and_nohup_keeps_it(home: Path, start: Start) -> None:
+    demo = start(ignored="INT HUP")
+    url = demo.line(r"web page +http://.*/").split()[-1]
+    assert httpx.get(url).headers["content-type"].startswith("text/html")
+    demo.process.send_signal(signal.SIGHUP)
+    rent(demo)
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.ended() == 0, demo.printed()
+    assert left_of(home) == []
 
 
 def test_a_step_that_fails_is_told_and_leaves_nothing(home: Path, start: Start, tmp_path: Path) -> None:

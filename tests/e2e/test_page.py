@@ -42,6 +42,8 @@ def test_from_the_book_to_a_lease_without_a_reload(exchange: Exchange, browser: 
     browser.wait_text(f"button[data-symbol='{SPOT}']", "2.0000")
     browser.wait_text(f"button[data-symbol='{ONDEMAND}']", "2.0000")
     assert "No trades yet." in browser.text("#trades-note")
+    assert (browser.text("#book-simulated"), browser.text("#trades-simulated")) == ("simulated", "")
+    browser.wait_text(f"tr:has(button[data-symbol='{SPOT}']) th", "simulated")
 
     renter = exchange.rest("renter")
     placed = renter.post("/v1/orders", {"instrument": SPOT, "side": "buy", "quantity": 3, "price": "1.2345"})
@@ -61,7 +63,9 @@ def test_from_the_book_to_a_lease_without_a_reload(exchange: Exchange, browser: 
     lease = renter.get("/v1/leases")["leases"][0]
     assert browser.text(f"{ACTIVE} code") == lease["ssh"]["command"]
     assert exchange.ssh_when_up(lease, "echo in") == "in\n"
-    browser.wait_text("#trades tr", "2.0000\t2\tbuy")
+    browser.wait_text("#trades tr", "2.0000\t2\tbuy *")
+    browser.wait_text("#trades-simulated", "simulated")
+    browser.wait_text(ACTIVE, "accrued")
     browser.wait_text("#asks", "2.0000\t6\t–\t1")
     browser.wait_text("[data-pot=held]", "$")
     assert browser.text("[data-pot=held]") != "$0.00"
@@ -173,8 +177,13 @@ def test_nothing_overflows(stopped_exchange: Exchange, browser: Browser, width: 
     browser.resize(width, height)
     browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
     show(browser, stopped_exchange, SPOT)
-    browser.run("document.getElementById('signed-in').hidden = false")
+    browser.run(
+        "document.querySelectorAll('#signed-in, .mark, #trades-simulated').forEach((one) => one.hidden = false)"
+    )
     assert browser.run("document.documentElement.scrollWidth") == width
+    marked = "[...document.querySelectorAll('#markets tbody th')].filter((one) => one.querySelector('.mark'))"
+    assert browser.run(f"{marked}.length") > 0
+    assert browser.run(f"{marked}.filter((one) => one.scrollWidth > one.clientWidth).length") == 0
     paper = browser.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]")
     assert (paper > 128) == (scheme == "light")
     assert browser.complaints() == []

@@ -33,6 +33,8 @@ FIRST_BACKOFF_S: Final = 0.5
 MAX_BACKOFF_S: Final = 15.0
 CLOSED_KEPT: Final = 1_000
 _OPEN: Final = frozenset({"new", "partially_filled"})
+NO_SSH_KEY: Final = "no_ssh_key"
+ADD_KEY: Final = "add one (hourbook ssh-keys add FILE), start with --ssh-key FILE, or keep no bids with --bid-gpus 0"
 _FATAL: Final = frozenset({"unauthorized", "missing_scope"})
 
 log = logging.getLogger("hourbook.market_maker")
@@ -80,6 +82,7 @@ class MarketMaker:
         self._may_bid = False
         self._changed = asyncio.Event()
         self._backoff_s = FIRST_BACKOFF_S
+        self._refusals: dict[str, str] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Rejected when the key is no good; every other trouble is waited out."""
@@ -150,7 +153,7 @@ class MarketMaker:
         barons, standing = await self._ask(lambda: (self._client.barons(), self._client.asks().offers))
         wanted = wanted_offers(self._settings, barons, standing)
         if not same(wanted, standing):
-            await self._try("offers", self._offered(wanted))
+            await self._try("offers", "offers", self._offered(wanted))
         if self._may_bid:
             await self._bid(trade)
 
@@ -164,9 +167,10 @@ class MarketMaker:
             right = [bid for bid in resting if price is not None and to_decimal(bid["price"]) == price][:1]
             for bid in resting:
                 if bid not in right:
-                    await self._try(f"cancel of {bid['order_id']}", self._cancelled(trade, bid["order_id"]))
+                    what = f"cancel of {bid['order_id']}"
+                    await self._try(f"cancel on {symbol}", what, self._cancelled(trade, bid["order_id"]))
             if price is not None and not right:
-                await self._try(f"bid on {symbol} at {price}", self._placed(trade, symbol, price))
+                await self._try(f"bid on {symbol}", f"bid on {symbol} at {price}", self._placed(trade, symbol, price))
 
     async def _offered(self, wanted: list[Offer]) -> None:
         await self._ask(lambda: self._client.put_asks(wanted))
@@ -182,11 +186,27 @@ class MarketMaker:
     async def _cancelled(self, trade: Stream, order_id: str) -> None:
         self._bids.take(await trade.cancel(order_id))
 
-    async def _try(self, what: str, act: Awaitable[None]) -> None:
-        """What the exchange refuses is said and tried again at the next quote; all else ends the session."""
+    async def _try(self, subject: str, what: str, act: Awaitable[None]) -> None:
+        """What the exchange refuses is tried again at the next quote, and said once until it changes; all else ends the session."""
         try:
             await act
         except Rejected as error:
+            self._say_refused(subject, what, error)
+        else:
+            if self._refusals.pop(subject, None) is not None:
+                log.info("%s is no longer refused", what)
+
+    def _say_refused(self, subject: str, what: str, error: Rejected) -> None:
+        """A want of SSH keys is the account's, not one bid's: it is said once for all of them, with what to do."""
+        if error.code == NO_SSH_KEY:
+            new = NO_SSH_KEY not in self._refusals.values()
+            self._refusals[subject] = NO_SSH_KEY
+            if new:
+                log.warning(
+                    "%s: no bids: the account has no SSH key, and what a bid buys is a lease; %s", error.code, ADD_KEY
+                )
+        elif self._refusals.get(subject) != error.code:
+            self._refusals[subject] = error.code
             log.warning("%s refused: %s", what, error)
 
     async def _ready_to_bid(self) -> bool:

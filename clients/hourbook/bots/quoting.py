@@ -121,8 +121,12 @@ def wanted_offers(settings: Settings, barons: Sequence[Baron], standing: Iterabl
 
 
 def same(one: Iterable[Offer], other: Iterable[Offer]) -> bool:
-    """Whether two lists of offers say the same, in whatever order."""
-    return sorted(one, key=_place) == sorted(other, key=_place)
+    """Whether two lists of offers say the same, in whatever order and whatever is listed of them."""
+    return sorted(map(_terms, one)) == sorted(map(_terms, other))
+
+
+def _terms(offer: Offer) -> tuple[str, str, Decimal, int, int]:
+    return *_place(offer), offer.price, offer.gpus, offer.max_hours or 0
 
 
 def _place(offer: Offer) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from hourbook.cli.config import UsageError
 from hourbook.cli.market import add_wish
-from hourbook.cli.output import emit, note, table
+from hourbook.cli.output import emit, mark, note, table
 from hourbook.cli.session import Commands, Session, find_lease
 from hourbook.errors import Unreachable
 from hourbook.models import Lease
@@ -109,10 +109,10 @@ def _end(options: argparse.Namespace, session: Session) -> int:
 def _show(leases: list[Lease]) -> None:
     rows = [
         (lease.id, lease.state, lease.reason, lease.instrument, lease.gpus, lease.price, lease.started, lease.charged,
-         lease.baron + (" (simulated)" if lease.simulated else ""))
+         lease.accrued, mark(lease.baron, lease.simulated))
         for lease in leases
     ]  # fmt: skip
-    headings = ("lease", "state", "reason", "instrument", "GPUs", "price", "started", "charged", "Baron")
+    headings = ("lease", "state", "reason", "instrument", "GPUs", "price", "started", "charged", "accrued", "Baron")
     table(headings, rows, "No leases.")
 
 

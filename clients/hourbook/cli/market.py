@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hourbook.cli.output import emit, table
+from hourbook.cli.output import emit, mark, note, table
 from hourbook.cli.session import Commands, Session
 
 
@@ -43,8 +43,8 @@ def _markets(options: argparse.Namespace, session: Session) -> int:
         book = session.client.book(found.symbol, levels=1)
         bid, ask = (side[0] if side else None for side in (book.bids, book.asks))
         rows.append((found.symbol, *((bid.quantity, bid.price) if bid else (None, None)),
-                     *((ask.price, ask.quantity) if ask else (None, None))))  # fmt: skip
-    table(("instrument", "bid GPUs", "bid", "ask", "ask GPUs"), rows, "Nothing is listed.")
+                     *((ask.price, ask.quantity) if ask else (None, None)), book.simulated))  # fmt: skip
+    table(("instrument", "bid GPUs", "bid", "ask", "ask GPUs", "simulated"), rows, "Nothing is listed.")
     return 0
 
 
@@ -56,6 +56,8 @@ def _book(options: argparse.Namespace, session: Session) -> int:
     levels = [("ask", level) for level in reversed(book.asks)] + [("bid", level) for level in book.bids]
     rows = [(side, level.price, level.quantity, level.conditional_quantity, level.orders) for side, level in levels]
     table(("side", "price", "GPUs", "conditional", "orders"), rows, "The book is empty.")
+    if book.simulated:
+        note("Simulated: Barons without real GPUs sell in this market.")
     return 0
 
 
@@ -67,8 +69,8 @@ def _quote(options: argparse.Namespace, session: Session) -> int:
         emit(quotes)
         return 0
     rows = [
-        (quote.region, quote.available_gpus, quote.best_price, quote.worst_price, quote.cost_per_hour,
-         quote.fee_per_hour, quote.hold, quote.detail)
+        (mark(quote.region, quote.simulated), quote.available_gpus, quote.best_price, quote.worst_price,
+         quote.cost_per_hour, quote.fee_per_hour, quote.hold, quote.detail)
         for quote in quotes.quotes
     ]  # fmt: skip
     headings = ("region", "GPUs", "best", "worst", "cost/h", "fee/h", "hold", "why not")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hourbook.cli.output import emit, note, table
+from hourbook.cli.output import emit, mark, note, table
 from hourbook.cli.session import Commands, Session
 from hourbook.client import Side
 from hourbook.models import Order
@@ -58,7 +58,7 @@ def _place(options: argparse.Namespace, session: Session) -> int:
         return 0
     _show([placed.order])
     for fill in placed.fills:
-        note(f"{fill.quantity} at {fill.price}: {fill.lease_id}")
+        note(f"{fill.quantity} at {fill.price}: {mark(fill.lease_id, fill.simulated)}")
     return 0
 
 
@@ -82,8 +82,8 @@ def _cancel(options: argparse.Namespace, session: Session) -> int:
 
 def _show(orders: list[Order]) -> None:
     rows = [
-        (order.id, order.status, order.instrument, order.side, order.price, order.quantity, order.leaves_quantity,
-         order.origin, order.reason, order.created)
+        (order.id, order.status, order.instrument, mark(order.side, order.simulated), order.price, order.quantity,
+         order.leaves_quantity, order.origin, order.reason, order.created)
         for order in orders
     ]  # fmt: skip
     headings = ("order", "status", "instrument", "side", "price", "GPUs", "leaves", "origin", "reason", "created")

@@ -43,6 +43,11 @@ def cell(value: Any) -> str:
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
+def mark(text: str, simulated: bool | None) -> str:
+    """The text, with a word on what has no real GPUs behind it."""
+    return f"{text} (simulated)" if simulated else text
+
+
 def note(text: str) -> None:
     """Progress, or a hint; beside the answer, never in it."""
     print(text, file=sys.stderr, flush=True)

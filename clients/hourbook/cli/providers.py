@@ -9,20 +9,26 @@ from pathlib import Path
 import msgspec
 
 from hourbook.cli.config import UsageError
-from hourbook.cli.output import cell, emit, note, table
+from hourbook.cli.output import cell, emit, mark, note, table
 from hourbook.cli.session import Commands, Session
 from hourbook.decimals import to_decimal
 from hourbook.models import Offer
 
 
 class _Listed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One offer as a file has it: the price as text, so that no float ever stands for one."""
+    """One offer as a file has it: the price as text, so that no float ever stands for one.
+
+    The last three are what `hourbook asks --json` tells beside the terms, so that its answer is a file as well.
+    """
 
     baron: str
     instrument: str
     price: str
     gpus: int
     max_hours: int | None = None
+    simulated: bool = False
+    listed_gpus: int = 0
+    note: str | None = None
 
 
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,8 +56,15 @@ def _asks(options: argparse.Namespace, session: Session) -> int:
     if session.json:
         emit(offers)
         return 0
-    rows = [(offer.baron, offer.instrument, offer.price, offer.gpus, offer.max_hours) for offer in offers.offers]
-    table(("Baron", "instrument", "price", "GPUs", "max hours"), rows, "No offers stand.")
+    rows = [
+        (mark(offer.baron, offer.simulated), offer.instrument, offer.price, offer.gpus, offer.max_hours,
+         offer.listed_gpus)
+        for offer in offers.offers
+    ]  # fmt: skip
+    table(("Baron", "instrument", "price", "GPUs", "max hours", "listed"), rows, "No offers stand.")
+    for offer in offers.offers:
+        if offer.note is not None:
+            note(f"{offer.instrument}: {offer.note}.")
     return 0
 
 

@@ -103,4 +103,5 @@ def duplicate_of(reply: Reply) -> Duplicate | None:
 
 
 async def _lease_view(gateway: Gateway, row: LeaseRow, account: int) -> views.Lease:
-    return views.lease(row, await gateway.instruments.of_number(row.instrument), account)
+    instrument = await gateway.instruments.of_number(row.instrument)
+    return views.lease(row, instrument, account, gateway.deps.clock_ns())

@@ -39,5 +39,6 @@ async def quotes(gateway: Gateway, call: Call[QuoteBody, Nothing]) -> views.Quot
     seq = gateway.deps.read.position()
     lines = gateway.deps.quoter(call.account, numbers, call.body.gpus, call.body.hours, limit_ticks)
     by_number = {row.instrument: row for row in rows}
-    quoted = [views.quote(line, by_number[line.instrument]) for line in lines]
+    longest = gateway.deps.max_term_hours
+    quoted = [views.quote(line, by_number[line.instrument], longest) for line in lines]
     return views.Quotes(seq=seq, kind=call.body.kind, hours=call.body.hours, quotes=quoted)

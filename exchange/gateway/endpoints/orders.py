@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.messages import Amended, Canceled, Command, Traded
+from engine.messages import Amended, Canceled, Command
 from engine.reasons import Reason
 from exchange.gateway.endpoint import Call
 from exchange.gateway.endpoints.leases import duplicate_of, lease_views
@@ -20,7 +20,7 @@ async def place(gateway: Gateway, call: Call[OrderBody, Nothing]) -> views.Place
     command = await place_in(call.account, call.body, call.client_id, gateway.instruments, gateway.deps.registry)
     reply = await gateway.enter(command)
     duplicate = duplicate_of(reply)
-    fills: list[Traded] = []
+    fills: list[views.Fill] = []
     if duplicate is not None:
         await gateway.read_from(duplicate.first_seq)
         row = await gateway.deps.read.order(duplicate.order_id)
@@ -29,7 +29,7 @@ async def place(gateway: Gateway, call: Call[OrderBody, Nothing]) -> views.Place
         result = Result(reply)
         row = result.entered(call.account)
         leases = [] if row is None else result.leases_of(row.order_id)
-        fills = [] if row is None else result.trades_of(row.order_id)
+        fills = [] if row is None else _fills(result, row.order_id)
     if row is None:
         raise LookupError(f"command {reply.seq} took an order that is not to be found")
     own = [lease for lease in leases if lease.renter == call.account]
@@ -37,7 +37,7 @@ async def place(gateway: Gateway, call: Call[OrderBody, Nothing]) -> views.Place
     return views.Placed(
         seq=reply.seq if duplicate is None else duplicate.first_seq,
         order=shown,
-        fills=[views.fill(trade, row.order_id) for trade in fills],
+        fills=fills,
         leases=await lease_views(gateway, own, call.account),
         duplicate=duplicate is not None,
     )
@@ -88,9 +88,14 @@ async def _change(gateway: Gateway, account: int, order_id: int, command: Comman
         reply.seq,
         row,
         (await gateway.instruments.of_number(instrument)).symbol,
-        [views.fill(trade, order_id) for trade in result.trades_of(order_id)],
+        _fills(result, order_id),
         await lease_views(gateway, leases, account),
     )
+
+
+def _fills(result: Result, order_id: int) -> list[views.Fill]:
+    trades = result.trades_of(order_id)
+    return [views.fill(trade, order_id, result.lease(trade.lease_id).simulated) for trade in trades]
 
 
 async def _views(gateway: Gateway, rows: list[OrderRow], done_seq: int = 0) -> list[views.Order]:

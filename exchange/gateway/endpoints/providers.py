@@ -20,14 +20,14 @@ from exchange.registry.rows import BaronEntry
 async def put_asks(gateway: Gateway, call: Call[AsksBody, Nothing]) -> orders.StandingOffers:
     reply = await gateway.enter(await offers_in(call.account, call.body, gateway.instruments))
     standing = next(event.offers for event in reply.events if isinstance(event, OffersSet))
-    return orders.StandingOffers(seq=reply.seq, offers=await _offer_views(gateway, standing, reply.seq))
+    return orders.StandingOffers(seq=reply.seq, offers=await _offer_views(gateway, call.account, standing, reply.seq))
 
 
 async def asks(gateway: Gateway, call: Call[Nothing, Since]) -> orders.StandingOffers:
     await gateway.read_from(call.query.min_seq)
     seq = gateway.deps.read.position()
     standing = await gateway.deps.read.offers(call.account)
-    return orders.StandingOffers(seq=seq, offers=await _offer_views(gateway, standing))
+    return orders.StandingOffers(seq=seq, offers=await _offer_views(gateway, call.account, standing))
 
 
 async def create_baron(gateway: Gateway, call: Call[BaronBody, Nothing]) -> access.NewBaron:
@@ -68,8 +68,21 @@ async def _view(gateway: Gateway, entry: BaronEntry) -> access.Baron:
     return access.baron(entry, row, gateway.deps.baron_heartbeats().get(entry.baron))
 
 
-async def _offer_views(gateway: Gateway, offers: Sequence[Offer], done_seq: int = 0) -> list[orders.StandingOffer]:
+async def _offer_views(
+    gateway: Gateway, account: int, offers: Sequence[Offer], done_seq: int = 0
+) -> list[orders.StandingOffer]:
     """`done_seq`: the command that has just set them."""
-    simulated = await gateway.simulated((row.baron for row in offers), done_seq)
-    symbols = [(await gateway.instruments.of_number(row.instrument)).symbol for row in offers]
-    return [orders.offer(row, symbol, row.baron in simulated) for row, symbol in zip(offers, symbols, strict=True)]
+    numbers = {row.baron for row in offers}
+    if numbers and done_seq:
+        await gateway.read_done(done_seq)
+    barons = {number: await gateway.baron(number) for number in numbers}
+    entries = {number: await gateway.deps.registry.baron(number) for number in numbers}
+    asks = {(ask.baron, ask.instrument): ask for ask in await gateway.deps.read.offer_asks(account)}
+    online = gateway.deps.baron_heartbeats()
+    shown = []
+    for row in offers:
+        symbol = (await gateway.instruments.of_number(row.instrument)).symbol
+        ask = asks.get((row.baron, row.instrument))
+        listed_gpus = ask.leaves_quantity if ask is not None else 0
+        shown.append(orders.offer(row, symbol, listed_gpus, barons[row.baron], entries[row.baron], row.baron in online))
+    return shown

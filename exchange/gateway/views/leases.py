@@ -12,7 +12,7 @@ import msgspec
 
 from engine.ids import format_id
 from engine.kinds import EndReason, LeaseState, edge_name
-from engine.units import format_money, format_price
+from engine.units import NS_PER_HOUR, format_money, format_price, usage_micros
 from exchange.gateway.views.text import View, format_time, format_time_if
 from exchange.read.interface import InstrumentRow, LeaseRow
 
@@ -40,8 +40,11 @@ class Ssh(View, frozen=True):
 
 
 class Lease(View, frozen=True):
-    """`charged`: usage posted so far, without fees. `ssh`: while it is active, and to its renter alone.
+    """`charged`: usage posted so far, without fees; it moves at each full hour of use, and when the lease ends.
 
+    `accrued`: what has been used since, without fees, as of this answer; posted at the next full hour. A lease that ends
+    sooner may be charged more (its kind's minimum), or nothing (a provider's failure inside the first hour).
+    `ssh`: while it is active, and to its renter alone.
     `term_end` is null for a lease without end; `simulated`: the Baron has no real GPUs.
     """
 
@@ -62,6 +65,7 @@ class Lease(View, frozen=True):
     ended: str | None
     term_end: str | None
     charged: str
+    accrued: str
     wiped: bool
     detail: str | None
     ssh: Ssh | None
@@ -84,8 +88,8 @@ class Rental(View, frozen=True):
     duplicate: bool
 
 
-def lease(row: LeaseRow, instrument: InstrumentRow, account: int) -> Lease:
-    """As its renter sees it; to anyone else (its provider) without the way in and the renter's order."""
+def lease(row: LeaseRow, instrument: InstrumentRow, account: int, now_ns: int) -> Lease:
+    """As its renter sees it now; to anyone else (its provider) without the way in and the renter's order."""
     is_renter = row.renter == account
     return Lease(
         id=format_id("lse", row.lease_id),
@@ -105,11 +109,28 @@ def lease(row: LeaseRow, instrument: InstrumentRow, account: int) -> Lease:
         ended=format_time_if(row.ended_ns),
         term_end=format_time_if(row.term_end_ns),
         charged=format_money(row.charged_micros),
+        accrued=format_money(accrued_micros(row, now_ns)),
         wiped=row.wiped,
         detail=row.detail or None,
         ssh=_ssh(row.access) if is_renter and row.access and row.state in _REACHABLE else None,
         seq=row.seq,
     )
+
+
+def accrued_micros(row: LeaseRow, now_ns: int) -> int:
+    """Use of a running lease that isn't posted yet, at `now_ns`, without fee: what the engine would post (§8).
+
+    While it runs, full hours are posted, each at its end, so what is posted says how many. As in the engine, what is due
+    is never more than to the next full hour or the term's end: more isn't held for it before that has passed.
+    """
+    if row.state is not LeaseState.ACTIVE:
+        return 0
+    hours = row.charged_micros // usage_micros(row.price_ticks, row.quantity, NS_PER_HOUR)
+    due_ns = row.active_ns + (hours + 1) * NS_PER_HOUR
+    if row.term_end_ns:
+        due_ns = min(due_ns, row.term_end_ns)
+    used_ns = max(0, min(now_ns, due_ns) - row.active_ns)
+    return max(0, usage_micros(row.price_ticks, row.quantity, used_ns) - row.charged_micros)
 
 
 def ssh_command(host: str, port: int, user: str, host_key: str) -> str:

@@ -6,17 +6,20 @@ from engine.ids import format_id
 from engine.kinds import edge_name
 from engine.reasons import Reason
 from engine.units import format_money, format_price
-from exchange.gateway.errors import TABLE
+from exchange.gateway.errors import TABLE, Problem, hours_allowed
 from exchange.gateway.ports import QuoteLine
 from exchange.gateway.views.text import View, format_price_if, format_time, format_time_if
 from exchange.read.interface import BookView, DepthLevel, InstrumentRow, TradeRow
 
 
 class Instrument(View, frozen=True):
+    """`simulated`: a Baron without real GPUs was admitted to this market: what is on offer and traded may be simulated."""
+
     symbol: str
     sku: str
     region: str
     kind: str
+    simulated: bool
 
 
 class Instruments(View, frozen=True):
@@ -34,9 +37,13 @@ class Level(View, frozen=True):
 
 
 class Book(View, frozen=True):
-    """Bids from the best down, asks from the best up. `time` is null until something has happened."""
+    """Bids from the best down, asks from the best up. `time` is null until something has happened.
+
+    `simulated`: asks may be those of Barons without real GPUs, for such a one was admitted to this market.
+    """
 
     symbol: str
+    simulated: bool
     seq: int
     time: str | None
     bids: list[Level]
@@ -44,10 +51,13 @@ class Book(View, frozen=True):
 
 
 class Trade(View, frozen=True):
+    """`simulated`: the GPUs were a Baron's that had no real ones."""
+
     id: str
     price: str
     quantity: int
     taker_side: str
+    simulated: bool
     time: str
     seq: int
 
@@ -90,12 +100,15 @@ class Quotes(View, frozen=True):
 
 
 def instrument(row: InstrumentRow) -> Instrument:
-    return Instrument(symbol=row.symbol, sku=row.sku, region=row.region, kind=edge_name(row.kind))
+    return Instrument(
+        symbol=row.symbol, sku=row.sku, region=row.region, kind=edge_name(row.kind), simulated=row.simulated
+    )
 
 
 def book(view: BookView, symbol: str) -> Book:
     return Book(
         symbol=symbol,
+        simulated=view.simulated,
         seq=view.seq,
         time=format_time_if(view.ts_ns),
         bids=[_level(level) for level in view.bids],
@@ -109,14 +122,14 @@ def trade(row: TradeRow) -> Trade:
         price=format_price(row.price_ticks),
         quantity=row.quantity,
         taker_side=edge_name(row.taker_side),
+        simulated=row.simulated,
         time=format_time(row.ts_ns),
         seq=row.seq,
     )
 
 
-def quote(line: QuoteLine, row: InstrumentRow) -> Quote:
+def quote(line: QuoteLine, row: InstrumentRow, max_term_hours: int) -> Quote:
     whole = line.reason is Reason.NONE
-    reason = None if whole else edge_name(line.reason)
     return Quote(
         symbol=row.symbol,
         region=row.region,
@@ -128,9 +141,15 @@ def quote(line: QuoteLine, row: InstrumentRow) -> Quote:
         fee_per_hour=format_money(line.fee_per_hour_micros) if whole else None,
         hold=format_money(line.hold_micros) if whole else None,
         simulated=line.simulated,
-        reason=reason,
-        detail=None if reason is None else TABLE[reason].advice,
+        reason=None if whole else edge_name(line.reason),
+        detail=None if whole else _why(line.reason, max_term_hours),
     )
+
+
+def _why(reason: Reason, max_term_hours: int) -> str:
+    if reason is Reason.INVALID_HOURS:
+        return Problem(reason, hours_allowed(max_term_hours)).body.detail
+    return TABLE[edge_name(reason)].advice
 
 
 def _level(level: DepthLevel) -> Level:

@@ -9,7 +9,8 @@ from engine.reasons import Reason
 from engine.units import format_price
 from exchange.gateway.views.leases import Lease
 from exchange.gateway.views.text import View, format_price_if, format_time, format_time_if
-from exchange.read.interface import OrderRow
+from exchange.read.interface import BaronRow, OrderRow
+from exchange.registry.rows import BaronEntry
 
 
 class Order(View, frozen=True):
@@ -48,11 +49,14 @@ class Orders(View, frozen=True):
 
 
 class Fill(View, frozen=True):
+    """`simulated`: the Baron that delivers has no real GPUs."""
+
     trade_id: str
     price: str
     quantity: int
     liquidity: str
     lease_id: str
+    simulated: bool
 
 
 class Placed(View, frozen=True):
@@ -86,7 +90,7 @@ class Changed(View, frozen=True):
 class StandingOffer(View, frozen=True):
     """One offer (rulebook §4); the ask that stands for it is among GET /v1/orders, with origin `offer`.
 
-    `simulated`: the Baron has no real GPUs.
+    `simulated`: the Baron has no real GPUs. `listed_gpus`: what that ask stands for now; `note`: why it is less than `gpus`.
     """
 
     baron: str
@@ -95,6 +99,8 @@ class StandingOffer(View, frozen=True):
     price: str
     gpus: int
     max_hours: int | None
+    listed_gpus: int
+    note: str | None
 
 
 class StandingOffers(View, frozen=True):
@@ -129,14 +135,15 @@ def order(row: OrderRow, symbol: str, simulated: bool) -> Order:
     )
 
 
-def fill(event: Traded, order_id: int) -> Fill:
-    """A trade as one of its two orders sees it."""
+def fill(event: Traded, order_id: int, simulated: bool) -> Fill:
+    """A trade as one of its two orders sees it; `simulated` as its lease's Baron is."""
     return Fill(
         trade_id=format_id("trd", event.trade_id),
         price=format_price(event.price_ticks),
         quantity=event.quantity,
         liquidity="taker" if event.taker_order_id == order_id else "maker",
         lease_id=format_id("lse", event.lease_id),
+        simulated=simulated,
     )
 
 
@@ -159,15 +166,41 @@ def changed(seq: int, row: OrderRow, symbol: str, fills: list[Fill], leases: lis
     )
 
 
-def offer(row: Offer, symbol: str, simulated: bool) -> StandingOffer:
+def offer(
+    row: Offer, symbol: str, listed_gpus: int, baron: BaronRow, entry: BaronEntry | None, online: bool
+) -> StandingOffer:
+    """An offer, what is listed for it now, and what its Baron's state says about the difference."""
     return StandingOffer(
         baron=format_id("brn", row.baron),
-        simulated=simulated,
+        simulated=baron.simulated,
         instrument=symbol,
         price=format_price(row.price_ticks),
         gpus=row.gpus,
         max_hours=row.max_hours or None,
+        listed_gpus=listed_gpus,
+        note=_why_fewer(row.gpus, listed_gpus, baron, entry is not None and entry.enrolled, online),
     )
+
+
+def _why_fewer(gpus: int, listed_gpus: int, baron: BaronRow, enrolled: bool, online: bool) -> str | None:
+    """In words, for people: which GPUs of an offer aren't listed, as far as its Baron's state tells."""
+    if listed_gpus >= gpus:
+        return None
+    name = format_id("brn", baron.baron)
+    listed = f"{listed_gpus} of {gpus} GPUs are listed"
+    if not baron.verified_gpus:
+        if online:
+            why = f"its agent is connected, and none of its GPUs is verified as {baron.sku}"
+        elif enrolled:
+            why = "its agent is not connected; run it there: baron run"
+        else:
+            why = "its agent has not reported yet; enrol and run it there: baron enroll, baron run"
+        return f"{listed}: Baron {name} has no verified GPUs; {why}"
+    free_gpus = max(0, baron.verified_gpus - baron.leased_gpus)
+    note = f"{listed}: Baron {name} has {free_gpus} of {baron.verified_gpus} verified GPUs free"
+    if free_gpus <= listed_gpus:
+        return note
+    return f"{note}; what is leased under the offer counts, and other asks or a bid of yours may be in its way"
 
 
 def reason_if(reason: Reason) -> str | None:

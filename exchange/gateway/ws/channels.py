@@ -12,8 +12,9 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
+from engine.messages import Traded
 from engine.units import NS_PER_US
-from exchange.gateway.ws.messages import Event
+from exchange.gateway.ws.messages import Event, ExecutionReport
 from exchange.gateway.ws.reports import (
     book_data,
     deltas_data,
@@ -102,12 +103,22 @@ class Channels:
         if topic == "book":
             data = book_data(live.book(number, BOOK_LEVELS))
         elif topic == "orders":
-            data = [status_report(row, live.instrument(row.instrument).symbol) for row in live.orders_of(number)]
+            rows = live.orders_of(number)
+            data = [status_report(row, live.instrument(row.instrument).symbol, live.simulated(row)) for row in rows]
         elif topic == "leases":
-            data = [self._lease(row, number) for row in live.leases_of(number) if is_open(row)]
+            data = [self._lease(row, number, live.ts_ns) for row in live.leases_of(number) if is_open(row)]
         else:
             return None
         return self._event(channel, "snapshot", channel.seq, channel.seq, live.ts_ns, data)
+
+    def report(self, update: Update, change: OrderChange) -> ExecutionReport:
+        """One of the update's changes, as its order's owner is told."""
+        event = change.event
+        if isinstance(event, Traded):
+            simulated: bool | None = update.simulated(event.trade_id)
+        else:
+            simulated = self._feed.live.simulated(change.row)
+        return execution_report(change, self._symbol(change), simulated)
 
     def _on_update(self, update: Update) -> None:
         if callback := self._expected.pop(update.changes.seq, None):
@@ -119,7 +130,8 @@ class Channels:
         for instrument, deltas in update.levels.items():
             if channel := self._channels.get(("book", instrument)):
                 changes = update.changes
-                self._publish(channel, update, deltas_data(instrument, changes.seq, changes.ts_ns, deltas))
+                listed = self._feed.live.instrument(instrument)
+                self._publish(channel, update, deltas_data(listed, changes.seq, changes.ts_ns, deltas))
         for instrument, trades in _grouped((trade.instrument, trade) for trade in update.changes.trades):
             if channel := self._channels.get(("trades", instrument)):
                 self._publish(channel, update, [trade_data(trade) for trade in trades])
@@ -127,9 +139,13 @@ class Channels:
     def _orders(self, update: Update) -> None:
         for account, changes in _grouped((change.row.account, change) for change in update.changes.orders):
             if channel := self._channels.get(("orders", account)):
-                self._publish(channel, update, [execution_report(change, self._symbol(change)) for change in changes])
+                self._publish(channel, update, [self.report(update, change) for change in changes])
             if channel := self._channels.get(("fills", account)):
-                fills = [made for change in changes if (made := fill(change, self._symbol(change)))]
+                fills = [
+                    fill(change.row, event, self._symbol(change), update.simulated(event.trade_id))
+                    for change in changes
+                    if isinstance(event := change.event, Traded)
+                ]
                 if fills:
                     self._publish(channel, update, fills)
 
@@ -137,7 +153,7 @@ class Channels:
         rows = (change.row for change in update.changes.leases)
         for account, own in _grouped((account, row) for row in rows for account in {row.renter, row.provider}):
             if channel := self._channels.get(("leases", account)):
-                self._publish(channel, update, [self._lease(row, account) for row in own])
+                self._publish(channel, update, [self._lease(row, account, update.changes.ts_ns) for row in own])
 
     def _publish(self, channel: Channel, update: Update, data: Any) -> None:
         seq = update.changes.seq
@@ -153,8 +169,8 @@ class Channels:
             Event(ch=channel.name, type=kind, seq=seq, prev_seq=prev_seq, ts_us=ts_ns // NS_PER_US, data=data)
         )
 
-    def _lease(self, row: LeaseRow, viewer: int) -> Any:
-        return lease_data(row, self._feed.live.instrument(row.instrument), viewer)
+    def _lease(self, row: LeaseRow, viewer: int, now_ns: int) -> Any:
+        return lease_data(row, self._feed.live.instrument(row.instrument), viewer, now_ns)
 
     def _symbol(self, change: OrderChange) -> str:
         return self._feed.live.instrument(change.row.instrument).symbol

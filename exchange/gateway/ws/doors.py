@@ -14,6 +14,7 @@ from typing import Final
 from fastapi import APIRouter
 from starlette.websockets import WebSocket
 
+from engine.limits import Limits
 from engine.units import NS_PER_S
 from exchange.gateway.auth import Keys, identify
 from exchange.gateway.errors import RETRY_AFTER_MS, Problem
@@ -36,7 +37,7 @@ MAX_CONNECTIONS_PER_ACCOUNT: Final = 64
 
 
 class Doors:
-    """`keys` knows bearer keys, `stored` the accounts' SSH keys: both are the registry."""
+    """`keys` knows bearer keys, `stored` the accounts' SSH keys: both are the registry. `max_term_hours`: the longest term."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Doors:
         read: ReadSide,
         keys: Keys,
         stored: StoredSshKeys,
+        max_term_hours: int = Limits().max_term_hours,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._feed = feed
@@ -53,6 +55,7 @@ class Doors:
         self._read = read
         self._keys = keys
         self._stored = stored
+        self._max_term_hours = max_term_hours
         self._clock_ns = clock_ns
         self._channels = Channels(feed)
         self._instruments = Instruments(read)
@@ -91,7 +94,16 @@ class Doors:
         except Problem as problem:
             await refuse(websocket, problem)
             return
-        ops = TradeOps(principal, self._submit, self._read, self._feed, self._channels, self._instruments, self._stored)
+        ops = TradeOps(
+            principal,
+            self._submit,
+            self._read,
+            self._feed,
+            self._channels,
+            self._instruments,
+            self._stored,
+            self._max_term_hours,
+        )
         connection = Connection(websocket, self._channels, self._clock_ns, ops, drop_books=False)
         await self._serve(connection, principal, websocket, subprotocol, revocations)
 

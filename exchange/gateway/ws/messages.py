@@ -11,9 +11,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from exchange.gateway.errors import ProblemBody
-from exchange.gateway.schema import AmendBody, ClientOrderId, OrderBody
+from exchange.gateway.schema import ID_SAID, AmendBody, ClientOrderId, OrderBody
 from exchange.gateway.views.leases import Ssh
 from exchange.gateway.views.market import Level
+from exchange.gateway.wording import SAID
 
 SUBPROTOCOL: Final = "hourbook.v1.json"
 TRADE_PATH: Final = "/ws/v1/trade"
@@ -23,7 +24,7 @@ MAX_MESSAGE_BYTES: Final = 65_536
 
 RequestId = Annotated[str, Meta(min_length=1, max_length=64)] | Annotated[int, Meta(ge=0, le=2**53 - 1)]
 ChannelName = Annotated[str, Meta(min_length=1, max_length=128, examples=["book.H100-SXM5-80GB.us-east.spot"])]
-OrderId = Annotated[str, Meta(pattern="^ord_[0-9A-Z]{13}$")]
+OrderId = Annotated[str, Meta(pattern="^ord_[0-9A-Z]{13}$", extra={SAID: ID_SAID.format("ord")})]
 OrderStatusName = Literal["new", "partially_filled", "filled", "canceled", "expired"]
 ExecType = Literal["new", "trade", "replaced", "restated", "canceled", "expired", "status"]
 
@@ -105,6 +106,8 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
     """An order as it stands, and what made it so (`exec_type`; `status` in a snapshot).
 
     The `last_` fields and `liquidity` belong to a trade; `duplicate`: the client id came again, and this is the first order.
+    `simulated`: of a trade, whether the Baron that delivers has no real GPUs; else whether a sell's has none, and null for a
+    buy, which names none.
     """
 
     order_id: str
@@ -123,11 +126,15 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
     last_price: str | None = None
     liquidity: Literal["maker", "taker"] | None = None
     reason: str | None = None
+    simulated: bool | None
     duplicate: bool = False
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the account's orders traded; `lease_id` is the lease that came of it."""
+    """One of the account's orders traded; `lease_id` is the lease that came of it.
+
+    `simulated`: the Baron that delivers has no real GPUs.
+    """
 
     trade_id: str
     order_id: str
@@ -138,26 +145,35 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
     liquidity: Literal["maker", "taker"]
     lease_id: str
+    simulated: bool
 
 
 class BookData(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot: the best levels of both sides, best first. An update: levels as they are now; without orders, gone."""
+    """A snapshot: the best levels of both sides, best first. An update: levels as they are now; without orders, gone.
 
+    `simulated`: asks may be those of Barons without real GPUs, for such a one was admitted to this market.
+    """
+
+    simulated: bool
     bids: list[Level]
     asks: list[Level]
 
 
 class TradeData(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade, to everybody; the event's `ts_us` is its time."""
+    """One trade, to everybody; the event's `ts_us` is its time. `simulated`: the GPUs were a Baron's without real ones."""
 
     trade_id: str
     price: str
     quantity: int
     taker_side: Literal["buy", "sell"]
+    simulated: bool
 
 
 class LeaseData(msgspec.Struct, frozen=True, kw_only=True):
-    """A lease as over REST, with times in microseconds; `ssh` is for its renter alone, while it is active."""
+    """A lease as over REST, with times in microseconds; `ssh` is for its renter alone, while it is active.
+
+    `accrued` is as of the event's `ts_us`.
+    """
 
     id: str
     state: str
@@ -174,6 +190,7 @@ class LeaseData(msgspec.Struct, frozen=True, kw_only=True):
     ended_us: int | None
     term_end_us: int | None
     charged: str
+    accrued: str
     wiped: bool
     detail: str | None
     ssh: Ssh | None

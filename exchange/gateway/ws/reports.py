@@ -31,8 +31,8 @@ from exchange.read.projection import OrderChange
 _SHARD_SHIFT: Final = 56
 
 
-def execution_report(change: OrderChange, symbol: str) -> ExecutionReport:
-    """What one event did to one order."""
+def execution_report(change: OrderChange, symbol: str, simulated: bool | None) -> ExecutionReport:
+    """What one event did to one order; `simulated`: the Baron of its trade, or else of the order, None without one."""
     row, event = change.row, change.event
     # Both sides of a trade have a report of their own, so the maker's number counts from the top.
     maker = isinstance(event, Traded) and event.maker_order_id == row.order_id
@@ -45,19 +45,26 @@ def execution_report(change: OrderChange, symbol: str) -> ExecutionReport:
         exec_type=_exec_type(change),
         trade=trade,
         liquidity=None if trade is None else _liquidity(maker),
+        simulated=simulated,
     )
 
 
-def status_report(row: OrderRow, symbol: str, duplicate: bool = False) -> ExecutionReport:
-    """An order as it stands, without anything having happened to it."""
-    return _report(row, symbol, exec_id=None, exec_type="status", trade=None, liquidity=None, duplicate=duplicate)
+def status_report(row: OrderRow, symbol: str, simulated: bool | None, duplicate: bool = False) -> ExecutionReport:
+    """An order as it stands, without anything having happened to it; `simulated`: its Baron, None without one."""
+    return _report(
+        row,
+        symbol,
+        exec_id=None,
+        exec_type="status",
+        trade=None,
+        liquidity=None,
+        simulated=simulated,
+        duplicate=duplicate,
+    )
 
 
-def fill(change: OrderChange, symbol: str) -> Fill | None:
-    """The fill of a change that is a trade."""
-    row, event = change.row, change.event
-    if not isinstance(event, Traded):
-        return None
+def fill(row: OrderRow, event: Traded, symbol: str, simulated: bool) -> Fill:
+    """A trade as one of its two orders sees it; `simulated`: the Baron that delivers."""
     return Fill(
         trade_id=format_id("trd", event.trade_id),
         order_id=format_id("ord", row.order_id),
@@ -68,20 +75,30 @@ def fill(change: OrderChange, symbol: str) -> Fill | None:
         quantity=event.quantity,
         liquidity=_liquidity(event.maker_order_id == row.order_id),
         lease_id=format_id("lse", event.lease_id),
+        simulated=simulated,
     )
 
 
 def book_data(view: BookView) -> BookData:
     """A whole book, or the levels of one that changed."""
     shown = market.book(view, "")
-    return BookData(bids=shown.bids, asks=shown.asks)
+    return BookData(simulated=shown.simulated, bids=shown.bids, asks=shown.asks)
 
 
-def deltas_data(instrument: int, seq: int, ts_ns: int, deltas: list[LevelDelta]) -> BookData:
+def deltas_data(instrument: InstrumentRow, seq: int, ts_ns: int, deltas: list[LevelDelta]) -> BookData:
     """The levels that a command changed; one without orders is gone."""
     bids = [delta.level for delta in deltas if delta.side is Side.BUY]
     asks = [delta.level for delta in deltas if delta.side is Side.SELL]
-    return book_data(BookView(instrument=instrument, seq=seq, ts_ns=ts_ns, bids=bids, asks=asks))
+    return book_data(
+        BookView(
+            instrument=instrument.instrument,
+            simulated=instrument.simulated,
+            seq=seq,
+            ts_ns=ts_ns,
+            bids=bids,
+            asks=asks,
+        )
+    )
 
 
 def trade_data(row: TradeRow) -> TradeData:
@@ -90,12 +107,13 @@ def trade_data(row: TradeRow) -> TradeData:
         price=format_price(row.price_ticks),
         quantity=row.quantity,
         taker_side=side_name(row.taker_side),
+        simulated=row.simulated,
     )
 
 
-def lease_data(row: LeaseRow, instrument: InstrumentRow, viewer: int) -> LeaseData:
+def lease_data(row: LeaseRow, instrument: InstrumentRow, viewer: int, now_ns: int) -> LeaseData:
     """A lease as an account may see it: the same words as over REST, and times as numbers."""
-    shown = msgspec.structs.asdict(leases.lease(row, instrument, viewer))
+    shown = msgspec.structs.asdict(leases.lease(row, instrument, viewer, now_ns))
     return LeaseData(
         **{name: shown[name] for name in LeaseData.__struct_fields__ if name in shown},
         started_us=row.start_ns // NS_PER_US,
@@ -117,6 +135,7 @@ def _report(
     exec_type: ExecType,
     trade: Traded | None,
     liquidity: Literal["maker", "taker"] | None,
+    simulated: bool | None,
     duplicate: bool = False,
 ) -> ExecutionReport:
     return ExecutionReport(
@@ -136,6 +155,7 @@ def _report(
         last_price=None if trade is None else format_price(trade.price_ticks),
         liquidity=liquidity,
         reason=None if row.reason is Reason.NONE else edge_name(row.reason),
+        simulated=simulated,
         duplicate=duplicate,
     )
 

@@ -21,7 +21,7 @@ from exchange.gateway.schema import OrderBody
 from exchange.gateway.ws.channels import Channels, Key
 from exchange.gateway.ws.connection import Asked, Connection
 from exchange.gateway.ws.messages import PRIVATE_CHANNELS, Amend, Cancel, Subscription
-from exchange.gateway.ws.reports import execution_report, status_report
+from exchange.gateway.ws.reports import status_report
 from exchange.market_data.feed import Feed
 from exchange.market_data.live import Update
 from exchange.read.interface import OrderRow, ReadSide
@@ -47,6 +47,7 @@ class TradeOps:
         channels: Channels,
         instruments: Instruments,
         stored: StoredSshKeys,
+        max_term_hours: int,
     ) -> None:
         self._principal = principal
         self._submit = submit
@@ -55,6 +56,7 @@ class TradeOps:
         self._channels = channels
         self._instruments = instruments
         self._stored = stored
+        self._max_term_hours = max_term_hours
         self._ops: dict[str, Callable[[Connection, Asked], Awaitable[None]]] = {
             "order.place": self._place,
             "order.amend": self._amend,
@@ -71,7 +73,7 @@ class TradeOps:
 
     async def _place(self, connection: Connection, asked: Asked) -> None:
         self._may_enter(connection)
-        body = decode_body(bytes(asked.params), OrderBody)
+        body = decode_body(bytes(asked.params), OrderBody, self._max_term_hours)
         command = await place_in(self._principal.account, body, "", self._instruments, self._stored)
         self._enter(connection, asked, command)
 
@@ -128,7 +130,7 @@ class TradeOps:
         self, connection: Connection, asked: Asked, command: OrderCommand, reply: Reply, update: Update
     ) -> None:
         """The reply, from the very changes whose events follow it."""
-        if problem := rejection(reply):
+        if problem := rejection(reply, self._max_term_hours):
             connection.refuse(asked.id, asked.in_us, problem)
             return
         order_id = _order_of(reply, command)
@@ -137,15 +139,16 @@ class TradeOps:
             # Only a duplicate changes nothing: its order stands as it is, or is closed and no longer in memory.
             row = self._feed.live.order(order_id)
             if row is not None:
-                connection.reply(asked, status_report(row, self._symbol(row), duplicate=True), reply.seq)
+                simulated = self._feed.live.simulated(row)
+                connection.reply(asked, status_report(row, self._symbol(row), simulated, duplicate=True), reply.seq)
                 return
             connection.keep(asyncio.create_task(self._answer_late(connection, asked, command, reply)))
             return
-        connection.reply(asked, execution_report(changes[-1], self._symbol(changes[-1].row)), reply.seq)
+        connection.reply(asked, self._channels.report(update, changes[-1]), reply.seq)
 
     async def _answer_late(self, connection: Connection, asked: Asked, command: OrderCommand, reply: Reply) -> None:
         """The reply, from the read models: for what memory has let go of."""
-        if problem := rejection(reply):
+        if problem := rejection(reply, self._max_term_hours):
             connection.refuse(asked.id, asked.in_us, problem)
             return
         reached = await self._read.reached(reply.seq, READ_WAIT_S)
@@ -162,7 +165,8 @@ class TradeOps:
             connection.refuse(asked.id, asked.in_us, behind)
             return
         duplicate = isinstance(reply.events[0], Duplicate)
-        connection.reply(asked, status_report(row, self._symbol(row), duplicate=duplicate), reply.seq)
+        simulated = self._feed.live.simulated(row)
+        connection.reply(asked, status_report(row, self._symbol(row), simulated, duplicate=duplicate), reply.seq)
 
     def _symbol(self, row: OrderRow) -> str:
         return self._feed.live.instrument(row.instrument).symbol

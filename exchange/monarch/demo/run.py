@@ -20,8 +20,9 @@ from exchange.monarch.demo import market_maker
 from exchange.monarch.demo.local import LocalExchange, LocalPorts
 from exchange.monarch.demo.processes import ChildFailed
 from exchange.monarch.demo.rest import Rest, RestError
-from exchange.monarch.demo.story import StepFailed, Story, rent_command, ssh_command
+from exchange.monarch.demo.story import StepFailed, Story, rent_command, ssh_answers, ssh_command
 from exchange.monarch.demo.world import BARONS, GPUS_PER_BARON, REGION, SKU, DemoError, environment, script
+from exchange.monarch.signals import stop_signals
 from provisioner.agent.errors import AgentError
 
 WIPED_S: Final = 30.0
@@ -36,10 +37,8 @@ def run(home: Path, ports: LocalPorts, once: bool) -> int:
     """Run the demo; 0 when all went well and nothing is left."""
     home = home.resolve()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        # A terminal that is closed ends the demo as ctrl-c does; nohup keeps it.
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
+    for number in stop_signals():
+        signal.signal(number, signal.default_int_handler)
     with (home / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -125,10 +124,11 @@ class _Demo:
             f"""
 hourbook runs. Everything is in {self._world.home}, on loopback, and simulated: no GPU is behind it.
 
-  web address   {url}
+  web page      {url}/
   renter's key  {key}
 
-Rent the best-priced H100 (in another terminal):
+Open the page in a browser on this machine: it shows the books live, and with the key it rents. Or rent the best-priced
+H100 in another terminal:
 
   {shlex.join(rent_command(url, key))}
 
@@ -141,7 +141,7 @@ The ssh command of each lease is printed here as soon as it is active. The same 
   {hourbook} ssh
   {hourbook} end latest
 
-Stop with ctrl-c.
+Stop with ctrl-c, or by SIGTERM.
 """,
             flush=True,
         )
@@ -152,7 +152,7 @@ Stop with ctrl-c.
         while True:
             self._local.children.check()
             for lease in renter.get("/v1/leases?open=true")["leases"]:
-                if lease["state"] == "active" and lease["id"] not in shown:
+                if lease["state"] == "active" and lease["id"] not in shown and ssh_answers(lease):
                     shown.add(lease["id"])
                     print(
                         f"{lease['id']} is active on {lease['baron']}:\n\n  {shlex.join(ssh_command(lease, self._world))}\n",

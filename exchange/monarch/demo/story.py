@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from exchange.monarch.demo.world import REGION, SKU, DemoError, World, environme
 STEP_S = 120.0
 POLL_S = 0.02
 FILE_BYTES = 1 << 20
+GREETING = b"SSH-2.0-"
+GREETING_S = 2.0
 
 
 class StepFailed(Exception):
@@ -37,6 +40,21 @@ def ssh_command(lease: dict[str, Any], world: World) -> list[str]:
     """The lease's own ssh command, with the demo renter's key."""
     program, *rest = shlex.split(lease["ssh"]["command"])
     return [program, "-i", str(world.ssh_key), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", *rest]
+
+
+def ssh_answers(lease: dict[str, Any]) -> bool:
+    """Whether the sshd of an active lease greets at its port; it may be waited for 2 s, twice.
+
+    After a restart a lease counts as active until its Baron has said that its sandbox is gone: the state alone proves
+    nothing.
+    """
+    try:
+        with socket.create_connection((lease["ssh"]["host"], lease["ssh"]["port"]), GREETING_S) as connection:
+            # The gate takes nobody to the sandbox who hasn't named itself.
+            connection.sendall(GREETING + b"hourbook_demo\r\n")
+            return connection.recv(len(GREETING)) == GREETING
+    except OSError:
+        return False
 
 
 def copy_command(program: str, lease: dict[str, Any], world: World) -> list[str]:

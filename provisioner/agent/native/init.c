@@ -6,7 +6,7 @@
  * GPUs: what it starts and the limits it keeps stand on its command line. Linked statically: it runs in any root.
  *
  *   hourbook-init --instance TOKEN --listen-fd N --ready-fd N --log-fd N --connections N --log-bytes N
- *                 --processes N --open-files N -- PROGRAM ARG...
+ *                 --processes N --open-files N --session-oom-score N -- PROGRAM ARG...
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -27,10 +27,11 @@
 
 #define CONNECTIONS_MAX 1024
 #define LOG_CHUNK_BYTES 4096
-#define ACCEPT_PAUSE_MS 100
+#define SHORTAGE_PAUSE_MS 100
+#define OOM_SCORE_MAX 1000
 
 struct options {
-    long listen_fd, ready_fd, log_fd, connections, log_bytes, processes, open_files;
+    long listen_fd, ready_fd, log_fd, connections, log_bytes, processes, open_files, session_oom_score;
     char **program;
 };
 
@@ -57,7 +58,7 @@ static long number(const char *text)
 
 static struct options parse(int argc, char **argv)
 {
-    struct options options = {-1, -1, -1, -1, -1, -1, -1, NULL};
+    struct options options = {-1, -1, -1, -1, -1, -1, -1, -1, NULL};
     /* The token is only for ps: it lets whoever started this find it by its command line. */
     const char *instance = NULL;
     static const struct option names[] = {
@@ -65,6 +66,7 @@ static struct options parse(int argc, char **argv)
         {"ready-fd", required_argument, NULL, 'r'},   {"log-fd", required_argument, NULL, 'g'},
         {"connections", required_argument, NULL, 'c'}, {"log-bytes", required_argument, NULL, 'b'},
         {"processes", required_argument, NULL, 'p'},  {"open-files", required_argument, NULL, 'f'},
+        {"session-oom-score", required_argument, NULL, 'o'},
         {NULL, 0, NULL, 0},
     };
     int letter;
@@ -78,13 +80,15 @@ static struct options parse(int argc, char **argv)
         case 'b': options.log_bytes = number(optarg); break;
         case 'p': options.processes = number(optarg); break;
         case 'f': options.open_files = number(optarg); break;
+        case 'o': options.session_oom_score = number(optarg); break;
         default: exit(2);
         }
     }
     options.program = argv + optind;
     if (instance == NULL || options.listen_fd < 0 || options.ready_fd < 0 || options.log_fd < 0 ||
         options.log_bytes < LOG_CHUNK_BYTES || options.connections < 1 || options.connections > CONNECTIONS_MAX ||
-        options.processes < 1 || options.open_files < 16 || optind >= argc) {
+        options.processes < 1 || options.open_files < 16 || options.session_oom_score < 0 ||
+        options.session_oom_score > OOM_SCORE_MAX || optind >= argc) {
         fprintf(stderr, "hourbook-init: an option is missing or out of range; init.c's header lists them\n");
         exit(2);
     }
@@ -104,6 +108,20 @@ static void close_on_exec(long fd)
         die("fcntl");
 }
 
+/* What a tenant runs is what the kernel ends first when the memory is used up, and this init last. 0 or -1. */
+static int go_first(long score)
+{
+    /* A process that isn't dumpable finds its own /proc closed; exec makes it dumpable in any case. */
+    if (prctl(PR_SET_DUMPABLE, 1) != 0)
+        return -1;
+    int own = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (own < 0)
+        return -1;
+    int put = dprintf(own, "%ld", score);
+    close(own);
+    return put > 0 ? 0 : -1;
+}
+
 /* Never returns: becomes PROGRAM with the connection as its input and output, and the log as its errors. */
 static void become(const struct options *options, int connection, int errors)
 {
@@ -118,6 +136,10 @@ static void become(const struct options *options, int connection, int errors)
     for (int sig = 1; sig < NSIG; sig++)
         signal(sig, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    if (go_first(options->session_oom_score) != 0) {
+        dprintf(2, "hourbook-init: /proc/self/oom_score_adj: %s\n", strerror(errno));
+        _exit(126);
+    }
     execv(options->program[0], options->program);
     dprintf(2, "hourbook-init: %s: %s\n", options->program[0], strerror(errno));
     _exit(127);
@@ -129,7 +151,7 @@ static void admit(const struct options *options, int errors)
     if (connection < 0) {
         /* Out of files or memory: the peer waits in the backlog, and this must not spin. */
         if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-            poll(NULL, 0, ACCEPT_PAUSE_MS);
+            poll(NULL, 0, SHORTAGE_PAUSE_MS);
         return;
     }
     if (live < options->connections) {
@@ -195,9 +217,11 @@ static void serve(const struct options *options, int signals, const int errors[2
     };
     for (;;) {
         if (poll(watched, 3, -1) < 0) {
-            if (errno == EINTR)
-                continue;
-            die("poll");
+            if (errno != EINTR && errno != ENOMEM)
+                die("poll");
+            if (errno == ENOMEM)
+                poll(NULL, 0, SHORTAGE_PAUSE_MS);
+            continue;
         }
         if ((watched[1].revents & POLLIN) && told_to_end(signals))
             return;

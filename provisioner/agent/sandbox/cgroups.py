@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioner.agent.sandbox.spec import Limits
+from provisioner.agent.sandbox.spec import MIB, Limits
 
 REMOVE_POLL_S = 0.01
 CONTROLLERS = ("memory", "pids")
@@ -46,6 +46,24 @@ def create(groups: dict[Path, Base], limits: Limits) -> None:
             (directory / "pids.max").write_text(str(limits.processes))
 
 
+def own_oom_kills(directory: Path) -> int:
+    """How many of a group's processes the kernel has killed because of the group's own limit; 0 where nothing counts them.
+
+    What it killed while only the host, or a group above, was short of memory doesn't count: that isn't the tenant's.
+    """
+    events = _counters(directory / "memory.events")
+    if events:
+        return events.get("oom_kill", 0) if events.get("oom", 0) else 0
+    try:
+        most_bytes = int((directory / "memory.max_usage_in_bytes").read_text())
+        limit_bytes = int((directory / "memory.limit_in_bytes").read_text())
+    except FileNotFoundError:
+        return 0
+    # Version 1 says what was the most that was used, and one page more, or a few at once, was refused.
+    reached = most_bytes + MIB >= limit_bytes
+    return _counters(directory / "memory.oom_control").get("oom_kill", 0) if reached else 0
+
+
 def remove(directory: Path, timeout_s: float) -> bool:
     """Remove a group once the last of its processes is collected; False where one still holds it at the end."""
     deadline = time.monotonic() + timeout_s
@@ -60,6 +78,14 @@ def remove(directory: Path, timeout_s: float) -> bool:
             time.sleep(REMOVE_POLL_S)
         else:
             return True
+
+
+def _counters(path: Path) -> dict[str, int]:
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    return {name: int(value) for name, _, value in (line.partition(" ") for line in lines)}
 
 
 def _forbid_swap(directory: Path, version: int, limits: Limits) -> None:

@@ -1,8 +1,8 @@
 """The command lines that make a sandbox: the way in, bubblewrap's, and that of the init inside.
 
-As root the lease first gets a host uid of its own, and a private mount namespace in which its few sources are
-bound at a place that this uid can reach, so that the Baron's directories stay closed to it. As an ordinary user
-bubblewrap alone maps that user. Nothing here starts anything.
+As root the lease first gets a host uid of its own, and a private mount namespace with copies of its few sources at
+a place that this uid can reach, so that the Baron's directories stay closed to it and their paths unknown. As an
+ordinary user bubblewrap alone maps that user, and binds the sources themselves. Nothing here starts anything.
 """
 
 from __future__ import annotations
@@ -30,14 +30,27 @@ INIT_INSIDE = "/opt/hourbook/init"
 # A directory to cover in the private mount namespace: every system has these, and a lease needs none of them.
 STAGES = ("/mnt", "/srv", "/media")
 
-# Arguments: STAGE CGROUP_PROCS... @ NAME SOURCE... -- COMMAND... (no STAGE, nothing bound: an ordinary user).
+# Out of memory, the kernel ends what has the highest score, which is its share of the memory in thousandths plus this.
+# Sessions stand this far above the agent, so that they go first and the init that lets renters in goes last.
+SESSION_OOM_SCORE = 500
+OOM_SCORE_MAX = 1000
+OWN_OOM_SCORE = Path("/proc/self/oom_score_adj")
+
+# Arguments: STAGE SESSION_OOM_SCORE CGROUP_PROCS... @ NAME SOURCE... -- COMMAND... (an ordinary user: no STAGE, nothing
+# copied). Where root may lower a score, the floor below which no session comes is set first, by the newer file; the
+# older one (-16 there is -941 here) lowers this process, and with it the init, and leaves that floor alone.
 ENTER = """
 set -eu
-stage=$1; shift
+stage=$1; sessions=$2; shift 2
 while [ "$1" != @ ]; do echo $$ > "$1"; shift; done
 shift
-[ -z "$stage" ] || mount -t tmpfs -o mode=0755,size=64k hourbook "$stage"
-while [ "$1" != -- ]; do mkdir "$stage/$1"; mount --bind "$2" "$stage/$1"; shift 2; done
+if [ -n "$stage" ]; then
+    mount -t tmpfs -o mode=0755,size=64m hourbook "$stage"
+    read -r score < /proc/self/oom_score_adj
+    { echo "$sessions" > /proc/self/oom_score_adj && echo -16 > /proc/self/oom_adj; } 2>/dev/null ||
+        echo "$score" > /proc/self/oom_score_adj
+fi
+while [ "$1" != -- ]; do cp -a "$2" "$stage/$1"; shift 2; done
 shift
 exec "$@"
 """
@@ -60,21 +73,26 @@ def command(directory: Path, record: Record, spec: SandboxSpec, tools: Tools) ->
     joined = [f"{group}/cgroup.procs" for group in record.cgroups]
     if not record.private_uid:
         bwrap = [str(tools.bwrap), *_bwrap(sources, spec, record, tools, generated)]
-        return ["/bin/sh", "-c", ENTER, "enter", "", *joined, "@", "--", *bwrap]
+        return ["/bin/sh", "-c", ENTER, "enter", "", str(session_oom_score()), *joined, "@", "--", *bwrap]
     stage = _stage(list(sources.values()))
     staged = {name: Path(stage) / name for name in sources}
     binary = tools.bwrap
     if tools.unpacked is not None and binary.is_relative_to(tools.unpacked):
         binary = staged["tools"] / binary.relative_to(tools.unpacked)
     identity = [f"--reuid={record.host_uid}", f"--regid={record.host_uid}", "--clear-groups", "--no-new-privs"]
-    bound = [word for name, source in sources.items() for word in (name, str(source))]
+    copied = [word for name, source in sources.items() for word in (name, str(source))]
     return [
         *("/usr/bin/env", "unshare", "--mount", "--propagation", "private"),
-        *("/bin/sh", "-c", ENTER, "enter", stage, *joined, "@", *bound, "--"),
+        *("/bin/sh", "-c", ENTER, "enter", stage, str(session_oom_score()), *joined, "@", *copied, "--"),
         *("setpriv", *identity, "--inh-caps=-all", "--"),
         str(binary),
         *_bwrap(staged, spec, record, tools, generated),
     ]
+
+
+def session_oom_score() -> int:
+    """What the kernel adds to the score of a tenant's processes: never below what this process, and an init of its, has."""
+    return min(OOM_SCORE_MAX, max(0, int(OWN_OOM_SCORE.read_text())) + SESSION_OOM_SCORE)
 
 
 def sshd_helpers(tools: Tools) -> dict[str, str]:
@@ -132,6 +150,7 @@ def _bwrap(
         *("--connections", str(limits.connections), "--log-bytes", str(SSHD_LOG_BYTES)),
         *("--processes", str(_within(resource.RLIMIT_NPROC, limits.processes))),
         *("--open-files", str(_within(resource.RLIMIT_NOFILE, limits.open_files))),
+        *("--session-oom-score", str(session_oom_score())),
         *("--", sshd, "-i", "-e", "-f", "/etc/ssh/sshd_config"),
     ]
 

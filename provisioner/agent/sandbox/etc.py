@@ -16,7 +16,9 @@ USER = "gpu"
 USER_ID = 1000
 HOME = f"/home/{USER}"
 STUB_FOLDER = "/opt/hourbook/lib"
+MOTD = "motd"
 KEY_FILE = "ssh/host_ed25519_key"
+# A passphrase typed or a security key touched is part of the login: less would cut people off.
 LOGIN_GRACE_S = 30
 CLIENT_ALIVE_S = 30
 SESSIONS_PER_CONNECTION = 64
@@ -124,7 +126,7 @@ def files(spec: SandboxSpec, unenforced: Sequence[str], sshd_helpers: Mapping[st
         "shells": "/bin/sh\n/bin/bash\n",
         "profile": PROFILE,
         "bash.bashrc": PROFILE,
-        "motd": _motd(spec, unenforced),
+        MOTD: motd(spec, unenforced),
         "ssh/authorized_keys": "".join(f"{key}\n" for key in spec.authorized_keys),
         "ssh/sshd_config": helpers
         + SSHD_CONFIG.format(
@@ -143,7 +145,8 @@ def host_bindings() -> list[tuple[Path, str]]:
     return [(Path("/etc") / name, f"/etc/{name}") for name in HOST_FILES if (Path("/etc") / name).exists()]
 
 
-def _motd(spec: SandboxSpec, unenforced: Sequence[str]) -> str:
+def motd(spec: SandboxSpec, unenforced: Sequence[str], *, restarted: bool = False) -> str:
+    """What a renter reads who logs in; `restarted` when it all began again, because its memory was used up."""
     gpus = ", ".join(f"{gpu.sku or gpu.name} (/dev/nvidia{gpu.minor})" for gpu in spec.gpus)
     limits = spec.limits
     lines = [
@@ -152,6 +155,7 @@ def _motd(spec: SandboxSpec, unenforced: Sequence[str]) -> str:
         f"{limits.processes} processes, {limits.connections} connections, {limits.memory_bytes // MIB} MiB of memory.",
         f"Of it: home {limits.home_bytes // MIB}, temporary {limits.tmp_bytes // MIB}, shared {limits.shm_bytes // MIB}.",
         *([f"This host has no means to keep: {', '.join(unenforced)}."] if unenforced else []),
+        *(["It used up its memory and was STARTED AGAIN: what was in it is gone."] if restarted else []),
         "All files are in memory, and are wiped when the lease ends. No network but loopback.",
     ]
     return "\n".join(lines) + "\n"

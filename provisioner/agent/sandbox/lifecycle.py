@@ -90,12 +90,33 @@ def start(home: Path, spec: SandboxSpec, tools: Tools) -> Sandbox:
         return _start(directory, spec, tools)
     except (OSError, subprocess.SubprocessError) as error:
         destroy(directory)
-        raise AgentError(
-            "sandbox_failed", f"the sandbox can't be made: {error}", "look at the host's disk, memory and limits"
-        ) from error
+        raise _not_made(error) from error
     except AgentError:
         destroy(directory)
         raise
+
+
+def restart(directory: Path, spec: SandboxSpec, tools: Tools) -> Sandbox:
+    """Start a sandbox whose first process died again in its place, or return it if it runs: same host key, none of its files.
+
+    Raises AgentError `sandbox_failed` (of one that never ran, or not since this machine was started, too),
+    `no_device_node`, `not_wiped`, `bad_record`; what is left then is to be destroyed.
+    """
+    running = adopt(directory)
+    if running is not None:
+        return running
+    standing = record.read(directory)
+    if standing is None or not standing.host_key or standing.boot_id != processes.boot_id():
+        raise AgentError("sandbox_failed", f"nothing of {directory.name} can be started again", "destroy it")
+    try:
+        _end(standing)
+        standing = msgspec.structs.replace(standing, phase="starting", init=None, launcher=None)
+        standing, groups = _planned(standing, tools)
+        record.write(directory, standing)
+        (directory / command.INSIDE / "etc" / etc.MOTD).write_text(etc.motd(spec, standing.unenforced, restarted=True))
+        return _run(directory, standing, groups, spec, tools)
+    except OSError as error:
+        raise _not_made(error) from error
 
 
 def probe(directory: Path) -> Liveness:
@@ -104,16 +125,25 @@ def probe(directory: Path) -> Liveness:
     return Liveness.DEAD if standing is None or _init(standing) is None else Liveness.ALIVE
 
 
-def adopt(directory: Path) -> Sandbox | None:
+def own_oom_kills(directory: Path) -> int:
+    """How many processes the kernel ended because this sandbox had used up its own memory, 0 where nobody counts them.
+
+    Counted since it was started, also after its death and until it is destroyed. Raises AgentError `bad_record`.
+    """
+    standing = record.read(directory)
+    return max((cgroups.own_oom_kills(Path(group)) for group in standing.cgroups), default=0) if standing else 0
+
+
+def adopt(directory: Path, *, unheard: bool = False) -> Sandbox | None:
     """Take a sandbox over from an agent that is gone, if it runs and its sshd answers; None: destroy it.
 
-    Raises AgentError `bad_record`.
+    `unheard`: whether its sshd answers is no matter, for a tenant may have left it no memory to. Raises AgentError `bad_record`.
     """
     standing = record.read(directory)
     if standing is None or standing.phase == "ending":
         return None
     init = _init(standing)
-    if init is None or not _answers(directory):
+    if init is None or not (unheard or _answers(directory)):
         return None
     if standing.init != init:
         standing = msgspec.structs.replace(standing, phase="running", init=init)
@@ -142,18 +172,13 @@ def destroy(directory: Path) -> None:
         if standing.phase != "ending":
             standing = msgspec.structs.replace(standing, phase="ending")
             record.write(directory, standing)
-        _end_processes(standing)
-        for group in standing.cgroups:
-            if not cgroups.remove(Path(group), DESTROY_TIMEOUT_S):
-                raise _not_wiped(standing.lease_id, f"processes hold the control group {group}")
+        _end(standing)
     _wipe(directory)
 
 
 def _start(directory: Path, spec: SandboxSpec, tools: Tools) -> Sandbox:
     instance = secrets.token_hex(16)
-    groups, unenforced = cgroups.plan(f"hourbook-{spec.lease_id}.{spec.generation}-{instance[:8]}")
     private_uid = os.geteuid() == 0
-    unbounded = () if "--size" in tools.bwrap_options else ("home_bytes", "tmp_bytes", "shm_bytes")
     standing = Record(
         version=record.RECORD_VERSION,
         lease_id=spec.lease_id,
@@ -163,18 +188,36 @@ def _start(directory: Path, spec: SandboxSpec, tools: Tools) -> Sandbox:
         boot_id=processes.boot_id(),
         host_uid=_unused_uid(instance) if private_uid else os.geteuid(),
         private_uid=private_uid,
-        cgroups=tuple(str(path) for path in groups),
-        unenforced=unenforced + unbounded,
+        cgroups=(),
+        unenforced=(),
         gpu_uuids=tuple(gpu.uuid for gpu in spec.gpus),
         limits=spec.limits,
         simulated=spec.simulated,
         host_key="",
     )
+    standing, groups = _planned(standing, tools)
     # Durable before anything runs: from here on, whoever comes next can find and end it.
     record.write(directory, standing)
     record.sync(directory.parent)
     standing = msgspec.structs.replace(standing, host_key=_furnish(directory, standing, spec, tools))
     record.write(directory, standing)
+    return _run(directory, standing, groups, spec, tools)
+
+
+def _planned(standing: Record, tools: Tools) -> tuple[Record, dict[Path, cgroups.Base]]:
+    """The record with the groups that the sandbox will have, wherever this process is by now, and what each can."""
+    name = f"hourbook-{standing.lease_id}.{standing.generation}-{standing.instance[:8]}"
+    groups, unenforced = cgroups.plan(name)
+    if "--size" not in tools.bwrap_options:
+        unenforced += ("home_bytes", "tmp_bytes", "shm_bytes")
+    named = tuple(str(path) for path in groups)
+    return msgspec.structs.replace(standing, cgroups=named, unenforced=unenforced), groups
+
+
+def _run(
+    directory: Path, standing: Record, groups: dict[Path, cgroups.Base], spec: SandboxSpec, tools: Tools
+) -> Sandbox:
+    """Spawn what is furnished and on record as starting."""
     cgroups.create(groups, spec.limits)
     started = launch.spawn(directory, standing, spec, tools, START_TIMEOUT_S)
     standing = msgspec.structs.replace(
@@ -255,6 +298,13 @@ def _instance(standing: Record) -> list[ProcessId]:
     return processes.with_arguments((command.INSTANCE_OPTION, standing.instance))
 
 
+def _end(standing: Record) -> None:
+    _end_processes(standing)
+    for group in standing.cgroups:
+        if not cgroups.remove(Path(group), DESTROY_TIMEOUT_S):
+            raise _not_wiped(standing.lease_id, f"processes hold the control group {group}")
+
+
 def _end_processes(standing: Record) -> None:
     """End all that was started for the sandbox, in rounds: what was just being started is found in the next."""
     if standing.boot_id != processes.boot_id():
@@ -296,6 +346,12 @@ def _wipe(directory: Path) -> None:
         raise _not_wiped(directory.name, f"its directory can't be removed: {error}") from error
     if directory.exists():
         raise _not_wiped(directory.name, f"{directory} still exists")
+
+
+def _not_made(error: Exception) -> AgentError:
+    return AgentError(
+        "sandbox_failed", f"the sandbox can't be made: {error}", "look at the host's disk, memory and limits"
+    )
 
 
 def _not_wiped(name: str, detail: str) -> AgentError:

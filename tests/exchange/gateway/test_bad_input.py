@@ -95,10 +95,20 @@ async def test_another_content_type(exchange: Floor, media_type: str | None) -> 
     assert (problem["status"], problem["code"]) == (415, "unsupported_media_type")
 
 
-async def test_a_content_type_may_have_parameters(exchange: Floor) -> None:
+@pytest.mark.parametrize("parameter", ["charset=utf-8", 'charset="UTF-8"', "x=y; Charset = utf8"])
+async def test_a_content_type_may_have_parameters(exchange: Floor, parameter: str) -> None:
     body = b'{"name": "x", "scopes": ["read"]}'
-    headers = {"Content-Type": "application/JSON; charset=utf-8"}
+    headers = {"Content-Type": f"application/JSON; {parameter}"}
     assert (await exchange.admin.ask("POST", "/accounts", content=body, headers=headers)).status_code == 201
+
+
+@pytest.mark.parametrize("parameter", ["charset=utf-16", 'x=y;charset="latin-1"', "charset*=utf-16''", "charset"])
+async def test_a_charset_that_json_isnt_in(exchange: Floor, parameter: str) -> None:
+    body = '{"name": "x", "scopes": ["read"]}'
+    headers = {"Content-Type": f"application/json; {parameter}"}
+    for content in (body.encode(), body.encode("utf-16")):
+        problem = await exchange.admin.refused("POST", "/accounts", content=content, headers=headers)
+        assert (problem["status"], problem["code"]) == (415, "unsupported_media_type")
 
 
 async def test_a_body_that_is_too_large_declared_or_not(exchange: Floor) -> None:

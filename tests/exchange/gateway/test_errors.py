@@ -32,10 +32,10 @@ def test_each_code_that_is_raised_is_in_the_table() -> None:
 
 def test_a_rejection_names_the_public_field() -> None:
     event = Rejected(account=1, reason=Reason.INVALID_OFFER, field="offers[3].price_ticks")
-    problem = errors.rejection(Reply(7, 0, (event,)))
+    problem = errors.rejection(Reply(7, 0, (event,)), 744)
     assert problem is not None
     assert (problem.body.field, problem.body.seq, problem.status) == ("offers[3].price", 7, 422)
-    assert errors.rejection(Reply(8, 0, ())) is None
+    assert errors.rejection(Reply(8, 0, ()), 744) is None
 
 
 def test_a_problem_says_what_was_wrong_and_what_to_do() -> None:

@@ -54,6 +54,14 @@ async def test_what_a_simulated_baron_sells_is_marked(exchange: Floor) -> None:
     assert (bought["order"]["baron"], bought["order"]["simulated"]) == (None, None)
     listed = (await provider.get("/orders", min_seq=exchange.machine.last_seq))["orders"]
     assert [order["simulated"] for order in listed] == [None, False, True]
+    renter = await exchange.renter()
+    for marked in (False, True):
+        cheaper = {"instrument": SPOT, "side": "sell", "quantity": 1, "price": "1.5000"}
+        await provider.post("/orders", cheaper | {"baron": simulated if marked else real})
+        taken = await renter.post("/orders", {"instrument": SPOT, "side": "buy", "quantity": 1, "price": "1.5000"})
+        assert [fill["simulated"] for fill in taken["fills"]] == [marked]
+    traded = (await renter.get(f"/trades/{SPOT}", min_seq=exchange.machine.last_seq))["trades"]
+    assert [trade["simulated"] for trade in traded] == [True, False]
     offers = [{"baron": baron, "instrument": SPOT, "price": "2", "gpus": 4} for baron in (simulated, real)]
     answer = (await provider.ask("PUT", "/asks", {"offers": offers})).json()
     assert [offer["simulated"] for offer in answer["offers"]] == [True, False]
@@ -85,7 +93,11 @@ async def test_offers_stand_as_a_whole_list(exchange: Floor) -> None:
     spot = {"baron": baron, "instrument": SPOT, "price": "1.9000", "gpus": 8}
     firm = {"baron": baron, "instrument": ONDEMAND, "price": "2.5000", "gpus": 4, "max_hours": 24}
     answer = (await provider.ask("PUT", "/asks", {"offers": [spot, firm]})).json()
-    assert answer["offers"] == [spot | {"max_hours": None, "simulated": True}, firm | {"simulated": True}]
+    listed = {"simulated": True, "note": None}
+    assert answer["offers"] == [
+        spot | listed | {"max_hours": None, "listed_gpus": 8},
+        firm | listed | {"listed_gpus": 4},
+    ]
     assert await provider.get("/asks", min_seq=answer["seq"]) == answer
     asks = (await provider.get(f"/books/{SPOT}", min_seq=answer["seq"]))["asks"]
     assert [(level["price"], level["quantity"]) for level in asks] == [("1.9000", 8)]
@@ -103,6 +115,44 @@ async def test_offers_stand_as_a_whole_list(exchange: Floor) -> None:
     none = (await provider.ask("PUT", "/asks", {"offers": []})).json()
     assert none["offers"] == []
     assert (await provider.get(f"/books/{SPOT}", min_seq=none["seq"]))["asks"] == []
+
+
+async def test_an_offer_that_isnt_listed_whole_says_why(tmp_path: Path) -> None:
+    online: dict[int, int] = {}
+    async with floor(tmp_path, lambda deps: dataclasses.replace(deps, baron_heartbeats=lambda: online)) as exchange:
+        await _offer_step_by_step(exchange, online)
+
+
+async def _offer_step_by_step(exchange: Floor, online: dict[int, int]) -> None:
+    provider = await exchange.open("provider", "100")
+    await provider.post("/ssh-keys", {"name": "laptop", "public_key": SSH_KEY})
+    made = await provider.post("/barons", BARON)
+    baron, number = made["id"], number_of(made["id"])
+
+    async def offered(gpus: int = 8) -> tuple[int, str | None]:
+        offer = {"baron": baron, "instrument": SPOT, "price": "2", "gpus": gpus}
+        answer = (await provider.ask("PUT", "/asks", {"offers": [offer]})).json()
+        assert await provider.get("/asks", min_seq=answer["seq"]) == answer
+        return answer["offers"][0]["listed_gpus"], answer["offers"][0]["note"]
+
+    nothing = f"0 of 8 GPUs are listed: Baron {baron} has no verified GPUs; its agent "
+    assert await offered() == (0, nothing + "has not reported yet; enrol and run it there: baron enroll, baron run")
+    await exchange.deps.registry.enroll(made["enrolment_token"])
+    assert await offered() == (0, nothing + "is not connected; run it there: baron run")
+    online[number] = exchange.clock()
+    assert await offered() == (0, nothing + f"is connected, and none of its GPUs is verified as {SKU}")
+    await exchange.enter(SetCapacity(baron=number, gpus=5, simulated=True))
+    assert await offered() == (5, f"5 of 8 GPUs are listed: Baron {baron} has 5 of 5 verified GPUs free")
+    assert await offered(5) == (5, None)
+    renter = await exchange.renter()
+    await renter.post("/rentals", {"sku": SKU, "kind": "spot", "gpus": 5, "hours": 1})
+    assert await offered(5) == (0, f"0 of 5 GPUs are listed: Baron {baron} has 0 of 5 verified GPUs free")
+    await exchange.enter(SetCapacity(baron=number, gpus=8, simulated=True))
+    await provider.post("/orders", {"instrument": SPOT, "side": "buy", "quantity": 1, "price": "2.0000"})
+    listed_gpus, note = await offered()
+    assert listed_gpus == 0
+    assert note is not None
+    assert "has 3 of 8 verified GPUs free; what is leased under the offer counts" in note
 
 
 class Failing:

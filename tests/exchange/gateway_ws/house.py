@@ -31,6 +31,7 @@ from exchange.gateway.ports import LedgerView
 from exchange.gateway.sse import LeaseStreams
 from exchange.gateway.ws.doors import Doors
 from exchange.gateway.ws.messages import MAX_MESSAGE_BYTES
+from exchange.gateway.ws.protocol import WebSocketProtocol
 from exchange.log.embedded import EmbeddedLog
 from exchange.market_data.feed import Feed
 from exchange.read.side import SqlReadSide
@@ -224,7 +225,7 @@ async def house(home: Path, keep_alive_s: float = 15.0) -> AsyncIterator[House]:
         create_app(deps),
         log_level="warning",
         lifespan="off",
-        ws="websockets-sansio",
+        ws=WebSocketProtocol,
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=5,

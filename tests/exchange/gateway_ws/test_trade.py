@@ -62,12 +62,36 @@ async def test_both_sides_of_a_trade_have_their_reports_and_fills(exchange: Hous
             report = reports["data"][-1]
             assert (report["exec_type"], report["liquidity"], report["leaves_quantity"]) == ("trade", liquidity, leaves)
             assert (report["last_quantity"], report["last_price"]) == (4, "2.0000")
+            assert report["simulated"] is True
             fill = (await wire.event("fills"))["data"][0]
             assert (fill["quantity"], fill["price"], fill["liquidity"]) == (4, "2.0000", liquidity)
+            assert fill["simulated"] is True
             lease = (await wire.skip_to(lambda m: m.get("ch") == "leases" and m["type"] == "update"))["data"][0]
             assert lease["id"] == fill["lease_id"]
             assert (lease["state"], lease["simulated"], lease["gpus"]) == ("provisioning", True, 4)
         assert lease["order_id"] == reply["result"]["order_id"]
+
+
+async def test_reports_say_simulated_of_the_baron_that_they_name(exchange: House) -> None:
+    provider, renter = await exchange.party(baron=True), await exchange.party()
+    async with exchange.trade(provider) as maker, exchange.trade(renter) as taker:
+        bought = await taker.ok("order.place", **BUY | {"price": "1.0000"}, client_order_id="b")
+        assert bought["result"]["simulated"] is None, "a buy names no Baron"
+        for simulated in (True, False):
+            await exchange.enter(SetCapacity(baron=parse_id("brn", provider.baron), gpus=1_000, simulated=simulated))
+            name = f"s{simulated}"
+            sold = (await maker.ok("order.place", **sell(provider, client_order_id=name)))["result"]
+            assert (sold["exec_type"], sold["simulated"]) == ("new", simulated)
+            again = (await maker.ok("order.place", **sell(provider, client_order_id=name)))["result"]
+            assert (again["duplicate"], again["simulated"]) == (True, simulated)
+            await maker.ok("subscribe", ch="orders")
+            (shown,) = (await maker.skip_to(lambda m: m.get("type") == "snapshot"))["data"]
+            assert shown["simulated"] is simulated
+            reply = await taker.ok("order.place", **BUY)
+            assert (reply["result"]["exec_type"], reply["result"]["simulated"]) == ("trade", simulated)
+            await maker.ok("unsubscribe", ch="orders")
+            late = (await maker.ok("order.place", **sell(provider, client_order_id=name)))["result"]
+            assert (late["status"], late["simulated"]) == ("filled", simulated)
 
 
 async def test_exec_ids_are_never_used_twice(exchange: House) -> None:

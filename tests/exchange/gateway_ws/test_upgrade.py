@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from pathlib import Path
 
@@ -56,6 +57,12 @@ async def test_a_key_for_other_things_is_not_let_in(exchange: House) -> None:
 async def test_addresses_take_no_parameters(exchange: House, door: str) -> None:
     url = f"ws{exchange.url}/ws/v1/{door}?token=hb_secret"
     assert await denied(url) == (422, "invalid_parameter")
+
+
+@pytest.mark.parametrize("path", ["/ws/v1/nothing", "/ws/v2/trade", "/", "/v1/orders", "/ws/v1/trade/"])
+async def test_where_no_door_is(exchange: House, caplog: pytest.LogCaptureFixture, path: str) -> None:
+    assert await denied(f"ws{exchange.url}{path}") == (404, "not_found")
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_subprotocols(exchange: House) -> None:

@@ -143,4 +143,6 @@ def test_seeded_in_the_middle_it_says_the_same(seed: int) -> None:
 
 def test_levels_asked_for_bound_the_view() -> None:
     exchange, live = opened_live()
-    assert live.book(1, 0) == BookView(instrument=1, seq=exchange.seq, ts_ns=exchange.ts_ns, bids=[], asks=[])
+    assert live.book(1, 0) == BookView(
+        instrument=1, simulated=False, seq=exchange.seq, ts_ns=exchange.ts_ns, bids=[], asks=[]
+    )

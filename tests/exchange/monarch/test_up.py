@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import socket
 import sqlite3
@@ -26,9 +27,11 @@ def monarch(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def up(home: Path, *flags: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A running Monarch and its URL; it is stopped by SIGTERM unless the test did."""
+def up(home: Path, *flags: str, ignored: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running Monarch and its URL, started with these signals ignored; it is stopped by SIGTERM unless the test did."""
     command = [script("monarch"), "up", "--home", str(home), "--api-port", "0", "--agents-port", "0", *flags]
+    if ignored:
+        command = ["/bin/sh", "-c", f'trap "" {ignored}; exec "$@"', "sh", *command]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             yield process, wait_until(lambda: url_of(home, process), "Monarch to be ready", UP_S)
@@ -55,6 +58,33 @@ def test_it_lists_its_markets_stops_cleanly_and_starts_again(tmp_path: Path) -> 
         assert not (tmp_path / "running.json").exists()
     with up(tmp_path) as (_, url):
         assert Rest(url).get("/v1/instruments") == first, "nothing is listed twice"
+
+
+def test_its_words_when_ready_say_where_the_page_is_and_how_to_begin(tmp_path: Path) -> None:
+    home = tmp_path / "a home"
+    with up(home) as (process, url):
+        assert process.stdout is not None
+        first = next(line for line in process.stdout if "ready: " in line)
+        assert f"web page {url}/," in first
+        second, third = (process.stdout.readline() for _ in range(2))
+        bootstrap = shlex.split(second.partition("and its key: ")[2])
+        assert "docs/operator.md" in third
+        made = subprocess.run([*bootstrap, "--json"], capture_output=True, text=True, timeout=UP_S, check=True)
+        admin = Rest(url, json.loads(made.stdout)["key"])
+        assert wait_until(lambda: account_of(admin), "the account that the printed line made")
+    with up(home) as (process, _):
+        process.terminate()
+        assert "nobody has an account" not in process.communicate(timeout=STOP_S)[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_it_stops_cleanly_by_each_signal_even_in_the_background_of_a_shell(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with up(tmp_path, ignored="INT") as (process, _):
+        process.send_signal(number)
+        assert process.wait(STOP_S) == 0
+        assert not (tmp_path / "running.json").exists()
 
 
 def test_a_second_monarch_on_a_home_is_refused_and_names_the_first(tmp_path: Path) -> None:

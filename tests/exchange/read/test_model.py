@@ -181,6 +181,32 @@ def test_a_lease_says_simulated_as_its_baron_was_when_it_was_let(tmp_path: Path)
     model.close()
 
 
+def test_trades_and_markets_say_simulated(tmp_path: Path) -> None:
+    """A trade as its Baron was then; a market once such a Baron was admitted, and from then on."""
+    exchange = opened()
+    exchange.apply(ask(1, 10_000, 4))
+    exchange.apply(bid(21, 1, 10_000, 1))
+    exchange.apply(ask(3, 10_000, 4))
+    exchange.apply(bid(21, 3, 10_000, 1))
+    exchange.apply(SetCapacity(baron=2, gpus=16, simulated=False))
+    exchange.apply(bid(21, 3, 10_000, 1))
+    model = ReadModel.open(tmp_path / "read.db")
+    # One command a transaction: what is marked must be found in the file as well as in the batch.
+    for reply in exchange.replies:
+        model.apply([reply])
+    queries = queries_of(model.path)
+    assert [row.simulated for row in queries.trades(1, 0, 10)] == [False]
+    assert [row.simulated for row in queries.trades(3, 0, 10)] == [False, True]
+    assert [(row.instrument, row.simulated) for row in queries.instruments()] == [
+        (1, False),
+        (2, False),
+        (3, True),
+        (4, True),
+    ]
+    queries.close()
+    model.close()
+
+
 def test_each_list_is_answered_from_an_index(tmp_path: Path) -> None:
     """No question of a page may look at the whole table, nor sort it."""
     model = ReadModel.open(tmp_path / "read.db")
@@ -205,8 +231,9 @@ def test_each_list_is_answered_from_an_index(tmp_path: Path) -> None:
     queries.baron(1)
     queries.barons(1, 0, 10)
     queries.offers(1)
+    queries.offer_asks(1)
     connection.exec_trace = None
-    assert len(asked) == 14
+    assert len(asked) == 15
     for statement in asked:
         nothing = (0,) * statement.count("?")
         plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", nothing)]

@@ -78,6 +78,11 @@ def test_connections_are_bounded(rent: Rent) -> None:
         door.close()
 
 
+def test_a_connection_that_never_logs_in_is_cut_off_soon(rent: Rent) -> None:
+    [line] = rent("lease-1").says("grep -i '^LoginGraceTime' /etc/ssh/sshd_config").splitlines()
+    assert 0 < int(line.split()[1]) <= 30
+
+
 def test_open_files_and_core_dumps_are_bounded(rent: Rent) -> None:
     renter = rent("lease-1", (0,), msgspec.structs.replace(LIMITS, open_files=100))
     assert renter.says("ulimit -Hn; ulimit -Hc") == "100\n0"

@@ -43,6 +43,7 @@ GOOD = {
     "--log-bytes": "65536",
     "--processes": "100",
     "--open-files": "100",
+    "--session-oom-score": "500",
 }
 BAD = [
     {"--listen-fd": "x"},
@@ -52,6 +53,8 @@ BAD = [
     {"--log-bytes": "1"},
     {"--processes": "0"},
     {"--open-files": "3"},
+    {"--session-oom-score": "1001"},
+    {"--session-oom-score": "-500"},
     {"--ready-fd": "99999999999999999999"},
     {"--unknown": "1"},
 ]

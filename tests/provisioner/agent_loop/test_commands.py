@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from provisioner.agent import home as homes
 from provisioner.agent import journal
 from provisioner.agent.errors import AgentError
 from provisioner.agent.journal import Entry, Phase
-from tests.provisioner.agent_loop.baron import SKU, Running, baron
+from tests.provisioner.agent.conftest import ROOT
+from tests.provisioner.agent_loop.baron import BARON, COMMAND_S, SKU, Running, baron
 from tests.provisioner.agent_loop.monarch import BARON_ID, CREDENTIAL, TOKEN, Monarch
 
 RunBaron = Callable[..., Running]
@@ -48,6 +50,12 @@ async def test_enrolling_keeps_the_credential_for_its_owner_alone(monarch: Monar
 async def test_a_token_that_isnt_valid_leaves_nothing(monarch: Monarch, tmp_path: Path) -> None:
     assert code_of(await enroll(tmp_path / "baron", monarch.url, "used")) == "bad_token"
     assert homes.read_identity(tmp_path / "baron") is None
+
+
+async def test_a_token_that_isnt_valid_is_said_in_whole_sentences(monarch: Monarch, tmp_path: Path) -> None:
+    words = ("enroll", "--home", str(tmp_path / "baron"), "--monarch", monarch.url, "--token", "used")
+    done = await asyncio.to_thread(baron, *words)
+    assert done.stderr == "baron: The token isn't valid; each token is good once, and for a while [bad_token]\n"
 
 
 async def test_enrolling_where_nobody_listens_says_so(tmp_path: Path) -> None:
@@ -124,6 +132,37 @@ def test_the_inventory_is_what_monarch_would_see(tmp_path: Path) -> None:
     assert found["simulated"] and [gpu["sku"] for gpu in found["gpus"]] == [SKU, SKU]
     text = baron("inventory", "--home", str(tmp_path), "--simulate", f"{SKU}:2")
     assert text.returncode == 0 and "simulated" in text.stdout and found["gpus"][1]["uuid"] in text.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("inventory", "--simulate", f"{SKU}:8"),
+        ("inventory", "--json", "--simulate", f"{SKU}:8"),
+        ("inventory", "--simulate", "nonsense"),
+        ("enroll", "--monarch", "nonsense", "--token", "x"),
+        ("run", "--simulate", f"{SKU}:1"),
+        ("purge",),
+        ("purge", "--json"),
+        ("--help",),
+    ],
+    ids=" ".join,
+)
+def test_a_reader_who_has_left_is_no_error_worth_a_traceback(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """As in `baron inventory | head -1`: what is written to either stream goes to a pipe that nobody reads."""
+    said = tmp_path / "said"
+    home = ["--home", str(tmp_path)] if words != ("--help",) else []
+    for lost in ("stdout", "stderr"):
+        read, write = os.pipe()
+        os.close(read)
+        with said.open("wb") as other:
+            out, errors = (write, other) if lost == "stdout" else (other, write)
+            done = subprocess.run(
+                [*BARON, *words, *home], cwd=ROOT, stdout=out, stderr=errors, timeout=COMMAND_S, check=False
+            )
+        os.close(write)
+        assert done.returncode in (0, 1)
+        assert "Error" not in said.read_text() and "Exception" not in said.read_text()
 
 
 def test_purging_where_nothing_is_makes_nothing(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from provisioner.agent.sandbox import lifecycle, processes, record
 from provisioner.wire import LeaseReport, Refused, SandboxState
-from tests.provisioner.agent import traces
+from tests.provisioner.agent import hunger, traces
 from tests.provisioner.agent.conftest import TOOLS_DIR
 from tests.provisioner.agent_loop.baron import Renter, Running, baron
 from tests.provisioner.agent_loop.monarch import Monarch, Session, desired, lease
@@ -19,6 +19,7 @@ from tests.waiting import wait_until_async
 
 RunBaron = Callable[..., Running]
 STATE = SandboxState
+SMALL_MIB = 256
 
 
 async def begin(session: Session, renter: Renter, lease_id: str = "lse_1", gpu: int = 0) -> LeaseReport:
@@ -177,6 +178,36 @@ async def test_a_sandbox_that_died_is_reported_failed_and_wiped(
     assert report is not None and report.detail
     await wait_until_async(lambda: not directory.exists(), "the wipe")
     assert not processes.runs(standing.init)
+
+
+async def test_a_sandbox_that_died_of_its_own_hunger_starts_again_as_the_same_lease(
+    monarch: Monarch, home: Path, run_baron: RunBaron, renter: Renter
+) -> None:
+    running = run_baron()
+    session = await monarch.session()
+    report = await begin(session, renter)
+    [directory] = lifecycle.survey(home)
+    standing = record.read(directory)
+    assert standing is not None
+    for group in map(Path, standing.cgroups):
+        # A share of this host is more than a test should eat.
+        for limit in ("memory.max", "memory.limit_in_bytes"):
+            if (group / limit).exists():
+                (group / limit).write_text(str(SMALL_MIB << 20))
+    async with monarch.gate("lse_1") as port:
+        await renter.says(port, report.host_key, "echo mine > ~/mine")
+        command = ["ssh", *renter.options(port, report.host_key), "gpu@127.0.0.1", hunger.eater(SMALL_MIB)]
+        starved = await asyncio.to_thread(hunger.starve, directory, command)
+        if not starved:
+            # Nobody could tell that it was the renter's doing: then it is the provider's.
+            await session.until("lse_1", STATE.FAILED)
+            return
+        await wait_until_async(
+            lambda: session.states("lse_1")[2:] == [STATE.STARTING, STATE.RUNNING], "it to run again"
+        )
+        assert session.report("lse_1") == report
+        assert await renter.says(port, report.host_key, "ls -A ~ | grep -c mine; true") == "0"
+    assert "used up its own memory" in running.events("lease_starting")[-1]["message"]
 
 
 async def test_a_killed_agents_lease_is_adopted_with_what_runs_in_it(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from provisioner.agent import journal, reconcile
 from provisioner.agent.journal import Entry, Phase
-from provisioner.agent.reconcile import Died, Happening, Started, StartFailed, Wiped, WipeFailed
+from provisioner.agent.reconcile import Died, Exhausted, Happening, Started, StartFailed, Wiped, WipeFailed
 from provisioner.wire import (
     MAX_MESSAGE_BYTES,
     Desired,
@@ -27,6 +27,7 @@ ALLOWED = {
     (Phase.STARTING, Phase.RUNNING),
     (Phase.STARTING, Phase.FAILING),
     (Phase.STARTING, Phase.ENDING),
+    (Phase.RUNNING, Phase.STARTING),
     (Phase.RUNNING, Phase.FAILING),
     (Phase.RUNNING, Phase.ENDING),
     (Phase.FAILING, Phase.FAILED),
@@ -55,6 +56,7 @@ happenings = st.one_of(
             (Started, {"host_key": st.just("ssh-ed25519 A")}),
             (StartFailed, {"detail": st.just("why")}),
             (Died, {"detail": st.just("why")}),
+            (Exhausted, {"detail": st.just("hunger")}),
             (Wiped, {}),
             (WipeFailed, {"detail": st.just("why")}),
         )
@@ -163,6 +165,26 @@ def test_a_failure_is_said_until_the_lease_isnt_wanted_any_more() -> None:
     entries = reconcile.revise(entries, Desired(leases=[], forget=[]))
     assert reconcile.reports(entries)[0].state is SandboxState.WIPED
     assert reconcile.revise(entries, Desired(leases=[], forget=["lse_1"])) == {}
+
+
+def test_what_used_up_its_own_memory_starts_again_as_the_same_lease() -> None:
+    wanted = Desired(
+        leases=[LeaseSpec(lease_id="lse_1", generation=1, gpus=["GPU-a"], authorized_keys=["key"], paid_until_ns=9)],
+        forget=[],
+    )
+    started = Started(lease_id="lse_1", generation=1, host_key="ssh-ed25519 A")
+    running = reconcile.settle(reconcile.revise({}, wanted), [started])
+    exhausted = Exhausted(lease_id="lse_1", generation=1, detail="hunger")
+    again = reconcile.revise(reconcile.settle(running, [exhausted]), wanted)
+    # What it starts again with is what it had; Monarch hears that it starts, and nothing of a failure.
+    assert again == {"lse_1": msgspec.structs.replace(running["lse_1"], phase=Phase.STARTING, detail="hunger")}
+    [report] = reconcile.reports(again)
+    assert (report.state, report.host_key, report.gpus) == (SandboxState.STARTING, "", ["GPU-a"])
+    assert reconcile.startable(again) == [again["lse_1"]]
+    assert reconcile.settle(again, [started]) == running
+    # Where it can't be started again, that is a failure like any other.
+    failed = reconcile.settle(again, [StartFailed(lease_id="lse_1", generation=1, detail="no room")])
+    assert failed["lse_1"].phase is Phase.FAILING
 
 
 def test_the_fullest_heartbeat_fits_a_message() -> None:

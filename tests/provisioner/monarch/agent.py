@@ -38,6 +38,8 @@ from tests.provisioner.monarch.exchange import SKU
 
 Sshd = Callable[[ClientConnection], Awaitable[None]]
 BEAT_S = 0.05
+GREETING = b"SSH-2.0-tests\r\n"
+"""What a client says first: nothing else gets through the gate."""
 
 
 async def echo(tunnel: ClientConnection) -> None:

@@ -14,9 +14,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from engine.ids import format_id
-from provisioner.settings import Bounds
 from provisioner.wire import DIAL_PATH, MAX_DIAL_FRAME_BYTES, DialFailed
-from tests.provisioner.monarch.agent import Agent, Sshd, chunks, dial
+from tests.provisioner.monarch.agent import GREETING, Agent, Sshd, chunks, dial
 from tests.provisioner.monarch.conftest import QUICK, House
 from tests.provisioner.monarch.test_leases import knock, on_sale, rented
 from tests.waiting import wait_until_async
@@ -66,7 +65,7 @@ async def closed(reader: asyncio.StreamReader) -> bool:
 
 async def test_many_bytes_pass_whole_both_ways_at_once(house: House) -> None:
     _, _, port = await reachable(house)
-    data = bytes(range(256)) * (16 * MIB // 256)
+    data = GREETING + bytes(range(256)) * (16 * MIB // 256)
     async with connected(port) as (reader, writer):
 
         async def send() -> None:
@@ -90,7 +89,7 @@ async def test_the_sandbox_may_close_first_and_its_last_words_arrive(house: Hous
     house.settings = msgspec.structs.replace(house.settings, timings=patient)
     _, _, port = await reachable(house, farewell)
     async with connected(port) as (reader, writer):
-        writer.write(b"x" * MAX_DIAL_FRAME_BYTES)
+        writer.write(GREETING + b"x" * MAX_DIAL_FRAME_BYTES)
         assert await reader.read(-1) == b"bye" * MIB
 
 
@@ -103,7 +102,7 @@ async def test_a_client_that_stops_sending_still_gets_the_answer(house: House) -
 
     _, _, port = await reachable(house, count)
     async with connected(port) as (reader, writer):
-        writer.write(b"x" * 300_000)
+        writer.write(GREETING.ljust(300_000, b"x"))
         writer.write_eof()
         assert await reader.read(-1) == b"300000"
 
@@ -114,6 +113,7 @@ async def test_a_half_closed_connection_that_stays_quiet_is_ended(house: House) 
 
     _, _, port = await reachable(house, deaf)
     async with connected(port) as (reader, writer):
+        writer.write(GREETING)
         writer.write_eof()
         assert await closed(reader)
 
@@ -134,7 +134,7 @@ async def test_a_client_that_breaks_off_ends_the_tunnel_at_once(house: House) ->
     gate = house.provisioner.gate
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        client.sendall(b"x")
+        client.sendall(GREETING)
         await wait_until_async(began.is_set, "the connection")
     async with asyncio.timeout(20):
         await over.wait()
@@ -154,6 +154,7 @@ async def test_a_side_that_doesnt_read_holds_the_other_and_nothing_piles_up(hous
     sent = 0
     async with connected(port) as (reader, writer):
         writer.transport.set_write_buffer_limits(high=0)
+        writer.write(GREETING)
         flows = True
         while flows:
             writer.write(bytes(MIB))
@@ -174,15 +175,16 @@ async def test_a_dial_back_that_speaks_wrongly_is_cut(house: House, frame: str |
         await tunnel.wait_closed()
 
     _, _, port = await reachable(house, wrong)
-    async with connected(port) as (reader, _):
+    async with connected(port) as (reader, writer):
+        writer.write(GREETING)
         assert await closed(reader)
 
 
 async def test_an_end_cuts_open_connections_and_closes_the_port(house: House) -> None:
     _, lease_id, port = await reachable(house)
     async with connected(port) as (reader, writer):
-        writer.write(b"hello")
-        assert await reader.readexactly(5) == b"hello"
+        writer.write(GREETING)
+        assert await reader.readexactly(len(GREETING)) == GREETING
         await house.exchange.end(lease_id)
         assert await closed(reader)
     with pytest.raises(ConnectionRefusedError):
@@ -193,8 +195,8 @@ async def test_a_token_serves_once(house: House) -> None:
     agent, _, port = await reachable(house)
     assert house.provisioner is not None
     async with connected(port) as (reader, writer):
-        writer.write(b"hello")
-        assert await reader.readexactly(5) == b"hello"
+        writer.write(GREETING)
+        assert await reader.readexactly(len(GREETING)) == GREETING
         with pytest.raises(InvalidStatus):
             await dial(house.provisioner.agents_port, DIAL_PATH, agent.dials[-1].token)
 
@@ -204,7 +206,8 @@ async def test_an_agent_that_doesnt_dial_back_leaves_the_client_closed_and_the_t
     house.settings = msgspec.structs.replace(house.settings, timings=quick)
     agent, _, port = await reachable(house)
     agent.answer_dials = False
-    async with connected(port) as (reader, _):
+    async with connected(port) as (reader, writer):
+        writer.write(GREETING)
         assert await closed(reader)
     assert house.provisioner is not None
     with pytest.raises(InvalidStatus):
@@ -214,7 +217,8 @@ async def test_an_agent_that_doesnt_dial_back_leaves_the_client_closed_and_the_t
 async def test_a_dial_that_the_agent_cant_make_closes_the_client_at_once(house: House) -> None:
     agent, _, port = await reachable(house)
     agent.sshd = None
-    async with connected(port) as (reader, _):
+    async with connected(port) as (reader, writer):
+        writer.write(GREETING)
         assert await closed(reader)
 
 
@@ -223,28 +227,14 @@ async def test_another_barons_word_on_a_dial_counts_nothing(house: House) -> Non
     agent.answer_dials = False
     other = await house.agent(Agent("secret-2", [msgspec.structs.replace(agent.inventory[0], uuid="GPU-other")]))
     async with connected(port) as (reader, writer):
+        writer.write(GREETING)
         await wait_until_async(lambda: agent.dials, "the dial")
         await other.say(DialFailed(connection_id=agent.dials[-1].connection_id, detail="no"))
         await other.beat()
         await wait_until_async(lambda: other.desired, "the other's session")
         agent.answer_dials = True
         await agent.answer(agent.dials[-1])
-        writer.write(b"still here")
-        assert await reader.readexactly(10) == b"still here"
-
-
-async def test_connections_and_dials_of_a_lease_are_bounded(house: House) -> None:
-    bounds = Bounds(connections_per_lease=2, pending_dials_per_lease=2)
-    house.settings = msgspec.structs.replace(house.settings, bounds=bounds)
-    _, _, port = await reachable(house)
-    async with connected(port) as (first, one), connected(port) as (second, two):
-        for reader, writer in ((first, one), (second, two)):
-            writer.write(b"in")
-            assert await reader.readexactly(2) == b"in"
-        async with connected(port) as (third, _):
-            assert await closed(third)
-        one.write(b"still in")
-        assert await first.readexactly(8) == b"still in"
+        assert await reader.readexactly(len(GREETING)) == GREETING
 
 
 async def test_a_port_that_another_process_holds_is_passed_over(house: House) -> None:

@@ -12,7 +12,7 @@ from engine.kinds import EndReason, Fault, LeaseState
 from engine.messages import LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped, SetCapacity
 from provisioner.ports import Delivery
 from provisioner.wire import Desired, SandboxState
-from tests.provisioner.monarch.agent import Agent, gpus, host_key
+from tests.provisioner.monarch.agent import GREETING, Agent, gpus, host_key
 from tests.provisioner.monarch.conftest import House
 from tests.provisioner.monarch.exchange import KEY
 from tests.waiting import wait_until_async
@@ -38,12 +38,13 @@ async def rented(house: House, count: int = 1) -> int:
 
 
 async def knock(house: House, port: int, data: bytes = b"hello") -> bytes:
-    """Through the gate and back."""
+    """Through the gate and back, behind an identification."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(data)
+        writer.write(GREETING + data)
         async with asyncio.timeout(20):
-            return await reader.readexactly(len(data)) if data else b""
+            assert await reader.readexactly(len(GREETING)) == GREETING
+            return await reader.readexactly(len(data))
     finally:
         writer.close()
         await writer.wait_closed()

@@ -8,6 +8,8 @@ export class Book {
   #bids = new Map();
   #asks = new Map();
   seq = null;
+  /** Whether Barons without real GPUs sell here. */
+  simulated = false;
 
   /** Take in an event of the channel `book.SYMBOL`. */
   apply(event) {
@@ -18,6 +20,7 @@ export class Book {
     take(this.#bids, event.data.bids);
     take(this.#asks, event.data.asks);
     this.seq = event.seq;
+    this.simulated = event.data.simulated;
   }
 
   /** Levels of bids, best first. */
@@ -37,6 +40,7 @@ export class Book {
       bid: bids[0]?.price ?? null,
       ask: asks[0]?.price ?? null,
       offered: asks.reduce((sum, level) => sum + level.quantity + level.conditional_quantity, 0),
+      simulated: this.simulated,
     };
   }
 }

@@ -30,6 +30,7 @@ export class Depth {
     fill(this.#asks.toReversed(), asks, rows, largest);
     fill(this.#bids, bids, rows, largest);
     say(byId("spread"), spread(bids[0], asks[0]));
+    byId("book-simulated").hidden = !book?.simulated;
     say(byId("book-seq"), book?.seq == null ? "–" : count(book.seq));
     say(byId("depth-note"), note(bids.length, asks.length, book !== null));
   }
@@ -45,9 +46,10 @@ export class Depth {
       say(cells[0], clock(trade.timeMs));
       say(cells[1], trade.price);
       say(cells[2], count(trade.quantity));
-      say(cells[3], trade.takerSide);
+      say(cells[3], trade.simulated ? `${trade.takerSide} *` : trade.takerSide);
     });
     byId("trades-note").hidden = trades.length > 0;
+    byId("trades-simulated").hidden = !trades.some((trade) => trade.simulated);
   }
 }
 

@@ -83,7 +83,7 @@ function update(entry, lease) {
   say(entry.title, `${count(lease.gpus)} × ${lease.sku}`);
   say(entry.state, lease.reason ? `${lease.state}: ${lease.reason.replaceAll("_", " ")}` : lease.state);
   entry.simulated.hidden = !lease.simulated;
-  const facts = [lease.region, kindName(lease.kind), `$${lease.price}`, `charged ${money(lease.charged)}`];
+  const facts = [lease.region, kindName(lease.kind), `$${lease.price}`, charge(lease)];
   if (lease.ended) facts.push(`ended ${clock(lease.ended)}`, lease.wiped ? "wiped" : "not wiped yet");
   else facts.push(`since ${clock(lease.active ?? lease.started)}`);
   if (lease.term_end && !lease.ended) facts.push(`until ${clock(lease.term_end)}`);
@@ -94,6 +94,12 @@ function update(entry, lease) {
   entry.ssh.hidden = !lease.ssh;
   say(entry.command, lease.ssh?.command ?? "");
   entry.end.hidden = !LIVING.includes(lease.state);
+}
+
+/** What is posted, which moves at full hours, and what has been used since. */
+function charge(lease) {
+  const charged = `charged ${money(lease.charged)}`;
+  return lease.state === "active" ? `${charged} and ${money(lease.accrued)} accrued` : charged;
 }
 
 function calm(entry) {

@@ -36,7 +36,9 @@ export class Markets {
   show(symbol, top) {
     const cell = this.#cells.get(symbol);
     if (!cell) return;
-    const { instrument, button, bid, ask, gpus } = cell;
+    const { instrument, button, mark, bid, ask, gpus } = cell;
+    const isSimulated = instrument.simulated || Boolean(top?.simulated);
+    if (isSimulated) mark.hidden = false;
     say(bid, top?.bid ?? "–");
     say(ask, top?.ask ?? "–");
     say(gpus, top ? count(top.offered) : "…");
@@ -44,7 +46,8 @@ export class Markets {
     const prices = top
       ? `bid ${top.bid ?? "none"}, ask ${top.ask ?? "none"}, ${count(top.offered)} GPUs on offer`
       : "choose it to see its prices";
-    const label = `${instrument.sku} ${instrument.region} ${kindName(instrument.kind)}: ${prices}`;
+    const name = `${instrument.sku} ${instrument.region} ${kindName(instrument.kind)}`;
+    const label = `${name}: ${prices}${isSimulated ? ", simulated" : ""}`;
     if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
   }
 
@@ -57,19 +60,20 @@ export class Markets {
   #group(sku, regions) {
     const head = make("tr", { class: "sku" }, make("th", { colspan: "3", scope: "rowgroup" }, sku));
     const rows = [...regions].map(([region, kinds]) => {
-      const row = make("tr", {}, make("th", { scope: "row" }, region));
-      for (const kind of KINDS) row.append(this.#cell(kinds.get(kind)));
+      const mark = make("span", { class: "mark", title: "Barons without real GPUs sell here", hidden: "" }, "simulated");
+      const row = make("tr", {}, make("th", { scope: "row" }, region, mark));
+      for (const kind of KINDS) row.append(this.#cell(kinds.get(kind), mark));
       return row;
     });
     return make("tbody", {}, head, ...rows);
   }
 
-  #cell(instrument) {
+  #cell(instrument, mark) {
     if (!instrument) return make("td");
     const [bid, ask, gpus] = ["bid", "ask", "gpus"].map((name) => make("span", { class: name }));
     const button = make("button", { type: "button", class: "quote", "data-symbol": instrument.symbol }, bid, ask, gpus);
     button.addEventListener("click", () => this.#onChoose(instrument.symbol));
-    this.#cells.set(instrument.symbol, { instrument, button, bid, ask, gpus });
+    this.#cells.set(instrument.symbol, { instrument, button, mark, bid, ask, gpus });
     this.show(instrument.symbol, null);
     return make("td", {}, button);
   }
