@@ -18,7 +18,7 @@ class CompiledBookMissing(Exception):
 def fast_book_factory() -> Callable[[BookLimits], Book]:
     """What makes the server's books; CompiledBookMissing when the compiled half isn't there or doesn't load."""
     try:
-        from engine.resting_fast import FastBook
+        from engine.book_fast import FastBook
     except ImportError as error:
         raise CompiledBookMissing(
             f"the compiled order book isn't here ({error}): build it with `make build`, or in your own environment "

@@ -57,9 +57,9 @@ def test_the_random_commands_meet_what_matters() -> None:
 def engine_depth(exchange: Exchange, instrument: int, side: Side) -> list[DepthLevel]:
     return [
         DepthLevel(
-            price_ticks=level.price_ticks,
-            unconditional_quantity=level.unconditional_quantity,
-            conditional_quantity=level.conditional_quantity,
+            price_ticks=level.price,
+            unconditional_quantity=level.unconditional,
+            conditional_quantity=level.conditional,
             orders=level.orders,
         )
         for level in exchange.machine.depth(instrument, side, ALL_LEVELS)

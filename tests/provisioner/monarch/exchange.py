@@ -158,7 +158,7 @@ class Exchange:
 
     def free_gpus(self) -> int:
         """GPUs on sale now."""
-        return sum(level.unconditional_quantity for level in self.machine.depth(ONDEMAND, Side.SELL, 10))
+        return sum(level.unconditional for level in self.machine.depth(ONDEMAND, Side.SELL, 10))
 
     def __contains__(self, kind: type[Command]) -> bool:
         return any(isinstance(command, kind) for command in self.commands)

@@ -324,7 +324,7 @@ class Convergence(RuleBasedStateMachine):
         leased = sum(len(gpus) for gpus in self.agent.gpus.values())
         (baron,) = self.store.barons()
         assert baron.verified_gpus == len(UUIDS)
-        free = sum(level.unconditional_quantity for level in self.machine.depth(ONDEMAND, Side.SELL, 9))
+        free = sum(level.unconditional for level in self.machine.depth(ONDEMAND, Side.SELL, 9))
         assert free == len(UUIDS) - leased
 
 
