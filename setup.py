@@ -20,16 +20,36 @@ NATIVE_BUILD = ROOT / NATIVE / "build.py"
 NATIVE_OUTPUTS = ("hourbook-init", "libnvidia-ml.so.1")
 
 COMPILE_ARGS = ["-O3", "-fno-strict-aliasing", "-Wall", "-Wno-unused-function"]
+SANITIZE_ARGS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1"]
+
+
+def compile_switches() -> tuple[list[str], list[str], list[tuple[str, str | None]]]:
+    """Compiler's and linker's arguments and macros, as the environment asks.
+
+    HOURBOOK_SANITIZE=1: AddressSanitizer and UBSan watch every access. HOURBOOK_BARE=1: the fast book without all that a
+    limit order doesn't need, against which the cost of its features is measured. Build either into a directory of its own
+    (`build_ext --build-lib X --build-temp Y`): the module's name stays.
+    """
+    compile_args, link_args, macros = list(COMPILE_ARGS), list[str](), list[tuple[str, str | None]]()
+    if os.environ.get("HOURBOOK_SANITIZE") == "1":
+        compile_args += SANITIZE_ARGS
+        link_args.append(SANITIZE_ARGS[0])
+    if os.environ.get("HOURBOOK_BARE") == "1":
+        macros.append(("HOURBOOK_BARE", "1"))
+    return compile_args, link_args, macros
 
 
 def engine_extensions() -> list[Extension]:
     """Every `.pyx` of the engine, as the module that its path names."""
+    compile_args, link_args, macros = compile_switches()
     sources = sorted((ROOT / "engine").rglob("*.pyx"))
     return [
         Extension(
             ".".join(source.relative_to(ROOT).with_suffix("").parts),
             [str(source.relative_to(ROOT))],
-            extra_compile_args=COMPILE_ARGS,
+            extra_compile_args=compile_args,
+            extra_link_args=link_args,
+            define_macros=macros,
         )
         for source in sources
     ]

@@ -32,7 +32,5 @@ cdef class FastBook:
     ) noexcept nogil
     cdef int _free_to_use(self) except -1
     cdef unsigned int _find(self, object order_id) except? 0xFFFFFFFF
-    cdef object _resting(self, unsigned int index)
     cdef int _read(self, object order, CommandRecord *record) except -1
-    cdef int _restore_order(self, object order, bint waits) except -1
     cdef bytes _told(self, const EventRecord *events, uint64_t count)

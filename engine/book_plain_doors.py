@@ -7,6 +7,7 @@ This room knows the layouts and no rule of matching.
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from operator import itemgetter
@@ -34,7 +35,7 @@ ORDER_ID_MAX: Final = 2**64 - 1
 QUANTITY_FIELD_MAX: Final = 2**32 - 1
 
 
-class Doors:
+class Doors(ABC):
     """Commands in, events and deltas out; `_apply` is the book behind."""
 
     def __init__(self) -> None:
@@ -44,13 +45,13 @@ class Doors:
         self._keeps_changes = False
         self._turn = [self]
 
+    @abstractmethod
     def _apply(self, command: Command) -> None:
         """Apply one command; whatever it holds, it is answered by events."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _level(self, side: Side, price: int) -> Level:
         """A level's displayed totals now."""
-        raise NotImplementedError
 
     # ------------------------------------------------------------ in
 
@@ -75,7 +76,8 @@ class Doors:
         try:
             record = order.pack()
         except struct.error:
-            self._reject(order.order_id if order.order_id in range(ORDER_ID_MAX + 1) else 0, Reason.MALFORMED_RECORD)
+            fits = isinstance(order.order_id, int) and 0 <= order.order_id <= ORDER_ID_MAX
+            self._reject(order.order_id if fits else 0, Reason.MALFORMED_RECORD)
         else:
             self._apply(command_of(record, 0))
 

@@ -55,10 +55,11 @@ class Ladder:
 
     def inside(self, limit: int) -> Iterator[tuple[int, Queue]]:
         """The levels whose price an order of the other side with this limit would take."""
-        for price, queue in self.levels():
-            if self.rank(price) > self.rank(limit):
+        worst = self.rank(limit)
+        for rank, queue in self._levels.items():
+            if rank > worst:
                 return
-            yield price, queue
+            yield abs(rank), queue
 
     def ids(self) -> Iterator[int]:
         """All ids in priority order; nothing may change meanwhile."""

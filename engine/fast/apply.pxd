@@ -12,7 +12,8 @@ from engine.fast.entry cimport NO_MEMORY, enter_new, fire_stop, say_session
 from engine.fast.maps cimport reserve_pair, set_value
 from engine.fast.pool cimport terms_of
 from engine.fast.records cimport (
-    OP_AMEND, OP_CANCEL, OP_FIRE, OP_MASS_CANCEL, OP_MOVE_WINDOW, OP_NEW, OP_REDUCE, OP_SET_BARON, OP_SET_SESSION,
+    OP_AMEND, OP_CANCEL, OP_FIRE, OP_MASS_CANCEL, OP_MOVE_WINDOW, OP_NEW, OP_REDUCE, OP_SET_BARON,
+    OP_SET_SESSION,
     OP_TICK, REASON_INSTRUMENT_EXPIRED, REASON_MALFORMED_RECORD, REASON_SESSION_CLOSED, REASON_TIME_WENT_BACK,
     REASON_UNKNOWN_ORDER, SESSION_CONTINUOUS, SESSION_EXPIRED, CommandRecord, Sink,
 )
@@ -85,7 +86,10 @@ cdef inline int _carry_out(BookCore *core, Sink *sink, const CommandRecord *comm
     if op == OP_SET_BARON:
         if reserve_pair(&core.barons) < 0:
             return NO_MEMORY
-        set_value(&core.barons, command.baron, TOLD | <uint32_t>command.min_rating << RATING_SHIFT | command.features)
+        set_value(
+            &core.barons, command.baron,
+            TOLD | <uint32_t>command.min_rating << RATING_SHIFT | command.features,
+        )
         return 0
     if core.clearing_price:
         return clear(core, sink, 0)
@@ -93,7 +97,9 @@ cdef inline int _carry_out(BookCore *core, Sink *sink, const CommandRecord *comm
 
 
 cdef inline void _fire_due(BookCore *core, Sink *sink) noexcept nogil:
-    """The triggered stops fire in order of entry, those among them that a firing triggers, so many a command."""
+    """The triggered stops fire in order of entry, those among them that a firing triggers, so many a
+    command.
+    """
     cdef uint64_t left = core.limits.max_stops if core.limits.max_stops else <uint64_t>-1
     while core.due.count and core.session == SESSION_CONTINUOUS and left:
         left -= 1
@@ -118,7 +124,9 @@ cdef inline int apply_command(BookCore *core, Sink *sink, const CommandRecord *c
         reason = REASON_TIME_WENT_BACK
     else:
         core.now_ns = command.ts_ns
-        if unlikely(core.session == SESSION_EXPIRED or core.clearing_price != 0) and not _lets_in(core, command):
+        if unlikely(core.session == SESSION_EXPIRED or core.clearing_price != 0) and (
+            not _lets_in(core, command)
+        ):
             reason = REASON_SESSION_CLOSED
         else:
             reason = _carry_out(core, sink, command)

@@ -1,4 +1,6 @@
-"""The auction: at which price it clears, its trades, and how continuous trading begins (rulebook section 6)."""
+"""The auction: at which price it clears, its trades, and how continuous trading begins (rulebook section
+6).
+"""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
@@ -11,7 +13,8 @@ from engine.fast.levels cimport is_price, leave_level, level_at, price_above, pr
 from engine.fast.lives cimport bury, displayed
 from engine.fast.pool cimport shown_of, terms_of
 from engine.fast.records cimport (
-    BUY, EVENT_AUCTION, KIND_CLEARED, KIND_TRADE, SELL, SESSION_AUCTION, SESSION_CONTINUOUS, SESSION_PRE_OPEN, Sink,
+    BUY, EVENT_AUCTION, KIND_CLEARED, KIND_TRADE, SELL, SESSION_AUCTION, SESSION_CONTINUOUS,
+    SESSION_PRE_OPEN, Sink,
 )
 from engine.fast.sink cimport emit, reserve_events
 from engine.fast.stops cimport trigger_stops
@@ -30,11 +33,11 @@ cdef struct Clearing:
 
 cdef struct Cursor:
     # Where an auction is in a side's queues; index 0: at its end.
-    int32_t price
+    int64_t price
     uint32_t index
 
 
-cdef inline uint64_t _offered(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
+cdef inline uint64_t _offered(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
     """All that the unconditional orders of a level leave, hidden quantity too."""
     cdef uint32_t level_index = level_at(core, ladder, price)
     cdef uint32_t index
@@ -50,18 +53,20 @@ cdef inline uint64_t _offered(BookCore *core, Ladder *ladder, int32_t price) noe
 
 
 cdef inline bint find_clearing(BookCore *core, int32_t reference, Clearing *best) noexcept nogil:
-    """The price with the most volume, the least surplus, nearest to the reference (0: the middle); whether any clears."""
+    """The price with the most volume, the least surplus, nearest to the reference (0: the middle); whether
+    any clears.
+    """
     cdef Ladder *bids = &core.sides[0]
     cdef Ladder *asks = &core.sides[1]
-    cdef int32_t start = asks.best_price
-    cdef int32_t next_ask = start
-    cdef int32_t next_bid = 0
-    cdef int32_t price = bids.best_price
-    cdef int32_t first = 0
-    cdef int32_t last = 0
+    cdef int64_t start = asks.best_price
+    cdef int64_t next_ask = start
+    cdef int64_t next_bid = 0
+    cdef int64_t price = bids.best_price
+    cdef int64_t first = 0
+    cdef int64_t last = 0
     # From here on the surplus is an ask's.
-    cdef int32_t turned = NO_ASK
-    cdef int32_t end
+    cdef int64_t turned = NO_ASK
+    cdef int64_t end
     cdef uint64_t demand = 0
     cdef uint64_t supply = 0
     cdef uint64_t volume, surplus
@@ -101,9 +106,9 @@ cdef inline bint find_clearing(BookCore *core, int32_t reference, Clearing *best
     if best.volume == 0:
         return False
     if reference == 0:
-        best.price = <int32_t>((<int64_t>first + last) // 2)
+        best.price = <int32_t>((first + last) // 2)
     else:
-        best.price = first if reference < first else last if reference > last else reference
+        best.price = <int32_t>(first if reference < first else last if reference > last else reference)
     best.side = 0 if best.surplus == 0 else SELL if best.price >= turned else BUY
     return True
 
@@ -187,7 +192,9 @@ cdef inline bint _begin_clearing(BookCore *core, Sink *sink) noexcept nogil:
 
 
 cdef inline bint _trade_at_auction(BookCore *core, Sink *sink, uint64_t *left) noexcept nogil:
-    """Trade until one side has none left at the price, or the bound on trades is met; whether it came to the end."""
+    """Trade until one side has none left at the price, or the bound on trades is met; whether it came to the
+    end.
+    """
     cdef Ladder *bids = &core.sides[0]
     cdef Ladder *asks = &core.sides[1]
     cdef int32_t price = core.clearing_price
@@ -203,7 +210,8 @@ cdef inline bint _trade_at_auction(BookCore *core, Sink *sink, uint64_t *left) n
         seller = &core.nodes[ask.index]
         quantity = buyer.leaves if buyer.leaves < seller.leaves else seller.leaves
         emit(
-            core, sink, KIND_TRADE, seller.order_id, buyer.order_id, price, quantity, seller.leaves - quantity,
+            core, sink, KIND_TRADE, seller.order_id, buyer.order_id, price, quantity,
+            seller.leaves - quantity,
             buyer.leaves - quantity, 0, 0, EVENT_AUCTION,
         )
         _fill(core, asks, &ask, quantity, price)
@@ -214,7 +222,9 @@ cdef inline bint _trade_at_auction(BookCore *core, Sink *sink, uint64_t *left) n
 
 
 cdef inline int clear(BookCore *core, Sink *sink, uint8_t reason) noexcept nogil:
-    """Trade at auction prices until nothing crosses, or the command made as many trades as one may; 0, or NO_MEMORY."""
+    """Trade at auction prices until nothing crosses, or the command made as many trades as one may; 0, or
+    NO_MEMORY.
+    """
     cdef uint64_t left = core.ids.count
     cdef int32_t cleared_price = 0
     # Each trade ends one order at least, and each price but the last has one.

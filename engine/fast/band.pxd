@@ -1,4 +1,6 @@
-"""The last hour's trades by minute, the reference that they give, and the band around it (rulebook section 6)."""
+"""The last hour's trades by minute, the reference that they give, and the band around it (rulebook section
+6).
+"""
 
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport calloc
@@ -47,7 +49,9 @@ cdef inline void begin_minute(Hour *hour, uint64_t minute) noexcept nogil:
     hour.minute_end_ns = hour.minute_begin_ns + MINUTE_NS
 
 
-cdef inline void note_trades(BookCore *core, uint128_t notional, uint64_t quantity, int32_t price) noexcept nogil:
+cdef inline void note_trades(
+    BookCore *core, uint128_t notional, uint64_t quantity, int32_t price
+) noexcept nogil:
     """Trades of one walk, the last of them at `price`; room was reserved."""
     cdef Hour *hour = core.hour
     cdef uint64_t now_ns = <uint64_t>core.now_ns

@@ -1,4 +1,5 @@
-"""What changes an order that is live: cancel, reduce, a new window, amend, mass cancel (docs/book.md, "Checks").
+"""What changes an order that is live: cancel, reduce, a new window, amend, mass cancel (docs/book.md,
+"Checks").
 
 Each gives 0, the reason of its refusal, or NO_MEMORY with nothing changed.
 """
@@ -65,7 +66,8 @@ cdef inline void _shrink(
             terms_of(core, index).shown = node.leaves
         shrink_level(core, ladder, node.place >> PLACE_SHIFT, node.place, shown - node.leaves)
     emit_amended(
-        core, sink, node.order_id, ladder.sells, price_of(core, index), node.quantity, node.leaves, reason, True
+        core, sink, node.order_id, ladder.sells, price_of(core, index), node.quantity, node.leaves, reason,
+        True
     )
 
 
@@ -104,7 +106,8 @@ cdef inline int move_window(BookCore *core, Sink *sink, const CommandRecord *com
     else:
         terms_of(core, index).window_end_h = command.window_end_h
     emit_amended(
-        core, sink, node.order_id, True, price_of(core, index), node.quantity, node.leaves, REASON_WINDOW_MOVED, True
+        core, sink, node.order_id, True, price_of(core, index), node.quantity, node.leaves,
+        REASON_WINDOW_MOVED, True
     )
     return 0
 
@@ -200,7 +203,7 @@ cdef inline int cancel_all(
     """Bids, asks in priority order, stops in order of entry; `sides` as in Sides."""
     cdef Ladder *ladder
     cdef uint32_t index, following
-    cdef int32_t price, behind
+    cdef int64_t price
     cdef int side
     if reserve_events(core, sink, <uint64_t>core.ids.count + 4) < 0:
         return NO_MEMORY

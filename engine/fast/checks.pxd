@@ -1,4 +1,6 @@
-"""What a record must be before the book looks at its orders (docs/book.md, checks 1 and 5 to 13), and the order in it."""
+"""What a record must be before the book looks at its orders (docs/book.md, checks 1 and 5 to 13), and the
+order in it.
+"""
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
@@ -8,9 +10,12 @@ from engine.fast.core cimport (
 )
 from engine.fast.eligibility cimport is_conditional, is_rare
 from engine.fast.records cimport (
-    FLAG_POST_ONLY, FLAG_SAME_BARON, GIVEN_PRICE, GIVEN_QUANTITY, OP_AMEND, OP_CANCEL, OP_FIRE, OP_MASS_CANCEL,
-    OP_MOVE_WINDOW, OP_NEW, OP_REDUCE, OP_SET_BARON, OP_SET_SESSION, REASON_INVALID_ORDER, REASON_INVALID_PRICE,
-    REASON_INVALID_QUANTITY, SELF_TRADE_DECREMENT, SESSION_EXPIRED, TIME_FOK, TIME_GTC, TYPE_LIMIT, TYPE_MARKET,
+    FLAG_POST_ONLY, FLAG_SAME_BARON, GIVEN_PRICE, GIVEN_QUANTITY, OP_AMEND, OP_CANCEL, OP_FIRE,
+    OP_MASS_CANCEL,
+    OP_MOVE_WINDOW, OP_NEW, OP_REDUCE, OP_SET_BARON, OP_SET_SESSION, REASON_INVALID_ORDER,
+    REASON_INVALID_PRICE,
+    REASON_INVALID_QUANTITY, SELF_TRADE_DECREMENT, SESSION_EXPIRED, TIME_FOK, TIME_GTC, TYPE_LIMIT,
+    TYPE_MARKET,
     TYPE_STOP, TYPE_STOP_LIMIT, CommandRecord,
 )
 

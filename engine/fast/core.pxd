@@ -1,7 +1,9 @@
 """The fast book's memory: every struct that a book is made of. What works on them stands in the rooms beside.
 
-Everything is reached by 32-bit indices into pools that grow when they are first needed; index 0 is nobody. A plain
-limit order is 32 bytes and knows nothing of rare features: what an iceberg, a stop, a minimum, a term or a Baron needs
+Everything is reached by 32-bit indices into pools that grow when they are first needed; index 0 is nobody. A
+plain
+limit order is 32 bytes and knows nothing of rare features: what an iceberg, a stop, a minimum, a term or a
+Baron needs
 stands apart, in `Terms`, behind the one bit RARE.
 """
 
@@ -18,10 +20,13 @@ cdef extern from *:
     #define HOURBOOK_BARE 0
     #endif
     typedef unsigned __int128 hourbook_uint128;
+    /* Beyond every price. */
+    #define HOURBOOK_NO_ASK 0x80000000LL
     #define hourbook_prefetch(address) __builtin_prefetch(address)
     """
     # A limit-only build, against which the cost of all features is measured.
     const bint BARE "HOURBOOK_BARE"
+    const int64_t NO_ASK "HOURBOOK_NO_ASK"
     # Products of prices, quantities and sums of an hour.
     ctypedef unsigned long long uint128_t "hourbook_uint128"
     void prefetch "hourbook_prefetch"(const void *address) noexcept nogil
@@ -42,10 +47,9 @@ cdef enum:
     ARMED = 64
     PLACE_SHIFT = 8
 
+    # Heights of a tree of prices at most: 36 bits.
+    HEIGHTS = 6
     NO_BID = 0
-    NO_ASK = 0x7FFFFFFF
-    # What 24 bits of price and four levels of 64-fold branches hold.
-    PRICE_LIMIT = 0xFFFFFF
     MINUTES = 60
 
 
@@ -108,12 +112,12 @@ cdef struct Ladder:
     uint32_t level_used
     uint32_t level_free
     uint32_t level_spare
-    uint32_t root
+    int64_t best_price
     # The leaf that was used last, and the prices (without their low six bits) that it holds.
+    int64_t leaf_key
+    uint32_t root
     uint32_t leaf
-    uint32_t leaf_key
     uint32_t best_level
-    int32_t best_price
     uint32_t orders
     uint32_t conditional
     bint sells
@@ -262,8 +266,10 @@ cdef struct BookCore:
     int32_t auction_price
     int32_t clearing_price
     # A buy stop is triggered at or above, a sell stop at or below; beyond every price when none waits.
-    int32_t buy_trigger
-    int32_t sell_trigger
+    int64_t buy_trigger
+    int64_t sell_trigger
+    # Of the trees of prices: branches above a leaf.
+    int height
     uint8_t session
     bint referenced
     bint tracking

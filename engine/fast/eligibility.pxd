@@ -27,7 +27,8 @@ cdef inline bint is_conditional(Terms *terms) noexcept nogil:
 cdef inline bint is_rare(Terms *terms) noexcept nogil:
     """Whether anything about a limit order is rare."""
     return (
-        is_conditional(terms) or terms.display != 0 or terms.window_end_h != 0 or terms.baron != 0 or terms.tag != 0
+        is_conditional(terms) or terms.display != 0 or terms.window_end_h != 0 or terms.baron != 0
+        or terms.tag != 0
     )
 
 
@@ -54,7 +55,9 @@ cdef inline Terms *maker_terms(BookCore *core, uint32_t node) noexcept nogil:
 cdef inline uint32_t tradable(
     BookCore *core, Taker *taker, Terms *maker, uint32_t leaves, uint32_t maker_leaves, uint32_t shown
 ) noexcept nogil:
-    """What the taker, with so much left, takes from a resting order that leaves and shows so much; 0: passed over."""
+    """What the taker, with so much left, takes from a resting order that leaves and shows so much; 0: passed
+    over.
+    """
     cdef Terms *own = &taker.terms if taker.flags & RARE else &core.plain
     cdef Terms *bid = maker if taker.sells else own
     cdef Terms *ask = own if taker.sells else maker

@@ -1,6 +1,8 @@
-"""How an order enters: last refusals, the walk, and what becomes of what is left (docs/book.md, check 16 and "The walk").
+"""How an order enters: last refusals, the walk, and what becomes of what is left (docs/book.md, check 16 and
+"The walk").
 
-Memory is reserved before anything changes: a command is applied whole, or refused for want of memory with nothing done.
+Memory is reserved before anything changes: a command is applied whole, or refused for want of memory with
+nothing done.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -16,16 +18,20 @@ from engine.fast.ids cimport find_order
 from engine.fast.lives cimport bury, reserve_rest, rest, taker_of, wait
 from engine.fast.maps cimport value_of
 from engine.fast.matching cimport (
-    LOOKED_ENOUGH, NOBODY, OPENS_AUCTION, crosses_own, first_counterpart, match_dry, match_taker, reserve_refills,
+    LOOKED_ENOUGH, NOBODY, OPENS_AUCTION, crosses_own, first_counterpart, match_dry, match_taker,
+    reserve_refills,
     same_account,
 )
 from engine.fast.pool cimport give_terms
 from engine.fast.records cimport (
-    EVENT_ARMED, KIND_ACCEPTED, KIND_SESSION, KIND_TRIGGERED, REASON_CONDITIONAL_LIMIT, REASON_DUPLICATE_ORDER_ID,
-    REASON_FOK_KILLED, REASON_IOC_REMAINDER, REASON_MARKET_REMAINDER, REASON_NO_LIQUIDITY, REASON_OUTSIDE_BAND,
+    EVENT_ARMED, KIND_ACCEPTED, KIND_SESSION, KIND_TRIGGERED, REASON_CONDITIONAL_LIMIT,
+    REASON_DUPLICATE_ORDER_ID,
+    REASON_FOK_KILLED, REASON_IOC_REMAINDER, REASON_MARKET_REMAINDER, REASON_NO_LIQUIDITY,
+    REASON_OUTSIDE_BAND,
     REASON_POST_ONLY_WOULD_TRADE, REASON_SELF_TRADE, REASON_SESSION_CLOSED, REASON_TOO_MANY_CONDITIONAL,
     REASON_WALK_LIMIT, SELF_TRADE_CANCEL_OLDEST, SELF_TRADE_DECREMENT, SESSION_AUCTION, SESSION_CONTINUOUS,
-    SESSION_HALTED, STOP_OUTSIDE_BAND, STOP_SELF_TRADE, STOP_WALK_LIMIT, TIME_FOK, TIME_GTC, TIME_IOC, TYPE_LIMIT,
+    SESSION_HALTED, STOP_OUTSIDE_BAND, STOP_SELF_TRADE, STOP_WALK_LIMIT, TIME_FOK, TIME_GTC, TIME_IOC,
+    TYPE_LIMIT,
     TYPE_MARKET, TYPE_STOP, TYPE_STOP_LIMIT, CommandRecord, Sink,
 )
 from engine.fast.sink cimport emit, emit_canceled, reserve_events
@@ -84,7 +90,9 @@ cdef inline int reserve_entry(BookCore *core, Sink *sink, Taker *taker) noexcept
 
 
 cdef inline int32_t protection_price(BookCore *core, Taker *taker) noexcept nogil:
-    """So far through the first resting price that the taker is eligible for, rounded toward it; 0 without one."""
+    """So far through the first resting price that the taker is eligible for, rounded toward it; 0 without
+    one.
+    """
     cdef Taker any_price = taker[0]
     cdef int32_t price
     cdef int64_t wide
@@ -219,7 +227,9 @@ cdef inline int enter_new(BookCore *core, Sink *sink, const CommandRecord *comma
         reason = session_refusal(core, &taker)
         if reason:
             return reason
-    if unlikely(taker.flags & CONDITIONAL) and taker.account != 0 and (taker.time_in_force == TIME_GTC or stops):
+    if unlikely(taker.flags & CONDITIONAL) and taker.account != 0 and (
+        taker.time_in_force == TIME_GTC or stops
+    ):
         if core.limits.max_conditional_account != 0 and (
             value_of(&core.accounts, taker.account) >= core.limits.max_conditional_account
         ):
@@ -241,7 +251,8 @@ cdef inline int enter_new(BookCore *core, Sink *sink, const CommandRecord *comma
     if unlikely(reserve_entry(core, sink, &taker) < 0):
         return NO_MEMORY
     emit(
-        core, sink, KIND_ACCEPTED, taker.order_id, 0, taker.price, taker.quantity, taker.leaves, 0, taker.sells + 1,
+        core, sink, KIND_ACCEPTED, taker.order_id, 0, taker.price, taker.quantity, taker.leaves, 0,
+        taker.sells + 1,
         0, 0,
     )
     if likely(core.session == SESSION_CONTINUOUS):
@@ -284,7 +295,8 @@ cdef inline int fire_stop(BookCore *core, Sink *sink, uint32_t index) noexcept n
         give_terms(core, index)
         core.nodes[index].place &= ~<uint32_t>RARE
     emit(
-        core, sink, KIND_TRIGGERED, taker.order_id, 0, taker.price, taker.quantity, taker.leaves, 0, taker.sells + 1,
+        core, sink, KIND_TRIGGERED, taker.order_id, 0, taker.price, taker.quantity, taker.leaves, 0,
+        taker.sells + 1,
         0, 0,
     )
     enter(core, sink, &taker)

@@ -1,6 +1,7 @@
 """Where an order is, by its id: open addressing in slots of 8 bytes, deletion without tombstones.
 
-A slot's fingerprint gives its home, so that growing never looks at a node. A large table grows by moving a few slots with
+A slot's fingerprint gives its home, so that growing never looks at a node. A large table grows by moving a
+few slots with
 each insertion: no single command pays for all.
 """
 
@@ -23,7 +24,9 @@ cdef inline uint32_t fingerprint_of(uint64_t order_id) noexcept nogil:
     return <uint32_t>(((order_id ^ (order_id >> 32)) * <uint64_t>0x9E3779B97F4A7C15) >> 32)
 
 
-cdef inline uint32_t _found_in(BookCore *core, Slots *table, uint64_t order_id, uint32_t fingerprint) noexcept nogil:
+cdef inline uint32_t _found_in(
+    BookCore *core, Slots *table, uint64_t order_id, uint32_t fingerprint
+) noexcept nogil:
     cdef uint64_t position = fingerprint >> table.shift
     cdef uint64_t slot = table.slots[position]
     while slot:
@@ -76,7 +79,9 @@ cdef inline bint _take_slot(Slots *table, uint64_t slot) noexcept nogil:
 
 
 cdef inline void _move_slots(Table *ids, uint64_t some) noexcept nogil:
-    """Move slots of the old table into the new one, whole runs at a time: a run that was cut couldn't be searched."""
+    """Move slots of the old table into the new one, whole runs at a time: a run that was cut couldn't be
+    searched.
+    """
     cdef Slots *old = &ids.old
     cdef uint64_t position, slot
     cdef uint64_t size = old.mask + 1

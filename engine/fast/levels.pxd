@@ -1,13 +1,18 @@
-"""The levels of a side and the tree that finds them: four depths of 64 branches over a 24-bit price.
+"""The levels of a side and the tree that finds them: branches of 64 over a price, four high up to a price of
+24 bits.
 
-Each branch has a bit for each child with orders below it, so that the next price is a few instructions away wherever it
-is: a trending price, a crash or a wide book costs what a quiet one does. Branches come and go with their levels.
+Each branch has a bit for each child with orders below it, so that the next price is a few instructions away
+wherever it
+is: a trending price, a crash or a wide book costs what a quiet one does. Branches come and go with their
+levels.
 """
 
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from engine.fast.core cimport (
-    CONDITIONAL, NO_ASK, NO_BID, PLACE_SHIFT, BookCore, Branch, Ladder, Level, Node, first_bit, likely, zeros_above,
+    CONDITIONAL, HEIGHTS, NO_ASK, NO_BID, PLACE_SHIFT, BookCore, Branch, Ladder, Level, Node, first_bit,
+    likely,
+    zeros_above,
 )
 from engine.fast.deltas cimport touch
 from engine.fast.memory cimport grown_by_half, grown_by_quarter, resize
@@ -16,8 +21,8 @@ from engine.fast.memory cimport grown_by_half, grown_by_quarter, resize
 cdef inline int reserve_level(BookCore *core, Ladder *ladder) noexcept nogil:
     """Room for one more level of the side, and its branches; 0, or -1 when there is no memory."""
     cdef uint32_t capacity
-    if core.branch_spare < 4:
-        capacity = <uint32_t>grown_by_half(core.branch_capacity, 9)
+    if core.branch_spare < HEIGHTS:
+        capacity = <uint32_t>grown_by_half(core.branch_capacity, 2 + 2 * HEIGHTS)
         if resize(<void **>&core.branches, core.branch_capacity, capacity, sizeof(Branch), True) < 0:
             return -1
         # Branch 0 stays empty: a search that finds no branch finds it, and nothing in it.
@@ -43,26 +48,26 @@ cdef inline int reserve_level(BookCore *core, Ladder *ladder) noexcept nogil:
     return 0
 
 
-cdef inline uint32_t _leaf_at(BookCore *core, Ladder *ladder, uint32_t price) noexcept nogil:
+cdef inline uint32_t _leaf_at(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
     """The leaf that holds a price, or 0."""
-    cdef Branch *branches = core.branches
-    cdef uint32_t leaf
+    cdef uint32_t branch = ladder.root
+    cdef int shift = 6 * core.height
     if likely(ladder.leaf and ladder.leaf_key == price >> 6):
         return ladder.leaf
-    if ladder.root == 0:
+    if branch == 0:
         return 0
-    leaf = branches[ladder.root].child[price >> 18]
-    leaf = branches[leaf].child[(price >> 12) & 63]
-    leaf = branches[leaf].child[(price >> 6) & 63]
-    if leaf:
-        ladder.leaf = leaf
+    while shift:
+        branch = core.branches[branch].child[(price >> shift) & 63]
+        shift -= 6
+    if branch:
+        ladder.leaf = branch
         ladder.leaf_key = price >> 6
-    return leaf
+    return branch
 
 
-cdef inline uint32_t level_at(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
+cdef inline uint32_t level_at(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
     """The level of a price, or 0; one that emptied may still be there."""
-    cdef uint32_t leaf = _leaf_at(core, ladder, <uint32_t>price)
+    cdef uint32_t leaf = _leaf_at(core, ladder, price)
     return core.branches[leaf].child[price & 63] if leaf else 0
 
 
@@ -84,10 +89,10 @@ cdef inline void _give_branch(BookCore *core, uint32_t index) noexcept nogil:
     core.branch_spare += 1
 
 
-cdef inline uint32_t _make_leaf(BookCore *core, Ladder *ladder, uint32_t price) noexcept nogil:
+cdef inline uint32_t _make_leaf(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
     """The leaf that holds a price, and what leads to it."""
     cdef uint32_t branch, child, place
-    cdef int shift = 18
+    cdef int shift = 6 * core.height
     if ladder.root == 0:
         ladder.root = _take_branch(core)
     branch = ladder.root
@@ -105,148 +110,134 @@ cdef inline uint32_t _make_leaf(BookCore *core, Ladder *ladder, uint32_t price) 
     return branch
 
 
-cdef inline void _revive(BookCore *core, Ladder *ladder, uint32_t price) noexcept nogil:
+cdef inline void _find_path(BookCore *core, Ladder *ladder, int64_t price, uint32_t *path) noexcept nogil:
+    """The branches that lead to a price, by height above the leaf; 0 where there is none."""
+    cdef int height = core.height
+    path[height] = ladder.root
+    while height:
+        path[height - 1] = core.branches[path[height]].child[(price >> (6 * height)) & 63]
+        height -= 1
+
+
+cdef inline void _revive(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
     """The leaf of a price has orders again: so have the branches above."""
-    cdef Branch *branches = core.branches
-    cdef uint32_t one = ladder.root
-    cdef uint32_t two = branches[one].child[price >> 18]
-    cdef uint32_t three = branches[two].child[(price >> 12) & 63]
-    branches[three].live |= <uint64_t>1 << ((price >> 6) & 63)
-    branches[two].live |= <uint64_t>1 << ((price >> 12) & 63)
-    branches[one].live |= <uint64_t>1 << (price >> 18)
+    cdef uint32_t path[HEIGHTS]
+    cdef int height
+    _find_path(core, ladder, price, path)
+    for height in range(1, core.height + 1):
+        core.branches[path[height]].live |= <uint64_t>1 << ((price >> (6 * height)) & 63)
 
 
-cdef inline void _wither(BookCore *core, Ladder *ladder, uint32_t price) noexcept nogil:
+cdef inline void _wither(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
     """The leaf of a price has no orders any more."""
-    cdef Branch *branches = core.branches
-    cdef uint32_t one = ladder.root
-    cdef uint32_t two = branches[one].child[price >> 18]
-    cdef uint32_t three = branches[two].child[(price >> 12) & 63]
-    branches[three].live &= ~(<uint64_t>1 << ((price >> 6) & 63))
-    if branches[three].live == 0:
-        branches[two].live &= ~(<uint64_t>1 << ((price >> 12) & 63))
-        if branches[two].live == 0:
-            branches[one].live &= ~(<uint64_t>1 << (price >> 18))
+    cdef uint32_t path[HEIGHTS]
+    cdef int height
+    _find_path(core, ladder, price, path)
+    for height in range(1, core.height + 1):
+        core.branches[path[height]].live &= ~(<uint64_t>1 << ((price >> (6 * height)) & 63))
+        if core.branches[path[height]].live:
+            return
 
 
-cdef inline void _cut(BookCore *core, Ladder *ladder, uint32_t price) noexcept nogil:
+cdef inline void _cut(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
     """Give back the leaf of a price, and each branch that holds nothing without it."""
-    cdef Branch *branches = core.branches
-    cdef uint32_t path[4]
-    cdef int depth
-    path[0] = ladder.root
-    path[1] = branches[path[0]].child[price >> 18]
-    path[2] = branches[path[1]].child[(price >> 12) & 63]
-    path[3] = branches[path[2]].child[(price >> 6) & 63]
+    cdef uint32_t path[HEIGHTS]
+    cdef int height = 0
+    _find_path(core, ladder, price, path)
     ladder.leaf = 0
-    depth = 3
-    while depth >= 0 and branches[path[depth]].kept == 0:
-        _give_branch(core, path[depth])
-        if depth == 0:
+    while core.branches[path[height]].kept == 0:
+        _give_branch(core, path[height])
+        if height == core.height:
             ladder.root = 0
             return
-        depth -= 1
-        branches[path[depth]].child[(price >> (18 - 6 * depth)) & 63] = 0
-        branches[path[depth]].kept &= ~(<uint64_t>1 << ((price >> (18 - 6 * depth)) & 63))
+        height += 1
+        core.branches[path[height]].child[(price >> (6 * height)) & 63] = 0
+        core.branches[path[height]].kept &= ~(<uint64_t>1 << ((price >> (6 * height)) & 63))
 
 
-cdef inline int32_t price_above(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
+cdef inline int64_t price_above(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
     """The next price with orders above this one, or NO_ASK."""
-    cdef Branch *branches = core.branches
-    cdef uint32_t path[4]
+    cdef uint32_t path[HEIGHTS]
     cdef uint32_t branch, place
     cdef uint64_t bits
-    cdef int depth
-    cdef int32_t found
-    if likely(ladder.leaf and ladder.leaf_key == <uint32_t>price >> 6):
-        bits = branches[ladder.leaf].live & (<uint64_t>-2 << (price & 63))
+    cdef int height = 0
+    if likely(ladder.leaf and ladder.leaf_key == price >> 6):
+        bits = core.branches[ladder.leaf].live & (<uint64_t>-2 << (price & 63))
         if bits:
-            return (price & ~63) | first_bit(bits)
+            return (price & ~<int64_t>63) | first_bit(bits)
     if ladder.root == 0:
         return NO_ASK
-    path[0] = ladder.root
-    path[1] = branches[path[0]].child[price >> 18]
-    path[2] = branches[path[1]].child[(price >> 12) & 63]
-    path[3] = branches[path[2]].child[(price >> 6) & 63]
-    depth = 3
-    while depth >= 0:
-        place = (price >> (18 - 6 * depth)) & 63
-        bits = branches[path[depth]].live & (<uint64_t>-2 << place)
+    _find_path(core, ladder, price, path)
+    while True:
+        bits = core.branches[path[height]].live & (<uint64_t>-2 << ((price >> (6 * height)) & 63))
         if bits:
             break
-        depth -= 1
-    if depth < 0:
-        return NO_ASK
-    found = price >> (24 - 6 * depth)
-    branch = path[depth]
+        if height == core.height:
+            return NO_ASK
+        height += 1
+    branch = path[height]
+    price = price >> (6 * (height + 1))
     while True:
         place = first_bit(bits)
-        found = found << 6 | <int32_t>place
-        if depth == 3:
-            return found
-        branch = branches[branch].child[place]
-        bits = branches[branch].live
-        depth += 1
+        price = price << 6 | place
+        if height == 0:
+            return price
+        branch = core.branches[branch].child[place]
+        bits = core.branches[branch].live
+        height -= 1
 
 
-cdef inline int32_t price_below(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
+cdef inline int64_t price_below(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
     """The next price with orders below this one, or NO_BID."""
-    cdef Branch *branches = core.branches
-    cdef uint32_t path[4]
+    cdef uint32_t path[HEIGHTS]
     cdef uint32_t branch, place
     cdef uint64_t bits
-    cdef int depth
-    cdef int32_t found
-    if likely(ladder.leaf and ladder.leaf_key == <uint32_t>price >> 6):
-        bits = branches[ladder.leaf].live & ((<uint64_t>1 << (price & 63)) - 1)
+    cdef int height = 0
+    if likely(ladder.leaf and ladder.leaf_key == price >> 6):
+        bits = core.branches[ladder.leaf].live & ((<uint64_t>1 << (price & 63)) - 1)
         if bits:
-            return (price & ~63) | (63 - zeros_above(bits))
+            return (price & ~<int64_t>63) | (63 - zeros_above(bits))
     if ladder.root == 0:
         return NO_BID
-    path[0] = ladder.root
-    path[1] = branches[path[0]].child[price >> 18]
-    path[2] = branches[path[1]].child[(price >> 12) & 63]
-    path[3] = branches[path[2]].child[(price >> 6) & 63]
-    depth = 3
-    while depth >= 0:
-        place = (price >> (18 - 6 * depth)) & 63
-        bits = branches[path[depth]].live & ((<uint64_t>1 << place) - 1)
+    _find_path(core, ladder, price, path)
+    while True:
+        bits = core.branches[path[height]].live & ((<uint64_t>1 << ((price >> (6 * height)) & 63)) - 1)
         if bits:
             break
-        depth -= 1
-    if depth < 0:
-        return NO_BID
-    found = price >> (24 - 6 * depth)
-    branch = path[depth]
+        if height == core.height:
+            return NO_BID
+        height += 1
+    branch = path[height]
+    price = price >> (6 * (height + 1))
     while True:
         place = 63 - zeros_above(bits)
-        found = found << 6 | <int32_t>place
-        if depth == 3:
-            return found
-        branch = branches[branch].child[place]
-        bits = branches[branch].live
-        depth += 1
+        price = price << 6 | place
+        if height == 0:
+            return price
+        branch = core.branches[branch].child[place]
+        bits = core.branches[branch].live
+        height -= 1
 
 
-cdef inline int32_t price_behind(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
+cdef inline int64_t price_behind(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
     """The next worse price of the side; NO_BID or NO_ASK at its end."""
     return price_above(core, ladder, price) if ladder.sells else price_below(core, ladder, price)
 
 
-cdef inline bint is_price(int32_t price) noexcept nogil:
+cdef inline bint is_price(int64_t price) noexcept nogil:
     """Whether a best or next price is one at all."""
     return price != NO_BID and price != NO_ASK
 
 
-cdef inline uint32_t open_level(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
+cdef inline uint32_t open_level(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
     """The level of a price, ready to take an order; room was reserved."""
-    cdef uint32_t leaf = _leaf_at(core, ladder, <uint32_t>price)
+    cdef uint32_t leaf = _leaf_at(core, ladder, price)
     cdef uint64_t bit = <uint64_t>1 << (price & 63)
     cdef uint32_t index
     cdef Branch *branch
     cdef Level *level
     if leaf == 0:
-        leaf = _make_leaf(core, ladder, <uint32_t>price)
+        leaf = _make_leaf(core, ladder, price)
     branch = &core.branches[leaf]
     index = branch.child[price & 63]
     if branch.live & bit:
@@ -270,7 +261,7 @@ cdef inline uint32_t open_level(BookCore *core, Ladder *ladder, int32_t price) n
         branch.child[price & 63] = index
         branch.kept |= bit
     if branch.live == 0:
-        _revive(core, ladder, <uint32_t>price)
+        _revive(core, ladder, price)
     branch.live |= bit
     if price < ladder.best_price if ladder.sells else price > ladder.best_price:
         ladder.best_price = price
@@ -280,7 +271,7 @@ cdef inline uint32_t open_level(BookCore *core, Ladder *ladder, int32_t price) n
 
 cdef inline void release_level(BookCore *core, Ladder *ladder, uint32_t index) noexcept nogil:
     """Give back a level without orders whose change was told."""
-    cdef uint32_t price = ladder.levels[index].price
+    cdef uint64_t price = ladder.levels[index].price
     cdef uint32_t leaf = _leaf_at(core, ladder, price)
     core.branches[leaf].child[price & 63] = 0
     core.branches[leaf].kept &= ~(<uint64_t>1 << (price & 63))
@@ -294,11 +285,11 @@ cdef inline void release_level(BookCore *core, Ladder *ladder, uint32_t index) n
 
 cdef inline void close_level(BookCore *core, Ladder *ladder, uint32_t index) noexcept nogil:
     """A level has no orders any more."""
-    cdef int32_t price = <int32_t>ladder.levels[index].price
-    cdef uint32_t leaf = _leaf_at(core, ladder, <uint32_t>price)
+    cdef int64_t price = <int64_t>ladder.levels[index].price
+    cdef uint32_t leaf = _leaf_at(core, ladder, price)
     core.branches[leaf].live &= ~(<uint64_t>1 << (price & 63))
     if core.branches[leaf].live == 0:
-        _wither(core, ladder, <uint32_t>price)
+        _wither(core, ladder, price)
     if price == ladder.best_price:
         ladder.best_price = price_behind(core, ladder, price)
         ladder.best_level = level_at(core, ladder, ladder.best_price) if is_price(ladder.best_price) else 0

@@ -1,9 +1,12 @@
-"""How an order comes to rest, leaves and is forgotten: pool, table, level, stops and counts in one step each."""
+"""How an order comes to rest, leaves and is forgotten: pool, table, level, stops and counts in one step
+each.
+"""
 
 from libc.stdint cimport int32_t, uint32_t
 
 from engine.fast.core cimport (
-    ARMED, BARE, CONDITIONAL, PLACE_SHIFT, RARE, SELLS, BookCore, Ladder, Node, Taker, Terms, likely, unlikely,
+    ARMED, BARE, CONDITIONAL, PLACE_SHIFT, RARE, SELLS, BookCore, Ladder, Node, Taker, Terms, likely,
+    unlikely,
 )
 from engine.fast.ids cimport insert_order, remove_order, reserve_id
 from engine.fast.levels cimport join_level, leave_level, open_level, reserve_level
@@ -28,7 +31,9 @@ cdef inline uint32_t displayed(Terms *terms, uint32_t leaves) noexcept nogil:
 
 
 cdef inline int reserve_rest(BookCore *core, Taker *taker) noexcept nogil:
-    """Room for an order to rest or to wait; 0, or -1 when there is no memory. Nothing changes but capacities."""
+    """Room for an order to rest or to wait; 0, or -1 when there is no memory. Nothing changes but
+    capacities.
+    """
     if reserve_level(core, &core.sides[taker.sells]) < 0:
         return -1
     if taker.node == 0 and (reserve_node(core) < 0 or reserve_id(core) < 0):

@@ -58,13 +58,15 @@ cdef inline void forget(Map *pairs, uint32_t key) noexcept nogil:
     """Take a key out and move those behind it nearer to their homes."""
     cdef uint32_t hole = <uint32_t>(_place(pairs, key) - pairs.pairs)
     cdef uint32_t position = hole
+    cdef uint32_t home
     if pairs.pairs[hole].key == 0:
         return
     while True:
         position = (position + 1) & pairs.mask
         if pairs.pairs[position].key == 0:
             break
-        if ((position - _home(pairs, pairs.pairs[position].key)) & pairs.mask) >= ((position - hole) & pairs.mask):
+        home = _home(pairs, pairs.pairs[position].key)
+        if ((position - home) & pairs.mask) >= ((position - hole) & pairs.mask):
             pairs.pairs[hole] = pairs.pairs[position]
             hole = position
     pairs.pairs[hole].key = 0

@@ -7,7 +7,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.fast.band cimport SECOND_NS, note_trades, outside_band
 from engine.fast.core cimport (
-    BARE, CONDITIONAL, PLACE_SHIFT, RARE, BookCore, Fills, Ladder, Node, Taker, Terms, likely, uint128_t, unlikely,
+    BARE, CONDITIONAL, PLACE_SHIFT, RARE, BookCore, Fills, Ladder, Node, Taker, Terms, likely, uint128_t,
+    unlikely,
 )
 from engine.fast.eligibility cimport maker_terms, tradable
 from engine.fast.levels cimport leave_level, level_at, price_behind, requeue, shrink_level
@@ -30,7 +31,7 @@ cdef enum:
     LOOKED_ENOUGH = 0xFFFFFFFF
 
 
-cdef inline bint _inside(Taker *taker, int32_t price) noexcept nogil:
+cdef inline bint _inside(Taker *taker, int64_t price) noexcept nogil:
     """Whether the taker's limit reaches a price; the ends of the ladders are outside every limit."""
     return price >= taker.price and price > 0 if taker.sells else price <= taker.price
 
@@ -46,7 +47,7 @@ cdef inline bint same_account(BookCore *core, Taker *taker, uint32_t index) noex
 cdef inline bint crosses_own(BookCore *core, Taker *taker) noexcept nogil:
     """Whether the taker crosses an unconditional order of its own account at rest."""
     cdef Ladder *ladder = &core.sides[not taker.sells]
-    cdef int32_t price = ladder.best_price
+    cdef int64_t price = ladder.best_price
     cdef uint32_t index
     if taker.account == 0:
         return False
@@ -63,7 +64,7 @@ cdef inline bint crosses_own(BookCore *core, Taker *taker) noexcept nogil:
 cdef inline uint32_t first_counterpart(BookCore *core, Taker *taker, bint others_only) noexcept nogil:
     """The first order that the taker could trade with, or NOBODY, or LOOKED_ENOUGH."""
     cdef Ladder *ladder = &core.sides[not taker.sells]
-    cdef int32_t price = ladder.best_price
+    cdef int64_t price = ladder.best_price
     cdef uint64_t looks = _looks(core)
     cdef uint32_t index
     while _inside(taker, price):
@@ -100,7 +101,9 @@ cdef inline uint8_t _breach(
     return OPENS_AUCTION
 
 
-cdef inline void _cancel_own(BookCore *core, Sink *sink, Ladder *ladder, uint32_t index, int32_t price) noexcept nogil:
+cdef inline void _cancel_own(
+    BookCore *core, Sink *sink, Ladder *ladder, uint32_t index, int32_t price
+) noexcept nogil:
     cdef Node *node = &core.nodes[index]
     emit_canceled(core, sink, node.order_id, ladder.sells, price, node.leaves, REASON_SELF_TRADE)
     leave_level(core, ladder, index, shown_of(core, index))
@@ -132,13 +135,15 @@ cdef inline void _decrement(
             if flags & RARE:
                 terms.shown = node.leaves
         emit_amended(
-            core, sink, node.order_id, ladder.sells, price, node.quantity, node.leaves, REASON_SELF_TRADE, True
+            core, sink, node.order_id, ladder.sells, price, node.quantity, node.leaves, REASON_SELF_TRADE,
+            True
         )
     if taker.leaves == 0:
         emit_canceled(core, sink, taker.order_id, taker.sells, taker.price, quantity, REASON_SELF_TRADE)
     else:
         emit_amended(
-            core, sink, taker.order_id, taker.sells, taker.price, taker.quantity, taker.leaves, REASON_SELF_TRADE, True
+            core, sink, taker.order_id, taker.sells, taker.price, taker.quantity, taker.leaves,
+            REASON_SELF_TRADE, True
         )
 
 
@@ -161,7 +166,9 @@ cdef inline uint8_t _meet_own(
 cdef inline bint _fill_rare(
     BookCore *core, Sink *sink, Ladder *ladder, uint32_t index, uint32_t quantity, int32_t price
 ) noexcept nogil:
-    """Something is left of a maker that was filled and has terms; whether it went to the back of its level."""
+    """Something is left of a maker that was filled and has terms; whether it went to the back of its
+    level.
+    """
     cdef Node *node = &core.nodes[index]
     cdef Terms *terms = maker_terms(core, index)
     cdef uint32_t level = node.place >> PLACE_SHIFT
@@ -173,7 +180,8 @@ cdef inline bint _fill_rare(
         terms.shown = displayed(terms, node.leaves)
         requeue(core, ladder, index, quantity, terms.shown)
         emit(
-            core, sink, KIND_REFILLED, node.order_id, 0, price, terms.shown, node.leaves, 0, ladder.sells + 1, 0, 0
+            core, sink, KIND_REFILLED, node.order_id, 0, price, terms.shown, node.leaves, 0,
+            ladder.sells + 1, 0, 0
         )
         return True
     shrink_level(core, ladder, level, node.place, quantity)
@@ -181,9 +189,11 @@ cdef inline bint _fill_rare(
 
 
 cdef inline uint8_t match_taker(BookCore *core, Sink *sink, Taker *taker) noexcept nogil:
-    """Walk in earnest: 0, or why the remainder can't go on. Room for events was reserved, and for an hour's trades."""
+    """Walk in earnest: 0, or why the remainder can't go on. Room for events was reserved, and for an hour's
+    trades.
+    """
     cdef Ladder *ladder = &core.sides[not taker.sells]
-    cdef int32_t price = ladder.best_price
+    cdef int64_t price = ladder.best_price
     cdef int32_t passed = 0
     cdef int32_t traded = 0
     cdef uint64_t looks = _looks(core)
@@ -224,13 +234,14 @@ cdef inline uint8_t match_taker(BookCore *core, Sink *sink, Taker *taker) noexce
                     break
                 if unlikely(price >= core.buy_trigger or price <= core.sell_trigger):
                     trigger_stops(core, price)
-            traded = price
+            traded = <int32_t>price
             taker.leaves -= quantity
             node.leaves -= quantity
             volume += quantity
             notional += <uint64_t>price * quantity
             emit(
-                core, sink, KIND_TRADE, node.order_id, taker.order_id, price, quantity, node.leaves, taker.leaves,
+                core, sink, KIND_TRADE, node.order_id, taker.order_id, price, quantity, node.leaves,
+                taker.leaves,
                 taker.sells + 1, 0, 0,
             )
             if node.leaves == 0:
@@ -287,12 +298,14 @@ cdef inline int reserve_refills(BookCore *core) noexcept nogil:
 
 
 cdef inline uint8_t match_dry(BookCore *core, Taker *taker, Fills *fills, uint64_t *found) noexcept nogil:
-    """Walk dry: why it ends (a STOP_); the taker's leaves shrink, nothing else changes. Own orders count as zero.
+    """Walk dry: why it ends (a STOP_); the taker's leaves shrink, nothing else changes. Own orders count as
+    zero.
 
-    found: how many looks and fills it took; fills: NULL, or where they are noted. Room for refills was reserved.
+    found: how many looks and fills it took; fills: NULL, or where they are noted. Room for refills was
+    reserved.
     """
     cdef Ladder *ladder = &core.sides[not taker.sells]
-    cdef int32_t price = ladder.best_price
+    cdef int64_t price = ladder.best_price
     cdef uint64_t looks = _looks(core)
     # Icebergs that show a later slice, as a ring: each is in it once, so it never overtakes itself.
     cdef uint32_t head, queued, place

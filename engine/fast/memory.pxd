@@ -11,7 +11,9 @@ cdef enum:
 
 
 cdef inline int resize(void **items, uint64_t old, uint64_t new, size_t size, bint zero) noexcept nogil:
-    """Room for `new` items of `size` bytes, the added ones cleared if `zero`; 0, or -1 when there is no memory."""
+    """Room for `new` items of `size` bytes, the added ones cleared if `zero`; 0, or -1 when there is no
+    memory.
+    """
     cdef void *grown
     if new > (<size_t>-1 >> 1) // size:
         return -1

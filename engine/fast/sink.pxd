@@ -1,4 +1,6 @@
-"""Where events go: into the caller's buffer, and what finds no room there into the book's own, to be told first."""
+"""Where events go: into the caller's buffer, and what finds no room there into the book's own, to be told
+first.
+"""
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -11,7 +13,9 @@ from engine.fast.records cimport (
 
 
 cdef inline int reserve_events(BookCore *core, Sink *sink, uint64_t events) noexcept nogil:
-    """Room for so many events, in the caller's buffer and the book's own together; 0, or -1 when there is no memory."""
+    """Room for so many events, in the caller's buffer and the book's own together; 0, or -1 when there is no
+    memory.
+    """
     cdef uint64_t room = <uint64_t>(sink.end - sink.next)
     cdef uint64_t capacity
     if likely(events <= room):
@@ -42,7 +46,8 @@ cdef inline EventRecord *next_event(BookCore *core, Sink *sink) noexcept nogil:
 
 
 cdef inline void emit(
-    BookCore *core, Sink *sink, uint8_t kind, uint64_t order_id, uint64_t other_id, int32_t price, uint32_t quantity,
+    BookCore *core, Sink *sink, uint8_t kind, uint64_t order_id, uint64_t other_id, int32_t price,
+    uint32_t quantity,
     uint32_t leaves, uint32_t other_leaves, uint8_t side, uint8_t reason, uint8_t flags,
 ) noexcept nogil:
     cdef EventRecord *event = next_event(core, sink)
@@ -64,13 +69,15 @@ cdef inline void emit_rejected(BookCore *core, Sink *sink, uint64_t order_id, ui
 
 
 cdef inline void emit_canceled(
-    BookCore *core, Sink *sink, uint64_t order_id, bint sells, int32_t price, uint32_t unfilled, uint8_t reason
+    BookCore *core, Sink *sink, uint64_t order_id, bint sells, int32_t price, uint32_t unfilled,
+    uint8_t reason
 ) noexcept nogil:
     emit(core, sink, KIND_CANCELED, order_id, 0, price, unfilled, 0, 0, sells + 1, reason, 0)
 
 
 cdef inline void emit_amended(
-    BookCore *core, Sink *sink, uint64_t order_id, bint sells, int32_t price, uint32_t quantity, uint32_t leaves,
+    BookCore *core, Sink *sink, uint64_t order_id, bint sells, int32_t price, uint32_t quantity,
+    uint32_t leaves,
     uint8_t reason, bint kept,
 ) noexcept nogil:
     emit(

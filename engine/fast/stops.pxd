@@ -1,4 +1,6 @@
-"""The stops that wait: chained in order of entry, in a heap a side by stop price, and once triggered in one by entry."""
+"""The stops that wait: chained in order of entry, in a heap a side by stop price, and once triggered in one
+by entry.
+"""
 
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
@@ -89,8 +91,12 @@ cdef inline void _remove(BookCore *core, Heap *heap, uint32_t node) noexcept nog
 
 
 cdef inline void _set_triggers(BookCore *core) noexcept nogil:
-    core.buy_trigger = terms_of(core, core.buy_stops.nodes[0]).stop_price if core.buy_stops.count else NO_ASK
-    core.sell_trigger = terms_of(core, core.sell_stops.nodes[0]).stop_price if core.sell_stops.count else NO_BID
+    core.buy_trigger = NO_ASK
+    core.sell_trigger = NO_BID
+    if core.buy_stops.count:
+        core.buy_trigger = terms_of(core, core.buy_stops.nodes[0]).stop_price
+    if core.sell_stops.count:
+        core.sell_trigger = terms_of(core, core.sell_stops.nodes[0]).stop_price
 
 
 cdef inline Heap *_heap_of(BookCore *core, uint32_t node) noexcept nogil:

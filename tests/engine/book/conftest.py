@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from engine.book_fast import FastBook
 from engine.book_plain import PlainBook
 from tests.engine.book.cases import BookFactory
 
-BOOKS: dict[str, BookFactory] = {"plain": PlainBook}
+BOOKS: dict[str, BookFactory] = {"plain": PlainBook, "fast": FastBook}
 
 
 @pytest.fixture(params=sorted(BOOKS))

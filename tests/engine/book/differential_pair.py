@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from engine.book import Book, BookLimits, decode_state, encode_state
 from engine.kinds import Side
-from engine.records import COMMAND_BYTES, DELTA_BYTES, EVENT_BYTES, Op, unpack_command
+from engine.records import COMMAND_BYTES, DELTA_BYTES, EVENT_BYTES, Command, Op, unpack_command
 
 BookFactory = Callable[[BookLimits], Book]
 
@@ -33,12 +33,21 @@ def fast_book() -> BookFactory:
     return factory
 
 
+def order_of(factory: BookFactory) -> Callable[..., Any]:
+    """What makes this book's own kind of order, of a command's fields; a Command where it has none."""
+    makes: Callable[..., Any] = getattr(importlib.import_module(factory.__module__), "Order", Command)
+    return makes
+
+
 class Way(IntEnum):
     """How a step's commands go in."""
 
     BATCH = 0
     SUBMIT = 1
     SUBMIT_MANY = 2
+    SUBMIT_ORDERS = 3
+    """As SUBMIT, the other book given orders of its own kind."""
+    SUBMIT_MANY_ORDERS = 4
 
 
 class Check(IntEnum):
@@ -83,7 +92,7 @@ def plan(chance: random.Random, commands: bytes) -> Iterator[Step]:
             checked = done
             check = chance.choice([Check.ALL, Check.ALL, Check.RESTORE])
         draw = chance.random()
-        way = Way.BATCH if draw < 0.7 else Way.SUBMIT if draw < 0.8 else Way.SUBMIT_MANY
+        way = Way.BATCH if draw < 0.7 else chance.choice(list(Way))
         offset = chance.choice([0, 0, 0, 1, 3, 7])
         yield Step(way, taken, chance.choice(OUT_ROOMS), chance.choice(DELTA_ROOMS), offset, check)
 
@@ -117,13 +126,23 @@ class Pair:
     def _apply(self, step: Step) -> None:
         if step.way is Way.BATCH:
             self._batch(step)
-        elif step.way is Way.SUBMIT:
-            for record in step.commands:
-                command = unpack_command(record)
-                self.same("the events of submit", lambda book, command=command: book.submit(command))  # type: ignore[misc]
-        else:
-            commands = [unpack_command(record) for record in step.commands]
-            self.same("the events of submit_many", lambda book: book.submit_many(commands))
+            return
+        commands = [unpack_command(record) for record in step.commands]
+        own: Callable[..., Any] = Command
+        if step.way in (Way.SUBMIT_ORDERS, Way.SUBMIT_MANY_ORDERS):
+            own = order_of(self.factories[1])
+        many = step.way in (Way.SUBMIT_MANY, Way.SUBMIT_MANY_ORDERS)
+        for call in [commands] if many else [[command] for command in commands]:
+            plain, other = self.books
+            if many:
+                answers = plain.submit_many(call), other.submit_many([own(*command) for command in call])
+            else:
+                answers = plain.submit(call[0]), other.submit(own(*call[0]))
+            self._equal(f"the events of {step.way.name.lower()}", *answers)
+
+    def _equal(self, what: str, plain: object, other: object) -> None:
+        if plain != other:
+            raise Difference(self.at, what, _shortest(plain, other), _shortest(other, plain))
 
     def _batch(self, step: Step) -> None:
         data = b"".join(step.commands)
@@ -149,8 +168,7 @@ class Pair:
             answers.append((tuple(result), bytes(out), bytes(deltas or b"")))
         plain, other = answers
         for what, one, two in zip(("the result of batch", "the events of batch", "deltas"), plain, other, strict=True):
-            if one != two:
-                raise Difference(self.at, what, _shortest(one, two), _shortest(two, one))
+            self._equal(what, one, two)
         (consumed, written, told, pending), out_bytes, delta_bytes = plain
         spare = out_bytes[step.offset + written * EVENT_BYTES :] + delta_bytes[step.offset + told * DELTA_BYTES :]
         if spare.strip(bytes([UNTOUCHED])):

@@ -1,0 +1,301 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""How a book looks from Python: its orders as structs, its depth, and all of its state, out and in again.
+
+Values are as the book keeps them, normalized at entry. Nothing here matches, and nothing here is in a hurry.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memset
+
+from engine.fast.apply cimport TOLD
+from engine.fast.band cimport auction_counts, begin_minute, reserve_hour
+from engine.fast.core cimport (
+    ARMED, CONDITIONAL, MINUTES, MODE_SHIFT, POSTED, RARE, SELLS, Branch, Hour, Ladder, Level,
+    Node, Pair,
+    Taker, Terms,
+)
+from engine.fast.eligibility cimport RATING_SHIFT, is_conditional, is_rare
+from engine.fast.ids cimport find_order
+from engine.fast.levels cimport is_price, level_at, price_behind
+from engine.fast.lives cimport price_of, reserve_rest, rest, wait
+from engine.fast.maps cimport reserve_pair, set_value
+from engine.fast.pool cimport shown_of, terms_of
+from engine.fast.records cimport BUY, SELL, TIME_GTC, TYPE_LIMIT, EventRecord
+
+from engine.book import BookState, RestingOrder
+from engine.book import Level as DepthLevel
+from engine.kinds import OrderType, Side, TimeInForce
+from engine.records import SelfTrade, Session
+
+cdef tuple SIDES = (None, *Side)
+cdef tuple TYPES = (None, *OrderType)
+cdef tuple TIMES = (None, *TimeInForce)
+cdef tuple MODES = tuple(SelfTrade)
+cdef tuple SESSIONS = (None, *Session)
+
+
+cdef object wide(uint128_t value):
+    """A Python int of 128 bits."""
+    cdef uint64_t high = <uint64_t>(value >> 64)
+    cdef uint64_t low = <uint64_t>value
+    return (<object>high << 64) | low
+
+
+cdef object order_at(BookCore *core, uint32_t index):
+    """A live order as the protocol shows it."""
+    cdef Node *node = &core.nodes[index]
+    cdef Terms plain
+    cdef Terms *terms = &plain
+    if node.place & RARE:
+        terms = terms_of(core, index)
+    else:
+        memset(&plain, 0, sizeof(Terms))
+        plain.order_type = TYPE_LIMIT
+        plain.time_in_force = TIME_GTC
+    return RestingOrder(
+        order_id=node.order_id,
+        account=node.account,
+        side=SIDES[SELL if node.place & SELLS else BUY],
+        order_type=TYPES[terms.order_type],
+        time_in_force=TIMES[terms.time_in_force],
+        self_trade=MODES[(node.place >> MODE_SHIFT) & 3],
+        post_only=node.place & POSTED != 0,
+        same_baron=terms.same_baron != 0,
+        price=price_of(core, index),
+        quantity=node.quantity,
+        leaves=node.leaves,
+        shown=node.leaves if node.place & ARMED else shown_of(core, index),
+        display_quantity=terms.display,
+        min_quantity=terms.min_quantity,
+        stop_price=terms.stop_price,
+        window_end_h=terms.window_end_h,
+        baron=terms.baron,
+        tag=terms.tag,
+        features=terms.features,
+        hours=terms.hours,
+        lot=terms.lot,
+        min_rating=terms.min_rating,
+        triggered=terms.triggered != 0,
+    )
+
+cdef list best_levels(BookCore *core, bint sells, Py_ssize_t max_levels):
+    """The best levels of a side, best first."""
+    cdef Ladder *ladder = &core.sides[1 if sells else 0]
+    cdef int64_t price = ladder.best_price
+    cdef Level *level
+    cdef list levels = []
+    while is_price(price) and len(levels) < max_levels:
+        level = &ladder.levels[level_at(core, ladder, price)]
+        levels.append(DepthLevel(price, level.unconditional, level.conditional, level.orders))
+        price = price_behind(core, ladder, price)
+    return levels
+
+
+cdef list orders_at_rest(BookCore *core, bint sells):
+    """All orders at rest of a side, in priority order."""
+    cdef Ladder *ladder = &core.sides[1 if sells else 0]
+    cdef int64_t price = ladder.best_price
+    cdef uint32_t index
+    cdef list orders = []
+    while is_price(price):
+        index = ladder.levels[level_at(core, ladder, price)].first
+        while index:
+            orders.append(order_at(core, index))
+            index = core.nodes[index].next
+        price = price_behind(core, ladder, price)
+    return orders
+
+
+cdef object state_of(BookCore *core, object limits):
+    """All of it, for snapshots and hashes."""
+    cdef uint32_t index = core.stop_first
+    cdef uint64_t minute
+    cdef Pair *pair
+    minutes = []
+    if core.hour != NULL:
+        minute = core.hour.minute - (MINUTES - 1) if core.hour.minute >= MINUTES else 0
+        while minute <= core.hour.minute:
+            entry = &core.hour.minutes[minute % MINUTES]
+            if entry.quantity:
+                minutes.append((minute, wide(entry.notional), entry.quantity))
+            minute += 1
+    barons = []
+    if core.barons.pairs != NULL:
+        for place in range(core.barons.mask + 1):
+            pair = &core.barons.pairs[place]
+            if pair.key:
+                barons.append((pair.key, (pair.value >> RATING_SHIFT) & 0xFF, pair.value & 0xFFFF))
+    stops = []
+    while index:
+        stops.append(order_at(core, index))
+        index = core.nodes[index].next
+    return BookState(
+        limits=limits,
+        session=SESSIONS[core.session],
+        last_ts_ns=core.now_ns,
+        last_price=core.last_price,
+        auction_price=core.auction_price if auction_counts(core) else 0,
+        auction_end_ns=core.auction_end_ns,
+        clearing_price=core.clearing_price,
+        minutes=tuple(minutes),
+        barons=tuple(sorted(barons)),
+        bids=tuple(orders_at_rest(core, False)),
+        asks=tuple(orders_at_rest(core, True)),
+        stops=tuple(stops),
+    )
+
+
+cdef int _restore_order(BookCore *core, object order, bint waits) except -1:
+    """One order of a state takes its place."""
+    cdef Taker taker
+    cdef Terms *terms = &taker.terms
+    cdef Level *level
+    cdef uint32_t index
+    memset(&taker, 0, sizeof(Taker))
+    taker.order_id = order.order_id
+    taker.account = order.account
+    taker.quantity = order.quantity
+    taker.leaves = order.leaves
+    taker.price = order.price
+    taker.mode = order.self_trade
+    taker.sells = order.side == SELL
+    taker.order_type = order.order_type
+    taker.time_in_force = order.time_in_force
+    taker.flags = (
+        (SELLS if taker.sells else 0) | (POSTED if order.post_only else 0)
+        | <uint32_t>taker.mode << MODE_SHIFT
+    )
+    terms.display = order.display_quantity
+    terms.min_quantity = order.min_quantity
+    terms.price = taker.price
+    terms.stop_price = order.stop_price
+    terms.window_end_h = order.window_end_h
+    terms.baron = order.baron
+    terms.tag = order.tag
+    terms.features = order.features
+    terms.hours = order.hours
+    terms.lot = order.lot
+    terms.min_rating = order.min_rating
+    terms.order_type = taker.order_type
+    terms.time_in_force = taker.time_in_force
+    terms.same_baron = order.same_baron
+    terms.triggered = order.triggered
+    if is_rare(terms) or waits:
+        taker.flags |= RARE
+    if is_conditional(terms):
+        taker.flags |= CONDITIONAL
+    if find_order(core, taker.order_id):
+        raise ValueError("the state holds an order twice")
+    if not waits and not 1 <= taker.price < (<int64_t>1 << (6 * core.height + 6)):
+        raise ValueError("the state holds an order at no price")
+    if reserve_rest(core, &taker) < 0:
+        raise MemoryError("no memory for the orders of a state")
+    if waits:
+        wait(core, &taker)
+        return 0
+    rest(core, &taker)
+    index = find_order(core, taker.order_id)
+    if taker.terms.display and taker.terms.shown != order.shown:
+        level = &core.sides[taker.sells].levels[core.nodes[index].place >> 8]
+        if taker.flags & CONDITIONAL:
+            level.conditional += <uint64_t><uint32_t>order.shown - taker.terms.shown
+        else:
+            level.unconditional += <uint64_t><uint32_t>order.shown - taker.terms.shown
+        terms_of(core, index).shown = order.shown
+    return 0
+
+
+cdef int restore_state(BookCore *core, object state) except -1:
+    """Become what `state` says; for a book that has just been made. Deltas start empty."""
+    core.session = state.session
+    core.now_ns = state.last_ts_ns
+    core.last_price = state.last_price
+    core.auction_price = state.auction_price
+    core.auction_end_ns = state.auction_end_ns
+    core.clearing_price = state.clearing_price
+    if state.minutes and reserve_hour(core) < 0:
+        raise MemoryError("no memory for the trades of a state")
+    for minute, notional, quantity in state.minutes:
+        begin_minute(core.hour, minute)
+        entry = &core.hour.minutes[<uint64_t>minute % MINUTES]
+        entry.notional = <uint128_t><uint64_t>(notional >> 64) << 64
+        entry.notional |= <uint64_t>(notional & 0xFFFFFFFFFFFFFFFF)
+        entry.quantity = quantity
+        core.hour.notional += entry.notional
+        core.hour.quantity += entry.quantity
+    for baron, rating, features in state.barons:
+        if reserve_pair(&core.barons) < 0:
+            raise MemoryError("no memory for the Barons of a state")
+        set_value(
+            &core.barons, baron,
+            TOLD | <uint32_t><uint8_t>rating << RATING_SHIFT | <uint32_t><uint16_t>features
+        )
+    for order in (*state.bids, *state.asks):
+        _restore_order(core, order, False)
+    for order in state.stops:
+        _restore_order(core, order, True)
+    return 0
+
+
+cdef uint64_t pool_bytes(BookCore *core) noexcept:
+    """Bytes of all that a book has allocated."""
+    cdef uint64_t size = 0
+    cdef int side
+    for side in range(2):
+        size += core.sides[side].level_capacity * sizeof(Level)
+        size += core.sides[side].level_capacity * sizeof(uint32_t) if core.sides[side].marks != NULL else 0
+    size += core.node_capacity * (sizeof(Node) + (sizeof(uint32_t) if core.term_of != NULL else 0))
+    size += core.term_capacity * sizeof(Terms) + core.branch_capacity * sizeof(Branch)
+    size += core.pending_capacity * sizeof(EventRecord) + core.refill_capacity * sizeof(core.refills[0])
+    size += core.change_capacity * sizeof(core.changes[0]) + core.stop_capacity * 3 * sizeof(uint32_t)
+    size += sizeof(Hour) if core.hour != NULL else 0
+    size += (core.ids.now.mask + 1) * sizeof(uint64_t) if core.ids.now.slots != NULL else 0
+    size += (core.ids.old.mask + 1) * sizeof(uint64_t) if core.ids.old.slots != NULL else 0
+    size += (core.accounts.mask + 1) * sizeof(Pair) if core.accounts.pairs != NULL else 0
+    size += (core.barons.mask + 1) * sizeof(Pair) if core.barons.pairs != NULL else 0
+    return size
+
+
+cdef int take_limits(BookCore *core, object limits) except -1:
+    """The bounds that a book is held to; OverflowError for one that its field can't hold."""
+    core.limits.max_looked = limits.max_looked
+    core.limits.max_stops = limits.max_stops
+    core.limits.max_conditional_account = limits.max_conditional_account
+    core.limits.max_conditional_side = limits.max_conditional_side
+    core.limits.display_ratio = limits.display_ratio
+    core.limits.quantity_max = limits.quantity_max
+    core.limits.price_max = limits.price_max
+    core.limits.market_protection_ppm = limits.market_protection_ppm
+    core.limits.band_ppm = limits.band_ppm
+    core.limits.auction_s = limits.auction_s
+    core.limits.cooldown_s = limits.cooldown_s
+    core.limits.fires = limits.fires
+    # A price has six bits in each branch: four high up to 24 bits.
+    core.height = 3
+    while <uint64_t><uint32_t>core.limits.price_max >> (6 * (core.height + 1)):
+        core.height += 1
+    return 0
+
+
+cdef void free_pools(BookCore *core) noexcept:
+    """Give back all that a book has allocated."""
+    cdef int side
+    for side in range(2):
+        free(core.sides[side].levels)
+        free(core.sides[side].marks)
+    free(core.nodes)
+    free(core.term_of)
+    free(core.terms)
+    free(core.branches)
+    free(core.pending)
+    free(core.changes)
+    free(core.hour)
+    free(core.refills)
+    free(core.ids.now.slots)
+    free(core.ids.old.slots)
+    free(core.accounts.pairs)
+    free(core.barons.pairs)
+    free(core.buy_stops.nodes)
+    free(core.sell_stops.nodes)
+    free(core.due.nodes)

@@ -1,0 +1,44 @@
+"""The fast book under AddressSanitizer and UBSan: the random lives, with every byte watched."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.engine.book.differential_sanitized import ROOT, build, run
+
+PROGRAM = "tests.engine.book.differential_sanitized"
+COMMANDS = 20_000
+SEEDS = ("31", "32", "33", "34")
+RUN_S = 300
+
+
+@pytest.fixture(scope="module")
+def library() -> Path:
+    return build()
+
+
+@pytest.mark.timeout(900)
+def test_no_byte_is_read_or_written_where_none_should_be(library: Path) -> None:
+    done = run(library, PROGRAM, str(COMMANDS), *SEEDS, timeout_s=RUN_S)
+    assert done.returncode == 0, f"{done.stdout[-8_000:]}\n{done.stderr[-8_000:]}"
+    assert done.stdout.splitlines() == [*(f"seed {seed}" for seed in SEEDS), "sanitized and equal"]
+    assert "runtime error" not in done.stderr
+
+
+@pytest.mark.timeout(900)
+def test_it_is_the_sanitized_build_that_runs(library: Path) -> None:
+    """A build without the sanitizers, the one in use, is refused: the check above can't pass by mistake."""
+    plain = subprocess.run(
+        [sys.executable, "-m", PROGRAM, str(ROOT / "engine"), "1", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=RUN_S,
+        check=False,
+    )
+    assert plain.returncode != 0
+    assert "isn't the sanitized build" in plain.stderr
