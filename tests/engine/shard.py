@@ -6,7 +6,7 @@ Every command goes through the auditor, so that each test checks every law besid
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from engine.book_plain import PlainBook
 from engine.codec import encode_command
@@ -211,6 +211,7 @@ def bid(
     order_type: OrderType = OrderType.LIMIT,
     post_only: bool = False,
     client_order_id: str = "",
+    **more: Any,
 ) -> PlaceOrder:
     if hours is None:
         hours = 0 if instrument in (SPOT, ELSEWHERE_SPOT) else 1
@@ -226,6 +227,7 @@ def bid(
         client_order_id=client_order_id,
         hours=hours,
         delivery=b"ssh-ed25519 AAAA",
+        **more,
     )
 
 
@@ -241,6 +243,7 @@ def ask(
     order_type: OrderType = OrderType.LIMIT,
     post_only: bool = False,
     client_order_id: str = "",
+    **more: Any,
 ) -> PlaceOrder:
     if max_hours is None:
         max_hours = 0 if instrument in (SPOT, ELSEWHERE_SPOT) else 24
@@ -256,6 +259,7 @@ def ask(
         client_order_id=client_order_id,
         baron=baron,
         max_hours=max_hours,
+        **more,
     )
 
 
@@ -266,6 +270,7 @@ def rental(
     *instruments: int,
     max_price_ticks: int = 0,
     client_order_id: str = "",
+    **more: Any,
 ) -> Rent:
     return Rent(
         account=account,
@@ -275,12 +280,28 @@ def rental(
         max_price_ticks=max_price_ticks,
         delivery=b"ssh-ed25519 AAAA",
         client_order_id=client_order_id,
+        **more,
     )
 
 
 def offered(
-    price_ticks: int, gpus: int, instrument: int = SPOT, *, baron: int = BARON, max_hours: int | None = None
+    price_ticks: int,
+    gpus: int,
+    instrument: int = SPOT,
+    *,
+    baron: int = BARON,
+    max_hours: int | None = None,
+    lot: int = 0,
+    min_hours: int = 0,
 ) -> Offer:
     if max_hours is None:
         max_hours = 0 if instrument in (SPOT, ELSEWHERE_SPOT) else 24
-    return Offer(baron=baron, instrument=instrument, price_ticks=price_ticks, gpus=gpus, max_hours=max_hours)
+    return Offer(
+        baron=baron,
+        instrument=instrument,
+        price_ticks=price_ticks,
+        gpus=gpus,
+        max_hours=max_hours,
+        lot=lot,
+        min_hours=min_hours,
+    )
