@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from engine.book_plain import PlainBook
 from engine.codec import encode_command
 from engine.kinds import OrderType, Side, TimeInForce
@@ -130,9 +132,10 @@ class Shard:
     def rows(self) -> tuple[object, ...]:
         """Everything that a refused command must leave as it was."""
         state = self.machine.state
-        books = [list(book.resting(side)) for book in state.books.values() for side in Side]
+        # A book that was asked knows the time, whatever it answered.
+        books = [msgspec.structs.replace(book.state(), last_ts_ns=0) for book in state.books.values()]
         tables = (state.accounts, state.instruments, state.barons, state.orders, state.leases)
-        return repr(tables), books, list(state.timers)
+        return repr(tables), books, list(state.timers), dict(state.auction_ends), set(state.waiting)
 
     def wait(self, duration_ns: int, *, tick: bool = True) -> list[Event]:
         """Let time pass, with a Tick at each timer's due time and one at the end; their events."""
