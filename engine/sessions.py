@@ -38,14 +38,14 @@ def go_on(state: State, instrument: int) -> None:
     """The next part of a clearing that one command couldn't finish."""
     _make_room(state, instrument)
     book_events.must(state, instrument, book_orders.tick(state.last_ts_ns))
-    trades.settle(state)
+    trades.capacity_follows(state)
 
 
 def _go_to(state: State, instrument: int, session: Session) -> None:
     if session is Session.CONTINUOUS and state.books[instrument].session is not Session.CONTINUOUS:
         _make_room(state, instrument)
     book_events.must(state, instrument, book_orders.set_session(session, state.last_ts_ns))
-    trades.settle(state)
+    trades.capacity_follows(state)
 
 
 def _make_room(state: State, instrument: int) -> None:

@@ -60,4 +60,4 @@ def _fire(state: State, order: Order) -> None:
         in_book.cancel(state, order, refusal.reason)
         return
     book_events.must(state, order.instrument, book_orders.fire(order, state.last_ts_ns))
-    trades.settle(state)
+    trades.capacity_follows(state)

@@ -66,17 +66,18 @@ from tests.engine.shard import (
 )
 
 LIMITS = Limits(
-    max_looked=12,
-    max_open_orders=40,
-    max_leases=25,
+    max_looked=5,
+    max_open_orders=60,
+    max_leases=8,
     max_stops=3,
-    max_conditional_account=6,
-    max_conditional_side=8,
+    max_conditional_account=3,
+    max_conditional_side=4,
     display_ratio=8,
     band_ppm=3_000,
     auction_s=240,
     cooldown_s=600,
 )
+STEPS = 8_000
 MET = {
     "Triggered",
     "Refilled",
@@ -125,9 +126,9 @@ class Life:
         wait_ns = chance.choice((0, 0, 0, 0, 0, 0, SECOND, 20 * SECOND, MINUTE, 20 * MINUTE))
         for event in self.shard.wait(wait_ns) if wait_ns else []:
             self.count(event)
-        makers = (self.order,) * 12 + (self.stop,) * 2 + (self.change,) * 5 + (self.report,) * 5
-        rare = (self.quotes, self.quotes, self.mass, self.floor, self.capacity, self.offers, self.rent)
-        for event in self.shard.apply(chance.choice(makers + rare)()):
+        often = (self.order,) * 40 + (self.stop,) * 6 + (self.change,) * 8 + (self.report,) * 14 + (self.quotes,) * 4
+        rare = (self.mass, self.floor, self.floor, self.capacity, self.offers, self.offers, self.rent, self.rent)
+        for event in self.shard.apply(chance.choice(often + rare)()):
             self.count(event)
 
     def count(self, event: Event) -> None:
@@ -170,11 +171,11 @@ class Life:
             "tag": chance.choice(("", "a")),
             "connection": chance.choice((0, 1)),
         }
-        match chance.randint(0, 14):
+        match chance.randint(0, 16):
             case 0:
                 changes |= {"display_quantity": 1, "time_in_force": TimeInForce.GTC}
-            case 1:
-                changes |= {"min_quantity": min(2, order.quantity)}
+            case 1 | 10:
+                changes |= {"min_quantity": min(2, order.quantity), "time_in_force": TimeInForce.GTC}
             case 2:
                 changes |= {"lot": 2, "quantity": even} if even and order.side is Side.SELL else {}
             case 3:
@@ -195,7 +196,13 @@ class Life:
         order = self.plain()
         away = 6 if order.side is Side.BUY else -6
         kind = self.chance.choice((OrderType.STOP, OrderType.STOP_LIMIT))
-        return msgspec.structs.replace(order, order_type=kind, stop_price_ticks=order.price_ticks - away)
+        unpriced = kind is OrderType.STOP and order.side is Side.SELL
+        return msgspec.structs.replace(
+            order,
+            order_type=kind,
+            stop_price_ticks=order.price_ticks - away,
+            price_ticks=0 if unpriced else order.price_ticks,
+        )
 
     def change(self) -> Command:
         chance = self.chance
@@ -238,7 +245,7 @@ class Life:
     def mass(self) -> Command:
         chance = self.chance
         account = chance.choice((ALICE, BOB, PAT, QUINN))
-        if chance.random() < 0.4:
+        if chance.random() < 0.3:
             return CancelAllAfter(account=account, after_ns=chance.choice((0, MINUTE)))
         by: dict[str, int | str] = chance.choice(({}, {"tag": "a"}, {"connection": 1}, {"instrument": SPOT}))
         return CancelAll(account=account, **by)  # type: ignore[arg-type]
@@ -279,9 +286,9 @@ class Life:
 @pytest.mark.timeout(300)
 def test_a_long_life_is_lawful_and_the_same_on_both_books(seed: int) -> None:
     life = Life(seed)
-    for number in range(3_000):
+    for number in range(STEPS):
         life.step()
-        if number % 250 == 0:
+        if number % 500 == 0:
             twin = life.shard.twin
             assert twin is not None
             assert twin.snapshot() == life.shard.machine.snapshot(), f"seed {seed}, step {number}"
