@@ -1,7 +1,7 @@
 """Fills: what a trade of the book means to the shard before the lease that comes of it is opened (rulebook §6, §8).
 
 Quantities move from the listing to the lease, and the bid's share of its hold is set aside. Fills of one bid on one
-Baron at one price add up to one draft, which `engine.matching` makes an obligation and a lease.
+Baron at one price add up to one draft, which `engine.trades` makes an obligation and a lease when the command ends.
 """
 
 from __future__ import annotations
@@ -27,10 +27,13 @@ def trade(state: State, event: BookEvent) -> None:
         raise Broken(f"the book and the shard differ in what {maker.order_id} and {taker.order_id} leave")
     draft.share_micros -= money.order_hold_micros(state, bid, bid.leaves_quantity)
     draft.quantity += event.quantity
+    listing = open_orders.listing_of(state, ask)
     if ask.origin is Origin.OFFER:
         draft.offer_quantity += event.quantity
-    open_orders.listing_of(state, ask).asked_gpus -= event.quantity
+        listing.offer_leased_gpus += event.quantity
+    listing.asked_gpus -= event.quantity
     state.barons[ask.baron].leased_gpus += event.quantity
+    state.traded_barons[ask.baron] = None
     state.fills_left -= 1
     state.emit(
         Traded(
@@ -57,7 +60,8 @@ def trade(state: State, event: BookEvent) -> None:
 
 
 def _draft(state: State, bid: Order, ask: Order, price_ticks: int, *, bid_takes: bool, ask_takes: bool) -> Draft:
-    key = (bid.order_id, ask.baron, price_ticks)
+    # A bid that took and was taken in one command pays two fees: its leases stand apart.
+    key = (bid.order_id, ask.baron, price_ticks, bid_takes, ask_takes)
     draft = state.drafts.get(key)
     if draft is None:
         obligation_id, lease_id = state.new_id(), state.new_id()

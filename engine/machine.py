@@ -23,6 +23,7 @@ from engine import (
     snapshot,
     stops,
     timers,
+    trades,
 )
 from engine.book import Level
 from engine.client_ids import valid
@@ -230,7 +231,7 @@ class Machine:
 
 
 def _follow(state: State) -> None:
-    """What a command sets off, in this order: its stops, the offers of the Barons that it touched, sets of quotes."""
+    """What a command sets off: its stops, the offers of the Barons that it touched, sets of quotes; then its leases begin."""
     stops.follow(state)
     offers.follow(state)
     if quote_sets.follow(state):
@@ -238,6 +239,7 @@ def _follow(state: State) -> None:
         offers.follow(state)
         quote_sets.follow(state)
     stops.look(state)
+    trades.open_leases(state)
 
 
 def _rejected(state: State, command: Command, refusal: Refused) -> Rejected:

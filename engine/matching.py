@@ -23,7 +23,7 @@ def enter(state: State, order: Order) -> None:
         enter_closed(state, order, Reason.WALK_LIMIT)
         return
     book_events.submit(state, order.instrument, book_orders.new(order, state.last_ts_ns), order)
-    trades.settle(state)
+    trades.capacity_follows(state)
 
 
 def enter_closed(state: State, order: Order, reason: Reason) -> None:
@@ -45,7 +45,7 @@ def amend(state: State, order: Order, amended: Order) -> None:
         return
     command = book_orders.amend(order, state.last_ts_ns, amended.price_ticks, amended.quantity)
     book_events.submit(state, order.instrument, command)
-    trades.settle(state)
+    trades.capacity_follows(state)
 
 
 def check_funds(state: State, order: Order, freed_micros: int = 0, freed_gpus: int = 0) -> None:

@@ -280,8 +280,9 @@ class State:
         self.touched_books: dict[int, None] = {}
         self.spent_quotes: dict[tuple[int, str], None] = {}
         """(account, name) of the sets of quotes that have had their fills."""
-        self.drafts: dict[tuple[int, int, int], Draft] = {}
-        """By (bid, Baron, price)."""
+        self.traded_barons: dict[int, None] = {}
+        self.drafts: dict[tuple[int, int, int, bool, bool], Draft] = {}
+        """By (bid, Baron, price, and which of the two took)."""
 
     def add_instrument(self, instrument: Instrument) -> None:
         """List an instrument with an empty book; a market's spot instrument comes just before its on-demand one."""

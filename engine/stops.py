@@ -6,24 +6,30 @@ triggered; the machine asks for each by name (`BookLimits.fires` is off), since 
 
 from __future__ import annotations
 
+from typing import Final
+
 from engine import book_events, book_orders, in_book, matching, trades
 from engine.ids import INDEX_MAX
 from engine.reasons import Reason
 from engine.state import Order, Refused, State
 
-_IDS_A_FILL = 3
+_IDS_A_FILL: Final = 3
 """A trade, an obligation and a lease."""
+_IDS_KEPT: Final = 2**14
+"""What stops leave of a command's ids to the offers that follow them."""
 
 
 def follow(state: State) -> None:
     """Fire what may fire now, and note where something waits."""
     look(state)
     fired = 0
+    fills_left = state.fills_left
     for instrument in sorted(state.waiting):
         book = state.books[instrument]
         while fired < state.limits.max_stops and (order_id := book.next_stop()) and _has_ids(state):
             fired += 1
             _fire(state, state.orders[order_id])
+    state.fills_left = fills_left
     look(state)
 
 
@@ -39,7 +45,8 @@ def look(state: State) -> None:
 
 def _has_ids(state: State) -> bool:
     """Whether the command has ids left for all the fills that one more stop could make."""
-    return state.made == 0 or state.made + state.limits.max_looked * _IDS_A_FILL <= INDEX_MAX
+    needed = state.limits.max_looked * _IDS_A_FILL + _IDS_KEPT
+    return state.made == 0 or state.made + needed <= INDEX_MAX
 
 
 def _fire(state: State, order: Order) -> None:
@@ -53,4 +60,4 @@ def _fire(state: State, order: Order) -> None:
         in_book.cancel(state, order, refusal.reason)
         return
     book_events.must(state, order.instrument, book_orders.fire(order, state.last_ts_ns))
-    trades.settle(state)
+    trades.capacity_follows(state)

@@ -1,25 +1,30 @@
-"""Leases out of trades: what the drafts of a book's command become, and what that leaves of capacity (rulebook §8, §9).
+"""Leases out of trades: what the drafts of a command become, and what its trades leave of capacity (rulebook §4, §8, §9).
 
-Fills of one bid on one Baron at one price are one obligation and one lease. It runs once after each command to a book
-that may trade, and knows nothing of how orders met.
+Fills of one bid on one Baron at one price in one command are one obligation and one lease, whoever met it; capacity
+follows at once. It knows nothing of how orders met.
 """
 
 from __future__ import annotations
 
-from engine import capacity, leases, money, open_orders
+from engine import capacity, leases, money
 from engine.kinds import Kind, LeaseState
 from engine.messages import LeaseScheduled, ObligationOpened
 from engine.state import Draft, Lease, State
 from engine.units import NS_PER_HOUR, NS_PER_S
 
 
-def settle(state: State) -> None:
-    """Open the leases of what was just traded, and let capacity follow."""
+def capacity_follows(state: State) -> None:
+    """After each command to a book: what was traded cuts what stands on the same GPUs."""
+    barons, state.traded_barons = state.traded_barons, {}
+    for number in barons:
+        capacity.changed(state, state.barons[number])
+
+
+def open_leases(state: State) -> None:
+    """When the command ends: the leases of all that it traded."""
     drafts, state.drafts = state.drafts, {}
     for draft in drafts.values():
         _open_lease(state, draft)
-    for number in dict.fromkeys(draft.ask.baron for draft in drafts.values()):
-        capacity.changed(state, state.barons[number])
 
 
 def _open_lease(state: State, draft: Draft) -> None:
@@ -49,7 +54,6 @@ def _open_lease(state: State, draft: Draft) -> None:
         provider_fee_ppm=provider_fee_ppm,
         prefund_micros=prefund,
     )
-    open_orders.listing_of(state, draft.ask).offer_leased_gpus += draft.offer_quantity
     leases.begin(state, lease)
     _emit_opened(state, draft, lease)
     money.change_hold(state, bid.account, prefund - draft.share_micros, bid.order_id)

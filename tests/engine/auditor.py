@@ -222,7 +222,10 @@ class Auditor:
         scheduled = {event.lease_id: event for event in events if isinstance(event, LeaseScheduled)}
         assert dict(traded) == {lease: event.quantity for lease, event in opened.items()}
         assert dict(traded) == {lease: event.quantity for lease, event in scheduled.items()}
-        keys = Counter((event.order_id, event.baron, event.price_ticks) for event in scheduled.values())
+        keys = Counter(
+            (event.order_id, event.baron, event.price_ticks, event.renter_fee_ppm, event.provider_fee_ppm)
+            for event in scheduled.values()
+        )
         assert all(count == 1 for count in keys.values()), "fills of one order, Baron and price are one lease"
 
     # ---- the laws
