@@ -62,6 +62,9 @@ from engine.state import BookFactory, Refused, State
 from engine.timers import TimerKind
 from engine.units import INT64_MAX
 
+_EVENTS_ENOUGH: Final = 2**14
+"""A Tick that made so many events fires no more: they are numbered in 16 bits, and one dead-man switch makes 20,000."""
+
 
 class Counts(NamedTuple):
     """How many rows the shard has."""
@@ -82,7 +85,7 @@ def _tick(state: State, _command: Tick) -> None:
             sessions.go_on(state, instrument)
             return
     for _ in range(state.limits.max_timers):
-        if not state.timers or state.timers[0][0] > state.last_ts_ns:
+        if not state.timers or state.timers[0][0] > state.last_ts_ns or len(state.events) >= _EVENTS_ENOUGH:
             return
         _, kind, number = state.timers[0]
         if kind == TimerKind.AUCTION_END and state.fills_left < state.limits.max_looked:
