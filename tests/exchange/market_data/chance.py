@@ -234,7 +234,9 @@ def _rent(exchange: Exchange, chance: Random) -> Command:
 
 def _capacity(exchange: Exchange, chance: Random) -> Command:
     return SetCapacity(
-        baron=chance.choice((1, 2)), gpus=chance.choice((0, 5, 10, 20, *[4 * GPUS] * 4)), simulated=chance.random() < 0.5
+        baron=chance.choice((1, 2)),
+        gpus=chance.choice((0, 5, 10, 20, *[4 * GPUS] * 4)),
+        simulated=chance.random() < 0.5,
     )
 
 

@@ -22,6 +22,7 @@ from engine.messages import (
     Reply,
     SetCapacity,
 )
+from engine.state import BookFactory
 from engine.units import MICROS_PER_USD, NS_PER_S
 
 START_NS = 1_700_000_000 * NS_PER_S
@@ -39,8 +40,8 @@ GPUS = 16
 class Exchange:
     """A machine and everything that it has said, without log or loop."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.machine = Machine(0, limits or Limits(), PlainBook)
+    def __init__(self, limits: Limits | None = None, book_factory: BookFactory = PlainBook) -> None:
+        self.machine = Machine(0, limits or Limits(), book_factory)
         self.seq = 0
         self.ts_ns = START_NS
         self.replies: list[Reply] = []
@@ -107,8 +108,8 @@ def bid(account: int, instrument: int, price_ticks: int, quantity: int, **more: 
     return PlaceOrder(**(fields | more))  # type: ignore[arg-type]
 
 
-def opened(limits: Limits | None = None) -> Exchange:
+def opened(limits: Limits | None = None, book_factory: BookFactory = PlainBook) -> Exchange:
     """An exchange with its market open."""
-    exchange = Exchange(limits)
+    exchange = Exchange(limits, book_factory)
     exchange.open_market()
     return exchange

@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.book_fast import FastBook
+from engine.book_plain import PlainBook
 from engine.kinds import Side
 from engine.messages import (
     Accepted,
@@ -23,6 +25,7 @@ from engine.messages import (
     Triggered,
 )
 from engine.reasons import Reason
+from engine.state import BookFactory
 from exchange.market_data.feed import Feed
 from exchange.market_data.live import Live, Update
 from exchange.read.interface import BookView, DepthLevel
@@ -64,8 +67,8 @@ TERMS = (
 COMMANDS = 300
 
 
-def opened_live() -> tuple[Exchange, Live]:
-    exchange, live = opened(TIGHT), Live(NOTHING)
+def opened_live(book_factory: BookFactory = PlainBook) -> tuple[Exchange, Live]:
+    exchange, live = opened(TIGHT, book_factory), Live(NOTHING)
     for reply in exchange.replies:
         live.apply(reply)
     return exchange, live
@@ -154,9 +157,9 @@ def check_orders(exchange: Exchange, live: Live) -> None:
 
 
 @settings(max_examples=30)
-@given(st.integers(0, 2**32))
-def test_books_from_events_equal_the_engines(seed: int) -> None:
-    exchange, live = opened_live()
+@given(st.integers(0, 2**32), st.sampled_from([PlainBook, FastBook]))
+def test_books_from_events_equal_the_engines(seed: int, book_factory: BookFactory) -> None:
+    exchange, live = opened_live(book_factory)
     for reply in run(exchange, Random(seed), COMMANDS):
         if reply.events:
             live.apply(reply)
