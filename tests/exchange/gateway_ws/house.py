@@ -155,8 +155,10 @@ class House:
 
     @asynccontextmanager
     async def trade(self, party: Party | None, **options: Any) -> AsyncIterator[Wire]:
+        """`query`: what the address carries after the path; other options are the connection's."""
+        query = options.pop("query", "")
         headers = {"Authorization": f"Bearer {party.token}"} if party else {}
-        async with connect(f"ws{self.url}/ws/v1/trade", additional_headers=headers, **options) as connection:
+        async with connect(f"ws{self.url}/ws/v1/trade{query}", additional_headers=headers, **options) as connection:
             yield Wire(connection)
 
     @asynccontextmanager
