@@ -34,7 +34,7 @@ def _shapes() -> Iterator[tuple[int, Shape]]:
     for shape in range(1 << SHAPE_BITS):
         order_type = (shape >> TYPE_SHIFT & _TWO_BITS) + 1
         time_in_force = (shape >> TIME_SHIFT & _TWO_BITS) + 1
-        if time_in_force <= max(TimeInForce):
+        if time_in_force <= TimeInForce.FOK:
             side = Side.SELL if shape & 1 else Side.BUY
             self_trade = SelfTrade(shape >> SELF_TRADE_SHIFT & _TWO_BITS)
             yield shape, Shape(side, OrderType(order_type), TimeInForce(time_in_force), self_trade)
