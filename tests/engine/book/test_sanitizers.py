@@ -42,3 +42,10 @@ def test_it_is_the_sanitized_build_that_runs(library: Path) -> None:
     )
     assert plain.returncode != 0
     assert "isn't the sanitized build" in plain.stderr
+
+
+@pytest.mark.timeout(900)
+def test_a_write_behind_the_end_is_caught(library: Path) -> None:
+    done = run(library, PROGRAM, str(COMMANDS), timeout_s=RUN_S)
+    assert done.returncode != 0
+    assert "AddressSanitizer: heap-buffer-overflow" in done.stderr
