@@ -53,6 +53,8 @@ PACKAGE_GOALS: Final = {"bourse": 3, "lightmatchingengine": 15, "order-matching"
 PACKAGE_OPERATIONS: Final = {"bourse": OPERATIONS, "lightmatchingengine": 20_000, "order-matching": 300}
 """The slow ones play the beginning of a flow."""
 PACKAGE_LIVE_MAX: Final = 2_000
+PROGRAM_LIVE_MAX: Final = 50_000
+"""Some books look through a whole price level for a cancel: with a million orders they would play for hours."""
 PROGRAM_GOALS: Final = {"liquibook": 4.0, "cpptrader": 1.5}
 FEATURES_MAX: Final = 1.25
 GROWTH_MAX: Final = (2, 4)
@@ -144,7 +146,13 @@ def _others(options: argparse.Namespace, folder: Path, missing: list[Row]) -> li
             missing.append(Row(name, "not installed", against=str(error)))
         else:
             made.append(Entrant(name, program, most, PACKAGE_LIVE_MAX, amends=False, hostile=False))
-    return [*made, *(Entrant(name, Program([path], folder), amends=False) for name, path in options.peer)]
+    return [
+        *made,
+        *(
+            Entrant(name, Program([path], folder), live_max=PROGRAM_LIVE_MAX, amends=False)
+            for name, path in options.peer
+        ),
+    ]
 
 
 # ---------------------------------------------------------------- flows

@@ -106,7 +106,7 @@ def hostile(operations: int) -> list[Plan]:
     return [
         Plan("trending price", 2_000, operations, 50, 40, 10, drift=trend, pressed=lambda _: SELL, banded=False),
         Plan("flash crash", 2_000, operations, 45, 40, 15, 400, crash, crashing, banded=False),
-        Plan("static book", 50_000, operations, 50, 50, 0, spread=20_000, banded=False),
+        Plan("static book", operations // 4, operations, 50, 50, 0, spread=20_000, banded=False),
     ]
 
 

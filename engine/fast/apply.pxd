@@ -112,10 +112,11 @@ cdef inline void _fire_due(BookCore *core, Sink *sink) noexcept nogil:
 cdef inline int apply_command(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
     """Apply one command: 0, the reason of its refusal, or NO_MEMORY with nothing changed and nothing said."""
     cdef int64_t before_ns = core.now_ns
+    cdef Py_ssize_t room = <char *>sink.end - <char *>sink.next
     cdef int reason
     core.command = sink.command
     core.referenced = False
-    if unlikely(<char *>sink.end - <char *>sink.next < <Py_ssize_t>(EVENTS_AT_LEAST * sizeof(EventRecord))) and (
+    if unlikely(room < <Py_ssize_t>(EVENTS_AT_LEAST * sizeof(EventRecord))) and (
         reserve_events(core, sink, EVENTS_AT_LEAST) < 0
     ):
         return NO_MEMORY

@@ -285,7 +285,6 @@ cdef struct BookCore:
     uint8_t session
     bint referenced
     bint tracking
-    bint failed
 
 
 cdef struct Taker:

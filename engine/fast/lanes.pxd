@@ -1,13 +1,13 @@
-"""Short ways for what a book is asked most: a plain limit order that rests, and the cancel and the move of one.
+"""Short ways for what a book is asked most: a plain limit order that rests, the cancel and the move of one.
 
-Each does what the long way does, or nothing at all: then the long way answers. Nothing here may say anything of its own.
+Each does what the long way does, or nothing at all: then the long way answers.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from engine.fast.core cimport (
-    HEIGHTS, MODE_SHIFT, POSTED, RARE, SELLS, BookCore, Ladder, Node, unlikely,
+    HEIGHTS, MODE_SHIFT, PLACE_SHIFT, POSTED, RARE, SELLS, BookCore, Ladder, Node, unlikely,
 )
 from engine.fast.ids cimport find_order, insert_order, remove_order
 from engine.fast.levels cimport join_level, key_of, leave_level, open_level
@@ -19,8 +19,8 @@ from engine.fast.records cimport (
 from engine.fast.sink cimport emit
 
 cdef enum:
-    # The record's last four bytes are op, shape, flags and reserved. Free in the short way of a NEW: the side, the
-    # self-trade mode, post-only.
+    # The record's last four bytes are op, shape, flags and reserved. Free in the short way of a NEW: the
+    # side, the self-trade mode, post-only.
     NEW_FREE = 0x00016100
     # Of CANCEL and AMEND the shape isn't looked at; of CANCEL the flags neither.
     CANCEL_FREE = 0x00FFFF00
@@ -63,7 +63,9 @@ cdef inline bint rests_at_once(BookCore *core, Sink *sink, const CommandRecord *
     cdef Ladder *other = &core.sides[1 - sells]
     cdef Node *node
     cdef uint32_t index
-    if (_word(command) & ~<uint32_t>NEW_FREE) != OP_NEW or not _is_plain(command) or not _is_quiet(core, command):
+    if (_word(command) & ~<uint32_t>NEW_FREE) != OP_NEW or not _is_plain(command):
+        return False
+    if not _is_quiet(core, command):
         return False
     if command.price < 1 or command.price > core.limits.price_max:
         return False
@@ -100,7 +102,9 @@ cdef inline bint goes_at_once(BookCore *core, Sink *sink, const CommandRecord *c
     cdef uint32_t index
     cdef Node *node
     cdef Ladder *ladder
-    if (_word(command) & ~<uint32_t>CANCEL_FREE) != OP_CANCEL or command.reason or not _is_quiet(core, command):
+    if (_word(command) & ~<uint32_t>CANCEL_FREE) != OP_CANCEL or command.reason:
+        return False
+    if not _is_quiet(core, command):
         return False
     index = find_order(core, command.order_id)
     if unlikely(index == 0):
@@ -111,8 +115,8 @@ cdef inline bint goes_at_once(BookCore *core, Sink *sink, const CommandRecord *c
     core.now_ns = command.ts_ns
     ladder = &core.sides[(node.place & SELLS) != 0]
     emit(
-        core, sink, KIND_CANCELED, command.order_id, 0, <int>ladder.levels[node.place >> 8].price, node.leaves, 0, 0,
-        <uint8_t>(ladder.sells + 1), REASON_REQUESTED, 0,
+        core, sink, KIND_CANCELED, command.order_id, 0, <int>ladder.levels[node.place >> PLACE_SHIFT].price,
+        node.leaves, 0, 0, <uint8_t>(ladder.sells + 1), REASON_REQUESTED, 0,
     )
     leave_level(core, ladder, index, node.leaves)
     remove_order(core, command.order_id, index)

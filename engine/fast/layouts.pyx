@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What C sees of the records: sizes, offsets and numbers, for the tests that hold them against `engine.records`."""
+"""What C sees of the records: sizes, offsets and numbers, which the tests hold against `engine.records`."""
 
 from engine.fast cimport records
 
@@ -68,7 +68,7 @@ def layouts():
 
 def codes():
     """The numbers that the rooms use, by the name of the enumeration and the member that they stand for."""
-    return {
+    return reasons() | {
         ("Side", "BUY"): records.BUY,
         ("Side", "SELL"): records.SELL,
         ("Op", "NEW"): records.OP_NEW,
@@ -117,6 +117,12 @@ def codes():
         ("Stop", "SELF_TRADE"): records.STOP_SELF_TRADE,
         ("Stop", "WALK_LIMIT"): records.STOP_WALK_LIMIT,
         ("Stop", "OUTSIDE_BAND"): records.STOP_OUTSIDE_BAND,
+    }
+
+
+def reasons():
+    """The same of the table of reasons."""
+    return {
         ("Reason", "NONE"): records.REASON_NONE,
         ("Reason", "INVALID_PRICE"): records.REASON_INVALID_PRICE,
         ("Reason", "INVALID_QUANTITY"): records.REASON_INVALID_QUANTITY,

@@ -36,7 +36,7 @@ def run(seed: int, commands: int, other: BookFactory, only: str = "", isolated: 
     done = 0
     for segment in segments(seed, commands, only):
         run_segment(segment, other, isolated=isolated)
-        done += len(segment)
+        done += segment.commands_count
     return done
 
 

@@ -166,5 +166,5 @@ def report(segment: Segment, steps: list[Step], plain: BookFactory, other: BookF
             Pair(segment.limits, plain, other).run(small)
         except Exception as again:  # noqa: BLE001 - the shrunk failure is the one to show
             last = again
-    head = f"the books differ: seed {segment.seed}, segment {segment.number}, {len(segment)} commands; shrunk to:"
+    head = f"the books differ: seed {segment.seed}, segment {segment.number}, {segment.commands_count} commands; shrunk to:"
     return "\n".join([head, *lines, f"{type(last).__name__}: {last}"])

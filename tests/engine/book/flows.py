@@ -39,7 +39,8 @@ class Segment(NamedTuple):
     limits: BookLimits
     commands: bytes
 
-    def __len__(self) -> int:
+    @property
+    def commands_count(self) -> int:
         return len(self.commands) // COMMAND_BYTES
 
 

@@ -39,6 +39,7 @@ def test_there_are_canaries_for_every_part() -> None:
     assert {canary.regime for canary in CANARIES} <= set(REGIMES)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("canary", CANARIES, ids=NAMES)
 def test_the_comparison_catches_it(canary: Canary) -> None:
     """And passes the true book over the flow's beginning."""
@@ -47,6 +48,7 @@ def test_the_comparison_catches_it(canary: Canary) -> None:
         lived(canary.book, canary, COMMANDS)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "canary", [canary for canary in CANARIES if canary.breaks_a_law], ids=lambda c: c.book.__name__
 )
@@ -58,7 +60,7 @@ def test_the_laws_catch_it(canary: Canary) -> None:
 
 def usual_segment() -> Segment:
     """A plain life under the rulebook's limits."""
-    return next(segments(SEED, 600, "plain", (600,)))._replace(limits=BookLimits())
+    return next(segments(SEED, 3_000, "plain", (3_000,)))._replace(limits=BookLimits())
 
 
 def test_what_differs_is_shrunk_to_a_readable_table() -> None:
@@ -74,6 +76,7 @@ def test_what_differs_is_shrunk_to_a_readable_table() -> None:
     assert any(line.strip().startswith("- CANCELED") and "ioc_remainder" in line for line in lines)
 
 
+@pytest.mark.timeout(300)
 def test_a_book_that_dies_is_shrunk_too() -> None:
     class Dying(PlainBook):
         """Dies of its third order."""
@@ -89,6 +92,7 @@ def test_a_book_that_dies_is_shrunk_too() -> None:
     assert len([line for line in str(caught.value).splitlines() if " NEW " in line]) == 3
 
 
+@pytest.mark.timeout(300)
 def test_a_book_that_crashes_is_shrunk_in_a_process_of_its_own() -> None:
     class Crashing(PlainBook):
         """Takes its whole process along."""
