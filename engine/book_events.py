@@ -16,6 +16,9 @@ from engine.reasons import Reason
 from engine.records import BookEvent, Command, EventFlag, EventKind, Session, unpack_events
 from engine.state import Broken, Order, Refused, State
 
+# Plain numbers: a flag's own `&` costs as much as the rest of an event.
+_ARMED: Final = int(EventFlag.ARMED)
+_KEPT_PRIORITY: Final = int(EventFlag.KEPT_PRIORITY)
 _FIELDS: Final = {Reason.POST_ONLY_WOULD_TRADE: "post_only"}
 """Where a refusal of the book is one field's fault."""
 
@@ -28,7 +31,7 @@ def submit(state: State, instrument: int, command: Command, entering: Order | No
         if event.kind is EventKind.ACCEPTED:
             if entering is None:
                 raise Broken(f"a book accepted {event.order_id}, which nobody entered")
-            entering.armed = bool(event.flags & EventFlag.ARMED)
+            entering.armed = bool(event.flags & _ARMED)
             open_orders.admit(state, entering)
         else:
             _EFFECTS[event.kind](state, instrument, event)
@@ -56,7 +59,7 @@ def _canceled(state: State, _instrument: int, event: BookEvent) -> None:
 
 def _amended(state: State, _instrument: int, event: BookEvent) -> None:
     order = state.orders[event.order_id]
-    kept_priority = bool(event.flags & EventFlag.KEPT_PRIORITY)
+    kept_priority = bool(event.flags & _KEPT_PRIORITY)
     # A book gives no reason for what the order's owner asked for.
     reason = event.reason or Reason.REQUESTED
     open_orders.amend(state, order, event.price, event.quantity, event.leaves, kept_priority, reason)

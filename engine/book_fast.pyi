@@ -58,9 +58,3 @@ class FastBook:
     def state(self) -> BookState: ...
     def restore(self, state: BookState) -> None: ...
     def __sizeof__(self) -> int: ...
-
-def record_layouts() -> dict[str, tuple[int, dict[str, int]]]:
-    """Size and offsets of each field of the C records."""
-
-def record_codes() -> dict[str, dict[str, int]]:
-    """The numbers that the C records use, by the enumeration that they come from."""

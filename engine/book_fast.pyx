@@ -110,9 +110,6 @@ cdef class FastBook:
         self.limits = BookLimits() if limits is None else limits
         self.core.reasons = &REASONS[0]
         self.core.session = SESSION_CONTINUOUS
-        self.core.sides[1].sells = True
-        self.core.sides[0].best_price = NO_BID
-        self.core.sides[1].best_price = NO_ASK
         self.core.buy_trigger = NO_ASK
         self.core.sell_trigger = NO_BID
         take_limits(&self.core, self.limits)

@@ -15,6 +15,8 @@ from engine.records import Command, Flag, Given, Op, Session, shape_of
 from engine.state import Order
 from engine.units import NS_PER_HOUR
 
+_POST_ONLY: Final = int(Flag.POST_ONLY)
+_SAME_BARON: Final = int(Flag.SAME_BARON)
 _IN_BOOK: Final = {
     TimeInForce.GTC: TimeInForce.GTC,
     TimeInForce.GTD: TimeInForce.GTC,
@@ -36,7 +38,7 @@ def new(order: Order, ts_ns: int) -> Command:
         price=order.price_ticks,
         quantity=order.leaves_quantity,
         shape=shape_of(order.side, order.order_type, _IN_BOOK[order.time_in_force], order.self_trade),
-        flags=order.post_only * Flag.POST_ONLY | order.same_baron * Flag.SAME_BARON,
+        flags=order.post_only * _POST_ONLY | order.same_baron * _SAME_BARON,
         display_quantity=order.display_quantity,
         min_quantity=order.min_quantity,
         stop_price=order.stop_price_ticks,

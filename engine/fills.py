@@ -6,17 +6,21 @@ Baron at one price add up to one draft, which `engine.trades` makes an obligatio
 
 from __future__ import annotations
 
+from typing import Final
+
 from engine import money, open_orders
 from engine.kinds import OrderStatus, Origin, Side
 from engine.messages import Traded
 from engine.records import BookEvent, EventFlag
 from engine.state import Broken, Draft, Order, State
 
+_AUCTION: Final = int(EventFlag.AUCTION)
+
 
 def trade(state: State, event: BookEvent) -> None:
     """One TRADE of the book. In an auction the ask stands as maker and the bid as taker, and neither pays as taker."""
     maker, taker = state.orders[event.order_id], state.orders[event.other_id]
-    auction = bool(event.flags & EventFlag.AUCTION)
+    auction = bool(event.flags & _AUCTION)
     bid, ask = (taker, maker) if taker.side is Side.BUY else (maker, taker)
     trade_id = state.new_id()
     draft = _draft(state, bid, ask, event.price, bid_takes=bid is taker and not auction, ask_takes=ask is taker)

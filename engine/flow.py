@@ -8,8 +8,9 @@ it never knows files, CSV or a rule of matching.
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import repeat
+from itertools import count, repeat
 from typing import Any, Final, NamedTuple, Protocol
 
 from engine.kinds import OrderType, Side, TimeInForce, edge_name
@@ -40,12 +41,11 @@ Columns = Mapping[str, Sequence[str]]
 
 
 class Field(NamedTuple):
-    """Where a record keeps a number: its bytes, the array code of its type, and the largest value."""
+    """Where a record keeps a number: its bytes, and the array code of its type."""
 
     offset: int
     size: int
     code: str
-    maximum: int
 
 
 def fields_of(layout: Sequence[tuple[str, str]]) -> dict[str, Field]:
@@ -54,14 +54,14 @@ def fields_of(layout: Sequence[tuple[str, str]]) -> dict[str, Field]:
     fields, offset = {}, 0
     for name, kind in layout:
         size = int(kind[2:])
-        fields[name] = Field(offset, size, codes[kind[1:]], 2 ** (8 * size - (kind[1] == "i")) - 1)
+        fields[name] = Field(offset, size, codes[kind[1:]])
         offset += size
     return fields
 
 
 FIELDS: Final = fields_of(COMMAND_DTYPE)
 NUMBERS: Final = ("price", "quantity", "display_quantity", "min_quantity", "stop_price")
-KIND_FIELD: Final = Field(FIELDS["op"].offset, 4, "I", 2**32 - 1)
+KIND_FIELD: Final = Field(FIELDS["op"].offset, 4, "I")
 """op, shape, flags and reserved, written as one number."""
 BIG_ENDIAN: Final = array("H", [1]).tobytes()[0] == 0
 
@@ -72,27 +72,29 @@ class Numbers(Protocol):
     def __contains__(self, number: int, /) -> bool: ...
 
 
-class Names(dict[str, int]):
-    """A number for each name that is met, from 1; `of` is the way back. KeyError for the empty name."""
+class Names:
+    """A number for each name that is met, from 1; `of` is the way back."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.of: dict[int, str] = {}
-        self.last = 0
+        self._numbers = defaultdict[str, int](count(1).__next__)
 
-    def __missing__(self, name: str) -> int:
-        if not name:
-            raise KeyError(name)
-        self.last = number = self.last + 1
-        self[name] = number
-        self.of[number] = name
-        return number
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def number(self, names: Sequence[str]) -> list[int]:
+        """The numbers of these names, of the new ones too. KeyError when one is empty."""
+        if not all(names):
+            raise KeyError("")
+        numbers = list(map(self._numbers.__getitem__, names))
+        self.of.update(zip(numbers, names, strict=True))
+        return numbers
 
     def forget(self, live: Numbers) -> None:
         """All names but those whose number is in `live`."""
         self.of = {number: name for number, name in self.of.items() if number in live}
-        self.clear()
-        self.update((name, number) for number, name in self.of.items())
+        self._numbers.clear()
+        self._numbers.update((name, number) for number, name in self.of.items())
 
 
 class Kinds(dict[tuple[Any, ...], int]):
@@ -139,26 +141,27 @@ class Packer:
         columns: by name, all of one length above 0, `order_id` among them; one that isn't there is empty in every row.
         """
         order_ids = columns["order_id"]
-        count = len(order_ids)
-        commands = bytearray(COMMAND_BYTES * count)
-        times = _numbers(columns, "ts_ns", mixed=False) or [self._ts_ns] * count
+        rows = len(order_ids)
+        commands = bytearray(COMMAND_BYTES * rows)
+        times = _numbers(columns, "ts_ns", mixed=False) or [self._ts_ns] * rows
         _put(commands, FIELDS["ts_ns"], times)
         numbers = {name: _numbers(columns, name) for name in NUMBERS}
         for name, values in numbers.items():
             if values is not None:
                 _put(commands, FIELDS[name], values)
-        _put(commands, KIND_FIELD, self._kinds_of(columns, count, numbers["stop_price"]))
-        if any(columns.get("account", ())):
-            accounts = self.accounts
-            _put(commands, FIELDS["account"], [accounts[name] if name else 0 for name in columns["account"]])
-        _put(commands, FIELDS["order_id"], list(map(self.orders.__getitem__, order_ids)))
+        _put(commands, KIND_FIELD, self._kinds_of(columns, rows, numbers["stop_price"]))
+        accounts = columns.get("account", ())
+        if any(accounts):
+            named = iter(self.accounts.number([name for name in accounts if name]))
+            _put(commands, FIELDS["account"], [next(named) if name else 0 for name in accounts])
+        _put(commands, FIELDS["order_id"], self.orders.number(order_ids))
         self._ts_ns = times[-1]
         return Run(times, order_ids, commands)
 
-    def _kinds_of(self, columns: Columns, count: int, stops: Sequence[int] | None) -> list[int]:
-        empty = (DEFAULT,) * count
+    def _kinds_of(self, columns: Columns, rows: int, stops: Sequence[int] | None) -> list[int]:
+        empty = (DEFAULT,) * rows
         words = (columns.get(name, empty) for name in ("op", "side", "type", "tif", "post_only", "stp"))
-        has_stop = repeat(False, count) if stops is None else map(bool, stops)
+        has_stop = repeat(False, rows) if stops is None else map(bool, stops)
         given = (map(bool, columns.get(name, empty)) for name in ("price", "quantity"))
         return list(map(self._kinds.__getitem__, zip(*words, has_stop, *given, strict=True)))
 
@@ -168,24 +171,26 @@ def plain_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-def _numbers(columns: Columns, name: str, mixed: bool = True) -> list[int] | None:
-    """A column's numbers, None when all are empty; an empty one among others counts 0, or is a ValueError if not `mixed`."""
+def _numbers(columns: Columns, name: str, mixed: bool = True) -> array[int] | None:
+    """A column's numbers, None when all are empty; an empty one among others counts 0, or is a ValueError if not `mixed`.
+
+    OverflowError for one that its field can't hold.
+    """
     column = columns.get(name, ())
     text = "".join(column)
     if not text:
         return None
     if not plain_number(text):
         raise ValueError(f"{name} has something that isn't a number")
-    values = [int(cell) if cell else 0 for cell in column] if mixed and "" in column else list(map(int, column))
-    if max(values) > FIELDS[name].maximum:
-        raise OverflowError(f"{name} has a number that its field can't hold")
-    return values
+    numbers = [int(cell) if cell else 0 for cell in column] if mixed and "" in column else map(int, column)
+    return array(FIELDS[name].code, numbers)
 
 
 def _put(commands: bytearray, field: Field, values: Sequence[int]) -> None:
     """Write the same field of all records at once."""
-    column: Any = array(field.code, values)
+    column: Any = values if isinstance(values, array) else array(field.code, values)
     if BIG_ENDIAN:
+        column = array(field.code, column)
         column.byteswap()
     code: Any = field.code
     words: Any = memoryview(commands).cast(code)

@@ -8,12 +8,12 @@ from engine.book import BookLimits
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Defaults are the rulebook's; benches and tests may raise or lower them."""
+    """Defaults are the rulebook's; benches and tests may raise or lower them, to 1 at least where a bound says so."""
 
     max_looked: int = 1024
-    """Resting orders that one order may look at, and fills that one command may make, the stops after it aside."""
+    """Resting orders that one order may look at, and fills that one command may make, the stops after it aside; from 1."""
     max_stops: int = 64
-    """Stops that fire after one command."""
+    """Stops that fire after one command; from 1."""
     max_conditional_account: int = 16
     """Live conditional orders of an account in an instrument."""
     max_conditional_side: int = 512

@@ -236,13 +236,15 @@ class Machine:
 def _follow(state: State) -> None:
     """What a command sets off: its stops, the offers of the Barons that it touched, sets of quotes; then its leases begin."""
     stops.follow(state)
-    offers.follow(state)
-    if quote_sets.follow(state):
+    if state.touched_barons:
+        offers.follow(state)
+    if state.spent_quotes and quote_sets.follow(state):
         # The asks that went leave room.
         offers.follow(state)
         quote_sets.follow(state)
     stops.look(state)
-    trades.open_leases(state)
+    if state.drafts:
+        trades.open_leases(state)
 
 
 def _rejected(state: State, command: Command, refusal: Refused) -> Rejected:

@@ -11,7 +11,7 @@ from engine.book import Walk
 from engine.book_plain_orders import conditional
 from engine.kinds import OrderType, Pot, Side, TimeInForce
 from engine.reasons import Reason
-from engine.records import Session
+from engine.records import Command, Session
 from engine.state import Order, Refused, State
 
 
@@ -19,10 +19,11 @@ def enter(state: State, order: Order) -> None:
     """Take in a new order, or refuse it whole."""
     check_session(state, order.instrument, order.order_type)
     check_funds(state, order)
-    if not order.stop_price_ticks and not clear_way(state, order):
+    command = book_orders.new(order, state.last_ts_ns)
+    if not order.stop_price_ticks and not clear_way(state, order, command):
         enter_closed(state, order, Reason.WALK_LIMIT)
         return
-    book_events.submit(state, order.instrument, book_orders.new(order, state.last_ts_ns), order)
+    book_events.submit(state, order.instrument, command, order)
     trades.capacity_follows(state)
 
 
@@ -40,7 +41,7 @@ def amend(state: State, order: Order, amended: Order) -> None:
         check_funds(state, amended, freed_micros=money.order_hold_micros(state, order, order.leaves_quantity))
     else:
         check_funds(state, amended, freed_gpus=order.leaves_quantity)
-    if not in_place and not clear_way(state, amended):
+    if not in_place and not clear_way(state, amended, book_orders.new(amended, state.last_ts_ns)):
         in_book.cancel(state, order, Reason.WALK_LIMIT)
         return
     command = book_orders.amend(order, state.last_ts_ns, amended.price_ticks, amended.quantity)
@@ -66,16 +67,17 @@ def check_session(state: State, instrument: int, order_type: OrderType = OrderTy
         raise Refused(Reason.SESSION_CLOSED)
 
 
-def clear_way(state: State, order: Order) -> bool:
+def clear_way(state: State, order: Order, command: Command) -> bool:
     """Hold what an order's walk will do to the bounds, before it enters; False when the command may do no more of it.
+
+    command: the order as a NEW record.
 
     A bid that would open more leases than its account may have is refused. A resting bid whose fill would is cancelled
     when met (§2), and the walk looked at again.
     """
     book = state.books[order.instrument]
-    if book.session is not Session.CONTINUOUS or order.post_only:
+    if book.session is not Session.CONTINUOUS or order.post_only or _far_from_bounds(state, order):
         return True
-    command = book_orders.new(order, state.last_ts_ns)
     canceled = False
     while True:
         walk = book.walk(command)
@@ -99,6 +101,14 @@ def clear_way(state: State, order: Order) -> bool:
             state.fills_left -= 1
             in_book.cancel(state, bid, Reason.TOO_MANY_LEASES)
         canceled = True
+
+
+def _far_from_bounds(state: State, order: Order) -> bool:
+    """Whether no walk at all could bring a bid to a bound, so that it needn't be made dry."""
+    limits = state.limits
+    if order.side is Side.SELL or state.fills_left < limits.max_looked:
+        return False
+    return state.accounts[order.account].leases + limits.max_looked <= limits.max_leases
 
 
 def _check_leases(state: State, order: Order, walk: Walk) -> None:

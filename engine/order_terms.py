@@ -20,7 +20,7 @@ _ASK_HOURS_MIN: Final = 2
 """An on-demand ask's window begins with the running hour: a shorter one couldn't serve a whole hour any more."""
 _LOT_MAX: Final = 2**16 - 1
 """What the book's records hold."""
-_FEATURES: Final = sum(Feature)
+_FEATURES: Final = int(sum(Feature))
 _STOPS: Final = (OrderType.STOP, OrderType.STOP_LIMIT)
 _LASTING: Final = (TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY)
 _BID_ONLY: Final = ("hours", "delivery", "features", "same_baron")

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, cast
 
 from engine.book import UNBOUNDED, Book
-from engine.flow import COLUMNS, FIELDS, USED, Packer, Run, fields_of, plain_number
+from engine.flow import COLUMNS, USED, Packer, Run, fields_of, plain_number
 from engine.kinds import Side, edge_name
 from engine.reasons import Reason
 from engine.records import COMMAND_BYTES, EVENT, EVENT_BYTES, EVENT_DTYPE, EventKind
@@ -34,6 +34,8 @@ BLOCK_BYTES: Final = 256 * 1024
 ROW_CHARS_MAX: Final = 65_536
 """A longer row is a reject without its time and id."""
 UTF8_BYTES_MAX: Final = 4
+TIME_DIGITS_MAX: Final = 20
+"""Of a time that a reject repeats."""
 EVENTS_ROOM: Final = 16_384
 """Events that one call of the book may write; what finds no room is fetched by the next."""
 FORGET_ABOVE: Final = 1_000_000
@@ -44,7 +46,8 @@ GC_THRESHOLD: Final = 1_000_000
 BOOKS: Final = {"fast": ("engine.book_fast", "FastBook"), "plain": ("engine.book_plain", "PlainBook")}
 KIND_OFFSET: Final = fields_of(EVENT_DTYPE)["kind"].offset
 TOLD: Final = bytes(code in (EventKind.TRADE, EventKind.REJECTED) for code in range(256))
-MALFORMED: Final = edge_name(Reason.MALFORMED_RECORD)
+CODES: Final = {reason.value: edge_name(reason) for reason in Reason}
+MALFORMED: Final = CODES[Reason.MALFORMED_RECORD]
 DONE, BROKEN_OFF, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
 
 HELP: Final = """\
@@ -176,7 +179,7 @@ class Rows:
             used = USED.get(row.get("op", ""), COLUMNS)
             return self.packer.pack({name: (cell,) for name, cell in row.items() if name in used})
         ts_ns = row.get("ts_ns", "")
-        readable = plain_number(ts_ns) and len(ts_ns) <= len(str(FIELDS["ts_ns"].maximum))
+        readable = plain_number(ts_ns) and len(ts_ns) <= TIME_DIGITS_MAX
         return Rejected(int(ts_ns) if readable else "", row.get("order_id", ""), MALFORMED)
 
 
@@ -304,7 +307,7 @@ class Player:
             if kind == EventKind.TRADE:
                 trades.append((run.ts_ns[row], name_of[maker], name_of[taker], price, quantity))
             else:
-                rejects.append(Rejected(run.ts_ns[row], run.order_ids[row], edge_name(Reason(reason))))
+                rejects.append(Rejected(run.ts_ns[row], run.order_ids[row], CODES[reason]))
         self.trades.add(trades)
         self.rejects.add(rejects)
 

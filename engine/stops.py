@@ -22,6 +22,8 @@ _IDS_KEPT: Final = 2**14
 def follow(state: State) -> None:
     """Fire what may fire now, and note where something waits."""
     look(state)
+    if not state.waiting:
+        return
     fired = 0
     fills_left = state.fills_left
     for instrument in sorted(state.waiting):
@@ -35,7 +37,8 @@ def follow(state: State) -> None:
 
 def look(state: State) -> None:
     """Note, of the books that the command touched, where stops wait to fire or a clearing to go on."""
-    for instrument in state.touched_books:
+    touched, state.touched_books = state.touched_books, {}
+    for instrument in touched:
         book = state.books[instrument]
         if book.next_stop() or book.stops_due:
             state.waiting.add(instrument)
@@ -53,7 +56,7 @@ def _fire(state: State, order: Order) -> None:
     """A stop enters with its own bound on fills; what its account may not do cancels it."""
     state.fills_left = state.limits.max_looked
     try:
-        if not matching.clear_way(state, order):
+        if not matching.clear_way(state, order, book_orders.new(order, state.last_ts_ns)):
             in_book.cancel(state, order, Reason.WALK_LIMIT)
             return
     except Refused as refusal:

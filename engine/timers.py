@@ -37,7 +37,8 @@ def next_hour_ns(ts_ns: int) -> int:
 
 def arm_order(state: State, order: Order) -> None:
     """A gtd or day order goes at its time; an on-demand ask when less of its window is left than it sells at least (§4)."""
-    state.timers.update(_order_timers(order))
+    for timer in _order_timers(order):
+        state.timers.add(timer)
 
 
 def disarm_order(state: State, order: Order) -> None:

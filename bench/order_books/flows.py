@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
 import msgspec
 
-from bench.order_books.bare import BUY, PRICE, QUANTITY, SELL, SIDE, BareBook
+from bench.order_books.bare import BUY, PRICE, QUANTITY, SELL, SIDE, BareBook, Call
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.records import COMMAND, COMMAND_BYTES, Given, Op, shape_of
 
@@ -106,23 +106,68 @@ def hostile(operations: int) -> list[Plan]:
     return [
         Plan("trending price", 2_000, operations, 50, 40, 10, drift=trend, pressed=lambda _: SELL, banded=False),
         Plan("flash crash", 2_000, operations, 45, 40, 15, 400, crash, crashing, banded=False),
-        Plan("static book", 50_000, operations, 50, 50, 0, spread=20_000, banded=False),
+        Plan("static book", operations // 4, operations, 50, 50, 0, spread=20_000, banded=False),
     ]
 
 
-def make(plan: Plan) -> tuple[Flow, Flow]:
-    """The flow, and the same for engines without amend: a cancel and a new order for each."""
+def make(plan: Plan) -> Flow:
+    """The flow of this plan."""
     made = _Making(plan)
     for _ in range(plan.live):
         made.add()
     for operation in range(plan.operations):
         made.step(operation)
-    flow = Flow(plan.name, plan.live, bytes(made.own), plan.banded)
-    return flow, Flow(plan.name, plan.live, bytes(made.peers), plan.banded) if made.amended else flow
+    return Flow(plan.name, plan.live, bytes(made.records), plan.banded)
+
+
+def without_amends(flow: Flow) -> Flow:
+    """The same for an engine that can't amend: a cancel and a new order of what was left, under the same id."""
+    book, made = BareBook(), bytearray()
+    amended = False
+    for start in range(0, len(flow.commands), COMMAND_BYTES):
+        record = flow.commands[start : start + COMMAND_BYTES]
+        method, arguments = call_of(book, record)
+        if method == book.amend:
+            amended = True
+            order_id, price = arguments
+            side, _, left = book.orders[order_id]
+            ts_ns = COMMAND.unpack(record)[1]
+            made += record_of(Op.CANCEL, order_id, ts_ns, side)
+            made += record_of(Op.NEW, order_id, ts_ns, side, price, left, _SHAPES[side][TimeInForce.GTC])
+        else:
+            made += record
+        method(*arguments)
+    return msgspec.structs.replace(flow, commands=bytes(made)) if amended else flow
+
+
+def call_of(book: BareBook, record: bytes) -> Call:
+    """The bare book's call for a command record of a flow."""
+    order_id, _, _, price, quantity, *_, op, shape, _, _ = COMMAND.unpack(record)
+    match op:
+        case Op.NEW:
+            rests = shape == _SHAPES[shape & 1][TimeInForce.GTC]
+            return (book.limit if rests else book.ioc), (order_id, shape & 1, price, quantity)
+        case Op.CANCEL:
+            return book.cancel, (order_id,)
+        case Op.AMEND:
+            return book.amend, (order_id, price)
+        case _:
+            raise ValueError(f"no flow has operation {op}")
+
+
+def record_of(
+    op: Op, order_id: int, ts_ns: int, side: int, price: int = 0, quantity: int = 0, shape: int = 0, flags: int = 0
+) -> bytes:
+    """The command record; a new order's account follows from its side and id."""
+    account = 2 * (order_id % ACCOUNTS) + (1 if side == BUY else 2) if op is Op.NEW else 0
+    return COMMAND.pack(order_id, ts_ns, account, price, quantity, *_ZEROS, op, shape, flags, 0)
 
 
 def _short(count: int) -> str:
-    return f"{count // 10**6}M" if count % 10**6 == 0 else f"{count // 1_000}k"
+    for unit, letter in ((10**6, "M"), (10**3, "k")):
+        if count >= unit:
+            return f"{count / unit:g}{letter}"
+    return str(count)
 
 
 class _Making:
@@ -130,9 +175,7 @@ class _Making:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.own = bytearray()
-        self.peers = bytearray()
-        self.amended = False
+        self.records = bytearray()
         self._random = random.Random(f"{SEED} {plan.name} {plan.live}")
         self._book = BareBook()
         self._live: list[int] = []
@@ -184,7 +227,7 @@ class _Making:
         order = self._book.orders[order_id]
         self._book.cancel(order_id)
         self._forget(order_id)
-        self._both(self._record(Op.CANCEL, order_id, order[SIDE]))
+        self._say(Op.CANCEL, order_id, order[SIDE])
 
     def _ioc(self, side: int) -> None:
         """Takes from one to three orders, the last in part unless the book is too full."""
@@ -214,16 +257,12 @@ class _Making:
     def _amend(self, order_id: int) -> None:
         """To another price of its own side, so that cancel and new are the same to the market."""
         order = self._book.orders[order_id]
-        side, before, quantity = order
+        side, before, _ = order
         price = self._price(side)
         if price == before:
             price += 1 if side else -1
         self._book.amend(order_id, price)
-        self.amended = True
-        self._ts_ns += STEP_NS
-        self.own += self._record(Op.AMEND, order_id, side, price, flags=Given.PRICE)
-        self.peers += self._record(Op.CANCEL, order_id, side)
-        self.peers += self._record(Op.NEW, order_id, side, price, quantity, _SHAPES[side][TimeInForce.GTC])
+        self._say(Op.AMEND, order_id, side, price, flags=Given.PRICE)
 
     def _choose(self, pressed: int | None) -> int:
         """A live order: the best of the side that is pressed, or any."""
@@ -238,20 +277,10 @@ class _Making:
             self._place[last] = place
 
     def _new(self, order_id: int, side: int, price: int, quantity: int, tif: TimeInForce) -> None:
-        self._both(self._record(Op.NEW, order_id, side, price, quantity, _SHAPES[side][tif]))
+        self._say(Op.NEW, order_id, side, price, quantity, _SHAPES[side][tif])
 
-    def _both(self, record: bytes) -> None:
-        self.own += record
-        self.peers += record
-        self._ts_ns += STEP_NS
-
-    def _record(
+    def _say(
         self, op: Op, order_id: int, side: int, price: int = 0, quantity: int = 0, shape: int = 0, flags: int = 0
-    ) -> bytes:
-        account = 2 * (order_id % ACCOUNTS) + (1 if side == BUY else 2) if op is Op.NEW else 0
-        return COMMAND.pack(order_id, self._ts_ns, account, price, quantity, *_ZEROS, op, shape, flags, 0)
-
-
-def longest(flows: Sequence[Flow]) -> int:
-    """The most records that one of these has."""
-    return max(len(flow) + flow.prefill for flow in flows)
+    ) -> None:
+        self.records += record_of(op, order_id, self._ts_ns, side, price, quantity, shape, flags)
+        self._ts_ns += STEP_NS

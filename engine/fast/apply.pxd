@@ -9,13 +9,14 @@ from engine.fast.core cimport ARMED, BARE, BookCore, likely, unlikely
 from engine.fast.deltas cimport reserve_changes
 from engine.fast.eligibility cimport RATING_SHIFT
 from engine.fast.entry cimport NO_MEMORY, enter_new, fire_stop, say_session
+from engine.fast.lanes cimport goes_at_once, moves_at_once, rests_at_once
 from engine.fast.maps cimport reserve_pair, set_value
 from engine.fast.pool cimport terms_of
 from engine.fast.records cimport (
     OP_AMEND, OP_CANCEL, OP_FIRE, OP_MASS_CANCEL, OP_MOVE_WINDOW, OP_NEW, OP_REDUCE, OP_SET_BARON,
     OP_SET_SESSION,
     OP_TICK, REASON_INSTRUMENT_EXPIRED, REASON_MALFORMED_RECORD, REASON_SESSION_CLOSED, REASON_TIME_WENT_BACK,
-    REASON_UNKNOWN_ORDER, SESSION_CONTINUOUS, SESSION_EXPIRED, CommandRecord, Sink,
+    REASON_UNKNOWN_ORDER, SESSION_CONTINUOUS, SESSION_EXPIRED, CommandRecord, EventRecord, Sink,
 )
 from engine.fast.sink cimport emit_rejected, reserve_events
 
@@ -111,13 +112,24 @@ cdef inline void _fire_due(BookCore *core, Sink *sink) noexcept nogil:
 cdef inline int apply_command(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
     """Apply one command: 0, the reason of its refusal, or NO_MEMORY with nothing changed and nothing said."""
     cdef int64_t before_ns = core.now_ns
+    cdef Py_ssize_t room = <char *>sink.end - <char *>sink.next
     cdef int reason
     core.command = sink.command
     core.referenced = False
-    if unlikely(sink.end - sink.next < EVENTS_AT_LEAST) and reserve_events(core, sink, EVENTS_AT_LEAST) < 0:
+    if unlikely(room < <Py_ssize_t>(EVENTS_AT_LEAST * sizeof(EventRecord))) and (
+        reserve_events(core, sink, EVENTS_AT_LEAST) < 0
+    ):
         return NO_MEMORY
     if unlikely(core.tracking) and reserve_changes(core) < 0:
         return NO_MEMORY
+    if likely(command.op == OP_NEW):
+        if likely(rests_at_once(core, sink, command)):
+            return 0
+    elif command.op == OP_CANCEL:
+        if likely(goes_at_once(core, sink, command)):
+            return 0
+    elif command.op == OP_AMEND and likely(moves_at_once(core, sink, command)):
+        return 0
     if unlikely(is_malformed(core, command)):
         reason = REASON_MALFORMED_RECORD
     elif unlikely(command.ts_ns < core.now_ns):

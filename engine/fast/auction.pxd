@@ -6,10 +6,10 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from engine.fast.band cimport reference_price, take_reference
-from engine.fast.core cimport CONDITIONAL, NO_ASK, RARE, BookCore, Hour, Ladder, Node, Terms
+from engine.fast.core cimport CONDITIONAL, NO_ASK, NO_BID, NO_KEY, RARE, BookCore, Hour, Ladder, Node, Terms
 from engine.fast.deltas cimport touch
 from engine.fast.entry cimport NO_MEMORY, say_session
-from engine.fast.levels cimport is_price, leave_level, level_at, price_above, price_behind, price_below
+from engine.fast.levels cimport key_before, key_behind, key_of, leave_level, level_at, price_of_key
 from engine.fast.lives cimport bury, displayed
 from engine.fast.pool cimport shown_of, terms_of
 from engine.fast.records cimport (
@@ -33,13 +33,13 @@ cdef struct Clearing:
 
 cdef struct Cursor:
     # Where an auction is in a side's queues; index 0: at its end.
-    int64_t price
+    int64_t key
     uint32_t index
 
 
 cdef inline uint64_t _offered(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
     """All that the unconditional orders of a level leave, hidden quantity too."""
-    cdef uint32_t level_index = level_at(core, ladder, price)
+    cdef uint32_t level_index = level_at(core, ladder, key_of(ladder, price))
     cdef uint32_t index
     cdef uint64_t total = 0
     if core.icebergs == 0:
@@ -52,16 +52,21 @@ cdef inline uint64_t _offered(BookCore *core, Ladder *ladder, int64_t price) noe
     return total
 
 
+cdef inline int64_t _price_at(Ladder *ladder, int64_t key, int64_t otherwise) noexcept nogil:
+    return otherwise if key == NO_KEY else price_of_key(ladder, key)
+
+
 cdef inline bint find_clearing(BookCore *core, int32_t reference, Clearing *best) noexcept nogil:
     """The price with the most volume, the least surplus, nearest to the reference (0: the middle); whether
     any clears.
     """
     cdef Ladder *bids = &core.sides[0]
     cdef Ladder *asks = &core.sides[1]
-    cdef int64_t start = asks.best_price
+    cdef int64_t start = _price_at(asks, asks.best_key, NO_ASK)
     cdef int64_t next_ask = start
     cdef int64_t next_bid = 0
-    cdef int64_t price = bids.best_price
+    cdef int64_t highest = _price_at(bids, bids.best_key, NO_BID)
+    cdef int64_t price = highest
     cdef int64_t first = 0
     cdef int64_t last = 0
     # From here on the surplus is an ask's.
@@ -71,17 +76,15 @@ cdef inline bint find_clearing(BookCore *core, int32_t reference, Clearing *best
     cdef uint64_t supply = 0
     cdef uint64_t volume, surplus
     best.volume = 0
-    if not is_price(start) or not is_price(price):
-        return False
-    while price >= start and is_price(price):
+    while price >= start:
         demand += _offered(core, bids, price)
         next_bid = price
-        price = price_below(core, bids, price)
+        price = _price_at(bids, key_behind(core, bids, key_of(bids, price)), NO_BID)
     # Supply rises at an ask and demand falls above a bid: between two such ticks nothing differs.
-    while start <= bids.best_price:
+    while start <= highest:
         if start == next_ask:
             supply += _offered(core, asks, start)
-            next_ask = price_above(core, asks, start)
+            next_ask = _price_at(asks, key_behind(core, asks, key_of(asks, start)), NO_ASK)
         end = next_ask - 1 if next_ask - 1 < next_bid else next_bid
         volume = demand if demand < supply else supply
         surplus = demand - supply if demand > supply else supply - demand
@@ -99,9 +102,7 @@ cdef inline bint find_clearing(BookCore *core, int32_t reference, Clearing *best
                 turned = start
         if end == next_bid:
             demand -= _offered(core, bids, next_bid)
-            next_bid = price_above(core, bids, next_bid)
-            if not is_price(next_bid):
-                break
+            next_bid = _price_at(bids, key_before(core, bids, key_of(bids, next_bid)), NO_ASK)
         start = end + 1
     if best.volume == 0:
         return False
@@ -120,18 +121,18 @@ cdef inline void _seek(BookCore *core, Ladder *ladder, Cursor *cursor, int32_t l
             if not core.nodes[cursor.index].place & CONDITIONAL:
                 return
             cursor.index = core.nodes[cursor.index].next
-        cursor.price = price_behind(core, ladder, cursor.price)
-        if not is_price(cursor.price) or (cursor.price > limit if ladder.sells else cursor.price < limit):
+        cursor.key = key_behind(core, ladder, cursor.key)
+        if cursor.key > key_of(ladder, limit):
             return
-        cursor.index = ladder.levels[level_at(core, ladder, cursor.price)].first
+        cursor.index = ladder.levels[level_at(core, ladder, cursor.key)].first
 
 
 cdef inline void _begin(BookCore *core, Ladder *ladder, Cursor *cursor, int32_t limit) noexcept nogil:
-    cursor.price = ladder.best_price
+    cursor.key = ladder.best_key
     cursor.index = 0
-    if not is_price(cursor.price) or (cursor.price > limit if ladder.sells else cursor.price < limit):
+    if cursor.key > key_of(ladder, limit):
         return
-    cursor.index = ladder.levels[level_at(core, ladder, cursor.price)].first
+    cursor.index = ladder.levels[level_at(core, ladder, cursor.key)].first
     _seek(core, ladder, cursor, limit)
 
 

@@ -9,11 +9,11 @@ from libc.string cimport memset
 
 from engine.fast.checks cimport shows_enough
 from engine.fast.core cimport (
-    ARMED, BARE, PLACE_SHIFT, RARE, SELLS, BookCore, Ladder, Node, Taker, Terms, likely, unlikely,
+    ARMED, BARE, NO_KEY, PLACE_SHIFT, RARE, SELLS, BookCore, Ladder, Node, Taker, Terms, likely, unlikely,
 )
 from engine.fast.entry cimport NO_MEMORY, enter, prepare, reserve_entry, session_refusal
 from engine.fast.ids cimport find_order
-from engine.fast.levels cimport is_price, leave_level, level_at, price_behind, shrink_level
+from engine.fast.levels cimport key_behind, leave_level, level_at, shrink_level
 from engine.fast.lives cimport bury, price_of, rest, step_out, taker_of
 from engine.fast.pool cimport reserve_terms, shown_of, take_terms, terms_of
 from engine.fast.records cimport (
@@ -203,7 +203,7 @@ cdef inline int cancel_all(
     """Bids, asks in priority order, stops in order of entry; `sides` as in Sides."""
     cdef Ladder *ladder
     cdef uint32_t index, following
-    cdef int64_t price
+    cdef int64_t key
     cdef int side
     if reserve_events(core, sink, <uint64_t>core.ids.count + 4) < 0:
         return NO_MEMORY
@@ -211,15 +211,15 @@ cdef inline int cancel_all(
         if not sides & (1 << side):
             continue
         ladder = &core.sides[side]
-        price = ladder.best_price
-        while is_price(price):
-            index = ladder.levels[level_at(core, ladder, price)].first
+        key = ladder.best_key
+        while key != NO_KEY:
+            index = ladder.levels[level_at(core, ladder, key)].first
             while index:
                 following = core.nodes[index].next
                 if _meant(core, index, account, tag):
                     cancel_order(core, sink, index, reason)
                 index = following
-            price = price_behind(core, ladder, price)
+            key = key_behind(core, ladder, key)
     index = core.stop_first
     while index:
         following = core.nodes[index].next

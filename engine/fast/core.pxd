@@ -20,13 +20,15 @@ cdef extern from *:
     #define HOURBOOK_BARE 0
     #endif
     typedef unsigned __int128 hourbook_uint128;
-    /* Beyond every price. */
+    /* Beyond every price and every key. */
+    #define HOURBOOK_NO_KEY 0x1000000000LL
     #define HOURBOOK_NO_ASK 0x80000000LL
     #define hourbook_prefetch(address) __builtin_prefetch(address)
     """
     # A limit-only build, against which the cost of all features is measured.
     const bint BARE "HOURBOOK_BARE"
     const int64_t NO_ASK "HOURBOOK_NO_ASK"
+    const int64_t NO_KEY "HOURBOOK_NO_KEY"
     # Products of prices, quantities and sums of an hour.
     ctypedef unsigned long long uint128_t "hourbook_uint128"
     void prefetch "hourbook_prefetch"(const void *address) noexcept nogil
@@ -49,6 +51,8 @@ cdef enum:
 
     # Heights of a tree of prices at most: 36 bits.
     HEIGHTS = 6
+    # Leaves of a side that are remembered.
+    LEAVES = 32
     NO_BID = 0
     MINUTES = 60
 
@@ -103,6 +107,12 @@ cdef struct Branch:
     uint32_t child[64]
 
 
+cdef struct Leaf:
+    # The branch of 64 keys; 0: none is known. `high`: the keys without their low six bits.
+    uint32_t high
+    uint32_t branch
+
+
 cdef struct Ladder:
     # One side: its levels, and the tree that finds them by price.
     Level *levels
@@ -112,11 +122,13 @@ cdef struct Ladder:
     uint32_t level_used
     uint32_t level_free
     uint32_t level_spare
-    int64_t best_price
-    # The leaf that was used last, and the prices (without their low six bits) that it holds.
-    int64_t leaf_key
+    # A price's key is what comes before what: asks by price, bids by how far they are below the top.
+    int64_t flip
+    int64_t offset
+    int64_t best_key
+    # Leaves that were used last, by the low bits of what their keys have in common.
+    Leaf leaves[LEAVES]
     uint32_t root
-    uint32_t leaf
     uint32_t best_level
     uint32_t orders
     uint32_t conditional
@@ -273,7 +285,6 @@ cdef struct BookCore:
     uint8_t session
     bint referenced
     bint tracking
-    bint failed
 
 
 cdef struct Taker:

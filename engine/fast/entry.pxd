@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from engine.fast.band cimport PPM, SECOND_NS, reference_price, reserve_hour
 from engine.fast.checks cimport new_refusal, read_order
 from engine.fast.core cimport (
-    BARE, CONDITIONAL, POSTED, RARE, BookCore, Taker, likely, unlikely,
+    BARE, CONDITIONAL, POSTED, RARE, BookCore, Ladder, Taker, likely, unlikely,
 )
 from engine.fast.deltas cimport reserve_changes
 from engine.fast.eligibility cimport is_rare
@@ -19,8 +19,7 @@ from engine.fast.lives cimport bury, reserve_rest, rest, taker_of, wait
 from engine.fast.maps cimport value_of
 from engine.fast.matching cimport (
     LOOKED_ENOUGH, NOBODY, OPENS_AUCTION, crosses_own, first_counterpart, match_dry, match_taker,
-    reserve_refills,
-    same_account,
+    reach_of, reserve_refills, same_account,
 )
 from engine.fast.pool cimport give_terms
 from engine.fast.records cimport (
@@ -49,9 +48,8 @@ cdef inline bint may_rest(Taker *taker) noexcept nogil:
 
 cdef inline bint _crosses(BookCore *core, Taker *taker) noexcept nogil:
     """Whether the taker's limit reaches the other side at all."""
-    if taker.sells:
-        return core.sides[0].best_price >= taker.price and core.sides[0].orders != 0
-    return core.sides[1].best_price <= taker.price
+    cdef Ladder *ladder = &core.sides[not taker.sells]
+    return ladder.best_key <= reach_of(ladder, taker)
 
 
 cdef inline int _reserve_walk(BookCore *core, Sink *sink, Taker *taker) noexcept nogil:

@@ -7,12 +7,11 @@ is: a trending price, a crash or a wide book costs what a quiet one does. Branch
 levels.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from engine.fast.core cimport (
-    CONDITIONAL, HEIGHTS, NO_ASK, NO_BID, PLACE_SHIFT, BookCore, Branch, Ladder, Level, Node, first_bit,
-    likely,
-    zeros_above,
+    CONDITIONAL, HEIGHTS, LEAVES, NO_KEY, PLACE_SHIFT, BookCore, Branch, Ladder, Leaf, Level, Node, first_bit,
+    likely, unlikely, zeros_above,
 )
 from engine.fast.deltas cimport touch
 from engine.fast.memory cimport grown_by_half, grown_by_quarter, resize
@@ -48,27 +47,46 @@ cdef inline int reserve_level(BookCore *core, Ladder *ladder) noexcept nogil:
     return 0
 
 
-cdef inline uint32_t _leaf_at(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
-    """The leaf that holds a price, or 0."""
+cdef inline int64_t key_of(Ladder *ladder, int64_t price) noexcept nogil:
+    """What a price is found by: smaller is better, on either side."""
+    return (price ^ ladder.flip) + ladder.offset
+
+
+cdef inline int64_t price_of_key(Ladder *ladder, int64_t key) noexcept nogil:
+    return (key - ladder.offset) ^ ladder.flip
+
+
+cdef inline void clear_ladder(Ladder *ladder, bint sells, int height) noexcept nogil:
+    """An empty side of a book whose prices need so many branches above the leaf."""
+    ladder.sells = sells
+    ladder.flip = 0 if sells else -1
+    ladder.offset = 0 if sells else <int64_t>1 << (6 * height + 6)
+    ladder.best_key = NO_KEY
+
+
+cdef inline uint32_t _leaf_at(BookCore *core, Ladder *ladder, int64_t key) noexcept nogil:
+    """The leaf that holds a key, or 0."""
     cdef uint32_t branch = ladder.root
     cdef int shift = 6 * core.height
-    if likely(ladder.leaf and ladder.leaf_key == price >> 6):
-        return ladder.leaf
+    cdef uint32_t high = <uint32_t>(key >> 6)
+    cdef Leaf *leaf = &ladder.leaves[high % LEAVES]
+    if likely(leaf.branch and leaf.high == high):
+        return leaf.branch
     if branch == 0:
         return 0
     while shift:
-        branch = core.branches[branch].child[(price >> shift) & 63]
+        branch = core.branches[branch].child[(key >> shift) & 63]
         shift -= 6
     if branch:
-        ladder.leaf = branch
-        ladder.leaf_key = price >> 6
+        leaf.branch = branch
+        leaf.high = high
     return branch
 
 
-cdef inline uint32_t level_at(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
-    """The level of a price, or 0; one that emptied may still be there."""
-    cdef uint32_t leaf = _leaf_at(core, ladder, price)
-    return core.branches[leaf].child[price & 63] if leaf else 0
+cdef inline uint32_t level_at(BookCore *core, Ladder *ladder, int64_t key) noexcept nogil:
+    """The level of a key, or 0; one that emptied may still be there."""
+    cdef uint32_t leaf = _leaf_at(core, ladder, key)
+    return core.branches[leaf].child[key & 63] if leaf else 0
 
 
 cdef inline uint32_t _take_branch(BookCore *core) noexcept nogil:
@@ -89,15 +107,15 @@ cdef inline void _give_branch(BookCore *core, uint32_t index) noexcept nogil:
     core.branch_spare += 1
 
 
-cdef inline uint32_t _make_leaf(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
-    """The leaf that holds a price, and what leads to it."""
+cdef inline uint32_t _make_leaf(BookCore *core, Ladder *ladder, int64_t key) noexcept nogil:
+    """The leaf that holds a key, and what leads to it."""
     cdef uint32_t branch, child, place
     cdef int shift = 6 * core.height
     if ladder.root == 0:
         ladder.root = _take_branch(core)
     branch = ladder.root
     while shift:
-        place = (price >> shift) & 63
+        place = (key >> shift) & 63
         child = core.branches[branch].child[place]
         if child == 0:
             child = _take_branch(core)
@@ -105,141 +123,129 @@ cdef inline uint32_t _make_leaf(BookCore *core, Ladder *ladder, int64_t price) n
             core.branches[branch].kept |= <uint64_t>1 << place
         branch = child
         shift -= 6
-    ladder.leaf = branch
-    ladder.leaf_key = price >> 6
     return branch
 
 
-cdef inline void _find_path(BookCore *core, Ladder *ladder, int64_t price, uint32_t *path) noexcept nogil:
-    """The branches that lead to a price, by height above the leaf; 0 where there is none."""
+cdef inline void _find_path(BookCore *core, Ladder *ladder, int64_t key, uint32_t *path) noexcept nogil:
+    """The branches that lead to a key, by height above the leaf; 0 where there is none."""
     cdef int height = core.height
     path[height] = ladder.root
     while height:
-        path[height - 1] = core.branches[path[height]].child[(price >> (6 * height)) & 63]
+        path[height - 1] = core.branches[path[height]].child[(key >> (6 * height)) & 63]
         height -= 1
 
 
-cdef inline void _revive(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
-    """The leaf of a price has orders again: so have the branches above."""
+cdef inline void _revive(BookCore *core, Ladder *ladder, int64_t key) noexcept nogil:
+    """The leaf of a key has orders again: so have the branches above."""
     cdef uint32_t path[HEIGHTS]
     cdef int height
-    _find_path(core, ladder, price, path)
+    _find_path(core, ladder, key, path)
     for height in range(1, core.height + 1):
-        core.branches[path[height]].live |= <uint64_t>1 << ((price >> (6 * height)) & 63)
+        core.branches[path[height]].live |= <uint64_t>1 << ((key >> (6 * height)) & 63)
 
 
-cdef inline void _wither(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
-    """The leaf of a price has no orders any more."""
+cdef inline void _wither(BookCore *core, Ladder *ladder, int64_t key) noexcept nogil:
+    """The leaf of a key has no orders any more."""
     cdef uint32_t path[HEIGHTS]
     cdef int height
-    _find_path(core, ladder, price, path)
+    _find_path(core, ladder, key, path)
     for height in range(1, core.height + 1):
-        core.branches[path[height]].live &= ~(<uint64_t>1 << ((price >> (6 * height)) & 63))
+        core.branches[path[height]].live &= ~(<uint64_t>1 << ((key >> (6 * height)) & 63))
         if core.branches[path[height]].live:
             return
 
 
-cdef inline void _cut(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
-    """Give back the leaf of a price, and each branch that holds nothing without it."""
+cdef inline void _cut(BookCore *core, Ladder *ladder, int64_t key) noexcept nogil:
+    """Give back the leaf of a key, and each branch that holds nothing without it."""
     cdef uint32_t path[HEIGHTS]
     cdef int height = 0
-    _find_path(core, ladder, price, path)
-    ladder.leaf = 0
+    cdef uint32_t high = <uint32_t>(key >> 6)
+    _find_path(core, ladder, key, path)
+    if ladder.leaves[high % LEAVES].high == high:
+        ladder.leaves[high % LEAVES].branch = 0
     while core.branches[path[height]].kept == 0:
         _give_branch(core, path[height])
         if height == core.height:
             ladder.root = 0
             return
         height += 1
-        core.branches[path[height]].child[(price >> (6 * height)) & 63] = 0
-        core.branches[path[height]].kept &= ~(<uint64_t>1 << ((price >> (6 * height)) & 63))
+        core.branches[path[height]].child[(key >> (6 * height)) & 63] = 0
+        core.branches[path[height]].kept &= ~(<uint64_t>1 << ((key >> (6 * height)) & 63))
 
 
-cdef inline int64_t price_above(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
-    """The next price with orders above this one, or NO_ASK."""
+cdef inline int64_t key_behind(BookCore *core, Ladder *ladder, int64_t key) noexcept nogil:
+    """The next worse key with orders, or NO_KEY."""
     cdef uint32_t path[HEIGHTS]
     cdef uint32_t branch, place
     cdef uint64_t bits
     cdef int height = 0
-    if likely(ladder.leaf and ladder.leaf_key == price >> 6):
-        bits = core.branches[ladder.leaf].live & (<uint64_t>-2 << (price & 63))
+    branch = _leaf_at(core, ladder, key)
+    if likely(branch != 0):
+        bits = core.branches[branch].live & (<uint64_t>-2 << (key & 63))
         if bits:
-            return (price & ~<int64_t>63) | first_bit(bits)
+            return (key & ~<int64_t>63) | first_bit(bits)
     if ladder.root == 0:
-        return NO_ASK
-    _find_path(core, ladder, price, path)
+        return NO_KEY
+    _find_path(core, ladder, key, path)
     while True:
-        bits = core.branches[path[height]].live & (<uint64_t>-2 << ((price >> (6 * height)) & 63))
+        bits = core.branches[path[height]].live & (<uint64_t>-2 << ((key >> (6 * height)) & 63))
         if bits:
             break
         if height == core.height:
-            return NO_ASK
+            return NO_KEY
         height += 1
     branch = path[height]
-    price = price >> (6 * (height + 1))
+    key = key >> (6 * (height + 1))
     while True:
         place = first_bit(bits)
-        price = price << 6 | place
+        key = key << 6 | place
         if height == 0:
-            return price
+            return key
         branch = core.branches[branch].child[place]
         bits = core.branches[branch].live
         height -= 1
 
 
-cdef inline int64_t price_below(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
-    """The next price with orders below this one, or NO_BID."""
+cdef inline int64_t key_before(BookCore *core, Ladder *ladder, int64_t key) noexcept nogil:
+    """The next better key with orders, or NO_KEY."""
     cdef uint32_t path[HEIGHTS]
     cdef uint32_t branch, place
     cdef uint64_t bits
     cdef int height = 0
-    if likely(ladder.leaf and ladder.leaf_key == price >> 6):
-        bits = core.branches[ladder.leaf].live & ((<uint64_t>1 << (price & 63)) - 1)
-        if bits:
-            return (price & ~<int64_t>63) | (63 - zeros_above(bits))
     if ladder.root == 0:
-        return NO_BID
-    _find_path(core, ladder, price, path)
+        return NO_KEY
+    _find_path(core, ladder, key, path)
     while True:
-        bits = core.branches[path[height]].live & ((<uint64_t>1 << ((price >> (6 * height)) & 63)) - 1)
+        bits = core.branches[path[height]].live & ((<uint64_t>1 << ((key >> (6 * height)) & 63)) - 1)
         if bits:
             break
         if height == core.height:
-            return NO_BID
+            return NO_KEY
         height += 1
     branch = path[height]
-    price = price >> (6 * (height + 1))
+    key = key >> (6 * (height + 1))
     while True:
         place = 63 - zeros_above(bits)
-        price = price << 6 | place
+        key = key << 6 | place
         if height == 0:
-            return price
+            return key
         branch = core.branches[branch].child[place]
         bits = core.branches[branch].live
         height -= 1
 
 
-cdef inline int64_t price_behind(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
-    """The next worse price of the side; NO_BID or NO_ASK at its end."""
-    return price_above(core, ladder, price) if ladder.sells else price_below(core, ladder, price)
-
-
-cdef inline bint is_price(int64_t price) noexcept nogil:
-    """Whether a best or next price is one at all."""
-    return price != NO_BID and price != NO_ASK
-
-
-cdef inline uint32_t open_level(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
+cdef inline uint32_t open_level(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
     """The level of a price, ready to take an order; room was reserved."""
-    cdef uint32_t leaf = _leaf_at(core, ladder, price)
-    cdef uint64_t bit = <uint64_t>1 << (price & 63)
+    cdef int64_t key = key_of(ladder, price)
+    cdef uint32_t leaf = _leaf_at(core, ladder, key)
+    cdef uint64_t bit = <uint64_t>1 << (key & 63)
     cdef uint32_t index
     cdef Branch *branch
     cdef Level *level
-    if leaf == 0:
-        leaf = _make_leaf(core, ladder, price)
+    if unlikely(leaf == 0):
+        leaf = _make_leaf(core, ladder, key)
     branch = &core.branches[leaf]
-    index = branch.child[price & 63]
+    index = branch.child[key & 63]
     if branch.live & bit:
         return index
     if index == 0:
@@ -258,25 +264,25 @@ cdef inline uint32_t open_level(BookCore *core, Ladder *ladder, int64_t price) n
         level.last = 0
         level.orders = 0
         level.price = <uint32_t>price
-        branch.child[price & 63] = index
+        branch.child[key & 63] = index
         branch.kept |= bit
     if branch.live == 0:
-        _revive(core, ladder, price)
+        _revive(core, ladder, key)
     branch.live |= bit
-    if price < ladder.best_price if ladder.sells else price > ladder.best_price:
-        ladder.best_price = price
+    if key < ladder.best_key:
+        ladder.best_key = key
         ladder.best_level = index
     return index
 
 
 cdef inline void release_level(BookCore *core, Ladder *ladder, uint32_t index) noexcept nogil:
     """Give back a level without orders whose change was told."""
-    cdef uint64_t price = ladder.levels[index].price
-    cdef uint32_t leaf = _leaf_at(core, ladder, price)
-    core.branches[leaf].child[price & 63] = 0
-    core.branches[leaf].kept &= ~(<uint64_t>1 << (price & 63))
+    cdef int64_t key = key_of(ladder, ladder.levels[index].price)
+    cdef uint32_t leaf = _leaf_at(core, ladder, key)
+    core.branches[leaf].child[key & 63] = 0
+    core.branches[leaf].kept &= ~(<uint64_t>1 << (key & 63))
     if core.branches[leaf].kept == 0:
-        _cut(core, ladder, price)
+        _cut(core, ladder, key)
     ladder.levels[index].first = ladder.level_free
     ladder.level_free = index
     ladder.level_spare += 1
@@ -285,14 +291,14 @@ cdef inline void release_level(BookCore *core, Ladder *ladder, uint32_t index) n
 
 cdef inline void close_level(BookCore *core, Ladder *ladder, uint32_t index) noexcept nogil:
     """A level has no orders any more."""
-    cdef int64_t price = <int64_t>ladder.levels[index].price
-    cdef uint32_t leaf = _leaf_at(core, ladder, price)
-    core.branches[leaf].live &= ~(<uint64_t>1 << (price & 63))
+    cdef int64_t key = key_of(ladder, ladder.levels[index].price)
+    cdef uint32_t leaf = _leaf_at(core, ladder, key)
+    core.branches[leaf].live &= ~(<uint64_t>1 << (key & 63))
     if core.branches[leaf].live == 0:
-        _wither(core, ladder, price)
-    if price == ladder.best_price:
-        ladder.best_price = price_behind(core, ladder, price)
-        ladder.best_level = level_at(core, ladder, ladder.best_price) if is_price(ladder.best_price) else 0
+        _wither(core, ladder, key)
+    if key == ladder.best_key:
+        ladder.best_key = key_behind(core, ladder, key)
+        ladder.best_level = level_at(core, ladder, ladder.best_key) if ladder.best_key != NO_KEY else 0
     if not core.tracking:
         release_level(core, ladder, index)
 

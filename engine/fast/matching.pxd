@@ -11,7 +11,7 @@ from engine.fast.core cimport (
     unlikely,
 )
 from engine.fast.eligibility cimport maker_terms, tradable
-from engine.fast.levels cimport leave_level, level_at, price_behind, requeue, shrink_level
+from engine.fast.levels cimport key_behind, key_of, leave_level, level_at, requeue, shrink_level
 from engine.fast.lives cimport bury, displayed
 from engine.fast.memory cimport grown_by_half, resize
 from engine.fast.pool cimport shown_of
@@ -31,9 +31,9 @@ cdef enum:
     LOOKED_ENOUGH = 0xFFFFFFFF
 
 
-cdef inline bint _inside(Taker *taker, int64_t price) noexcept nogil:
-    """Whether the taker's limit reaches a price; the ends of the ladders are outside every limit."""
-    return price >= taker.price and price > 0 if taker.sells else price <= taker.price
+cdef inline int64_t reach_of(Ladder *ladder, Taker *taker) noexcept nogil:
+    """The last key that the taker's limit reaches; the end of a ladder is beyond every limit."""
+    return key_of(ladder, taker.price)
 
 
 cdef inline uint64_t _looks(BookCore *core) noexcept nogil:
@@ -47,28 +47,30 @@ cdef inline bint same_account(BookCore *core, Taker *taker, uint32_t index) noex
 cdef inline bint crosses_own(BookCore *core, Taker *taker) noexcept nogil:
     """Whether the taker crosses an unconditional order of its own account at rest."""
     cdef Ladder *ladder = &core.sides[not taker.sells]
-    cdef int64_t price = ladder.best_price
+    cdef int64_t key = ladder.best_key
+    cdef int64_t reach = reach_of(ladder, taker)
     cdef uint32_t index
     if taker.account == 0:
         return False
-    while _inside(taker, price):
-        index = ladder.levels[level_at(core, ladder, price)].first
+    while key <= reach:
+        index = ladder.levels[level_at(core, ladder, key)].first
         while index:
             if core.nodes[index].account == taker.account and not core.nodes[index].place & CONDITIONAL:
                 return True
             index = core.nodes[index].next
-        price = price_behind(core, ladder, price)
+        key = key_behind(core, ladder, key)
     return False
 
 
 cdef inline uint32_t first_counterpart(BookCore *core, Taker *taker, bint others_only) noexcept nogil:
     """The first order that the taker could trade with, or NOBODY, or LOOKED_ENOUGH."""
     cdef Ladder *ladder = &core.sides[not taker.sells]
-    cdef int64_t price = ladder.best_price
+    cdef int64_t key = ladder.best_key
+    cdef int64_t reach = reach_of(ladder, taker)
     cdef uint64_t looks = _looks(core)
     cdef uint32_t index
-    while _inside(taker, price):
-        index = ladder.levels[level_at(core, ladder, price)].first
+    while key <= reach:
+        index = ladder.levels[level_at(core, ladder, key)].first
         while index:
             if looks == 0:
                 return LOOKED_ENOUGH
@@ -82,7 +84,7 @@ cdef inline uint32_t first_counterpart(BookCore *core, Taker *taker, bint others
                 ):
                     return index
             index = core.nodes[index].next
-        price = price_behind(core, ladder, price)
+        key = key_behind(core, ladder, key)
     return NOBODY
 
 
@@ -193,7 +195,9 @@ cdef inline uint8_t match_taker(BookCore *core, Sink *sink, Taker *taker) noexce
     trades.
     """
     cdef Ladder *ladder = &core.sides[not taker.sells]
-    cdef int64_t price = ladder.best_price
+    cdef int64_t key = ladder.best_key
+    cdef int64_t reach = reach_of(ladder, taker)
+    cdef int32_t price
     cdef int32_t passed = 0
     cdef int32_t traded = 0
     cdef uint64_t looks = _looks(core)
@@ -203,9 +207,10 @@ cdef inline uint8_t match_taker(BookCore *core, Sink *sink, Taker *taker) noexce
     cdef uint8_t outcome = 0
     cdef uint32_t level, index, following, quantity
     cdef Node *node
-    while _inside(taker, price):
-        level = ladder.best_level if likely(price == ladder.best_price) else level_at(core, ladder, price)
+    while key <= reach:
+        level = ladder.best_level if likely(key == ladder.best_key) else level_at(core, ladder, key)
         index = ladder.levels[level].first
+        price = <int32_t>ladder.levels[level].price
         while index and outcome == 0 and taker.leaves:
             if unlikely(looks == 0):
                 outcome = REASON_WALK_LIMIT
@@ -234,7 +239,7 @@ cdef inline uint8_t match_taker(BookCore *core, Sink *sink, Taker *taker) noexce
                     break
                 if unlikely(price >= core.buy_trigger or price <= core.sell_trigger):
                     trigger_stops(core, price)
-            traded = <int32_t>price
+            traded = price
             taker.leaves -= quantity
             node.leaves -= quantity
             volume += quantity
@@ -261,7 +266,7 @@ cdef inline uint8_t match_taker(BookCore *core, Sink *sink, Taker *taker) noexce
             index = following
         if outcome or taker.leaves == 0:
             break
-        price = price_behind(core, ladder, price) if unlikely(left_behind) else ladder.best_price
+        key = key_behind(core, ladder, key) if unlikely(left_behind) else ladder.best_key
     if volume and not BARE:
         note_trades(core, notional, volume, traded)
     return outcome
@@ -305,7 +310,9 @@ cdef inline uint8_t match_dry(BookCore *core, Taker *taker, Fills *fills, uint64
     reserved.
     """
     cdef Ladder *ladder = &core.sides[not taker.sells]
-    cdef int64_t price = ladder.best_price
+    cdef int64_t key = ladder.best_key
+    cdef int64_t reach = reach_of(ladder, taker)
+    cdef int32_t price
     cdef uint64_t looks = _looks(core)
     # Icebergs that show a later slice, as a ring: each is in it once, so it never overtakes itself.
     cdef uint32_t head, queued, place
@@ -314,8 +321,10 @@ cdef inline uint8_t match_dry(BookCore *core, Taker *taker, Fills *fills, uint64
     cdef Terms *terms
     found[0] = 0
     found[1] = 0
-    while _inside(taker, price):
-        index = ladder.levels[level_at(core, ladder, price)].first
+    while key <= reach:
+        index = level_at(core, ladder, key)
+        price = <int32_t>ladder.levels[index].price
+        index = ladder.levels[index].first
         head = 0
         queued = 0
         while True:
@@ -359,5 +368,5 @@ cdef inline uint8_t match_dry(BookCore *core, Taker *taker, Fills *fills, uint64
                     core.refills[place].leaves = leaves - quantity
                     queued += 1
             index = 0 if again else core.nodes[index].next
-        price = price_behind(core, ladder, price)
+        key = key_behind(core, ladder, key)
     return STOP_DONE

@@ -3,6 +3,7 @@ first.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport abort
 from libc.string cimport memcpy
 
 from engine.fast.core cimport BookCore, likely, unlikely
@@ -36,10 +37,9 @@ cdef inline EventRecord *next_event(BookCore *core, Sink *sink) noexcept nogil:
         event = sink.next
         sink.next = event + 1
         return event
-    if unlikely(core.pending_count == core.pending_capacity):
-        # No command comes here: each reserved what it could need.
-        core.failed = True
-        core.pending_count -= 1
+    if unlikely(core.pending_count == core.pending_capacity) and reserve_events(core, sink, 1) < 0:
+        # Each command reserves what it can need, so that none comes here; an event lost would be a fill lost.
+        abort()
     event = &core.pending[core.pending_count]
     core.pending_count += 1
     return event

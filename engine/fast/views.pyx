@@ -11,13 +11,13 @@ from libc.string cimport memset
 from engine.fast.apply cimport TOLD
 from engine.fast.band cimport auction_counts, begin_minute, reserve_hour
 from engine.fast.core cimport (
-    ARMED, CONDITIONAL, MINUTES, MODE_SHIFT, POSTED, RARE, SELLS, Branch, Hour, Ladder, Level,
+    ARMED, CONDITIONAL, MINUTES, MODE_SHIFT, NO_KEY, POSTED, RARE, SELLS, Branch, Hour, Ladder, Level,
     Node, Pair,
     Taker, Terms,
 )
 from engine.fast.eligibility cimport RATING_SHIFT, is_conditional, is_rare
 from engine.fast.ids cimport find_order
-from engine.fast.levels cimport is_price, level_at, price_behind
+from engine.fast.levels cimport clear_ladder, key_behind, level_at
 from engine.fast.lives cimport price_of, reserve_rest, rest, wait
 from engine.fast.maps cimport reserve_pair, set_value
 from engine.fast.pool cimport shown_of, terms_of
@@ -82,28 +82,28 @@ cdef object order_at(BookCore *core, uint32_t index):
 cdef list best_levels(BookCore *core, bint sells, Py_ssize_t max_levels):
     """The best levels of a side, best first."""
     cdef Ladder *ladder = &core.sides[1 if sells else 0]
-    cdef int64_t price = ladder.best_price
+    cdef int64_t key = ladder.best_key
     cdef Level *level
     cdef list levels = []
-    while is_price(price) and len(levels) < max_levels:
-        level = &ladder.levels[level_at(core, ladder, price)]
-        levels.append(DepthLevel(price, level.unconditional, level.conditional, level.orders))
-        price = price_behind(core, ladder, price)
+    while key != NO_KEY and len(levels) < max_levels:
+        level = &ladder.levels[level_at(core, ladder, key)]
+        levels.append(DepthLevel(level.price, level.unconditional, level.conditional, level.orders))
+        key = key_behind(core, ladder, key)
     return levels
 
 
 cdef list orders_at_rest(BookCore *core, bint sells):
     """All orders at rest of a side, in priority order."""
     cdef Ladder *ladder = &core.sides[1 if sells else 0]
-    cdef int64_t price = ladder.best_price
+    cdef int64_t key = ladder.best_key
     cdef uint32_t index
     cdef list orders = []
-    while is_price(price):
-        index = ladder.levels[level_at(core, ladder, price)].first
+    while key != NO_KEY:
+        index = ladder.levels[level_at(core, ladder, key)].first
         while index:
             orders.append(order_at(core, index))
             index = core.nodes[index].next
-        price = price_behind(core, ladder, price)
+        key = key_behind(core, ladder, key)
     return orders
 
 
@@ -275,6 +275,8 @@ cdef int take_limits(BookCore *core, object limits) except -1:
     core.height = 3
     while <uint64_t><uint32_t>core.limits.price_max >> (6 * (core.height + 1)):
         core.height += 1
+    clear_ladder(&core.sides[0], False, core.height)
+    clear_ladder(&core.sides[1], True, core.height)
     return 0
 
 

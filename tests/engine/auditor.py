@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 
-from engine.book import BookState
+from engine.book import BookState, RestingOrder
 from engine.book_plain_orders import conditional
 from engine.kinds import EndReason, Kind, LeaseState, Pot, Side, TransferCode
 from engine.machine import Machine
@@ -27,6 +27,7 @@ from engine.messages import (
     LeaseChanged,
     LeaseScheduled,
     ObligationOpened,
+    QuotesSet,
     Refilled,
     Rejected,
     Traded,
@@ -78,6 +79,8 @@ class Auditor:
         self.capacity: dict[int, CapacityChanged] = {}
         self.features: dict[int, int] = {}
         self.sessions: dict[int, Session] = {}
+        self.quotes: dict[tuple[int, str], tuple[int, int]] = {}
+        """(max_fills, fills) by account and name of the set of quotes."""
 
     def saw(self, now_ns: int, events: Sequence[Event]) -> None:
         """Take in one command's events, and check every law."""
@@ -141,6 +144,8 @@ class Auditor:
                 return self._lease_changed(event)
             case CapacityChanged():
                 self.capacity[event.baron] = event
+            case QuotesSet():
+                self.quotes[event.account, event.name] = (event.max_fills, 0)
             case BaronFeatures():
                 self.features[event.baron] = event.features
             case Transfer():
@@ -174,6 +179,10 @@ class Auditor:
             order.leaves -= trade.quantity
             order.filled += trade.quantity
             assert order.leaves == leaves >= 0
+            if order.accepted.quote_set:
+                key = (order.accepted.account, order.accepted.quote_set)
+                most, fills = self.quotes[key]
+                self.quotes[key] = (most, fills + 1)
         for order_id in (trade.maker_order_id, trade.taker_order_id):
             if self.orders[order_id].leaves == 0:
                 del self.orders[order_id]
@@ -295,6 +304,11 @@ class Auditor:
                 order.leaves,
                 order.window_end_ns,
             )
+            assert _terms(rests) == _told(order.accepted, state.instruments[order.accepted.instrument].kind)
+            assert order.leaves % max(order.accepted.lot, 1) == 0, "an ask stands in whole lots"
+            assert not self.ticked_in_time or not order.expire_ns or order.expire_ns > now_ns, (
+                "an order outlives its time"
+            )
         open_orders = Counter(order.accepted.account for order in self.orders.values())
         leases = Counter(lease.renter for lease in state.leases.values())
         for account in state.accounts.values():
@@ -310,7 +324,9 @@ class Auditor:
                 if order.accepted.account == number and order.accepted.quote_set
             )
             assert {name: each.orders for name, each in account.quote_sets.items()} == quotes
-            assert all(not each.max_fills or each.fills < each.max_fills for each in account.quote_sets.values())
+            for name in quotes:
+                most, fills = self.quotes[number, name]
+                assert fills < most or not most, "what is left of a set goes after its fills"
         for number, book in books.items():
             assert book.session is self.sessions.get(number, Session.CONTINUOUS)
             # An offer's window that moves too late may let a bid in that should have traded.
@@ -336,6 +352,21 @@ class Auditor:
             for listing in baron.listings():
                 assert listing.asked_gpus == asked[baron.baron, listing.kind]
                 assert listing.asked_gpus <= max(0, baron.verified_gpus - baron.leased_gpus)
+
+
+def _terms(order: RestingOrder) -> tuple[object, ...]:
+    """What a book must know of an order for its eligibility and its manners."""
+    minima = (max(order.lot, 1), max(order.min_quantity, 1), max(order.hours, 1))
+    who = (order.account, order.side, order.baron, order.self_trade)
+    return who, minima, order.display_quantity, order.features, order.same_baron, order.post_only
+
+
+def _told(order: Accepted, kind: Kind) -> tuple[object, ...]:
+    """The same as the order's events say it: a spot bid's hours are no condition."""
+    hours = order.min_hours if order.side is Side.SELL else order.hours if kind is Kind.ONDEMAND else 0
+    minima = (max(order.lot, 1), max(order.min_quantity, 1), max(hours, 1))
+    who = (order.account, order.side, order.baron, order.self_trade)
+    return who, minima, order.display_quantity, order.features, order.same_baron, order.post_only
 
 
 def _uncrossed(book: BookState, now_ns: int) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from engine import stops
+from engine.ids import INDEX_MAX
 from engine.kinds import OrderType, Pot, Side, TimeInForce
 from engine.limits import Limits
 from engine.messages import (
@@ -239,3 +241,16 @@ def test_stops_are_refused_outside_continuous(side: Side) -> None:
     shard = Shard()
     shard.do(SetSession(instrument=SPOT, session=Session.AUCTION))
     shard.refuse(STOP_BUY if side is Side.BUY else STOP_SELL, Reason.SESSION_CLOSED)
+
+
+def test_stops_wait_where_a_command_has_no_ids_left_for_their_fills(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stops, "_IDS_KEPT", INDEX_MAX - 3 * Limits().max_looked)
+    shard = Shard()
+    for _ in range(2):
+        shard.place(stop_buy(ALICE, 20_000, 20_500, 1))
+    shard.place(ask(PAT, 20_500, 2))
+    trade_at(shard, 20_000)
+    assert shard.machine.next_due_ns() == shard.now_ns
+    for _ in range(2):
+        assert len(only(shard.do(Tick()), Triggered)) == 1
+    assert shard.machine.next_due_ns() is None

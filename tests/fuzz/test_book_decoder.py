@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +18,6 @@ SEED = 20_261_123
 RUN_S = 240
 
 
-# In CI, which has it, a skip fails.
-@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this platform")
 @pytest.mark.timeout(900)
 def test_no_bytes_break_the_decoder(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"

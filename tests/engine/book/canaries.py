@@ -18,7 +18,6 @@ from engine.book_plain_walk import Plan
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.reasons import Reason
 from engine.records import Command, EventFlag
-from tests.engine.book.flows import SEGMENT_COMMANDS
 
 
 class WrongMakerPrice(PlainBook):
@@ -106,6 +105,15 @@ class LastStopFirst(PlainBook):
         if not super()._next_stop():
             return 0
         return [order_id for order_id in self._stops.ids() if self._orders[order_id].triggered][-1]
+
+
+class OneStopMore(PlainBook):
+    """After a command one stop more fires than may."""
+
+    def _fire_due(self) -> None:
+        super()._fire_due()
+        if self._limits.fires and (order_id := self._next_stop()):
+            self._fire(self._orders[order_id])
 
 
 class WideBand(PlainBook):
@@ -268,8 +276,8 @@ class Canary(NamedTuple):
     book: type[PlainBook]
     regime: str
     breaks_a_law: bool = True
-    sizes: tuple[int, ...] = SEGMENT_COMMANDS
-    """Of the segments: what shows at a book's birth alone wants many short lives."""
+    sizes: tuple[int, ...] = (600, 3_000)
+    """Of the segments: short lives have many limits, and what shows at a book's birth alone wants the shortest."""
 
 
 CANARIES: Final = (
@@ -282,6 +290,7 @@ CANARIES: Final = (
     Canary(MinimumOfTheTotal, "eligible"),
     Canary(UndiminishedMaker, "selves"),
     Canary(LastStopFirst, "stops"),
+    Canary(OneStopMore, "stops"),
     Canary(WideBand, "bands"),
     Canary(TieUpward, "sessions", sizes=(60,)),
     Canary(AmendUpKeepsPriority, "moves"),

@@ -14,25 +14,29 @@ from collections.abc import Sequence
 
 from engine.book_plain import PlainBook
 from tests.engine.book.differential_pair import BookFactory, Pair, fast_book, plan
-from tests.engine.book.differential_shrink import report
+from tests.engine.book.differential_shrink import died, report
 from tests.engine.book.flows import Segment, segments
 
 
-def run_segment(segment: Segment, other: BookFactory, plain: BookFactory = PlainBook) -> None:
-    """One segment over both books; on a difference, the shrunk table in its place."""
+def run_segment(segment: Segment, other: BookFactory, plain: BookFactory = PlainBook, isolated: bool = False) -> None:
+    """One segment over both books; on a difference, the shrunk table in its place. Isolated: in a process of its own."""
     steps = list(plan(random.Random(f"{segment.seed} {segment.number}"), segment.commands))
+    if isolated:
+        if died(lambda: Pair(segment.limits, plain, other).run(steps)):
+            raise AssertionError(report(segment, steps, plain, other, RuntimeError("it died, or differs")))
+        return
     try:
         Pair(segment.limits, plain, other).run(steps)
     except Exception as failure:
         raise AssertionError(report(segment, steps, plain, other, failure)) from failure
 
 
-def run(seed: int, commands: int, other: BookFactory, only: str = "") -> int:
+def run(seed: int, commands: int, other: BookFactory, only: str = "", isolated: bool = False) -> int:
     """So many commands of a seed's flow; AssertionError with the seed and the table when the books differ."""
     done = 0
     for segment in segments(seed, commands, only):
-        run_segment(segment, other)
-        done += len(segment)
+        run_segment(segment, other, isolated=isolated)
+        done += segment.commands_count
     return done
 
 
@@ -42,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--commands", type=int, default=2_000_000)
     parser.add_argument("--seed", type=int, default=None, help="the first seed; random if left out")
     parser.add_argument("--only", default="", help="one regime of flows_regimes.py alone")
+    parser.add_argument("--isolated", action="store_true", help="shrink crashes and endless loops, too")
     parser.add_argument("--each", type=int, default=200_000, help="commands a seed")
     given = parser.parse_args(arguments)
     seed = random.SystemRandom().getrandbits(32) if given.seed is None else given.seed
@@ -49,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     while done < given.commands:
         print(f"seed {seed}: ", end="", flush=True)
         try:
-            done += run(seed, min(given.each, given.commands - done), fast_book(), given.only)
+            done += run(seed, min(given.each, given.commands - done), fast_book(), given.only, given.isolated)
         except AssertionError as failure:
             print(failure)
             return 1

@@ -6,6 +6,8 @@ with the sanitizer's report. What it proves is the memory; that the books are eq
 
 from __future__ import annotations
 
+import ctypes
+import importlib
 import os
 import subprocess
 import sys
@@ -60,20 +62,30 @@ def run(library: Path, module: str, *arguments: str, timeout_s: int) -> subproce
 
 
 def use(library: Path) -> None:
-    """From now on this process finds the engine's extensions here; RuntimeError if they aren't sanitized."""
-    import engine
+    """From now on this process finds the engine's extensions here; RuntimeError if one of them isn't sanitized."""
+    for folder in sorted({path.parent for path in library.rglob("*.so")}):
+        package = importlib.import_module(".".join(folder.relative_to(library).parts))
+        package.__path__.insert(0, str(folder))
+    importlib.import_module("engine.book_fast")
+    for name, module in list(sys.modules.items()):
+        found = Path(getattr(module, "__file__", None) or "")
+        if not name.startswith("engine.") or found.suffix != ".so":
+            continue
+        if not found.is_relative_to(library) or MARK not in found.read_bytes():
+            raise RuntimeError(f"{found} isn't the sanitized build")
 
-    engine.__path__.insert(0, str(library / "engine"))
-    from engine import book_fast
 
-    found = Path(str(book_fast.__file__))
-    if not found.is_relative_to(library) or MARK not in found.read_bytes():
-        raise RuntimeError(f"{found} isn't the sanitized build")
+def overflow() -> None:
+    """Write behind the end of a block: the canary of this test, which must never survive."""
+    block = ctypes.create_string_buffer(64)
+    ctypes.memset(ctypes.addressof(block), 0, 4_096)
 
 
 def main(library: str, commands: str, *seeds: str) -> int:
-    """Play so many commands of each seed's flow."""
+    """Play so many commands of each seed's flow; without a seed, the canary."""
     use(Path(library).resolve())
+    if not seeds:
+        overflow()
     from tests.engine.book import differential
     from tests.engine.book.differential_pair import fast_book
 

@@ -19,6 +19,7 @@ from tests.engine.book.flows import Segment
 from tests.engine.book.table import both_lines, command_line, limits_line
 
 TRY_S: Final = 60
+RAISED: Final = 1
 SHRINK_S: Final = 75
 """After so long the smallest sequence found is shown as it is."""
 SIMPLE: Final = (0, 1, 2, 3, 100, 101)
@@ -27,17 +28,22 @@ _NAMES: Final = tuple(name for name in Command._fields if name not in ("op", "sh
 Fails = Callable[[Sequence[Step]], bool]
 
 
-def died(work: Callable[[], object]) -> bool:
-    """Whether work raises, crashes or takes too long, tried in a child process."""
+def fate(work: Callable[[], object]) -> int:
+    """How a child process that does this work ends: 0 well, RAISED by an exception, else by a crash or by taking too long."""
     child = os.fork()
     if not child:
         try:
             signal.alarm(TRY_S)
             work()
         except BaseException:  # noqa: BLE001 - whatever it is, it is what is being looked for
-            os._exit(1)
+            os._exit(RAISED)
         os._exit(0)
-    return os.waitpid(child, 0)[1] != 0
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def died(work: Callable[[], object]) -> bool:
+    """Whether work raises, crashes or takes too long, tried in a child process."""
+    return fate(work) != 0
 
 
 def ddmin(things: list[Step], fails: Callable[[list[Step]], bool]) -> list[Step]:
@@ -148,7 +154,7 @@ def report(segment: Segment, steps: list[Step], plain: BookFactory, other: BookF
         return died(lambda: Pair(segment.limits, plain, other).run(candidate))
 
     small = shrunk(steps, fails)
-    crashed = died(lambda: list(table(segment, small, plain, other)))
+    crashed = fate(lambda: Pair(segment.limits, plain, other).run(small)) != RAISED
     lines = (
         ["(a book dies of it)", *(command_line(r) for s in small for r in s.commands)]
         if crashed
@@ -160,5 +166,5 @@ def report(segment: Segment, steps: list[Step], plain: BookFactory, other: BookF
             Pair(segment.limits, plain, other).run(small)
         except Exception as again:  # noqa: BLE001 - the shrunk failure is the one to show
             last = again
-    head = f"the books differ: seed {segment.seed}, segment {segment.number}, {len(segment)} commands; shrunk to:"
+    head = f"the books differ: seed {segment.seed}, segment {segment.number}, {segment.commands_count} commands; shrunk to:"
     return "\n".join([head, *lines, f"{type(last).__name__}: {last}"])

@@ -39,7 +39,8 @@ class Segment(NamedTuple):
     limits: BookLimits
     commands: bytes
 
-    def __len__(self) -> int:
+    @property
+    def commands_count(self) -> int:
         return len(self.commands) // COMMAND_BYTES
 
 
@@ -59,7 +60,7 @@ def random_limits(chance: random.Random) -> BookLimits:
         max_conditional_account=chance.choice([0, 1, 3, 16]),
         max_conditional_side=chance.choice([0, 1, 3, 9, 512]),
         display_ratio=chance.choice([0, 1, 3, 64]),
-        quantity_max=chance.choice([40, 700, 100_000, 2**31 - 1] if max_looked else [40, 700, SLICES_MAX]),
+        quantity_max=chance.choice([40, 700, 100_000, 2**31 - 1, 2**32 - 1] if max_looked else [40, 700, SLICES_MAX]),
         price_max=chance.choice([104, 1_000, 10_000_000, 10_000_000, PRICE_TOP]),
         market_protection_ppm=chance.choice([0, 1, 9_999, 50_000, 50_000, 1_000_000, 3_000_000]),
         band_ppm=chance.choice([0, 1, 20_000, 100_000, 300_000, 300_000]),
@@ -137,6 +138,8 @@ class Life:
         new_share, other_ops = regime.new_share, regime.other_ops
         uniform = chance.random
         for _ in range(count):
+            if uniform() < regime.drift:
+                self.middle = max(1, min(self.price_max, self.middle + chance.randint(-6, 6)))
             if uniform() < regime.pace:
                 self._wait(regime.waits_ns[int(uniform() * len(regime.waits_ns))])
             if uniform() < new_share:

@@ -24,10 +24,13 @@ HOURS: Final = (TO_THE_HOUR, TO_THE_MINUTE, 60 * NS_PER_S, 20 * 60 * NS_PER_S, N
 ANY_WAIT: Final = (*NS, *SECONDS, *MINUTES, *HOURS)
 
 CALM: Final = (Session.CONTINUOUS,)
+"""Ends the auctions that the band opens; else it changes nothing."""
 BUSY: Final = (Session.PRE_OPEN, *(Session.AUCTION,) * 4, Session.HALTED, *(Session.CONTINUOUS,) * 9, 0, 6)
 
 SMALL: Final = (1, 1, 2, 2, 3, 4, 5, 6, 8, 12)
 LARGE: Final = (1, 5, 16, 64, 100, 640, 5_000, 100_000)
+HUGE: Final = (1, 100_000, 2**31 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**32 - 1)
+"""Two of them are more than a field of 32 bits holds."""
 ODD: Final = (0, 1, 2, 8, 100_000, 100_001, 2**31 - 1, 2**31, 2**32 - 1)
 
 
@@ -53,11 +56,15 @@ class Regime(NamedTuple):
     """A mix. Shares are of 1; `other_ops` are drawn evenly when it isn't a NEW."""
 
     new_share: float = 0.62
-    other_ops: Sequence[int] = (Op.CANCEL,) * 8 + (Op.AMEND,) * 5 + (Op.REDUCE,)
+    other_ops: Sequence[int] = (Op.CANCEL,) * 16 + (Op.AMEND,) * 10 + (Op.REDUCE,) * 2 + (Op.SET_SESSION,)
     spread: int = 4
     lean: int = 1
     """How far bids stand below the middle, asks above."""
+    stop_away: int = 2
+    """How far beyond the middle stops wait: buys above, sells below."""
     jump: float = 0.1
+    drift: float = 0.01
+    """The middle's share of commands in which it moves a few ticks: what waited there is met in a crowd."""
     accounts: int = 5
     memory: int = 24
     quantities: Sequence[int] = SMALL
@@ -87,14 +94,26 @@ _ALL_OPS: Final = (
     *(0,) * 12,
 )
 _AUCTION_OPS: Final = (Op.CANCEL,) * 12 + (Op.AMEND,) * 12 + (Op.SET_SESSION,) * 4 + (Op.TICK,) * 3 + (Op.REDUCE,)
-_ELIGIBLE_OPS: Final = (Op.CANCEL,) * 6 + (Op.AMEND,) * 5 + (Op.MOVE_WINDOW,) * 2 + (Op.SET_BARON,) * 2
+_ELIGIBLE_OPS: Final = (
+    *(Op.CANCEL,) * 12,
+    *(Op.AMEND,) * 10,
+    *(Op.MOVE_WINDOW,) * 4,
+    *(Op.SET_BARON,) * 4,
+    Op.SET_SESSION,
+)
 
 REGIMES: Final[dict[str, Regime]] = {
     "opening": Regime(types=(OrderType.LIMIT,), lasting=1.0, lean=0, conditional=0, iceberg=0.2, windows=0),
     "plain": Regime(iceberg=0, conditional=0, windows=0, careless=0),
     "deep": Regime(new_share=0.8, spread=30, lean=28, memory=4_000, quantities=LARGE, iceberg=0.2),
     "wide": Regime(spread=100_000, lean=2_000, jump=0.8, memory=500, quantities=LARGE),
-    "moves": Regime(new_share=0.15, other_ops=(Op.AMEND,) * 16 + (Op.CANCEL,), spread=40, lean=25, memory=200),
+    "moves": Regime(
+        new_share=0.15,
+        other_ops=(Op.AMEND,) * 40 + (Op.CANCEL,) * 3 + (Op.SET_SESSION,),
+        spread=40,
+        lean=25,
+        memory=200,
+    ),
     "icebergs": Regime(iceberg=0.6, spread=2, quantities=(*SMALL, *LARGE), lasting=0.6),
     "eligible": Regime(
         other_ops=_ELIGIBLE_OPS,
@@ -109,8 +128,10 @@ REGIMES: Final[dict[str, Regime]] = {
         types=_STOPS,
         spread=3,
         lean=0,
+        stop_away=5,
+        drift=0.05,
         conditional=0.1,
-        other_ops=(Op.CANCEL,) * 4 + (Op.AMEND,) * 4 + (Op.TICK,) * 2 + (Op.FIRE,) * 4,
+        other_ops=(Op.CANCEL,) * 8 + (Op.AMEND,) * 8 + (Op.TICK,) * 4 + (Op.FIRE,) * 8 + (Op.SET_SESSION,),
     ),
     "sessions": Regime(
         other_ops=_AUCTION_OPS, sessions=BUSY, types=(OrderType.LIMIT,) * 15 + _STOPS, waits_ns=SECONDS, lasting=0.92
@@ -125,6 +146,15 @@ REGIMES: Final[dict[str, Regime]] = {
         sessions=(3, 3, 3, 2),
     ),
     "selves": Regime(accounts=3, spread=2, lean=0, iceberg=0.2, modes=tuple(SelfTrade), sessions=BUSY),
+    "huge": Regime(
+        other_ops=_AUCTION_OPS,
+        types=(*_STOPS, *(OrderType.LIMIT,) * 12),
+        sessions=BUSY,
+        spread=40,
+        iceberg=0.2,
+        quantities=HUGE,
+        waits_ns=(*SECONDS, *MINUTES),
+    ),
     "wild": Regime(
         other_ops=_ALL_OPS,
         types=(*_STOPS, *(OrderType.LIMIT,) * 8),
@@ -190,7 +220,8 @@ def _row(chance: random.Random, regime: Regime) -> Row:
     if order_type is not OrderType.LIMIT or time_in_force is not TimeInForce.GTC:
         away = -away
     lasts = is_stop or time_in_force is TimeInForce.GTC
-    return Row(quantity, display, min_quantity, window_h, away, 2 * away // 3, unpriced, is_stop, lasts, rest)
+    stop_lean = regime.stop_away if side is Side.BUY else -regime.stop_away
+    return Row(quantity, display, min_quantity, window_h, away, stop_lean, unpriced, is_stop, lasts, rest)
 
 
 def _careless(chance: random.Random, regime: Regime) -> Row:

@@ -73,12 +73,14 @@ def factory(request: pytest.FixtureRequest) -> BookFactory:
     return BOOKS[request.param]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("regime", REGIMES)
 def test_no_law_is_broken(factory: BookFactory, regime: str) -> None:
     for segment in segments(11, 3_000, regime):
         audited(segment, factory)
 
 
+@pytest.mark.timeout(300)
 def test_no_law_is_broken_where_all_meets(factory: BookFactory) -> None:
     """And the flow is worth something: every kind of event and every reason is in it."""
     seen: Counter[tuple[EventKind, Reason]] = Counter()
@@ -164,6 +166,7 @@ def turnover(first: int, count: int) -> bytes:
     return b"".join(records)
 
 
+@pytest.mark.timeout(300)
 def test_slots_are_free_again_after_cancel_and_fill() -> None:
     """A million orders come and go through the fast book, which grows by none of them."""
     book = BOOKS["fast"](LIMITS)

@@ -30,10 +30,10 @@ def test_no_byte_is_read_or_written_where_none_should_be(library: Path) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_it_is_the_sanitized_build_that_runs(library: Path) -> None:
-    """A build without the sanitizers, the one in use, is refused: the check above can't pass by mistake."""
+def test_it_is_the_sanitized_build_that_runs(tmp_path: Path) -> None:
+    """Where there is none, the build in use is found and refused: the check above can't pass by mistake."""
     plain = subprocess.run(
-        [sys.executable, "-m", PROGRAM, str(ROOT / "engine"), "1", "1"],
+        [sys.executable, "-m", PROGRAM, str(tmp_path), "1", "1"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -42,3 +42,10 @@ def test_it_is_the_sanitized_build_that_runs(library: Path) -> None:
     )
     assert plain.returncode != 0
     assert "isn't the sanitized build" in plain.stderr
+
+
+@pytest.mark.timeout(900)
+def test_a_write_behind_the_end_is_caught(library: Path) -> None:
+    done = run(library, PROGRAM, str(COMMANDS), timeout_s=RUN_S)
+    assert done.returncode != 0
+    assert "AddressSanitizer: heap-buffer-overflow" in done.stderr
