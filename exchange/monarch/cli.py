@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     session.set_defaults(run=_session)
     features = admin.add_parser("features", parents=[common], help="say which features a Baron has, all of them")
     features.add_argument("baron", metavar="BARON")
-    features.add_argument("features", nargs="*", metavar="FEATURE", help="infiniband, nvlink, certified, secure; or none")
+    features.add_argument(
+        "features", nargs="*", metavar="FEATURE", help="infiniband, nvlink, certified, secure; or none"
+    )
     features.set_defaults(run=_features)
 
     verify = commands.add_parser(

@@ -71,10 +71,10 @@ async def test_orders_together_and_a_connection_that_takes_its_own_with_it(excha
     with Client(exchange.url, key) as client:
         for logs_out, status in ((True, "new"), (False, "canceled")):
             async with Stream(exchange.url, key, cancel_on_disconnect=True) as trade:
-                placed = await trade.place(SPOT, "buy", 1, "1")
+                order = await trade.place(SPOT, "buy", 1, "1")
                 if logs_out:
                     await trade.log_out()
-            await wait_until_async(partial(is_so, client, placed, status), f"the order to be {status}")
+            await wait_until_async(partial(is_so, client, order, status), f"the order to be {status}")
         assert client.cancel_all(side="buy").orders == 1
 
 
