@@ -15,6 +15,8 @@ from engine.state import Order, Refused, State
 
 _IDS_A_FILL: Final = 3
 """A trade, an obligation and a lease."""
+_EVENTS_A_LEASE: Final = 4
+"""Its obligation, itself, and the money that moves, when the command ends."""
 _IDS_KEPT: Final = 2**14
 """What stops leave of a command's ids to the offers that follow them."""
 
@@ -47,9 +49,10 @@ def look(state: State) -> None:
 
 
 def _has_ids(state: State) -> bool:
-    """Whether the command has ids left for all the fills that one more stop could make."""
+    """Whether the command has ids left for all the fills that one more stop could make; its events are numbered likewise."""
     needed = state.limits.max_looked * _IDS_A_FILL + _IDS_KEPT
-    return state.made == 0 or state.made + needed <= INDEX_MAX
+    numbered = max(state.made, len(state.events) + len(state.drafts) * _EVENTS_A_LEASE)
+    return state.made == 0 or numbered + needed <= INDEX_MAX
 
 
 def _fire(state: State, order: Order) -> None:
