@@ -59,6 +59,9 @@ def _canceled(state: State, _instrument: int, event: BookEvent) -> None:
 
 def _amended(state: State, _instrument: int, event: BookEvent) -> None:
     order = state.orders[event.order_id]
+    if event.reason is Reason.WINDOW_MOVED:
+        open_orders.emit_amended(state, order, True, event.reason)
+        return
     kept_priority = bool(event.flags & _KEPT_PRIORITY)
     # A book gives no reason for what the order's owner asked for.
     reason = event.reason or Reason.REQUESTED

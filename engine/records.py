@@ -266,6 +266,11 @@ class Delta(NamedTuple):
         return DELTA.pack(self.unconditional, self.conditional, self.price, self.orders, self.command, self.side)
 
 
+# Looked up, since calling an enum takes longer than all the rest of an event.
+_KINDS: Final = {int(kind): kind for kind in EventKind}
+_REASONS: Final = {int(reason): reason for reason in Reason}
+
+
 def unpack_command(data: bytes | memoryview) -> Command:
     """The command of 64 bytes, whatever its values; `op` is left a plain number where it is unknown."""
     row = dict(zip((name for name, _ in _COMMAND_FIELDS), COMMAND.unpack(data), strict=True))
@@ -279,7 +284,7 @@ def unpack_events(data: bytes | memoryview) -> Iterator[BookEvent]:
         data
     ):
         yield BookEvent(
-            EventKind(kind), order_id, other_id, command, price, quantity, leaves, other, side, Reason(reason), flags
+            _KINDS[kind], order_id, other_id, command, price, quantity, leaves, other, side, _REASONS[reason], flags
         )
 
 

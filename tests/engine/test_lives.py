@@ -247,8 +247,15 @@ class Life:
         account = chance.choice((ALICE, BOB, PAT, QUINN))
         if chance.random() < 0.3:
             return CancelAllAfter(account=account, after_ns=chance.choice((0, MINUTE)))
-        by: dict[str, int | str] = chance.choice(({}, {"tag": "a"}, {"connection": 1}, {"instrument": SPOT}))
-        return CancelAll(account=account, **by)  # type: ignore[arg-type]
+        match chance.randint(0, 3):
+            case 0:
+                return CancelAll(account=account, tag="a")
+            case 1:
+                return CancelAll(account=account, connection=1)
+            case 2:
+                return CancelAll(account=account, instrument=SPOT)
+            case _:
+                return CancelAll(account=account)
 
     def floor(self) -> Command:
         chance = self.chance
