@@ -180,6 +180,8 @@ COMMAND_BYTES: Final = COMMAND.size
 EVENT_BYTES: Final = EVENT.size
 DELTA_BYTES: Final = DELTA.size
 
+LIFETIMES: Final = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
+"""The times in force that a book has; others are its caller's to keep."""
 TYPE_SHIFT: Final = 1
 TIME_SHIFT: Final = 3
 SELF_TRADE_SHIFT: Final = 5
