@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from engine.book import RestingOrder
 from engine.kinds import OrderType, Side, TimeInForce
-from engine.records import SELF_TRADE_SHIFT, SHAPE_BITS, TIME_SHIFT, TYPE_SHIFT, Command, Flag, SelfTrade
+from engine.records import LIFETIMES, SELF_TRADE_SHIFT, SHAPE_BITS, TIME_SHIFT, TYPE_SHIFT, Command, Flag, SelfTrade
 from engine.units import NS_PER_HOUR
 
 OPPOSITE: Final = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
@@ -34,7 +34,7 @@ def _shapes() -> Iterator[tuple[int, Shape]]:
     for shape in range(1 << SHAPE_BITS):
         order_type = (shape >> TYPE_SHIFT & _TWO_BITS) + 1
         time_in_force = (shape >> TIME_SHIFT & _TWO_BITS) + 1
-        if time_in_force <= max(TimeInForce):
+        if time_in_force in LIFETIMES:
             side = Side.SELL if shape & 1 else Side.BUY
             self_trade = SelfTrade(shape >> SELF_TRADE_SHIFT & _TWO_BITS)
             yield shape, Shape(side, OrderType(order_type), TimeInForce(time_in_force), self_trade)

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.resting import Book
+from engine.book import Book, BookLimits
 
 
 class CompiledBookMissing(Exception):
     """The compiled order book can't be loaded; the message says why, and how to build it."""
 
 
-def fast_book_factory() -> Callable[[], Book]:
+def fast_book_factory() -> Callable[[BookLimits], Book]:
     """What makes the server's books; CompiledBookMissing when the compiled half isn't there or doesn't load."""
     try:
-        from engine.resting_fast import FastBook
+        from engine.book_fast import FastBook
     except ImportError as error:
         raise CompiledBookMissing(
             f"the compiled order book isn't here ({error}): build it with `make build`, or in your own environment "

@@ -9,12 +9,21 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from engine import open_orders
+from engine import book_events, book_orders, in_book, open_orders, order_terms
 from engine.kinds import Kind
-from engine.messages import BaronRegistered, CapacityChanged, ListMarket, MarketListed, RegisterBaron, SetCapacity
+from engine.messages import (
+    BaronFeatures,
+    BaronRegistered,
+    CapacityChanged,
+    ListMarket,
+    MarketListed,
+    RegisterBaron,
+    SetCapacity,
+    SetFeatures,
+)
 from engine.reasons import Reason
 from engine.state import Baron, Instrument, Listing, Refused, State
-from engine.units import INT64_MAX, QUANTITY_MAX
+from engine.units import NUMBER_MAX, QUANTITY_MAX
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}\Z", re.ASCII)
 
@@ -36,7 +45,7 @@ def list_market(state: State, command: ListMarket) -> None:
 def register_baron(state: State, command: RegisterBaron) -> None:
     """Register a Baron with no capacity yet; a repeat with equal content gives the same event again."""
     state.open_account(command.provider)
-    if not 0 < command.baron <= INT64_MAX:
+    if not 0 < command.baron <= NUMBER_MAX:
         raise Refused(Reason.UNKNOWN_BARON, "baron")
     market = state.markets.get((command.sku, command.region))
     if market is None:
@@ -68,6 +77,19 @@ def set_capacity(state: State, command: SetCapacity) -> None:
     changed(state, baron)
 
 
+def set_features(state: State, command: SetFeatures) -> None:
+    """From now on a Baron has these features; what rests stays as it is (§5, §6)."""
+    baron = state.barons.get(command.baron)
+    if baron is None:
+        raise Refused(Reason.UNKNOWN_BARON, "baron")
+    order_terms.check_features(command.features)
+    baron.features = command.features
+    for listing in baron.listings():
+        told = book_orders.set_baron(baron.baron, state.last_ts_ns, baron.features)
+        book_events.must(state, listing.instrument, told)
+    state.emit(BaronFeatures(baron=baron.baron, features=baron.features))
+
+
 def changed(state: State, baron: Baron) -> None:
     """After GPUs were verified, lost, leased or wiped: say so, cut what no longer stands, let the offers follow."""
     state.emit(
@@ -87,10 +109,9 @@ def _cut(state: State, listing: Listing, bound_gpus: int) -> None:
     while listing.asked_gpus > bound_gpus:
         newest = state.orders[next(reversed(listing.asks))]
         excess = listing.asked_gpus - bound_gpus
-        if newest.leaves_quantity <= excess:
-            open_orders.close(state, newest, Reason.CAPACITY_CUT)
-        else:
-            open_orders.shrink(state, newest, excess, Reason.CAPACITY_CUT)
+        lots = -(-excess // max(newest.lot, 1))
+        # All that it leaves, or more: the order goes.
+        in_book.shrink(state, newest, min(newest.leaves_quantity, lots * max(newest.lot, 1)), Reason.CAPACITY_CUT)
 
 
 def check_ask(baron: Baron, kind: Kind, quantity: int, freed_gpus: int = 0) -> None:

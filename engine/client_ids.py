@@ -71,8 +71,10 @@ def closed(state: State, account: Account, order: Order, status: OrderStatus) ->
 
 
 def _digest(command: Command) -> bytes:
-    # What is delivered comes from the account's stored keys where the caller names none: a repeat after they changed is
-    # still the same order.
-    if isinstance(command, PlaceOrder | Rent):
+    # What is delivered comes from the account's stored keys where the caller names none, and who lost a connection repeats
+    # on another: after either changed it is still the same order.
+    if isinstance(command, PlaceOrder):
+        command = msgspec.structs.replace(command, delivery=b"", connection=0)
+    elif isinstance(command, Rent):
         command = msgspec.structs.replace(command, delivery=b"")
     return hashlib.blake2b(_encode(command), digest_size=_DIGEST_BYTES).digest()

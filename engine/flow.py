@@ -14,7 +14,7 @@ from itertools import count, repeat
 from typing import Any, Final, NamedTuple, Protocol
 
 from engine.kinds import OrderType, Side, TimeInForce, edge_name
-from engine.records import COMMAND_BYTES, COMMAND_DTYPE, Command, Flag, Given, Op, SelfTrade, shape_of
+from engine.records import COMMAND_BYTES, COMMAND_DTYPE, LIFETIMES, Command, Flag, Given, Op, SelfTrade, shape_of
 
 COLUMNS: Final = tuple(
     "ts_ns op order_id account side type tif price quantity post_only display_quantity min_quantity stop_price stp".split()
@@ -29,7 +29,7 @@ OPS: Final = {"": Op.NEW, "new": Op.NEW, "amend": Op.AMEND, "cancel": Op.CANCEL}
 SIDES: Final = {edge_name(side): side for side in Side}
 TYPES: Final = {"": OrderType.LIMIT} | {edge_name(kind): kind for kind in (OrderType.LIMIT, OrderType.MARKET)}
 STOPS: Final = {OrderType.LIMIT: OrderType.STOP_LIMIT, OrderType.MARKET: OrderType.STOP}
-TIMES: Final = {edge_name(time_in_force): time_in_force for time_in_force in TimeInForce}
+TIMES: Final = {edge_name(time): time for time in LIFETIMES}
 MODES: Final = {"": SelfTrade.CANCEL_NEWEST} | {edge_name(mode): mode for mode in SelfTrade}
 POST_ONLY: Final = {"": Flag(0), "0": Flag(0), "1": Flag.POST_ONLY}
 

@@ -5,7 +5,7 @@ Numbers are what the log carries and never change; names in lower case are what 
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 
 class Side(IntEnum):
@@ -24,6 +24,10 @@ class TimeInForce(IntEnum):
     GTC = 1
     IOC = 2
     FOK = 3
+    GTD = 4
+    """Until a time that the order names; in the book it is GTC."""
+    DAY = 5
+    """Until 00:00 UTC."""
 
 
 class Kind(IntEnum):
@@ -34,11 +38,21 @@ class Kind(IntEnum):
 
 
 class Origin(IntEnum):
-    """What entered an order: a client's order, a rental (§1 of the API), or the engine for a provider's offer (§4)."""
+    """What entered an order: a client's order, a rental (§1 of the API), the engine for an offer (§4), a set of quotes (§5)."""
 
     CLIENT = 1
     RENTAL = 2
     OFFER = 3
+    QUOTE = 4
+
+
+class Feature(IntFlag):
+    """What a Baron has, and a bid may ask for (§5)."""
+
+    INFINIBAND = 1
+    NVLINK = 2
+    CERTIFIED = 4
+    SECURE = 8
 
 
 class OrderStatus(IntEnum):

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import msgspec
 
+from engine.book import BookLimits
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Defaults are the rulebook's; benches and tests may raise or lower them."""
+    """Defaults are the rulebook's; benches and tests may raise or lower them, to 1 at least where a bound says so."""
 
     max_looked: int = 1024
-    """Resting orders that one command may look at; more than this many fills can't come of it."""
+    """Resting orders that one order may look at, and fills that one command may make, the stops after it aside; from 1."""
+    max_stops: int = 64
+    """Stops that fire after one command; from 1."""
+    max_conditional_account: int = 16
+    """Live conditional orders of an account in an instrument."""
+    max_conditional_side: int = 512
+    """Conditional orders at rest on a side of an instrument."""
+    display_ratio: int = 64
+    """`display_quantity` is at least quantity / this."""
+    band_ppm: int = 300_000
+    """How far from its reference a price may print (§6); 0: anywhere."""
+    auction_s: int = 120
+    cooldown_s: int = 600
+    """No auction by a breach of the band within this time of the end of the last."""
     max_timers: int = 1024
     """Timers that one Tick fires."""
     max_open_orders: int = 10_000
@@ -20,6 +35,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Client ids that are remembered for an account beyond its live orders."""
     max_offers: int = 1024
     """Offers of an account."""
+    max_quotes: int = 256
+    """Quotes of a set."""
+    max_quote_sets: int = 64
+    """Sets of quotes of an account."""
+    max_dead_man_s: int = 86_400
+    """How far ahead `CancelAllAfter` may be set."""
     max_term_hours: int = 744
     """Longest on-demand window and term; also the longest upper limit of a spot lease."""
     max_delivery_bytes: int = 8192
@@ -32,3 +53,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a bid holds and a lease's prefund is filled up to: one hour and 120 s (§9)."""
     spot_minimum_s: int = 60
     ondemand_minimum_s: int = 3_600
+
+    def of_book(self) -> BookLimits:
+        """What of them a book holds to itself; its stops wait for the machine, which checks each before it fires."""
+        return BookLimits(
+            max_looked=self.max_looked,
+            max_stops=self.max_stops,
+            fires=False,
+            max_conditional_account=self.max_conditional_account,
+            max_conditional_side=self.max_conditional_side,
+            display_ratio=self.display_ratio,
+            market_protection_ppm=self.market_protection_ppm,
+            band_ppm=self.band_ppm,
+            auction_s=self.auction_s,
+            cooldown_s=self.cooldown_s,
+        )

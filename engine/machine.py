@@ -9,12 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
-from engine import capacity, leases, money, offers, open_orders, orders, quotes, snapshot, timers
+from engine import (
+    capacity,
+    in_book,
+    leases,
+    mass_cancels,
+    money,
+    offers,
+    orders,
+    quote_sets,
+    quotes,
+    sessions,
+    snapshot,
+    stops,
+    timers,
+    trades,
+)
+from engine.book import Level
 from engine.client_ids import valid
 from engine.kinds import Pot, Side
 from engine.limits import Limits
 from engine.messages import (
     AmendOrder,
+    CancelAll,
+    CancelAllAfter,
     CancelOrder,
     Command,
     Deposit,
@@ -30,16 +48,22 @@ from engine.messages import (
     Rejected,
     Rent,
     SetCapacity,
+    SetFeatures,
     SetOffers,
+    SetQuotes,
+    SetSession,
     Tick,
     Withdraw,
 )
-from engine.quotes import Quote
+from engine.quotes import Quote, Wish
 from engine.reasons import Reason
-from engine.resting import Level
+from engine.records import Session
 from engine.state import BookFactory, Refused, State
 from engine.timers import TimerKind
 from engine.units import INT64_MAX
+
+_EVENTS_ENOUGH: Final = 2**14
+"""A Tick that made so many events fires no more: they are numbered in 16 bits, and one dead-man switch makes 20,000."""
 
 
 class Counts(NamedTuple):
@@ -55,17 +79,35 @@ class Counts(NamedTuple):
 
 def _tick(state: State, _command: Tick) -> None:
     """Fire due timers in order, at most so many; the sequencer sends another Tick for what is left (§2)."""
+    for instrument in sorted(state.waiting):
+        if state.books[instrument].stops_due:
+            # A part of a clearing makes as many fills as a command may.
+            sessions.go_on(state, instrument)
+            return
     for _ in range(state.limits.max_timers):
-        if not state.timers or state.timers[0][0] > state.last_ts_ns:
+        if not state.timers or state.timers[0][0] > state.last_ts_ns or len(state.events) >= _EVENTS_ENOUGH:
             return
         _, kind, number = state.timers[0]
-        if kind == TimerKind.WINDOW_CLOSED:
-            open_orders.close(state, state.orders[number], Reason.WINDOW_CLOSED)
-        elif kind == TimerKind.TERM_END:
+        if kind == TimerKind.AUCTION_END and state.fills_left < state.limits.max_looked:
+            return
+        _fire(state, kind, number)
+
+
+def _fire(state: State, kind: int, number: int) -> None:
+    match kind:
+        case TimerKind.ORDER_EXPIRED:
+            in_book.cancel(state, state.orders[number], Reason.EXPIRED)
+        case TimerKind.WINDOW_CLOSED:
+            in_book.cancel(state, state.orders[number], Reason.WINDOW_CLOSED)
+        case TimerKind.DEAD_MAN:
+            mass_cancels.dead_man(state, state.accounts[number])
+        case TimerKind.TERM_END:
             leases.term_end(state, state.leases[number])
-        elif kind == TimerKind.LEASE_HOUR:
+        case TimerKind.LEASE_HOUR:
             leases.full_hour(state, state.leases[number])
-        else:
+        case TimerKind.AUCTION_END:
+            sessions.auction_end(state, number)
+        case _:
             offers.full_hour(state, state.barons[number])
 
 
@@ -86,6 +128,11 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     LeaseFailed: leases.failed,
     LeaseWiped: leases.wiped,
     Tick: _tick,
+    SetFeatures: capacity.set_features,
+    SetSession: sessions.set_session,
+    CancelAll: mass_cancels.cancel_all,
+    CancelAllAfter: mass_cancels.cancel_all_after,
+    SetQuotes: quote_sets.set_quotes,
 }
 
 
@@ -116,7 +163,7 @@ class Machine:
             _HANDLERS[type(command)](state, command)
         except Refused as refusal:
             return [_rejected(state, command, refusal)]
-        offers.follow(state)
+        _follow(state)
         return state.events
 
     def next_due_ns(self) -> int | None:
@@ -139,9 +186,13 @@ class Machine:
         hours: int,
         max_price_ticks: int,
         now_ns: int,
+        *,
+        features: int = 0,
+        same_baron: bool = False,
     ) -> list[Quote]:
         """What a Rent would find in each instrument now, cheapest whole one first, then the others with their reason."""
-        return quotes.quote(self._state, account, instruments, quantity, hours, max_price_ticks, now_ns)
+        wish = Wish(quantity, hours, max_price_ticks, features, same_baron)
+        return quotes.quote(self._state, account, instruments, wish, now_ns)
 
     def balances(self) -> Iterator[tuple[int, Pot, int]]:
         """(account, pot, amount_micros) of every pot that isn't zero, by account and pot."""
@@ -150,6 +201,10 @@ class Machine:
     def depth(self, instrument: int, side: Side, max_levels: int) -> list[Level]:
         """The best levels of an instrument's book; KeyError for an unknown instrument."""
         return self._state.books[instrument].depth(side, max_levels)
+
+    def session(self, instrument: int) -> Session:
+        """An instrument's session; KeyError for an unknown instrument."""
+        return self._state.books[instrument].session
 
     def counts(self) -> Counts:
         """How many rows of each kind there are."""
@@ -176,6 +231,20 @@ class Machine:
     def state(self) -> State:
         """The tables, for proofs and tests: to be read, never written."""
         return self._state
+
+
+def _follow(state: State) -> None:
+    """What a command sets off: its stops, the offers of the Barons that it touched, sets of quotes; then its leases begin."""
+    stops.follow(state)
+    if state.touched_barons:
+        offers.follow(state)
+    if state.spent_quotes and quote_sets.follow(state):
+        # The asks that went leave room.
+        offers.follow(state)
+        quote_sets.follow(state)
+    stops.look(state)
+    if state.drafts:
+        trades.open_leases(state)
 
 
 def _rejected(state: State, command: Command, refusal: Refused) -> Rejected:

@@ -15,6 +15,7 @@ from engine.units import (
     AMOUNT_MAX_MICROS,
     INT64_MAX,
     NS_PER_S,
+    NUMBER_MAX,
     PPM,
     fee_micros_up,
     usage_micros_up,
@@ -78,7 +79,7 @@ def open_account(state: State, command: OpenAccount) -> None:
     """Open an account; a repeat with equal content gives the same event again."""
     if command.account == EXCHANGE_ACCOUNT:
         raise Refused(Reason.ACCOUNT_EXISTS, "account")
-    if not 0 < command.account <= INT64_MAX:
+    if not 0 < command.account <= NUMBER_MAX:
         raise Refused(Reason.UNKNOWN_ACCOUNT, "account")
     for field, fee_ppm in (("maker_fee_ppm", command.maker_fee_ppm), ("taker_fee_ppm", command.taker_fee_ppm)):
         if not 0 <= fee_ppm <= PPM:

@@ -7,7 +7,9 @@ Barons that it touched, each entered at most once.
 
 from __future__ import annotations
 
-from engine import matching, open_orders, orders, timers
+import msgspec
+
+from engine import in_book, matching, open_orders, order_terms, timers
 from engine.kinds import OrderType, Origin, Side, TimeInForce
 from engine.messages import Offer, OffersSet, SetOffers
 from engine.reasons import Reason
@@ -38,26 +40,24 @@ def _check(state: State, account: int, offer: Offer, field: str) -> None:
     instrument = state.instruments.get(offer.instrument)
     if instrument is None:
         raise Refused(Reason.UNKNOWN_INSTRUMENT, f"{field}.instrument")
-    orders.check_own_baron(state, account, offer.baron, instrument, f"{field}.baron")
-    orders.check_price(offer.price_ticks, f"{field}.price_ticks")
-    orders.check_quantity(offer.gpus, f"{field}.gpus")
-    orders.check_window(state, offer.max_hours, instrument.kind, f"{field}.max_hours")
+    order_terms.check_own_baron(state, account, offer.baron, instrument, f"{field}.baron")
+    order_terms.check_price(offer.price_ticks, f"{field}.price_ticks")
+    order_terms.check_quantity(offer.gpus, f"{field}.gpus")
+    order_terms.check_window(state, offer.max_hours, instrument.kind, f"{field}.max_hours")
+    order_terms.check_lot(offer.lot, offer.gpus, f"{field}.lot")
+    order_terms.check_min_hours(offer.min_hours, offer.max_hours, f"{field}.min_hours")
 
 
 def _replace(state: State, number: int, instrument: int, offer: Offer | None) -> None:
-    """Change one offer's terms; a new price or window takes its ask away, and the end of the command enters it anew."""
+    """Change one offer's terms; any but its number of GPUs takes its ask away, and the command's end enters it anew."""
     baron = state.barons[number]
     listing = baron.listing(state.instruments[instrument].kind)
     before = listing.offer
-    terms_kept = (
-        offer is not None
-        and before is not None
-        and (before.price_ticks, before.max_hours) == (offer.price_ticks, offer.max_hours)
-    )
+    terms_kept = offer is not None and before is not None and msgspec.structs.replace(before, gpus=offer.gpus) == offer
     listing.offer = offer
     listing.offer_refused = False
     if not terms_kept and listing.offer_order_id:
-        open_orders.close(state, state.orders[listing.offer_order_id], Reason.OFFER_CHANGED)
+        in_book.cancel(state, state.orders[listing.offer_order_id], Reason.OFFER_CHANGED)
     open_orders.touch(state, number)
     stands = any(each.offer is not None for each in baron.listings())
     if stands != bool(baron.offer_due_ns):
@@ -74,11 +74,9 @@ def full_hour(state: State, baron: Baron) -> None:
         if listing.offer is None or not listing.offer_order_id:
             continue
         order = state.orders[listing.offer_order_id]
-        window_end_ns = orders.window_end_ns(state.last_ts_ns, listing.offer.max_hours)
+        window_end_ns = order_terms.window_end_ns(state.last_ts_ns, listing.offer.max_hours)
         if window_end_ns != order.window_end_ns:
-            order.window_end_ns = window_end_ns
-            state.books[order.instrument].move_window(order.order_id, window_end_ns)
-            open_orders.emit_amended(state, order, True, Reason.WINDOW_MOVED)
+            in_book.move_window(state, order, window_end_ns)
 
 
 def follow(state: State) -> None:
@@ -96,31 +94,33 @@ def _follow_one(state: State, baron: Baron, listing: Listing, offer: Offer) -> N
     leaves = order.leaves_quantity if order is not None else 0
     if target > leaves and not listing.offer_refused:
         if order is not None:
-            open_orders.close(state, order, Reason.OFFER_CHANGED)
+            in_book.cancel(state, order, Reason.OFFER_CHANGED)
         _enter(state, baron, listing, offer, target)
     elif order is not None and target == 0:
-        open_orders.close(state, order, Reason.OFFER_CHANGED)
+        in_book.cancel(state, order, Reason.OFFER_CHANGED)
     elif order is not None and target < leaves:
-        open_orders.shrink(state, order, leaves - target, Reason.OFFER_CHANGED)
+        in_book.shrink(state, order, leaves - target, Reason.OFFER_CHANGED)
 
 
 def _target_gpus(state: State, baron: Baron, listing: Listing, offer: Offer) -> int:
     order = state.orders.get(listing.offer_order_id)
     others_gpus = listing.asked_gpus - (order.leaves_quantity if order is not None else 0)
-    return max(0, min(offer.gpus - listing.offer_leased_gpus, baron.unleased_gpus - others_gpus))
+    gpus = max(0, min(offer.gpus - listing.offer_leased_gpus, baron.unleased_gpus - others_gpus))
+    return gpus - gpus % max(offer.lot, 1)
 
 
 def _enter(state: State, baron: Baron, listing: Listing, offer: Offer, quantity: int) -> None:
     """Enter the offer's ask as an incoming order; what is refused waits for the next full hour."""
     try:
-        orders.check_open_orders(state, state.open_account(baron.provider))
+        order_terms.check_open_orders(state, state.open_account(baron.provider))
         order = _ask(state, baron, state.instruments[listing.instrument], offer, quantity)
-        found = matching.check(state, order)
+        # Named before it enters: what closes it on the way takes its name away again.
+        listing.offer_order_id = order.order_id
+        matching.enter(state, order)
     except Refused:
+        listing.offer_order_id = 0
         listing.offer_refused = True
         return
-    listing.offer_order_id = order.order_id
-    matching.enter(state, order, found)
     if not listing.offer_order_id:
         # It went without resting: with GPUs left to sell, it met its own account's bid or the walk's limit.
         listing.offer_refused = _target_gpus(state, baron, listing, offer) > 0
@@ -143,6 +143,8 @@ def _ask(state: State, baron: Baron, instrument: Instrument, offer: Offer, quant
         client_order_id="",
         hours=0,
         baron=baron.baron,
-        window_end_ns=orders.window_end_ns(state.last_ts_ns, offer.max_hours),
+        window_end_ns=order_terms.window_end_ns(state.last_ts_ns, offer.max_hours),
         delivery=b"",
+        lot=offer.lot,
+        min_hours=offer.min_hours,
     )

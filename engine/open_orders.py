@@ -1,16 +1,16 @@
-"""A live order's bookkeeping: it is admitted, shrinks, and is closed; every table that knows it follows at once.
+"""A live order's rows: it is admitted, changes, and is closed; every table of the shard that knows it follows at once.
 
-The tables are the orders, their account's count, the Baron's listing of an ask, the book, the timers and the hold. The
-hold of a bid is always exactly a function of what it leaves (rulebook §9). It never decides why an order changes.
+The tables are the orders, their account's, the Baron's listing of an ask, the set of a quote, the timers and the hold.
+The hold of a bid is always exactly a function of what it leaves (rulebook §9). It never decides why an order changes,
+and it never speaks to the book: what the book did is told here (`engine.book_events`).
 """
 
 from __future__ import annotations
 
 from engine import client_ids, money, timers
-from engine.kinds import Kind, OrderStatus, Origin, Side
-from engine.messages import Amended, Canceled
+from engine.kinds import OrderStatus, Origin, Side
+from engine.messages import Accepted, Amended, Canceled
 from engine.reasons import Reason
-from engine.resting import Resting, Taker
 from engine.state import Listing, Order, State
 
 
@@ -24,35 +24,15 @@ def touch(state: State, baron: int) -> None:
     state.touched_barons[baron] = None
 
 
-def book_hours(order: Order) -> int:
-    """The hours that eligibility asks for: a spot bid's are its lease's upper limit, and no condition (§5)."""
-    return order.hours if order.kind is Kind.ONDEMAND else 0
-
-
-def as_taker(order: Order) -> Taker:
-    """The order as a book sees an incoming one."""
-    return Taker(
-        order.account, order.side, order.price_ticks, order.leaves_quantity, book_hours(order), order.window_end_ns
-    )
-
-
-def as_resting(order: Order) -> Resting:
-    """The order as a book keeps it."""
-    return Resting(
-        order.order_id,
-        order.account,
-        order.side,
-        order.price_ticks,
-        order.leaves_quantity,
-        book_hours(order),
-        order.window_end_ns,
-    )
-
-
 def admit(state: State, order: Order) -> None:
-    """Take a new order into the tables, with its hold; it isn't in the book yet."""
+    """Take a new order into the tables, with its hold."""
+    account = state.accounts[order.account]
     state.orders[order.order_id] = order
-    state.accounts[order.account].open_orders += 1
+    state.orders_of.setdefault(order.account, {})[order.order_id] = order
+    account.open_orders += 1
+    if order.quote_set:
+        account.quote_sets[order.quote_set].orders += 1
+    _emit_accepted(state, order)
     if order.side is Side.BUY:
         hold = money.order_hold_micros(state, order, order.leaves_quantity)
         money.change_hold(state, order.account, hold, order.order_id)
@@ -60,21 +40,34 @@ def admit(state: State, order: Order) -> None:
         listing = listing_of(state, order)
         listing.asks[order.order_id] = None
         listing.asked_gpus += order.leaves_quantity
-        timers.arm_order(state, order)
+    timers.arm_order(state, order)
 
 
-def shrink(state: State, order: Order, quantity: int, reason: Reason) -> None:
-    """Take GPUs off a resting order (fewer than it leaves) in place, its priority kept."""
-    before = order.leaves_quantity
-    state.books[order.instrument].reduce(order.order_id, quantity)
-    order.leaves_quantity -= quantity
-    order.quantity -= quantity
-    if order.side is Side.SELL:
-        listing_of(state, order).asked_gpus -= quantity
+def amend(
+    state: State,
+    order: Order,
+    price_ticks: int,
+    quantity: int,
+    leaves_quantity: int,
+    kept_priority: bool,
+    reason: Reason,
+) -> None:
+    """An order has other terms now. One that lost its priority is the newest of its Baron: the first to be cut."""
+    before_quantity = order.leaves_quantity
+    bid = order.side is Side.BUY
+    before_micros = money.order_hold_micros(state, order, before_quantity) if bid else 0
+    order.price_ticks, order.quantity, order.leaves_quantity = price_ticks, quantity, leaves_quantity
+    if not bid:
+        listing = listing_of(state, order)
+        listing.asked_gpus += leaves_quantity - before_quantity
+        if not kept_priority:
+            del listing.asks[order.order_id]
+            listing.asks[order.order_id] = None
         touch(state, order.baron)
-    emit_amended(state, order, True, reason)
-    if order.side is Side.BUY:
-        release_down(state, order, before)
+    emit_amended(state, order, kept_priority, reason)
+    if bid:
+        delta = money.order_hold_micros(state, order, leaves_quantity) - before_micros
+        money.change_hold(state, order.account, delta, order.order_id)
 
 
 def release_down(state: State, order: Order, before_quantity: int) -> None:
@@ -83,6 +76,48 @@ def release_down(state: State, order: Order, before_quantity: int) -> None:
         state, order, order.leaves_quantity
     )
     money.change_hold(state, order.account, -freed, order.order_id)
+
+
+def close(state: State, order: Order, reason: Reason) -> None:
+    """What a live order leaves is cancelled; it is in the book no more."""
+    before = order.leaves_quantity
+    state.emit(
+        Canceled(
+            order_id=order.order_id,
+            account=order.account,
+            instrument=order.instrument,
+            quantity=before,
+            reason=reason,
+        )
+    )
+    if order.side is Side.SELL:
+        listing_of(state, order).asked_gpus -= before
+    order.leaves_quantity = 0
+    if order.side is Side.BUY:
+        release_down(state, order, before)
+    expired = reason in (Reason.WINDOW_CLOSED, Reason.EXPIRED)
+    forget(state, order, OrderStatus.EXPIRED if expired else OrderStatus.CANCELED)
+
+
+def forget(state: State, order: Order, status: OrderStatus) -> None:
+    """Drop an order that leaves nothing from the tables; its final state is remembered for a while."""
+    account = state.accounts[order.account]
+    del state.orders[order.order_id]
+    del state.orders_of[order.account][order.order_id]
+    account.open_orders -= 1
+    client_ids.closed(state, account, order, status)
+    timers.disarm_order(state, order)
+    if order.quote_set:
+        quotes = account.quote_sets[order.quote_set]
+        quotes.orders -= 1
+        if quotes.orders == 0:
+            del account.quote_sets[order.quote_set]
+    if order.side is Side.SELL:
+        listing = listing_of(state, order)
+        del listing.asks[order.order_id]
+        if order.origin is Origin.OFFER:
+            listing.offer_order_id = 0
+        touch(state, order.baron)
 
 
 def emit_amended(state: State, order: Order, kept_priority: bool, reason: Reason) -> None:
@@ -97,44 +132,39 @@ def emit_amended(state: State, order: Order, kept_priority: bool, reason: Reason
             kept_priority=kept_priority,
             window_end_ns=order.window_end_ns,
             reason=reason,
+            expire_ns=order.expire_ns,
         )
     )
 
 
-def close(state: State, order: Order, reason: Reason) -> None:
-    """Cancel what a live order leaves, whether it rests or is just coming in."""
-    book = state.books[order.instrument]
-    if order.order_id in book:
-        book.remove(order.order_id)
+def _emit_accepted(state: State, order: Order) -> None:
     state.emit(
-        Canceled(
+        Accepted(
             order_id=order.order_id,
             account=order.account,
             instrument=order.instrument,
-            quantity=order.leaves_quantity,
-            reason=reason,
+            side=order.side,
+            order_type=order.order_type,
+            time_in_force=order.time_in_force,
+            price_ticks=order.price_ticks,
+            quantity=order.quantity,
+            origin=order.origin,
+            post_only=order.post_only,
+            client_order_id=order.client_order_id,
+            hours=order.hours,
+            baron=order.baron,
+            window_end_ns=order.window_end_ns,
+            stop_price_ticks=order.stop_price_ticks,
+            display_quantity=order.display_quantity,
+            min_quantity=order.min_quantity,
+            self_trade=order.self_trade,
+            features=order.features,
+            same_baron=order.same_baron,
+            lot=order.lot,
+            min_hours=order.min_hours,
+            tag=order.tag,
+            expire_ns=order.expire_ns,
+            armed=order.armed,
+            quote_set=order.quote_set,
         )
     )
-    before = order.leaves_quantity
-    if order.side is Side.SELL:
-        listing_of(state, order).asked_gpus -= before
-    order.leaves_quantity = 0
-    if order.side is Side.BUY:
-        release_down(state, order, before)
-    expired = reason is Reason.WINDOW_CLOSED
-    forget(state, order, OrderStatus.EXPIRED if expired else OrderStatus.CANCELED)
-
-
-def forget(state: State, order: Order, status: OrderStatus) -> None:
-    """Drop an order that leaves nothing from the tables; its final state is remembered for a while."""
-    account = state.accounts[order.account]
-    del state.orders[order.order_id]
-    account.open_orders -= 1
-    client_ids.closed(state, account, order, status)
-    if order.side is Side.SELL:
-        listing = listing_of(state, order)
-        del listing.asks[order.order_id]
-        if order.origin is Origin.OFFER:
-            listing.offer_order_id = 0
-        timers.disarm_order(state, order)
-        touch(state, order.baron)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from engine import client_ids, matching, money, open_orders, orders
+from engine import book_orders, client_ids, matching, money, order_terms, orders
+from engine.book import Stop, Walk
 from engine.kinds import Kind, OrderType, Origin, Side, TimeInForce
 from engine.messages import Rent
 from engine.reasons import Reason
-from engine.resting import Stop
+from engine.records import Session
 from engine.state import Account, Instrument, Order, Refused, State
 from engine.units import MICROS_PER_TICK, PRICE_MAX_TICKS, fee_micros_up
 
@@ -21,9 +22,28 @@ _BEST_REASON: Final = (
     Reason.FOK_KILLED,
     Reason.SELF_TRADE,
     Reason.WALK_LIMIT,
+    Reason.OUTSIDE_BAND,
     Reason.NO_LIQUIDITY,
+    Reason.SESSION_CLOSED,
 )
 """Of several instruments that can't serve a rental, the one nearest to it says why."""
+_STOPPED: Final = {
+    Stop.SELF_TRADE: Reason.SELF_TRADE,
+    Stop.WALK_LIMIT: Reason.WALK_LIMIT,
+    Stop.OUTSIDE_BAND: Reason.OUTSIDE_BAND,
+}
+_NOBODYS_ID: Final = 1
+"""A question needs an order with an id, which no order of the shard has: theirs begin beyond it."""
+
+
+class Wish(NamedTuple):
+    """What is to be rented, wherever it is found: GPUs, hours, features (`engine.kinds.Feature`), all on one Baron or not."""
+
+    quantity: int
+    hours: int
+    max_price_ticks: int = 0
+    features: int = 0
+    same_baron: bool = False
 
 
 class Quote(NamedTuple):
@@ -47,26 +67,17 @@ class Quote(NamedTuple):
     simulated: bool
 
 
-def quote(
-    state: State,
-    number: int,
-    instruments: tuple[int, ...],
-    quantity: int,
-    hours: int,
-    max_price_ticks: int,
-    now_ns: int,
-) -> list[Quote]:
+def quote(state: State, number: int, instruments: tuple[int, ...], wish: Wish, now_ns: int) -> list[Quote]:
     """Quote each instrument, cheapest whole one first, then the others as named, each with its reason. Never refuses."""
     lines = []
     for instrument in instruments[: state.limits.max_rent_instruments]:
         try:
             account = state.open_account(number)
-            listed = orders.instrument_of(state, instrument)
-            _check_wish(state, listed.kind, quantity, hours, max_price_ticks)
-            order = _fok(account, listed, 0, quantity, hours)
-            lines.append(_quote_one(state, account, order, max_price_ticks, now_ns))
+            listed = order_terms.instrument_of(state, instrument)
+            _check_wish(state, listed.kind, wish)
+            lines.append(_quote_one(state, account, _fok(account, listed, _NOBODYS_ID, wish), wish, now_ns))
         except Refused as refusal:
-            lines.append(_unserved(instrument, refusal.reason, quantity))
+            lines.append(_unserved(instrument, refusal.reason, wish.quantity))
     return sorted(lines, key=_rank)
 
 
@@ -76,15 +87,16 @@ def rent(state: State, command: Rent) -> None:
     if client_ids.repeated(state, account, command.client_order_id, command):
         return
     listed = _check_instruments(state, command.instruments)
-    _check_wish(state, listed[0].kind, command.quantity, command.hours, command.max_price_ticks)
-    orders.check_delivery(state, command.delivery)
-    orders.check_open_orders(state, account)
+    wish = Wish(command.quantity, command.hours, command.max_price_ticks, command.features, command.same_baron)
+    _check_wish(state, listed[0].kind, wish)
+    order_terms.check_delivery(state, command.delivery)
+    order_terms.check_open_orders(state, account)
     order_id = state.new_id()
     best: tuple[Quote, Order] | None = None
     reasons = []
     for instrument in listed:
-        order = _fok(account, instrument, order_id, command.quantity, command.hours)
-        line = _quote_one(state, account, order, command.max_price_ticks, state.last_ts_ns)
+        order = _fok(account, instrument, order_id, wish)
+        line = _quote_one(state, account, order, wish, state.last_ts_ns)
         reasons.append(line.reason)
         if line.reason is Reason.NONE and (best is None or _rank(line) < _rank(best[0])):
             best = line, order
@@ -94,9 +106,8 @@ def rent(state: State, command: Rent) -> None:
     order.price_ticks = line.worst_price_ticks
     order.client_order_id = command.client_order_id
     order.delivery = command.delivery
-    found = matching.check(state, order)
+    matching.enter(state, order)
     client_ids.remember(state, account, command.client_order_id, command, order_id)
-    matching.enter(state, order, found)
 
 
 def _rank(line: Quote) -> tuple[bool, int]:
@@ -117,14 +128,15 @@ def _check_instruments(state: State, numbers: tuple[int, ...]) -> list[Instrumen
     return listed
 
 
-def _check_wish(state: State, kind: Kind, quantity: int, hours: int, max_price_ticks: int) -> None:
-    orders.check_quantity(quantity)
-    orders.check_hours(state, hours, kind, may_be_open=False)
-    if max_price_ticks:
-        orders.check_price(max_price_ticks, "max_price_ticks")
+def _check_wish(state: State, kind: Kind, wish: Wish) -> None:
+    order_terms.check_quantity(wish.quantity)
+    order_terms.check_hours(state, wish.hours, kind, may_be_open=False)
+    if wish.max_price_ticks:
+        order_terms.check_price(wish.max_price_ticks, "max_price_ticks")
+    order_terms.check_features(wish.features)
 
 
-def _fok(account: Account, instrument: Instrument, order_id: int, quantity: int, hours: int) -> Order:
+def _fok(account: Account, instrument: Instrument, order_id: int, wish: Wish) -> Order:
     """The bid that would rent; its price is set once it is known."""
     return Order(
         order_id=order_id,
@@ -135,59 +147,66 @@ def _fok(account: Account, instrument: Instrument, order_id: int, quantity: int,
         order_type=OrderType.LIMIT,
         time_in_force=TimeInForce.FOK,
         price_ticks=0,
-        quantity=quantity,
-        leaves_quantity=quantity,
+        quantity=wish.quantity,
+        leaves_quantity=wish.quantity,
         origin=Origin.RENTAL,
         post_only=False,
         client_order_id="",
-        hours=hours,
+        hours=wish.hours,
         baron=0,
         window_end_ns=0,
         delivery=b"",
+        features=wish.features,
+        same_baron=wish.same_baron,
     )
 
 
-def _quote_one(state: State, account: Account, order: Order, max_price_ticks: int, now_ns: int) -> Quote:
+def _quote_one(state: State, account: Account, order: Order, wish: Wish, now_ns: int) -> Quote:
     """Walk one book dry; `order` is a fok without a price, and stays as it is."""
-    book, max_looked = state.books[order.instrument], state.limits.max_looked
-    taker = open_orders.as_taker(order)
+    book = state.books[order.instrument]
+    if book.session is not Session.CONTINUOUS:
+        return _unserved(order.instrument, Reason.SESSION_CLOSED, order.quantity)
+    taker = book_orders.new(order, now_ns)
     try:
-        limit_ticks = max_price_ticks or orders.protection_ticks(state, order, now_ns)
+        limit_ticks = wish.max_price_ticks or orders.protection_ticks(state, order, now_ns)
     except Refused as refusal:
         return _unserved(order.instrument, refusal.reason, order.quantity)
-    found = book.walk(taker._replace(price_ticks=limit_ticks), now_ns, max_looked)
-    available = order.quantity - found.leaves_quantity
-    best_ticks = found.fills[0].price_ticks if found.fills else 0
-    simulated = any(state.barons[state.orders[fill.order_id].baron].simulated for fill in found.fills)
-    if found.leaves_quantity == 0:
-        worst_ticks = found.fills[-1].price_ticks
-        cost = sum(fill.price_ticks * fill.quantity for fill in found.fills) * MICROS_PER_TICK
-        fee = fee_micros_up(cost, account.taker_fee_ppm)
-        hold = money.hold_micros(state, account, worst_ticks, order.quantity)
-        return Quote(
-            instrument=order.instrument,
-            reason=Reason.NONE,
-            quantity=order.quantity,
-            available_quantity=available,
-            best_price_ticks=best_ticks,
-            worst_price_ticks=worst_ticks,
-            cost_per_hour_micros=cost,
-            fee_per_hour_micros=fee,
-            hold_micros=hold,
-            simulated=simulated,
-        )
-    if found.stop is Stop.SELF_TRADE:
-        reason = Reason.SELF_TRADE
-    elif found.stop is Stop.WALK_LIMIT:
-        reason = Reason.WALK_LIMIT
+    found = book.walk(taker._replace(price=limit_ticks))
+    if found.leaves == 0:
+        return _whole(state, account, order, found)
+    if found.stop is not Stop.DONE:
+        reason = _STOPPED[found.stop]
     else:
-        beyond = book.walk(taker._replace(price_ticks=PRICE_MAX_TICKS), now_ns, max_looked)
-        if max_price_ticks and beyond.leaves_quantity == 0:
+        beyond = book.walk(taker._replace(price=PRICE_MAX_TICKS))
+        if wish.max_price_ticks and beyond.leaves == 0:
             reason = Reason.PRICE_ABOVE_MAXIMUM
         else:
             reason = Reason.FOK_KILLED if beyond.fills else Reason.NO_LIQUIDITY
     line = _unserved(order.instrument, reason, order.quantity)
-    return line._replace(available_quantity=available, best_price_ticks=best_ticks, simulated=simulated)
+    best_ticks = found.fills[0].price if found.fills else 0
+    available = order.quantity - found.leaves
+    return line._replace(available_quantity=available, best_price_ticks=best_ticks, simulated=_simulated(state, found))
+
+
+def _whole(state: State, account: Account, order: Order, found: Walk) -> Quote:
+    worst_ticks = found.fills[-1].price
+    cost = sum(fill.price * fill.quantity for fill in found.fills) * MICROS_PER_TICK
+    return Quote(
+        instrument=order.instrument,
+        reason=Reason.NONE,
+        quantity=order.quantity,
+        available_quantity=order.quantity,
+        best_price_ticks=found.fills[0].price,
+        worst_price_ticks=worst_ticks,
+        cost_per_hour_micros=cost,
+        fee_per_hour_micros=fee_micros_up(cost, account.taker_fee_ppm),
+        hold_micros=money.hold_micros(state, account, worst_ticks, order.quantity),
+        simulated=_simulated(state, found),
+    )
+
+
+def _simulated(state: State, found: Walk) -> bool:
+    return any(state.barons[state.orders[fill.order_id].baron].simulated for fill in found.fills)
 
 
 def _unserved(instrument: int, reason: Reason, quantity: int) -> Quote:

@@ -55,6 +55,9 @@ class Reason(IntEnum):
     MALFORMED_RECORD = 61
     SESSION_CLOSED = 62
     TOO_MANY_CONDITIONAL = 63
+    INVALID_EXPIRY = 64
+    INVALID_QUOTES = 65
+    INVALID_FEATURES = 66
     # leases
     UNKNOWN_LEASE = 70
     LEASE_ENDED = 71
@@ -112,7 +115,7 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.DUPLICATE_CLIENT_ORDER_ID: "Use a new client id: this one was used with other content.",
     Reason.UNKNOWN_ORDER: "Take the id from your own orders.",
     Reason.ORDER_CLOSED: "The order is closed; its final state is given.",
-    Reason.NOTHING_TO_AMEND: "Give a new price or a new quantity.",
+    Reason.NOTHING_TO_AMEND: "Give a new price, a new quantity or a new expiry.",
     Reason.NO_SSH_KEY: "Add an SSH key to the account, or give one with the rental.",
     Reason.INVALID_DELIVERY: "Keep the delivery data under 8 KiB.",
     Reason.OFFER_ORDER: "The order belongs to an offer; change it through PUT /v1/asks.",
@@ -121,6 +124,9 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.MALFORMED_RECORD: "Write the record as docs/book.md lays it out.",
     Reason.SESSION_CLOSED: "The instrument's session takes no such command; wait for `continuous`, or send a plain limit order.",
     Reason.TOO_MANY_CONDITIONAL: "Cancel a conditional order of this instrument first: an account has 16.",
+    Reason.INVALID_EXPIRY: "Give a time that is still to come; for cancel_all_after, at most a day ahead.",
+    Reason.INVALID_QUOTES: "Give the set a name of letters, digits, `_` and `-`, and at most 256 quotes.",
+    Reason.INVALID_FEATURES: "Name features from the list that the documentation gives.",
     Reason.OUTSIDE_BAND: "A trade would print more than 30 % from the reference price; wait, or price the order inside the band.",
     Reason.UNKNOWN_LEASE: "Take the id from your own leases.",
     Reason.LEASE_ENDED: "The lease has ended.",

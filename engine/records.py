@@ -180,6 +180,8 @@ COMMAND_BYTES: Final = COMMAND.size
 EVENT_BYTES: Final = EVENT.size
 DELTA_BYTES: Final = DELTA.size
 
+LIFETIMES: Final = (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)
+"""The times in force that a book has; others are its caller's to keep."""
 TYPE_SHIFT: Final = 1
 TIME_SHIFT: Final = 3
 SELF_TRADE_SHIFT: Final = 5
@@ -266,6 +268,11 @@ class Delta(NamedTuple):
         return DELTA.pack(self.unconditional, self.conditional, self.price, self.orders, self.command, self.side)
 
 
+# Looked up, since calling an enum takes longer than all the rest of an event.
+_KINDS: Final = {int(kind): kind for kind in EventKind}
+_REASONS: Final = {int(reason): reason for reason in Reason}
+
+
 def unpack_command(data: bytes | memoryview) -> Command:
     """The command of 64 bytes, whatever its values; `op` is left a plain number where it is unknown."""
     row = dict(zip((name for name, _ in _COMMAND_FIELDS), COMMAND.unpack(data), strict=True))
@@ -279,7 +286,7 @@ def unpack_events(data: bytes | memoryview) -> Iterator[BookEvent]:
         data
     ):
         yield BookEvent(
-            EventKind(kind), order_id, other_id, command, price, quantity, leaves, other, side, Reason(reason), flags
+            _KINDS[kind], order_id, other_id, command, price, quantity, leaves, other, side, _REASONS[reason], flags
         )
 
 

@@ -1,7 +1,8 @@
 """Snapshots: the whole state of a shard as bytes, and back; and the hash that says two states are one.
 
-A format byte, a digest of the body, and the body: a msgpack array of the rows, tables sorted by id, books as order ids in
-priority order. The same state gives the same bytes in every process. Timers aren't in it: they follow from the rows.
+A format byte, a digest of the body, and the body: a msgpack array of the rows, tables sorted by id, and each book's own
+state. The same state gives the same bytes in every process, whichever book it runs on. What follows from the rows isn't
+in it: timers, the orders of an account, what waits.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from typing import Final
 
 import msgspec
 
-from engine import open_orders, timers
+from engine import stops, timers
+from engine.book import BookState
 from engine.codec import DecodeError
-from engine.kinds import Side
 from engine.limits import Limits
 from engine.state import Account, Baron, BookFactory, Instrument, Lease, Order, State
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _DIGEST_BYTES: Final = 32
 
 
@@ -31,8 +32,10 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     barons: list[Baron]
     orders: list[Order]
     leases: list[Lease]
-    books: list[tuple[list[int], list[int]]]
-    """By instrument: ids of the bids, and of the asks, in priority order."""
+    books: list[BookState]
+    """By instrument."""
+    auction_ends: list[tuple[int, int]]
+    """(instrument, ns), by instrument."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -80,13 +83,8 @@ def _body(state: State) -> bytes:
             barons=[row for _, row in sorted(state.barons.items())],
             orders=[row for _, row in sorted(state.orders.items())],
             leases=[row for _, row in sorted(state.leases.items())],
-            books=[
-                (
-                    [order.order_id for order in book.resting(Side.BUY)],
-                    [order.order_id for order in book.resting(Side.SELL)],
-                )
-                for _, book in sorted(state.books.items())
-            ],
+            books=[book.state() for _, book in sorted(state.books.items())],
+            auction_ends=sorted(state.auction_ends.items()),
         )
     )
 
@@ -101,8 +99,12 @@ def _state(rows: _Body, book_factory: BookFactory) -> State:
     state.leases = {row.lease_id: row for row in rows.leases}
     for instrument in rows.instruments:
         state.add_instrument(instrument)
-    for instrument, sides in zip(rows.instruments, rows.books, strict=True):
-        for order_id in (*sides[0], *sides[1]):
-            state.books[instrument.instrument].add(open_orders.as_resting(state.orders[order_id]))
+    for instrument, book in zip(rows.instruments, rows.books, strict=True):
+        state.books[instrument.instrument].restore(book)
+        state.touched_books[instrument.instrument] = None
+    for order in rows.orders:
+        state.orders_of.setdefault(order.account, {})[order.order_id] = order
+    state.auction_ends = dict(rows.auction_ends)
     timers.rearm(state)
+    stops.look(state)
     return state

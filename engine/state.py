@@ -1,7 +1,7 @@
 """The state of one shard: every table that a command can read or change, and the record of each row.
 
-Records are plain mutable structs, so that the snapshot can carry them as they are; what can be derived (timers, books'
-order of levels) is rebuilt from them. The scratch of the running command (its events, ids, touched Barons) lives here
+Records are plain mutable structs, so that the snapshot can carry them as they are; what can be derived (timers, orders
+by account, what waits) is rebuilt from them. The scratch of the running command (its events, ids, touched Barons) lives here
 too and never outlasts it. It knows no rule of the market.
 """
 
@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 from sortedcontainers import SortedList
 
+from engine.book import Book, BookLimits
 from engine.ids import make_id
 from engine.kinds import (
     EndReason,
@@ -28,9 +29,9 @@ from engine.kinds import (
 from engine.limits import Limits
 from engine.messages import EXCHANGE_ACCOUNT, Event, Offer
 from engine.reasons import Reason
-from engine.resting import Book
+from engine.records import SelfTrade
 
-BookFactory = Callable[[], Book]
+BookFactory = Callable[[BookLimits], Book]
 Timer = tuple[int, int, int]
 """(due_ns, kind, id): sorts as the rulebook orders timers (§2)."""
 
@@ -64,6 +65,15 @@ class Remembered(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     order_id: int
 
 
+class QuoteSet(_Record):
+    """What is counted of a set of quotes while one of its orders is live; these carry its name (§5)."""
+
+    max_fills: int
+    fills: int = 0
+    orders: int = 0
+    """Its live orders."""
+
+
 class Account(_Record):
     """One account. `pots` holds micro-dollars by Pot; the dicts forget their oldest beyond `Limits.max_client_ids`."""
 
@@ -80,6 +90,9 @@ class Account(_Record):
     """Client ids older than those above whose order is still live."""
     closed_orders: dict[int, OrderStatus] = {}
     wiped_leases: dict[int, None] = {}
+    quote_sets: dict[str, QuoteSet] = {}
+    dead_man_ns: int = 0
+    """When all of its orders are cancelled, if nothing is heard before; 0: never."""
 
 
 class Instrument(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
@@ -118,6 +131,7 @@ class Baron(_Record):
     leased_gpus: int = 0
     simulated: bool = False
     offer_due_ns: int = 0
+    features: int = 0
 
     def listing(self, kind: Kind) -> Listing:
         return self.spot if kind is Kind.SPOT else self.ondemand
@@ -132,7 +146,10 @@ class Baron(_Record):
 
 
 class Order(_Record):
-    """A live order. `quantity` is the total, what is filled included; `baron` and `window_end_ns` are an ask's."""
+    """A live order. `quantity` is the total, what is filled included; `baron` and `window_end_ns` are an ask's.
+
+    What of it rests and in which place is its book's to know; this is what the shard knows beyond that, and the terms.
+    """
 
     order_id: int
     account: int
@@ -151,6 +168,43 @@ class Order(_Record):
     baron: int
     window_end_ns: int
     delivery: bytes
+    stop_price_ticks: int = 0
+    display_quantity: int = 0
+    min_quantity: int = 0
+    self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST
+    features: int = 0
+    same_baron: bool = False
+    lot: int = 0
+    min_hours: int = 0
+    tag: str = ""
+    expire_ns: int = 0
+    armed: bool = False
+    """A stop that waits for its trigger."""
+    connection: int = 0
+    quote_set: str = ""
+
+    @property
+    def may_rest(self) -> bool:
+        return self.time_in_force in (TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY)
+
+    @property
+    def filled(self) -> int:
+        return self.quantity - self.leaves_quantity
+
+
+class Draft(msgspec.Struct):
+    """A lease that the fills of one bid on one Baron at one price are adding up to."""
+
+    lease_id: int
+    obligation_id: int
+    bid: Order
+    ask: Order
+    price_ticks: int
+    bid_takes: bool
+    ask_takes: bool
+    share_micros: int = 0
+    quantity: int = 0
+    offer_quantity: int = 0
 
 
 class Lease(_Record):
@@ -208,7 +262,13 @@ class State:
         self.orders: dict[int, Order] = {}
         self.leases: dict[int, Lease] = {}
         self.books: dict[int, Book] = {}
+        self.auction_ends: dict[int, int] = {}
+        """By instrument: when its auction ends by itself, ns."""
         self.timers: SortedList[Timer] = SortedList()
+        self.orders_of: dict[int, dict[int, Order]] = {}
+        """By account: its live orders, in order of entry."""
+        self.waiting: set[int] = set()
+        """Instruments in which stops wait to fire, or a clearing to go on."""
         self.begin()
 
     def begin(self) -> None:
@@ -217,13 +277,19 @@ class State:
         self.made = 0
         self.fills_left = self.limits.max_looked
         self.touched_barons: dict[int, None] = {}
+        self.touched_books: dict[int, None] = {}
+        self.spent_quotes: dict[tuple[int, str], None] = {}
+        """(account, name) of the sets of quotes that have had their fills."""
+        self.traded_barons: dict[int, None] = {}
+        self.drafts: dict[tuple[int, int, int, bool, bool], Draft] = {}
+        """By (bid, Baron, price, and which of the two took)."""
 
     def add_instrument(self, instrument: Instrument) -> None:
         """List an instrument with an empty book; a market's spot instrument comes just before its on-demand one."""
         self.instruments[instrument.instrument] = instrument
         if instrument.kind is Kind.SPOT:
             self.markets[instrument.sku, instrument.region] = (instrument.instrument, instrument.instrument + 1)
-        self.books[instrument.instrument] = self.book_factory()
+        self.books[instrument.instrument] = self.book_factory(self.limits.of_book())
 
     def emit(self, event: Event) -> None:
         self.events.append(event)

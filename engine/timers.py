@@ -9,17 +9,20 @@ from __future__ import annotations
 from enum import IntEnum
 
 from engine.kinds import Kind, Origin, Side
-from engine.state import Baron, Lease, Order, State
+from engine.state import Account, Baron, Lease, Order, State, Timer
 from engine.units import NS_PER_HOUR
 
 
 class TimerKind(IntEnum):
     """The fixed list that orders timers of one instant: what ends comes before what goes on."""
 
-    WINDOW_CLOSED = 1
-    TERM_END = 2
-    LEASE_HOUR = 3
-    OFFER_HOUR = 4
+    ORDER_EXPIRED = 1
+    WINDOW_CLOSED = 2
+    DEAD_MAN = 3
+    TERM_END = 4
+    LEASE_HOUR = 5
+    AUCTION_END = 6
+    OFFER_HOUR = 7
 
 
 def hour_floor_ns(ts_ns: int) -> int:
@@ -33,14 +36,14 @@ def next_hour_ns(ts_ns: int) -> int:
 
 
 def arm_order(state: State, order: Order) -> None:
-    """An on-demand ask goes when less than one hour of its window is left; an offer's window moves on instead (§4)."""
-    if _has_window(order):
-        state.timers.add(_order_timer(order))
+    """A gtd or day order goes at its time; an on-demand ask when less of its window is left than it sells at least (§4)."""
+    for timer in _order_timers(order):
+        state.timers.add(timer)
 
 
 def disarm_order(state: State, order: Order) -> None:
-    if _has_window(order):
-        state.timers.discard(_order_timer(order))
+    for timer in _order_timers(order):
+        state.timers.discard(timer)
 
 
 def arm_lease(state: State, lease: Lease, due_ns: int) -> None:
@@ -54,36 +57,67 @@ def arm_lease(state: State, lease: Lease, due_ns: int) -> None:
 
 def arm_offers(state: State, baron: Baron, due_ns: int) -> None:
     """Set the Baron's one timer for its offers; 0 for none."""
-    if baron.offer_due_ns:
-        state.timers.remove((baron.offer_due_ns, TimerKind.OFFER_HOUR, baron.baron))
+    _set(state, TimerKind.OFFER_HOUR, baron.baron, baron.offer_due_ns, due_ns)
     baron.offer_due_ns = due_ns
+
+
+def arm_dead_man(state: State, account: Account, due_ns: int) -> None:
+    """Set the account's dead-man switch; 0 for none."""
+    _set(state, TimerKind.DEAD_MAN, account.account, account.dead_man_ns, due_ns)
+    account.dead_man_ns = due_ns
+
+
+def arm_auction(state: State, instrument: int, due_ns: int) -> None:
+    """Set when an instrument's auction ends by itself; 0 for none."""
+    _set(state, TimerKind.AUCTION_END, instrument, state.auction_ends.pop(instrument, 0), due_ns)
     if due_ns:
-        state.timers.add((due_ns, TimerKind.OFFER_HOUR, baron.baron))
+        state.auction_ends[instrument] = due_ns
 
 
 def next_due_ns(state: State) -> int | None:
-    """When the earliest timer is due; None when there is none."""
+    """When the earliest timer is due, at once where something waits already; None when there is nothing to wait for."""
+    if state.waiting:
+        return state.last_ts_ns
     return state.timers[0][0] if state.timers else None
 
 
 def rearm(state: State) -> None:
     """Make the list again from the rows, as after a restore."""
     state.timers.clear()
-    state.timers.update(_order_timer(order) for order in state.orders.values() if _has_window(order))
+    for order in state.orders.values():
+        state.timers.update(_order_timers(order))
     state.timers.update(_lease_timer(lease) for lease in state.leases.values() if lease.due_ns)
     state.timers.update(
         (baron.offer_due_ns, TimerKind.OFFER_HOUR, baron.baron) for baron in state.barons.values() if baron.offer_due_ns
     )
+    state.timers.update(
+        (account.dead_man_ns, TimerKind.DEAD_MAN, account.account)
+        for account in state.accounts.values()
+        if account.dead_man_ns
+    )
+    state.timers.update(
+        (due_ns, TimerKind.AUCTION_END, instrument) for instrument, due_ns in state.auction_ends.items()
+    )
 
 
-def _has_window(order: Order) -> bool:
-    return order.side is Side.SELL and order.kind is Kind.ONDEMAND and order.origin is not Origin.OFFER
+def _set(state: State, kind: TimerKind, number: int, before_ns: int, due_ns: int) -> None:
+    if before_ns:
+        state.timers.remove((before_ns, kind, number))
+    if due_ns:
+        state.timers.add((due_ns, kind, number))
 
 
-def _order_timer(order: Order) -> tuple[int, int, int]:
-    return order.window_end_ns - NS_PER_HOUR + 1, TimerKind.WINDOW_CLOSED, order.order_id
+def _order_timers(order: Order) -> list[Timer]:
+    timers: list[Timer] = []
+    if order.expire_ns:
+        timers.append((order.expire_ns, TimerKind.ORDER_EXPIRED, order.order_id))
+    # An offer's window moves on instead.
+    if order.side is Side.SELL and order.kind is Kind.ONDEMAND and order.origin is not Origin.OFFER:
+        closed_ns = order.window_end_ns - max(1, order.min_hours) * NS_PER_HOUR + 1
+        timers.append((closed_ns, TimerKind.WINDOW_CLOSED, order.order_id))
+    return timers
 
 
-def _lease_timer(lease: Lease) -> tuple[int, int, int]:
+def _lease_timer(lease: Lease) -> Timer:
     kind = TimerKind.TERM_END if lease.due_ns == lease.term_end_ns else TimerKind.LEASE_HOUR
     return lease.due_ns, kind, lease.lease_id

@@ -17,6 +17,7 @@ NS_PER_US: Final = 1_000
 NS_PER_S: Final = 1_000_000_000
 S_PER_HOUR: Final = 3_600
 NS_PER_HOUR: Final = S_PER_HOUR * NS_PER_S
+NS_PER_DAY: Final = 24 * NS_PER_HOUR
 PPM: Final = 1_000_000
 
 PRICE_MIN_TICKS: Final = 1
@@ -25,6 +26,8 @@ QUANTITY_MAX: Final = 100_000
 AMOUNT_MAX_MICROS: Final = 10**17
 """No single deposit, and no account's sum of pots, is above this; larger products still fit int64."""
 INT64_MAX: Final = 2**63 - 1
+NUMBER_MAX: Final = 2**32 - 1
+"""The registry's numbers of accounts and Barons: what the order book's records hold."""
 
 PRICE_PATTERN: Final = r"(0|[1-9][0-9]{0,3})(?:\.([0-9]{1,4}))?"
 MONEY_PATTERN: Final = r"(0|[1-9][0-9]{0,11})(?:\.([0-9]{1,6}))?"

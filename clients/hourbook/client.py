@@ -7,6 +7,7 @@ str or int.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -17,6 +18,9 @@ from hourbook.transport import TIMEOUT_S, Transport
 
 Kind = Literal["spot", "ondemand"]
 Side = Literal["buy", "sell"]
+OrderType = Literal["limit", "market", "stop", "stop_limit"]
+TimeInForce = Literal["gtc", "gtd", "day", "ioc", "fok"]
+SelfTrade = Literal["cancel_newest", "cancel_oldest", "cancel_both", "decrement"]
 MAX_PAGES = 1_000
 PAGE = 200
 
@@ -97,9 +101,12 @@ class Client:
         kind: Kind = "spot",
         regions: Sequence[str] | None = None,
         max_price: Number | None = None,
+        features: Sequence[str] = (),
+        same_baron: bool = False,
     ) -> models.Quotes:
         """What a rental would cost now, or why there is none."""
-        return self._post("/v1/quotes", models.Quotes, _wish(sku, gpus, hours, kind, regions, max_price))
+        body = _wish(sku, gpus, hours, kind, regions, max_price, features, same_baron)
+        return self._post("/v1/quotes", models.Quotes, body)
 
     # ---------------------------------------------------------------- leases
 
@@ -113,9 +120,15 @@ class Client:
         max_price: Number | None = None,
         ssh_keys: Sequence[str] | None = None,
         idempotency_key: str = "",
+        features: Sequence[str] = (),
+        same_baron: bool = False,
     ) -> models.Rental:
-        """Take the best price, all or nothing. `hours`: the term of on-demand, an upper limit for spot."""
-        body = _wish(sku, gpus, hours, kind, regions, max_price) | {"ssh_keys": ssh_keys}
+        """Take the best price, all or nothing. `hours`: the term of on-demand, an upper limit for spot.
+
+        `features`: what each Baron must have (infiniband, nvlink, certified, secure); `same_baron`: all GPUs on one.
+        """
+        wish = _wish(sku, gpus, hours, kind, regions, max_price, features, same_baron)
+        body = wish | {"ssh_keys": ssh_keys}
         return self._post("/v1/rentals", models.Rental, body, idempotency_key)
 
     def leases(
@@ -146,15 +159,29 @@ class Client:
         quantity: int,
         price: Number | None = None,
         *,
-        type: Literal["limit", "market"] = "limit",  # noqa: A002 - the exchange's name for it
-        time_in_force: Literal["gtc", "ioc", "fok"] | None = None,
+        type: OrderType = "limit",  # noqa: A002 - the exchange's name for it
+        time_in_force: TimeInForce | None = None,
+        expire: datetime | None = None,
+        stop_price: Number | None = None,
         post_only: bool = False,
+        display_quantity: int | None = None,
+        min_quantity: int | None = None,
+        stp: SelfTrade | None = None,
         client_order_id: str | None = None,
+        tag: str | None = None,
         hours: int | None = None,
+        features: Sequence[str] = (),
+        same_baron: bool = False,
         baron: str | None = None,
+        lot: int | None = None,
+        min_hours: int | None = None,
         max_hours: int | None = None,
         idempotency_key: str = "",
     ) -> models.Placed:
+        """Place an order. `expire`: of a gtd order, with a time zone; `stop_price`: of a stop; `display_quantity`: an iceberg.
+
+        Buys alone: `hours`, `features`, `same_baron`; sells alone: `baron`, `lot`, `min_hours`, `max_hours`.
+        """
         body = {
             "instrument": instrument,
             "side": side,
@@ -162,10 +189,19 @@ class Client:
             "price": _text(price),
             "type": type,
             "time_in_force": time_in_force,
+            "expire": _time(expire),
+            "stop_price": _text(stop_price),
             "post_only": post_only,
+            "display_quantity": display_quantity,
+            "min_quantity": min_quantity,
+            "stp": stp,
             "client_order_id": client_order_id,
+            "tag": tag,
             "hours": hours,
+            **_asked(features, same_baron),
             "baron": baron,
+            "lot": lot,
+            "min_hours": min_hours,
             "max_hours": max_hours,
         }
         return self._post("/v1/orders", models.Placed, body, idempotency_key)
@@ -179,13 +215,26 @@ class Client:
     def order_by_client_id(self, client_order_id: str, min_seq: int = 0) -> models.Order:
         return self._get(f"/v1/orders/by-client-id/{client_order_id}", models.Order, min_seq=min_seq)
 
-    def amend(self, order_id: str, price: Number | None = None, quantity: int | None = None) -> models.Changed:
-        """`quantity` is the new total, what is filled included."""
-        body = {"price": _text(price), "quantity": quantity}
+    def amend(
+        self,
+        order_id: str,
+        price: Number | None = None,
+        quantity: int | None = None,
+        expire: datetime | None = None,
+    ) -> models.Changed:
+        """`quantity` is the new total, what is filled included; `expire`: of a gtd order."""
+        body = {"price": _text(price), "quantity": quantity, "expire": _time(expire)}
         return self._transport.ask("PATCH", f"/v1/orders/{order_id}", models.Changed, body)
 
     def cancel(self, order_id: str) -> models.Changed:
         return self._transport.ask("DELETE", f"/v1/orders/{order_id}", models.Changed)
+
+    def cancel_all(
+        self, instrument: str | None = None, side: Side | None = None, tag: str | None = None
+    ) -> models.AllCanceled:
+        """Cancel your orders that fit all that is given; those of offers stay."""
+        query = _query({"instrument": instrument, "side": side, "tag": tag})
+        return self._transport.ask("DELETE", "/v1/orders", models.AllCanceled, query=query)
 
     # ---------------------------------------------------------------- providers
 
@@ -200,7 +249,11 @@ class Client:
                 "instrument": offer.instrument,
                 "price": to_text(offer.price),
                 "gpus": offer.gpus,
-                **({} if offer.max_hours is None else {"max_hours": offer.max_hours}),
+                **{
+                    name: value
+                    for name in ("max_hours", "min_hours", "lot")
+                    if (value := getattr(offer, name)) is not None
+                },
             }
             for offer in offers
         ]
@@ -288,8 +341,27 @@ def _text(price: Number | None) -> str | None:
     return None if price is None else to_text(price)
 
 
+def _time(moment: datetime | None) -> str | None:
+    """RFC 3339; ValueError without a time zone, since it could mean any."""
+    if moment is not None and moment.tzinfo is None:
+        raise ValueError(f"{moment} has no time zone; give one, such as datetime.UTC")
+    return None if moment is None else moment.isoformat()
+
+
+def _asked(features: Sequence[str], same_baron: bool) -> dict[str, Any]:
+    """What a buy asks of a Baron; a sell can't even say that it asks for nothing."""
+    return {"features": list(features) or None, "same_baron": same_baron or None}
+
+
 def _wish(
-    sku: str, gpus: int, hours: int, kind: Kind, regions: Sequence[str] | None, max_price: Number | None
+    sku: str,
+    gpus: int,
+    hours: int,
+    kind: Kind,
+    regions: Sequence[str] | None,
+    max_price: Number | None,
+    features: Sequence[str],
+    same_baron: bool,
 ) -> dict[str, Any]:
     return {
         "sku": sku,
@@ -298,6 +370,7 @@ def _wish(
         "kind": kind,
         "regions": None if regions is None else list(regions),
         "max_price": _text(max_price),
+        **_asked(features, same_baron),
     }
 
 

@@ -16,14 +16,33 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all answers."""
 
 
+class Auction(Model, frozen=True):
+    """An auction that cleared; `surplus_side` is None where nothing was left over."""
+
+    time: datetime
+    price: Decimal
+    quantity: int
+    surplus_quantity: int
+    surplus_side: str | None
+
+
 class Instrument(Model, frozen=True):
-    """`simulated`: a Baron without real GPUs was admitted to this market."""
+    """`simulated`: a Baron without real GPUs was admitted to this market.
+
+    `session`: pre_open, auction, continuous, halted or expired; `session_reason`, `session_until`: of an auction that a
+    trade outside the band began. `auction`: the last that cleared.
+    """
 
     symbol: str
     sku: str
     region: str
     kind: str
     simulated: bool
+    session: str
+    session_reason: str | None
+    session_until: datetime | None
+    reference_price: Decimal | None
+    auction: Auction | None
 
 
 class Level(Model, frozen=True):
@@ -47,12 +66,13 @@ class Book(Model, frozen=True):
 
 
 class Trade(Model, frozen=True):
-    """`simulated`: the GPUs were a Baron's that had no real ones."""
+    """`simulated`: the GPUs were a Baron's that had no real ones. `auction`: both sides rested."""
 
     id: str
     price: Decimal
     quantity: int
     taker_side: str
+    auction: bool
     simulated: bool
     time: datetime
     seq: int
@@ -142,9 +162,10 @@ class Rental(Model, frozen=True):
 
 
 class Order(Model, frozen=True):
-    """`origin`: client, rental, or offer. `reason`: why it was cut or closed.
+    """`origin`: client, rental, offer, or quote. `reason`: why it was cut or closed.
 
-    `simulated`: the Baron of a sell has no real GPUs; None for a buy, which names none.
+    `price` is None for a stop without a protection price, until it is triggered; `armed`: it waits for that. `shown_quantity`:
+    what the book shows of it. `simulated`: the Baron of a sell has no real GPUs; None for a buy, which names none.
     """
 
     id: str
@@ -153,17 +174,31 @@ class Order(Model, frozen=True):
     side: str
     type: str
     time_in_force: str
-    price: Decimal
+    expire: datetime | None
+    price: Decimal | None
+    stop_price: Decimal | None
+    armed: bool
+    triggered: datetime | None
     quantity: int
     cum_quantity: int
     leaves_quantity: int
+    shown_quantity: int
+    display_quantity: int | None
+    min_quantity: int | None
     status: str
     reason: str | None
     origin: str
+    quote_set: str | None
+    tag: str | None
     post_only: bool
+    stp: str
     hours: int | None
+    features: list[str]
+    same_baron: bool
     baron: str | None
     simulated: bool | None
+    lot: int | None
+    min_hours: int | None
     window_end: datetime | None
     created: datetime
     updated: datetime
@@ -171,7 +206,7 @@ class Order(Model, frozen=True):
 
 
 class Fill(Model, frozen=True):
-    """`simulated`: the Baron that delivers has no real GPUs."""
+    """`liquidity`: maker, taker, or auction. `simulated`: the Baron that delivers has no real GPUs."""
 
     trade_id: str
     price: Decimal
@@ -192,7 +227,7 @@ class Placed(Model, frozen=True):
 
 
 class Changed(Model, frozen=True):
-    """An order after its amend or cancel; `price` and total `quantity` are None when they were not changed."""
+    """An order after its amend or cancel; an amend tells `price`, total `quantity` and a gtd order's `expire`."""
 
     seq: int
     order_id: str
@@ -200,20 +235,30 @@ class Changed(Model, frozen=True):
     status: str
     price: Decimal | None
     quantity: int | None
+    expire: datetime | None
     leaves_quantity: int
     reason: str | None
     fills: list[Fill]
     leases: list[Lease]
 
 
+class AllCanceled(Model, frozen=True):
+    """`orders`: how many were cancelled."""
+
+    seq: int
+    orders: int
+
+
 class Offer(Model, frozen=True, kw_only=True):
-    """An offer of one Baron on one instrument; `gpus` counts what is leased under it."""
+    """An offer of one Baron on one instrument; `gpus` counts what is leased under it; a fill is a multiple of `lot`."""
 
     baron: str
     instrument: str
     price: Decimal
     gpus: int
     max_hours: int | None = None
+    min_hours: int | None = None
+    lot: int | None = None
 
 
 class StandingOffer(Offer, frozen=True, kw_only=True):
@@ -245,6 +290,7 @@ class Baron(Model, frozen=True):
     verified_gpus: int
     leased_gpus: int
     simulated: bool
+    features: list[str]
     created: datetime
     seq: int
 

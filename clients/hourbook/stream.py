@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Literal
 
@@ -53,11 +54,21 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True):
 class Stream:
     """A connection to one of the two doors; use it with `async with`."""
 
-    def __init__(self, url: str, key: str = "", door: Literal["trade", "market"] = "trade") -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str = "",
+        door: Literal["trade", "market"] = "trade",
+        *,
+        cancel_on_disconnect: bool = False,
+    ) -> None:
+        """`cancel_on_disconnect` (trade): orders that come by this connection go when it ends, unless it logged out."""
         scheme, _, rest = url.rstrip("/").partition("://")
         if scheme not in ("http", "https"):
             raise ValueError(f"{url!r} is no http:// or https:// address")
         self._address = f"{'wss' if scheme == 'https' else 'ws'}://{rest}{PATHS[door]}"
+        if cancel_on_disconnect:
+            self._address += "?cancel_on_disconnect=true"
         self._key = key
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._replies: dict[int, asyncio.Future[Any]] = {}
@@ -107,23 +118,51 @@ class Stream:
         await self.ask("unsubscribe", {"ch": channel})
 
     async def place(
-        self, instrument: str, side: Literal["buy", "sell"], quantity: int, price: Number, **options: Any
+        self, instrument: str, side: Literal["buy", "sell"], quantity: int, price: Number | None = None, **options: Any
     ) -> dict[str, Any]:
-        """Place a limit order; the execution report of its entry. `options`: further fields of the order."""
-        params = {"instrument": instrument, "side": side, "quantity": quantity, "price": to_text(price), **options}
+        """Place an order; the execution report of its entry. `options`: further fields of the order."""
+        params = {"instrument": instrument, "side": side, "quantity": quantity, **_priced(options)}
+        if price is not None:
+            params["price"] = to_text(price)
         return dict(await self.ask("order.place", params))
 
-    async def amend(self, order_id: str, price: Number | None = None, quantity: int | None = None) -> dict[str, Any]:
-        """A new price, a new total quantity, or both; the execution report."""
+    async def amend(
+        self, order_id: str, price: Number | None = None, quantity: int | None = None, expire_us: int | None = None
+    ) -> dict[str, Any]:
+        """A new price, a new total quantity, a gtd order's new expiry, or several of them; the execution report."""
         params: dict[str, Any] = {"order_id": order_id}
         if price is not None:
             params["price"] = to_text(price)
         if quantity is not None:
             params["quantity"] = quantity
+        if expire_us is not None:
+            params["expire_us"] = expire_us
         return dict(await self.ask("order.amend", params))
 
     async def cancel(self, order_id: str) -> dict[str, Any]:
         return dict(await self.ask("order.cancel", {"order_id": order_id}))
+
+    async def cancel_all(self, **wanted: str) -> int:
+        """Cancel your orders that fit all that is given (`instrument`, `side`, `tag`); how many there were."""
+        return int((await self.ask("orders.cancel_all", wanted))["orders"])
+
+    async def cancel_all_after(self, after_ms: int) -> int | None:
+        """The dead-man switch: cancel all after so long unless this comes again; when that is, in us. 0: off (None)."""
+        due_us = (await self.ask("cancel_all_after", {"after_ms": after_ms}))["due_us"]
+        return None if due_us is None else int(due_us)
+
+    async def set_quotes(
+        self, name: str, quotes: Sequence[Mapping[str, Any]], max_fills: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Replace your set of quotes of this name, whole; the execution report of each, in order."""
+        params: dict[str, Any] = {"name": name, "quotes": [_priced(quote) for quote in quotes]}
+        if max_fills is not None:
+            params["max_fills"] = max_fills
+        return list((await self.ask("quotes.set", params))["orders"])
+
+    async def log_out(self) -> None:
+        """The last request: what came by this connection stays when it ends."""
+        await self.ask("session.logout", {})
 
     async def ask(self, op: str, params: dict[str, Any], timeout_s: float = REPLY_TIMEOUT_S) -> Any:
         """The result of a request; Rejected, OutcomeUnknown (no reply came) or StreamEnded (it wasn't sent)."""
@@ -185,6 +224,11 @@ class Stream:
         if self._events.qsize() >= MAX_EVENTS:
             raise StreamEnded(made_here("slow_reader", f"{MAX_EVENTS} events were waiting to be read"))
         self._events.put_nowait(event)
+
+
+def _priced(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """An order's fields with prices as text; a float is refused as everywhere."""
+    return {name: to_text(value) if name in ("price", "stop_price") else value for name, value in fields.items()}
 
 
 def _refused(error: InvalidStatus) -> HourbookError:

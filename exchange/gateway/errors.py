@@ -67,6 +67,14 @@ _REASON_STATUS: Final[dict[Reason, HTTPStatus]] = {
     Reason.INVALID_DELIVERY: _S.UNPROCESSABLE_ENTITY,
     Reason.OFFER_ORDER: _S.CONFLICT,
     Reason.PRICE_ABOVE_MAXIMUM: _S.CONFLICT,
+    Reason.DUPLICATE_ORDER_ID: _S.CONFLICT,
+    Reason.MALFORMED_RECORD: _S.UNPROCESSABLE_ENTITY,
+    Reason.SESSION_CLOSED: _S.CONFLICT,
+    Reason.TOO_MANY_CONDITIONAL: _S.CONFLICT,
+    Reason.INVALID_EXPIRY: _S.UNPROCESSABLE_ENTITY,
+    Reason.INVALID_QUOTES: _S.UNPROCESSABLE_ENTITY,
+    Reason.INVALID_FEATURES: _S.UNPROCESSABLE_ENTITY,
+    Reason.OUTSIDE_BAND: _S.CONFLICT,
     Reason.UNKNOWN_LEASE: _S.NOT_FOUND,
     Reason.LEASE_ENDED: _S.CONFLICT,
     Reason.LEASE_NOT_PROVISIONING: _S.CONFLICT,
@@ -124,6 +132,7 @@ _GATEWAY: Final[dict[str, Entry]] = {
     "unknown_op": Entry(_S.NOT_FOUND, "Use an op of this endpoint."),
     "unknown_channel": Entry(_S.NOT_FOUND, "Use a channel of this endpoint; a symbol comes from GET /v1/instruments."),
     "not_subscribed": Entry(_S.CONFLICT, "Unsubscribe from channels that were subscribed to on this connection."),
+    "logged_out": Entry(_S.CONFLICT, "Close this connection, and open another."),
     "too_many_subscriptions": Entry(_S.CONFLICT, "Unsubscribe from a channel, or open another connection."),
     "too_many_in_flight": Entry(_S.TOO_MANY_REQUESTS, "Nothing was done; wait for replies before sending more."),
     "overloaded": Entry(_S.SERVICE_UNAVAILABLE, "Nothing was done; send the request again after the time given."),
@@ -143,7 +152,12 @@ TABLE: Final[dict[str, Entry]] = _GATEWAY | {
 }
 """Every code that a caller may meet."""
 
-_PUBLIC_FIELDS: Final = {"order_type": "type", "delivery": "ssh_keys"}
+_PUBLIC_FIELDS: Final = {
+    "order_type": "type",
+    "delivery": "ssh_keys",
+    "self_trade": "stp",
+    "after_ns": "after_ms",
+}
 
 
 class ProblemBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"kind": "type"}):
@@ -211,11 +225,17 @@ def outcome_unknown() -> Problem:
 
 def hours_allowed(max_term_hours: int) -> str:
     """The limits that INVALID_HOURS is about (§4, §5)."""
-    return f"hours go from 1 to {max_term_hours}; max_hours, of an on-demand ask alone, from 2 to {max_term_hours}"
+    return (
+        f"hours go from 1 to {max_term_hours}; of an on-demand ask alone, max_hours from 2 to {max_term_hours}, "
+        "and min_hours below it"
+    )
 
 
-def rejection(reply: Reply, max_term_hours: int) -> Problem | None:
-    """The problem of a reply that is a rejection; None when the command was taken. `max_term_hours`: the longest term."""
+def rejection(reply: Reply, max_term_hours: int, expiry: str = "expire") -> Problem | None:
+    """The problem of a reply that is a rejection; None when the command was taken.
+
+    `max_term_hours`: the longest term; `expiry`: what the door calls the field of an order's expiry.
+    """
     first = reply.events[0] if reply.events else None
     if not isinstance(first, Rejected):
         return None
@@ -223,7 +243,7 @@ def rejection(reply: Reply, max_term_hours: int) -> Problem | None:
     return Problem(
         first.reason,
         hours_allowed(max_term_hours) if first.reason is Reason.INVALID_HOURS else "",
-        field=public_field(first.field) if first.field else None,
+        field=(expiry if first.field == "expire_ns" else public_field(first.field)) if first.field else None,
         seq=reply.seq,
         order_id=format_id("ord", first.order_id) if first.order_id and known else None,
         order_status=edge_name(first.order_status) if known else None,

@@ -5,21 +5,24 @@ It checks form alone; what the market thinks of an order is the engine's to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from engine.ids import parse_id
-from engine.kinds import Kind, OrderType, Side, TimeInForce, edge_name
-from engine.messages import AmendOrder, CancelOrder, Offer, PlaceOrder, Rent, SetOffers
+from engine.kinds import Feature, Kind, OrderType, Side, TimeInForce, edge_name
+from engine.messages import AmendOrder, CancelAll, CancelOrder, Offer, PlaceOrder, Rent, SetOffers
 from engine.reasons import Reason
-from engine.units import parse_money, parse_price
+from engine.records import SelfTrade, Session
+from engine.units import INT64_MAX, NS_PER_US, parse_money, parse_price
 from exchange.gateway.errors import Problem
 from exchange.gateway.schema import (
     MONEY_SAID,
     PRICE_SAID,
-    AmendBody,
+    AmendTerms,
     AsksBody,
-    OrderBody,
+    CancelFilter,
+    OrderTerms,
     QuoteBody,
     RentalBody,
 )
@@ -30,9 +33,14 @@ from exchange.read.interface import InstrumentRow, ReadSide
 ONDEMAND_DEFAULT_HOURS: Final = 1
 """Guaranteed term of an on-demand bid that names none (§5)."""
 
-_SIDES: Final = {edge_name(side): side for side in Side}
+SIDES: Final = {edge_name(side): side for side in Side}
 _TYPES: Final = {edge_name(order_type): order_type for order_type in OrderType}
 _TIMES: Final = {edge_name(time): time for time in TimeInForce}
+_SELF_TRADES: Final = {edge_name(mode): mode for mode in SelfTrade}
+_FEATURES: Final = {str(feature.name).lower(): feature for feature in Feature}
+_STOPS: Final = (OrderType.STOP, OrderType.STOP_LIMIT)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+SESSIONS: Final = {edge_name(session): session for session in Session}
 KINDS: Final = {edge_name(kind): kind for kind in Kind}
 
 
@@ -116,22 +124,47 @@ async def delivery_of(account: int, lines: list[str] | None, stored: StoredSshKe
     return delivery_blob(keys)
 
 
+def features_in(names: Iterable[str] | None) -> int:
+    """The bits of named features."""
+    bits = 0
+    for name in names or ():
+        bits |= _FEATURES[name]
+    return int(bits)
+
+
+def time_in(moment: datetime | None, field: str) -> int:
+    """Nanoseconds since the epoch; 0 when it is left out; Problem invalid_expiry beyond what can be told."""
+    if moment is None:
+        return 0
+    ts_ns = (moment - _EPOCH) // timedelta(microseconds=1) * NS_PER_US
+    if not 0 < ts_ns <= INT64_MAX:
+        raise Problem(Reason.INVALID_EXPIRY, f"{field} is out of reach", field=field)
+    return ts_ns
+
+
 async def place_in(
-    account: int, body: OrderBody, client_id: str, instruments: Instruments, stored: StoredSshKeys
+    account: int,
+    body: OrderTerms,
+    client_id: str,
+    instruments: Instruments,
+    stored: StoredSshKeys,
+    expire_ns: int,
+    connection: int = 0,
 ) -> PlaceOrder:
     """The command of an order; `client_id` is used when the body names none ("" for none at all)."""
     row = await instruments.of_symbol(body.instrument, "instrument")
-    side = _SIDES[body.side]
+    side = SIDES[body.side]
     order_type = _TYPES[body.type]
     _check_sides_fields(body, side)
-    time = body.time_in_force or edge_name(TimeInForce.GTC if order_type is OrderType.LIMIT else TimeInForce.IOC)
+    _check_prices(body, side, order_type)
+    time = TimeInForce.IOC if order_type is OrderType.MARKET else TimeInForce.GTC
     default_hours = ONDEMAND_DEFAULT_HOURS if row.kind is Kind.ONDEMAND and side is Side.BUY else 0
     return PlaceOrder(
         account=account,
         instrument=row.instrument,
         side=side,
         order_type=order_type,
-        time_in_force=_TIMES[time],
+        time_in_force=time if body.time_in_force is None else _TIMES[body.time_in_force],
         price_ticks=price_in(body.price, "price"),
         quantity=body.quantity,
         post_only=body.post_only,
@@ -140,22 +173,43 @@ async def place_in(
         baron=id_in("brn", body.baron, Reason.UNKNOWN_BARON, "baron") if body.baron is not None else 0,
         max_hours=body.max_hours or 0,
         delivery=await delivery_of(account, None, stored) if side is Side.BUY else b"",
+        stop_price_ticks=price_in(body.stop_price, "stop_price"),
+        display_quantity=body.display_quantity or 0,
+        min_quantity=body.min_quantity or 0,
+        self_trade=_SELF_TRADES[body.stp],
+        features=features_in(body.features),
+        same_baron=body.same_baron,
+        lot=body.lot or 0,
+        min_hours=body.min_hours or 0,
+        tag=body.tag or "",
+        expire_ns=expire_ns,
+        connection=connection,
     )
 
 
-def _check_sides_fields(body: OrderBody, side: Side) -> None:
-    """Refuse here what the command can't even carry: fields that the other side alone has, and a limit without price."""
-    foreign = {"baron": body.baron, "max_hours": body.max_hours} if side is Side.BUY else {"hours": body.hours}
+def _check_sides_fields(body: OrderTerms, side: Side) -> None:
+    """Refuse here, in words, what the other side alone has: for the command, some of it would be nothing."""
+    bid_only = {"hours": body.hours, "features": body.features, "same_baron": body.same_baron or None}
+    ask_only = {"baron": body.baron, "lot": body.lot, "min_hours": body.min_hours, "max_hours": body.max_hours}
+    foreign = ask_only if side is Side.BUY else bid_only
     for field, value in foreign.items():
         if value is not None:
             raise Problem(Reason.INVALID_ORDER, f"A {body.side} has no {field}", field=field)
     if side is Side.SELL and body.baron is None:
         raise Problem("missing_field", "A sell names the Baron that will deliver", field="baron")
-    if body.type == "limit" and body.price is None:
-        raise Problem("missing_field", "A limit order has a price", field="price")
 
 
-def amend_in(account: int, order_id: int, body: AmendBody, client_order_id: str = "") -> AmendOrder:
+def _check_prices(body: OrderTerms, side: Side, order_type: OrderType) -> None:
+    """Say what a left-out price would be; the command would carry a 0, which is no price of anybody's."""
+    if body.price is None and order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT):
+        raise Problem("missing_field", f"A {body.type} order has a price", field="price")
+    if body.price is None and order_type is OrderType.STOP and side is Side.BUY:
+        raise Problem("missing_field", "A stop that buys names the most that it may pay", field="price")
+    if body.stop_price is None and order_type in _STOPS:
+        raise Problem("missing_field", f"A {body.type} order has a stop_price", field="stop_price")
+
+
+def amend_in(account: int, order_id: int, body: AmendTerms, expire_ns: int, client_order_id: str = "") -> AmendOrder:
     """The command of an amend, by id or (order_id 0) by the client's own."""
     return AmendOrder(
         account=account,
@@ -163,6 +217,19 @@ def amend_in(account: int, order_id: int, body: AmendBody, client_order_id: str 
         client_order_id=client_order_id,
         price_ticks=price_in(body.price, "price"),
         quantity=body.quantity or 0,
+        expire_ns=expire_ns,
+    )
+
+
+async def cancel_all_in(account: int, wanted: CancelFilter, instruments: Instruments) -> CancelAll:
+    """The command of a mass cancel."""
+    return CancelAll(
+        account=account,
+        instrument=0
+        if wanted.instrument is None
+        else (await instruments.of_symbol(wanted.instrument, "instrument")).instrument,
+        side=None if wanted.side is None else SIDES[wanted.side],
+        tag=wanted.tag or "",
     )
 
 
@@ -183,6 +250,8 @@ async def rent_in(
         max_price_ticks=price_in(body.max_price, "max_price"),
         delivery=await delivery_of(account, body.ssh_keys, stored),
         client_order_id=client_id,
+        features=features_in(body.features),
+        same_baron=body.same_baron,
     )
 
 
@@ -199,6 +268,8 @@ async def offers_in(account: int, body: AsksBody, instruments: Instruments) -> S
                 price_ticks=price_in(offer.price, at + "price"),
                 gpus=offer.gpus,
                 max_hours=offer.max_hours or 0,
+                lot=offer.lot or 0,
+                min_hours=offer.min_hours or 0,
             )
         )
     return SetOffers(account=account, offers=tuple(offers))

@@ -36,7 +36,15 @@ class QuoteLine(msgspec.Struct, frozen=True, kw_only=True):
 
 class Quoter(Protocol):
     def __call__(
-        self, account: int, instruments: tuple[int, ...], quantity: int, hours: int, max_price_ticks: int
+        self,
+        account: int,
+        instruments: tuple[int, ...],
+        quantity: int,
+        hours: int,
+        max_price_ticks: int,
+        *,
+        features: int = 0,
+        same_baron: bool = False,
     ) -> list[QuoteLine]:
         """Quote each instrument as `Rent` would now, cheapest whole one first, then those that can't, with the reason."""
 

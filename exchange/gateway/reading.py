@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
 from engine.reasons import Reason
 from exchange.gateway import wording
@@ -25,6 +25,7 @@ BODY_TIMEOUT_S: Final = 10.0
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+_INDEX: Final = re.compile(r"\[\d+\]\Z")
 _AT: Final = re.compile(r" - at `\$\.?(.*)`\Z", re.DOTALL)
 _NAMED: Final = re.compile(r"Object (contains unknown|missing required) field `(.*)`\Z", re.DOTALL)
 _MAX_ECHO_CHARS: Final = 200
@@ -38,6 +39,15 @@ _MARKET_CODES: Final = {
     "quantity": Reason.INVALID_QUANTITY,
     "hours": Reason.INVALID_HOURS,
     "max_hours": Reason.INVALID_HOURS,
+    "min_hours": Reason.INVALID_HOURS,
+    "stop_price": Reason.INVALID_PRICE,
+    "display_quantity": Reason.INVALID_QUANTITY,
+    "min_quantity": Reason.INVALID_QUANTITY,
+    "lot": Reason.INVALID_QUANTITY,
+    "features": Reason.INVALID_FEATURES,
+    "expire": Reason.INVALID_EXPIRY,
+    "expire_us": Reason.INVALID_EXPIRY,
+    "after_ms": Reason.INVALID_EXPIRY,
 }
 
 
@@ -93,7 +103,7 @@ def decode_body(data: bytes, kind: type[T], max_term_hours: int = MAX_HOURS) -> 
     return decoded
 
 
-def decode_query(request: Request, kind: type[T]) -> T:
+def decode_query(request: HTTPConnection, kind: type[T]) -> T:
     """The query string as its struct; each parameter once, none unknown; Problem invalid_parameter."""
     raw = request.scope["query_string"].decode("latin-1")
     try:
@@ -133,7 +143,7 @@ def fault(
             code = otherwise
         return Problem(code, f"{wrong}: {field[:_MAX_ECHO_CHARS]}", field=field[:_MAX_ECHO_CHARS])
     field = path[:_MAX_ECHO_CHARS]
-    reason = _MARKET_CODES.get(path.rpartition(".")[2])
+    reason = _MARKET_CODES.get(_INDEX.sub("", path.rpartition(".")[2]))
     code = otherwise if reason is None or otherwise == "invalid_parameter" else reason.name.lower()
     return Problem(code, wording.say(kind, values, path, max_term_hours), field=field or None)
 

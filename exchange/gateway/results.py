@@ -62,6 +62,9 @@ class Result:
     def save_baron(self, row: BaronRow) -> None:
         self._barons[row.baron] = row
 
+    def listed(self, instrument: int) -> InstrumentRow:
+        return InstrumentRow(instrument=instrument, symbol="", sku="", region="", kind=Kind.SPOT, simulated=False)
+
     def instruments_of(self, _sku: str, _region: str) -> list[InstrumentRow]:
         """No answer of a command tells of instruments."""
         return []

@@ -6,12 +6,14 @@ GPUs, terms are hours.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from engine.ids import SEQ_MAX
+from engine.kinds import Feature
 from engine.limits import Limits
 from engine.units import MONEY_PATTERN, PRICE_PATTERN, QUANTITY_MAX
 from exchange.gateway.ssh_keys import MAX_LINE_CHARS
@@ -26,6 +28,7 @@ DEFAULT_LEVELS: Final = 50
 MAX_KEY_SCOPES: Final = len(Scope)
 MAX_HOURS: Final = 87_600
 """Ten years: a bound on the form alone, since each exchange sets its own longest term."""
+MAX_LOT: Final = 2**16 - 1
 
 ID_SAID: Final = "an id: {}_ and 13 digits and capital letters"
 PRICE_SAID: Final = 'dollars as text with at most four places, from "0.0001" to "1000.0000"'
@@ -67,11 +70,31 @@ ClientOrderId = Annotated[
     str,
     Meta(pattern="^[A-Za-z0-9_-]{1,36}$", extra={SAID: "1 to 36 letters, digits, hyphens and underscores"}),
 ]
+Tag = Annotated[
+    ClientOrderId,
+    Meta(description="Your own mark on orders, by which they can be cancelled together."),
+]
+Time = Annotated[
+    datetime,
+    Meta(
+        tz=True,
+        examples=["2026-12-24T18:00:00Z"],
+        extra={SAID: 'a time with its zone as RFC 3339 has it, such as "2026-12-24T18:00:00Z"'},
+    ),
+]
 AccountId = Annotated[str, Meta(pattern="^acc_[0-9A-Z]{13}$", extra={SAID: ID_SAID.format("acc")})]
 BaronId = Annotated[str, Meta(pattern="^brn_[0-9A-Z]{13}$", extra={SAID: ID_SAID.format("brn")})]
 SshKeyLine = Annotated[str, Meta(min_length=1, max_length=MAX_LINE_CHARS, examples=["ssh-ed25519 AAAA... you@home"])]
 KindName = Literal["spot", "ondemand"]
 SideName = Literal["buy", "sell"]
+OrderTypeName = Literal["limit", "market", "stop", "stop_limit"]
+TimeInForceName = Literal["gtc", "gtd", "day", "ioc", "fok"]
+SelfTradeName = Literal["cancel_newest", "cancel_oldest", "cancel_both", "decrement"]
+SessionName = Literal["pre_open", "auction", "continuous", "halted"]
+"""Those that an operator may set."""
+FeatureName = Literal["infiniband", "nvlink", "certified", "secure"]
+Features = Annotated[list[FeatureName], Meta(max_length=len(Feature))]
+Lot = Annotated[int, Meta(ge=1, le=MAX_LOT, description="GPUs; a fill is a multiple of it (8: whole nodes).")]
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,6 +134,14 @@ class LeasePage(OpenPage, frozen=True):
     role: Literal["renter", "provider"] = "renter"
 
 
+class CancelFilter(_Body, frozen=True):
+    """Which of your orders to cancel: those that fit all that is given; without any, all but those of offers."""
+
+    instrument: Symbol | None = None
+    side: SideName | None = None
+    tag: Tag | None = None
+
+
 class Depth(Since, frozen=True):
     levels: Annotated[int, Meta(ge=1, le=MAX_LEVELS)] = DEFAULT_LEVELS
 
@@ -119,7 +150,10 @@ class Depth(Since, frozen=True):
 
 
 class QuoteBody(_Body, frozen=True):
-    """What a rental would cost now; `hours` is the guaranteed term of on-demand, an upper limit for spot."""
+    """What a rental would cost now; `hours` is the guaranteed term of on-demand, an upper limit for spot.
+
+    `features`: what each Baron must have; `same_baron`: all GPUs on one.
+    """
 
     sku: Sku
     kind: KindName
@@ -127,6 +161,8 @@ class QuoteBody(_Body, frozen=True):
     hours: Hours
     regions: Annotated[list[Region], Meta(min_length=1, max_length=_LIMITS.max_rent_instruments)] | None = None
     max_price: Price | None = None
+    features: Features | None = None
+    same_baron: bool = False
 
 
 class RentalBody(QuoteBody, frozen=True):
@@ -135,47 +171,86 @@ class RentalBody(QuoteBody, frozen=True):
     ssh_keys: Annotated[list[SshKeyLine], Meta(min_length=1, max_length=MAX_SSH_KEYS)] | None = None
 
 
-class OrderBody(_Body, frozen=True):
-    """An order (rulebook §5). `price`: the limit; of a market order its protection, 5 % when it is left out.
+class OrderTerms(_Body, frozen=True):
+    """An order's terms (rulebook §5), whichever door it comes by.
 
-    A buy may give `hours` (on-demand: guaranteed term, 1 when left out; spot: upper limit); a sell gives `baron`, and
-    `max_hours` on an on-demand instrument.
+    `price`: the limit; of a market order or a stop its protection, 5 % when it is left out, which a stop buy can't.
+    `stop_price`: stops alone, which a trade at it or beyond triggers. `time_in_force`: gtc when it is left out, ioc for a
+    market order. `display_quantity`: what an iceberg shows. `min_quantity`: of every fill. `stp`: what an order that meets
+    one of your own does. A buy may give `hours` (on-demand: guaranteed term, 1 when left out; spot: upper limit),
+    `features` and `same_baron`; a sell gives `baron`, may give `lot`, and on an on-demand instrument gives `max_hours` and
+    may give `min_hours`.
     """
 
     instrument: Symbol
     side: SideName
     quantity: Gpus
     price: Price | None = None
-    type: Literal["limit", "market"] = "limit"
-    time_in_force: Literal["gtc", "ioc", "fok"] | None = None
+    type: OrderTypeName = "limit"
+    time_in_force: TimeInForceName | None = None
+    stop_price: Price | None = None
     post_only: bool = False
+    min_quantity: Gpus | None = None
+    display_quantity: Gpus | None = None
+    stp: SelfTradeName = "cancel_newest"
     client_order_id: ClientOrderId | None = None
     hours: Hours | None = None
+    features: Features | None = None
+    same_baron: bool = False
     baron: BaronId | None = None
+    lot: Lot | None = None
+    min_hours: Hours | None = None
     max_hours: Hours | None = None
+    tag: Tag | None = None
 
 
-class AmendBody(_Body, frozen=True):
+class OrderBody(OrderTerms, frozen=True):
+    """An order; `expire`: when a gtd order does."""
+
+    expire: Time | None = None
+
+
+class AmendTerms(_Body, frozen=True):
     """A new price, a new total quantity (what is filled included), or both."""
 
     price: Price | None = None
     quantity: Gpus | None = None
 
 
+class AmendBody(AmendTerms, frozen=True):
+    """A new price, a new total quantity (what is filled included), a gtd order's new `expire`, or several of them."""
+
+    expire: Time | None = None
+
+
 class OfferBody(_Body, frozen=True):
-    """One standing offer (rulebook §4); `gpus` counts what is leased under it; `max_hours` for on-demand only."""
+    """One standing offer (rulebook §4); `gpus` counts what is leased under it; `max_hours`, `min_hours` for on-demand only."""
 
     baron: BaronId
     instrument: Symbol
     price: Price
     gpus: Gpus
     max_hours: Hours | None = None
+    min_hours: Hours | None = None
+    lot: Lot | None = None
 
 
 class AsksBody(_Body, frozen=True):
     """The whole list of offers that should stand; what isn't named is removed, and leases stay."""
 
     offers: Annotated[list[OfferBody], Meta(max_length=_LIMITS.max_offers)]
+
+
+class SessionBody(_Body, frozen=True):
+    """The session that an instrument shall be in; to `continuous` it goes by way of an auction's clearing (rulebook §6)."""
+
+    session: SessionName
+
+
+class FeaturesBody(_Body, frozen=True):
+    """The features that a Baron has, whole (rulebook §5)."""
+
+    features: Features
 
 
 class BaronBody(_Body, frozen=True):

@@ -1,7 +1,7 @@
 """One instrument's depth, made from orders that come, change and go: the public book (L2).
 
-It adds up quantities by price and knows nothing of priority, matching or eligibility, except which bids are conditional
-(rulebook §5): those of an on-demand instrument that ask for more than one hour.
+It adds up by price what orders show, and knows nothing of priority, matching or eligibility, except which orders are
+conditional (rulebook §5).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sortedcontainers import SortedDict
 
 from engine.kinds import Kind, Side
 from exchange.read.interface import BookView, DepthLevel, OrderRow
-from exchange.read.projection import is_live
+from exchange.read.projection import rests
 
 
 class _Sum:
@@ -51,7 +51,7 @@ class Levels:
         touched: dict[tuple[Side, int], DepthLevel] = {}
         for before, after in changes:
             for row, sign in ((before, -1), (after, 1)):
-                if row is not None and is_live(row):
+                if row is not None and rests(row):
                     touched.setdefault((row.side, row.price_ticks), self._level(row.side, row.price_ticks))
                     self._add(row, sign)
         deltas = []
@@ -86,9 +86,9 @@ class Levels:
             total = self._sides[row.side][row.price_ticks] = _Sum()
         total.orders += sign
         if is_conditional(row, self._kind):
-            total.conditional += sign * row.leaves_quantity
+            total.conditional += sign * row.shown_quantity
         else:
-            total.unconditional += sign * row.leaves_quantity
+            total.unconditional += sign * row.shown_quantity
 
     def _level(self, side: Side, price_ticks: int) -> DepthLevel:
         total = self._sides[side].get(price_ticks) or _Sum()
@@ -101,8 +101,10 @@ class Levels:
 
 
 def is_conditional(row: OrderRow, kind: Kind) -> bool:
-    """Whether not every ask may be eligible for the order (§5); a spot bid's hours are a limit, and bind nobody."""
-    return kind is Kind.ONDEMAND and row.side is Side.BUY and row.hours > 1
+    """Whether the order is choosy about its counterpart (§5); a spot bid's hours are a limit, and bind nobody."""
+    term = kind is Kind.ONDEMAND and row.side is Side.BUY and row.hours > 1
+    least = max(row.min_quantity, row.lot, row.min_hours) > 1
+    return term or least or row.same_baron or row.features != 0
 
 
 def _direction(side: Side) -> int:

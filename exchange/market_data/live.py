@@ -121,6 +121,9 @@ class Live:
     def save_baron(self, row: BaronRow) -> None:
         self._barons[row.baron] = row
 
+    def listed(self, instrument: int) -> InstrumentRow | None:
+        return self._instruments.get(instrument)
+
     def instruments_of(self, sku: str, region: str) -> list[InstrumentRow]:
         return [row for row in self._instruments.values() if (row.sku, row.region) == (sku, region)]
 

@@ -70,10 +70,27 @@ class Quotes:
         self._clock_ns = clock_ns
 
     def __call__(
-        self, account: int, instruments: tuple[int, ...], quantity: int, hours: int, max_price_ticks: int
+        self,
+        account: int,
+        instruments: tuple[int, ...],
+        quantity: int,
+        hours: int,
+        max_price_ticks: int,
+        *,
+        features: int = 0,
+        same_baron: bool = False,
     ) -> list[gateway.QuoteLine]:
         now_ns = max(self._clock_ns(), self._machine.last_ts_ns)
-        quotes = self._machine.quote(account, instruments, quantity, hours, max_price_ticks, now_ns)
+        quotes = self._machine.quote(
+            account,
+            instruments,
+            quantity,
+            hours,
+            max_price_ticks,
+            now_ns,
+            features=features,
+            same_baron=same_baron,
+        )
         return [gateway.QuoteLine(**quote._asdict()) for quote in quotes]
 
 

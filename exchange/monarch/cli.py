@@ -9,7 +9,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,17 @@ def _parser() -> argparse.ArgumentParser:
     bootstrap = admin.add_parser("bootstrap", parents=[common], help="make the first account and print its key, once")
     bootstrap.set_defaults(run=_bootstrap)
 
+    session = admin.add_parser("session", parents=[common], help="halt an instrument, open it, or hold an auction")
+    session.add_argument("symbol", metavar="SYMBOL", help="such as H100-SXM5-80GB.us-east.spot")
+    session.add_argument("session", choices=("pre_open", "auction", "continuous", "halted"))
+    session.set_defaults(run=_session)
+    features = admin.add_parser("features", parents=[common], help="say which features a Baron has, all of them")
+    features.add_argument("baron", metavar="BARON")
+    features.add_argument(
+        "features", nargs="*", metavar="FEATURE", help="infiniband, nvlink, certified, secure; or none"
+    )
+    features.set_defaults(run=_features)
+
     verify = commands.add_parser(
         "verify", parents=[common], help="prove that the ledger equals the engine, and all sums to zero"
     )
@@ -108,6 +119,41 @@ def _bootstrap(options: argparse.Namespace) -> int:
         print(json.dumps({"account": made.account, "key": made.key}))
     else:
         print(f"account  {made.account}\nkey      {made.key}\nIt has every scope and is shown only now. Keep it.")
+    return 0
+
+
+def _session(options: argparse.Namespace) -> int:
+    from exchange.monarch import operate
+
+    return _operate(
+        options,
+        lambda: operate.set_session(_config(options), os.environ, options.symbol, options.session),
+        lambda answer: f"{answer['symbol']} {answer['session']}",
+    )
+
+
+def _features(options: argparse.Namespace) -> int:
+    from exchange.monarch import operate
+
+    return _operate(
+        options,
+        lambda: operate.set_features(_config(options), os.environ, options.baron, options.features),
+        lambda answer: f"{answer['baron']} {' '.join(answer['features']) or 'no features'}",
+    )
+
+
+def _operate(
+    options: argparse.Namespace, tell: Callable[[], dict[str, Any]], say: Callable[[dict[str, Any]], str]
+) -> int:
+    from exchange.monarch.demo.rest import RestError
+    from exchange.monarch.operate import NotReachable
+
+    try:
+        answer = tell()
+    except (NotReachable, RestError) as error:
+        print(f"monarch: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(answer) if options.json else say(answer))
     return 0
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from engine.books import fast_book_factory
 from engine.limits import Limits
-from engine.messages import LeaseFailed, ListMarket
+from engine.messages import CancelAll, LeaseFailed, ListMarket
 from exchange.log.embedded import EmbeddedLog
 from exchange.log.files import write_durably
 from exchange.log.interface import LogReader
@@ -84,6 +84,7 @@ class Monarch:
         read, settlement = await self._start_consumers()
         provisioner, reader = await self._open_provisioner(sequencer, registry)
         await self._start_sequencer(sequencer, await provisioner.lapsed(reader))
+        await self._cancel_disconnected(sequencer)
         await self._list_markets(sequencer, read)
         await send_pending(registry, sequencer.submit)
         await provisioner.start(reader)
@@ -189,6 +190,13 @@ class Monarch:
         self._part("sequencer", sequencer.ended())
         # Stopped before those that follow the log are cancelled: they still take in what it publishes last.
         self._close_later("sequencer", sequencer.stop)
+
+    async def _cancel_disconnected(self, sequencer: Sequencer) -> None:
+        """No connection outlives its server: what was to go with one, and was left by a kill, goes before the doors open."""
+        orders = self._machine.state.orders.values()
+        lost = sorted({(order.account, order.connection) for order in orders if order.connection})
+        for account, connection in lost:
+            await sequencer.submit(CancelAll(account=account, connection=connection))
 
     async def _list_markets(self, sequencer: Sequencer, read: SqlReadSide) -> None:
         """What the configuration lists and the exchange hasn't: everything at a first start."""

@@ -14,10 +14,15 @@ import msgspec
 from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, OrderType, Origin, Side, TimeInForce
 from engine.messages import Offer
 from engine.reasons import Reason
+from engine.records import SelfTrade, Session
 
 
 class InstrumentRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`simulated`: a Baron without real GPUs has been admitted to this market, now or before."""
+    """`simulated`: a Baron without real GPUs has been admitted to this market, now or before.
+
+    Its session, and the last auction that cleared (§6). session_reason OUTSIDE_BAND and session_until_ns: an auction by a
+    breach. reference_ticks: as the session began; 0: none. auction_*: 0 before the first; surplus_side None: no surplus.
+    """
 
     instrument: int
     symbol: str
@@ -25,9 +30,24 @@ class InstrumentRow(msgspec.Struct, frozen=True, kw_only=True):
     region: str
     kind: Kind
     simulated: bool
+    session: Session = Session.CONTINUOUS
+    session_reason: Reason = Reason.NONE
+    session_until_ns: int = 0
+    reference_ticks: int = 0
+    auction_ns: int = 0
+    auction_price_ticks: int = 0
+    auction_quantity: int = 0
+    auction_surplus_quantity: int = 0
+    auction_surplus_side: Side | None = None
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Terms as in `engine.messages.Accepted`; what doesn't apply is 0 or empty.
+
+    armed: a stop that waits for its trigger, in no depth; triggered_ns: when it entered the book; 0: it hasn't.
+    shown_quantity: what the depth counts of it: less than leaves_quantity for an iceberg, 0 while armed.
+    """
+
     order_id: int
     account: int
     instrument: int
@@ -49,10 +69,24 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     created_ns: int
     updated_ns: int
     seq: int
+    stop_price_ticks: int = 0
+    display_quantity: int = 0
+    min_quantity: int = 0
+    self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST
+    features: int = 0
+    same_baron: bool = False
+    lot: int = 0
+    min_hours: int = 0
+    tag: str = ""
+    expire_ns: int = 0
+    quote_set: str = ""
+    armed: bool = False
+    triggered_ns: int = 0
+    shown_quantity: int = 0
 
 
 class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`simulated` as the seller's Baron was when it traded."""
+    """`simulated` as the seller's Baron was when it traded. auction: both rested; taker_side is the bid's then (§6)."""
 
     trade_id: int
     instrument: int
@@ -62,6 +96,7 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
     simulated: bool
     ts_ns: int
     seq: int
+    auction: bool = False
 
 
 class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,9 +134,12 @@ class BaronRow(msgspec.Struct, frozen=True, kw_only=True):
     leased_gpus: int
     simulated: bool
     seq: int
+    features: int = 0
 
 
 class DepthLevel(msgspec.Struct, frozen=True, kw_only=True):
+    """Quantities are what the orders show."""
+
     price_ticks: int
     unconditional_quantity: int
     conditional_quantity: int

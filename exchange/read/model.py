@@ -141,6 +141,9 @@ class _Batch:
     def save_baron(self, row: BaronRow) -> None:
         self._barons[row.baron] = row
 
+    def listed(self, instrument: int) -> InstrumentRow | None:
+        return self._instruments.get(instrument) or self._load("instruments", InstrumentRow, instrument)
+
     def instruments_of(self, sku: str, region: str) -> list[InstrumentRow]:
         statement = f"SELECT {schema.columns('instruments')} FROM instruments WHERE sku = ? AND region = ?"  # noqa: S608
         kept = (schema.from_sql(InstrumentRow, found) for found in self._connection.execute(statement, (sku, region)))

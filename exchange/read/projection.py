@@ -11,27 +11,35 @@ from typing import Protocol
 
 import msgspec
 
-from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, edge_name
+from engine.kinds import Kind, LeaseState, OrderStatus, edge_name
 from engine.messages import (
     Accepted,
     Amended,
+    AuctionCleared,
+    BaronFeatures,
     BaronRegistered,
     Canceled,
     CapacityChanged,
     Event,
+    InstrumentSession,
     LeaseChanged,
     LeaseScheduled,
     MarketListed,
     Offer,
     OffersSet,
+    Refilled,
     Reply,
     Traded,
+    Triggered,
 )
-from engine.reasons import Reason
+from exchange.read import rows
 from exchange.read.interface import BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
 
 LIVE_STATUSES = frozenset({OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED})
 ENDED_STATES = frozenset({LeaseState.ENDED, LeaseState.FAILED})
+
+OrderEvent = Accepted | Traded | Triggered | Amended | Canceled
+"""Events that an order's owner is told of; that an iceberg refilled shows in the depth alone."""
 
 
 class ReadError(Exception):
@@ -53,6 +61,8 @@ class Store(Protocol):
 
     def save_baron(self, row: BaronRow) -> None: ...
 
+    def listed(self, instrument: int) -> InstrumentRow | None: ...
+
     def instruments_of(self, sku: str, region: str) -> list[InstrumentRow]: ...
 
     def save_instrument(self, row: InstrumentRow) -> None: ...
@@ -66,7 +76,7 @@ class OrderChange(msgspec.Struct, frozen=True):
     """One event's mark on one order: the row before (None: it is new) and after. `index` is the event's in its command."""
 
     index: int
-    event: Accepted | Traded | Amended | Canceled
+    event: OrderEvent
     before: OrderRow | None
     row: OrderRow
 
@@ -93,18 +103,25 @@ def project(reply: Reply, store: Store) -> Changes:
     """Take one command's events into the store; ReadError when a row is missing that an earlier event made."""
     changes = Changes(reply.seq, reply.ts_ns, [], [], [])
     for index, event in enumerate(reply.events):
-        if isinstance(event, Accepted | Traded | Amended | Canceled):
+        if isinstance(event, OrderEvent):
             _project_order(changes, index, event, store)
+        elif isinstance(event, Refilled):
+            store.save_order(rows.refilled(_order(store, reply.seq, event.order_id), event))
         elif isinstance(event, LeaseScheduled | LeaseChanged):
             _project_lease(changes, index, event, store)
         else:
-            _project_listing(reply.seq, event, store)
+            _project_listing(reply.seq, reply.ts_ns, event, store)
     return changes
 
 
 def is_live(row: OrderRow) -> bool:
-    """Whether the order is open: it rests, or may still trade in its command."""
+    """Whether the order is open: it rests, waits for its trigger, or may still trade in its command."""
     return row.status in LIVE_STATUSES
+
+
+def rests(row: OrderRow) -> bool:
+    """Whether the order is in the depth, once its command is over."""
+    return is_live(row) and not row.armed
 
 
 def is_open(row: LeaseRow) -> bool:
@@ -112,46 +129,51 @@ def is_open(row: LeaseRow) -> bool:
     return row.state not in ENDED_STATES
 
 
-def _project_order(changes: Changes, index: int, event: Accepted | Traded | Amended | Canceled, store: Store) -> None:
+def _project_order(changes: Changes, index: int, event: OrderEvent, store: Store) -> None:
     seq, ts_ns = changes.seq, changes.ts_ns
+    made: list[tuple[OrderRow | None, OrderRow]]
     if isinstance(event, Accepted):
-        rows: list[tuple[OrderRow | None, OrderRow]] = [(None, _accepted(event, seq, ts_ns))]
+        made = [(None, rows.accepted(event, seq, ts_ns))]
     elif isinstance(event, Traded):
         maker, taker = _order(store, seq, event.maker_order_id), _order(store, seq, event.taker_order_id)
         # Only the seller's order names a Baron.
         baron = _baron(store, seq, maker.baron or taker.baron)
-        trade = _trade(event, baron.simulated, seq, ts_ns)
+        trade = rows.trade(event, baron.simulated, seq, ts_ns)
         store.save_trade(trade)
         changes.trades.append(trade)
-        rows = [
-            (maker, _filled(maker, event.quantity, event.maker_leaves, seq, ts_ns)),
-            (taker, _filled(taker, event.quantity, event.taker_leaves, seq, ts_ns)),
-        ]
+        made = [(row, rows.filled(row, event, seq, ts_ns)) for row in (maker, taker)]
     else:
         before = _order(store, seq, event.order_id)
-        row = (
-            _amended(before, event, seq, ts_ns) if isinstance(event, Amended) else _canceled(before, event, seq, ts_ns)
-        )
-        rows = [(before, row)]
-    for earlier, later in rows:
+        made = [(before, _changed(before, event, seq, ts_ns))]
+    for earlier, later in made:
         store.save_order(later)
         changes.orders.append(OrderChange(index, event, earlier, later))
+
+
+def _changed(row: OrderRow, event: Triggered | Amended | Canceled, seq: int, ts_ns: int) -> OrderRow:
+    match event:
+        case Triggered():
+            return rows.triggered(row, event, seq, ts_ns)
+        case Amended():
+            return rows.amended(row, event, seq, ts_ns)
+        case Canceled():
+            return rows.canceled(row, event, seq, ts_ns)
 
 
 def _project_lease(changes: Changes, index: int, event: LeaseScheduled | LeaseChanged, store: Store) -> None:
     if isinstance(event, LeaseScheduled):
         baron = _baron(store, changes.seq, event.baron)
-        row = _scheduled(event, baron.simulated, changes.seq)
+        row = rows.scheduled(event, baron.simulated, changes.seq)
     else:
         before = store.lease(event.lease_id)
         if before is None:
             raise ReadError(_missed(changes.seq, f"lease {event.lease_id}"))
-        row = _lease_changed(before, event, changes.seq)
+        row = rows.lease_changed(before, event, changes.seq)
     store.save_lease(row)
     changes.leases.append(LeaseChange(index, event, row))
 
 
-def _project_listing(seq: int, event: Event, store: Store) -> None:
+def _project_listing(seq: int, ts_ns: int, event: Event, store: Store) -> None:
     if isinstance(event, MarketListed):
         for kind, instrument in ((Kind.SPOT, event.spot_instrument), (Kind.ONDEMAND, event.ondemand_instrument)):
             symbol = f"{event.sku}.{event.region}.{edge_name(kind)}"
@@ -192,6 +214,13 @@ def _project_listing(seq: int, event: Event, store: Store) -> None:
         )
         if event.simulated and not baron.simulated:
             _mark_market(baron, store)
+    elif isinstance(event, BaronFeatures):
+        baron = _baron(store, seq, event.baron)
+        store.save_baron(msgspec.structs.replace(baron, features=event.features, seq=seq))
+    elif isinstance(event, InstrumentSession):
+        store.save_instrument(rows.in_session(_instrument(store, seq, event.instrument), event))
+    elif isinstance(event, AuctionCleared):
+        store.save_instrument(rows.cleared(_instrument(store, seq, event.instrument), event, ts_ns))
     elif isinstance(event, OffersSet):
         store.save_offers(event.account, event.offers)
 
@@ -213,126 +242,15 @@ def _order(store: Store, seq: int, order_id: int) -> OrderRow:
     return row
 
 
+def _instrument(store: Store, seq: int, instrument: int) -> InstrumentRow:
+    row = store.listed(instrument)
+    if row is None:
+        raise ReadError(_missed(seq, f"instrument {instrument}"))
+    return row
+
+
 def _baron(store: Store, seq: int, baron: int) -> BaronRow:
     row = store.baron(baron)
     if row is None:
         raise ReadError(_missed(seq, f"Baron {baron}"))
     return row
-
-
-def _accepted(event: Accepted, seq: int, ts_ns: int) -> OrderRow:
-    return OrderRow(
-        order_id=event.order_id,
-        account=event.account,
-        instrument=event.instrument,
-        side=event.side,
-        order_type=event.order_type,
-        time_in_force=event.time_in_force,
-        price_ticks=event.price_ticks,
-        quantity=event.quantity,
-        cum_quantity=0,
-        leaves_quantity=event.quantity,
-        status=OrderStatus.NEW,
-        reason=Reason.NONE,
-        origin=event.origin,
-        post_only=event.post_only,
-        client_order_id=event.client_order_id,
-        hours=event.hours,
-        baron=event.baron,
-        window_end_ns=event.window_end_ns,
-        created_ns=ts_ns,
-        updated_ns=ts_ns,
-        seq=seq,
-    )
-
-
-def _trade(event: Traded, simulated: bool, seq: int, ts_ns: int) -> TradeRow:
-    return TradeRow(
-        trade_id=event.trade_id,
-        instrument=event.instrument,
-        price_ticks=event.price_ticks,
-        quantity=event.quantity,
-        taker_side=event.taker_side,
-        simulated=simulated,
-        ts_ns=ts_ns,
-        seq=seq,
-    )
-
-
-def _filled(row: OrderRow, quantity: int, leaves_quantity: int, seq: int, ts_ns: int) -> OrderRow:
-    return msgspec.structs.replace(
-        row,
-        cum_quantity=row.cum_quantity + quantity,
-        leaves_quantity=leaves_quantity,
-        status=OrderStatus.PARTIALLY_FILLED if leaves_quantity else OrderStatus.FILLED,
-        updated_ns=ts_ns,
-        seq=seq,
-    )
-
-
-def _amended(row: OrderRow, event: Amended, seq: int, ts_ns: int) -> OrderRow:
-    return msgspec.structs.replace(
-        row,
-        price_ticks=event.price_ticks,
-        quantity=event.quantity,
-        leaves_quantity=event.leaves_quantity,
-        window_end_ns=event.window_end_ns,
-        reason=event.reason,
-        updated_ns=ts_ns,
-        seq=seq,
-    )
-
-
-def _canceled(row: OrderRow, event: Canceled, seq: int, ts_ns: int) -> OrderRow:
-    # A window that closed is the order's own end of time, which FIX calls expired; all else was somebody's doing.
-    expired = event.reason is Reason.WINDOW_CLOSED
-    return msgspec.structs.replace(
-        row,
-        leaves_quantity=0,
-        status=OrderStatus.EXPIRED if expired else OrderStatus.CANCELED,
-        reason=event.reason,
-        updated_ns=ts_ns,
-        seq=seq,
-    )
-
-
-def _scheduled(event: LeaseScheduled, simulated: bool, seq: int) -> LeaseRow:
-    return LeaseRow(
-        lease_id=event.lease_id,
-        order_id=event.order_id,
-        renter=event.renter,
-        provider=event.provider,
-        baron=event.baron,
-        instrument=event.instrument,
-        kind=event.kind,
-        quantity=event.quantity,
-        price_ticks=event.price_ticks,
-        start_ns=event.start_ns,
-        term_end_ns=event.term_end_ns,
-        state=event.state,
-        reason=EndReason.NONE,
-        active_ns=0,
-        ended_ns=0,
-        charged_micros=0,
-        wiped=False,
-        access=b"",
-        detail="",
-        simulated=simulated,
-        seq=seq,
-    )
-
-
-def _lease_changed(row: LeaseRow, event: LeaseChanged, seq: int) -> LeaseRow:
-    return msgspec.structs.replace(
-        row,
-        state=event.state,
-        reason=event.reason,
-        active_ns=event.active_ns,
-        ended_ns=event.ended_ns,
-        charged_micros=event.charged_micros,
-        wiped=event.wiped,
-        # The way in was told once, with ACTIVE; an event that doesn't repeat it doesn't take it away.
-        access=event.access or row.access,
-        detail=event.detail or row.detail,
-        seq=seq,
-    )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import zlib
 from enum import IntEnum
-from typing import Any, Final, TypeVar, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -18,7 +19,7 @@ from exchange.read.projection import ENDED_STATES, LIVE_STATUSES
 
 APPLICATION_ID: Final = 0x48427264
 """Marks the file as ours ("HBrd"), so that nobody else's database is ever set aside."""
-PROJECTION: Final = 1
+PROJECTION: Final = 2
 """Raise it when the same events make other rows than before."""
 
 Row = TypeVar("Row", bound=msgspec.Struct)
@@ -59,6 +60,14 @@ INSERT INTO position VALUES (1, 0, 0);
 
 
 def _column_type(kind: Any) -> str:
+    """The column's type and whether it may be NULL, which stands for None."""
+    if isinstance(kind, UnionType):
+        (kind,) = set(get_args(kind)) - {NoneType}
+        return _storage_class(kind)
+    return f"{_storage_class(kind)} NOT NULL"
+
+
+def _storage_class(kind: Any) -> str:
     if kind is str:
         return "TEXT"
     if kind is bytes:
@@ -71,7 +80,7 @@ def _column_type(kind: Any) -> str:
 def _create(table: str) -> str:
     struct, key = TABLES[table]
     columns = (
-        f"{name} {_column_type(kind)} {'PRIMARY KEY' if name == key else 'NOT NULL'}"
+        f"{name} {_column_type(kind)}{' PRIMARY KEY' if name == key else ''}"
         for name, kind in get_type_hints(struct).items()
     )
     return f"CREATE TABLE {table} ({', '.join(columns)}) STRICT;\n"

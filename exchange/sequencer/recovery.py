@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from engine.book import Book, BookLimits
 from engine.codec import DecodeError, decode_command, encode_events
 from engine.limits import Limits
 from engine.machine import Machine
-from engine.resting import Book
 from exchange.log.interface import LogReader, LogWriter, Record
 from exchange.sequencer.errors import RecoveryError
 from exchange.sequencer.genesis import read_limits, settle_limits
@@ -24,7 +24,7 @@ from exchange.sequencer.snapshots import Snapshot, SnapshotStore
 BATCH_RECORDS: Final = 1_024
 """Commands that are read and replayed at a time."""
 
-BookFactory = Callable[[], Book]
+BookFactory = Callable[[BookLimits], Book]
 _logger = logging.getLogger(__name__)
 
 

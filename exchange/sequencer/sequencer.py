@@ -21,6 +21,8 @@ from typing import Final, NamedTuple
 from engine.codec import decode_command, encode_command, encode_events
 from engine.machine import Machine
 from engine.messages import (
+    CancelAll,
+    CancelAllAfter,
     CancelOrder,
     Command,
     EndLease,
@@ -29,6 +31,8 @@ from engine.messages import (
     LeaseWiped,
     Reply,
     SetCapacity,
+    SetFeatures,
+    SetSession,
     Tick,
 )
 from exchange.log.interface import LogWriter, Record
@@ -42,7 +46,18 @@ MAX_BATCH: Final = 4_096
 MAX_COMMAND_BYTES: Final = 128 << 10
 RESERVE_SHARE: Final = 8
 """One part in so many of the queue is kept for RESERVED."""
-RESERVED: Final = (CancelOrder, EndLease, LeaseActive, LeaseFailed, LeaseWiped, SetCapacity)
+RESERVED: Final = (
+    CancelOrder,
+    CancelAll,
+    CancelAllAfter,
+    EndLease,
+    LeaseActive,
+    LeaseFailed,
+    LeaseWiped,
+    SetCapacity,
+    SetFeatures,
+    SetSession,
+)
 """What lessens risk or says what has happened is still taken when orders aren't."""
 APPLIED_AT_ONCE: Final = 128
 """Commands that are applied before the event loop has a turn."""
@@ -207,7 +222,8 @@ class Sequencer:
 
     async def _run(self) -> None:
         while self._queue or not self._stopping:
-            if not self._queue and not self._opening:
+            # What waits in the machine, a stop or a part of a clearing, is due as soon as it waits.
+            if not self._queue and not self._opening and not self._due(self._machine.last_ts_ns):
                 await self._woken()
             await self._round()
         await self._published()

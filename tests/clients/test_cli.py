@@ -131,6 +131,15 @@ def test_orders_by_hand(renter: Shell) -> None:
     assert renter.text("cancel", order_id) == f"{order_id} canceled\n"
     assert renter.text("orders") == "No orders.\n"
     assert "canceled" in renter.text("orders", "--all", "--limit", "1")
+    stop = renter.answer("buy", SPOT, "1", "9.10", "--stop", "9.00", "--display", "1", "--tag", "cli")["order"]
+    assert (stop["type"], stop["armed"], stop["stop_price"]) == ("stop_limit", True, "9.0000")
+    gtd = renter.answer(
+        "buy", SPOT, "1", "1.00", "--expire", "2199-01-01T00:00Z", "--tag", "cli", "--feature", "nvlink"
+    )
+    assert (gtd["order"]["time_in_force"], gtd["order"]["features"]) == ("gtd", ["nvlink"])
+    assert renter.run("cancel").returncode == 2
+    assert renter.run("cancel", order_id, "--all").returncode == 2
+    assert renter.text("cancel", "--all", "--tag", "cli", "--side", "buy") == "2 orders canceled\n"
     bought = renter.answer("buy", SPOT, "1", "--market")
     assert (bought["fills"][0]["price"], bought["fills"][0]["simulated"]) == ("2.0000", True)
     shown = renter.run("buy", SPOT, "1", "--market")
@@ -143,8 +152,11 @@ def test_a_provider_sells_and_offers(provider: Shell, tmp_path: Path) -> None:
     assert "yes" in provider.text("barons")
     assert provider.run("barons", "add", "--sku", SKU).returncode == 2
     offers = tmp_path / "offers.toml"
-    offers.write_text(f'[[offers]]\nbaron = "{baron["id"]}"\ninstrument = "{SPOT}"\nprice = "2.75"\ngpus = 3\n')
-    assert provider.answer("asks", "put", str(offers))["offers"][0]["price"] == "2.7500"
+    offers.write_text(
+        f'[[offers]]\nbaron = "{baron["id"]}"\ninstrument = "{SPOT}"\nprice = "2.75"\ngpus = 3\nlot = 3\n'
+    )
+    (offer,) = provider.answer("asks", "put", str(offers))["offers"]
+    assert (offer["price"], offer["lot"], offer["listed_gpus"]) == ("2.7500", 3, 3)
     shown = tmp_path / "offers.json"
     shown.write_text(json.dumps({"offers": provider.answer("asks")["offers"]}))
     assert "2.7500" in provider.text("asks", "put", str(shown))

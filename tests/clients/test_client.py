@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -73,6 +73,29 @@ def test_orders_are_placed_amended_found_and_cancelled(renter: Client) -> None:
         renter.cancel(order_id)
     assert raised.value.code == "order_closed"
     assert raised.value.problem.order_status == "canceled"
+
+
+def test_orders_of_every_kind(renter: Client) -> None:
+    stop = renter.place(SPOT, "buy", 1, "9.50", type="stop", stop_price=Decimal("9.00"), tag="kinds").order
+    assert (stop.armed, stop.stop_price, stop.price) == (True, Decimal(9), Decimal("9.5"))
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    resting = renter.place(
+        SPOT, "buy", 8, "1.00", time_in_force="gtd", expire=tomorrow, display_quantity=2, tag="kinds"
+    )
+    order = resting.order
+    assert (order.expire, order.shown_quantity, order.time_in_force) == (tomorrow, 2, "gtd")
+    later = tomorrow + timedelta(hours=1)
+    assert renter.amend(order.id, expire=later).expire == later
+    with pytest.raises(ValueError, match="time zone"):
+        renter.amend(order.id, expire=later.replace(tzinfo=None))
+    choosy = renter.place(
+        SPOT, "buy", 4, "1.00", features=["nvlink"], same_baron=True, min_quantity=2, tag="kinds"
+    ).order
+    assert (choosy.features, choosy.same_baron, choosy.min_quantity) == (["nvlink"], True, 2)
+    assert renter.cancel_all(instrument=SPOT, tag="kinds").orders == 3
+    with pytest.raises(Rejected) as raised:
+        renter.rent(SKU, features=["nvlink"])
+    assert raised.value.code == "no_liquidity"
 
 
 def test_lists_are_read_to_their_end(renter: Client, monkeypatch: pytest.MonkeyPatch) -> None:

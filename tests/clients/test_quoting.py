@@ -35,6 +35,7 @@ def baron(number: int, verified: int, leased: int = 0, region: str = REGION) -> 
         verified_gpus=verified,
         leased_gpus=leased,
         simulated=True,
+        features=[],
         created=datetime(2026, 1, 1, tzinfo=UTC),
         seq=1,
     )

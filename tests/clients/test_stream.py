@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from hourbook.client import Client
 from hourbook.errors import OutcomeUnknown, Rejected, StreamEnded, Unreachable
 from hourbook.stream import Event, Stream
 from tests.e2e.exchange import SPOT, Exchange
+from tests.waiting import wait_until_async
 
 WAIT_S = 30.0
 
@@ -27,6 +29,10 @@ async def wait_for(stream: Stream, wanted: Callable[[Event], bool]) -> Event:
         return event
 
     return await asyncio.wait_for(look(), WAIT_S)
+
+
+def is_so(client: Client, placed: dict[str, Any], status: str) -> bool:
+    return client.order(placed["order_id"], min_seq=placed["seq"]).status == status
 
 
 async def test_an_order_from_its_entry_to_its_cancel(exchange: Exchange) -> None:
@@ -46,6 +52,30 @@ async def test_an_order_from_its_entry_to_its_cancel(exchange: Exchange) -> None
             lambda event: event.ch == "orders" and any(report["exec_type"] == "canceled" for report in event.data),
         )
         assert last.seq == cancelled["seq"]
+
+
+async def test_orders_together_and_a_connection_that_takes_its_own_with_it(exchange: Exchange) -> None:
+    key = exchange.world.key("renter")
+    async with Stream(exchange.url, key) as trade:
+        stop = await trade.place(SPOT, "buy", 1, type="stop_limit", stop_price="8.5", price="9", tag="together")
+        assert (stop["armed"], stop["stop_price"], stop["price"]) == (True, "8.5000", "9.0000")
+        assert await trade.cancel_all(tag="together") == 1
+        with pytest.raises(TypeError):
+            await trade.place(SPOT, "buy", 1, "9", type="stop_limit", stop_price=8.5)
+        assert await trade.cancel_all_after(60_000)
+        assert await trade.cancel_all_after(0) is None
+        bids = [{"instrument": SPOT, "side": "buy", "price": price, "quantity": 1} for price in ("1", "1.1")]
+        placed = await trade.set_quotes("bids", bids, max_fills=5)
+        assert [report["status"] for report in placed] == ["new", "new"]
+        assert await trade.set_quotes("bids", []) == []
+    with Client(exchange.url, key) as client:
+        for logs_out, status in ((True, "new"), (False, "canceled")):
+            async with Stream(exchange.url, key, cancel_on_disconnect=True) as trade:
+                order = await trade.place(SPOT, "buy", 1, "1")
+                if logs_out:
+                    await trade.log_out()
+            await wait_until_async(partial(is_so, client, order, status), f"the order to be {status}")
+        assert client.cancel_all(side="buy").orders == 1
 
 
 async def test_a_book_tells_of_its_changes(exchange: Exchange) -> None:

@@ -17,10 +17,10 @@ from pathlib import Path
 import apsw
 import msgspec
 
+from engine.book_plain import PlainBook
 from engine.codec import encode_events
 from engine.limits import Limits
 from engine.messages import Deposit, OpenAccount, Reply
-from engine.resting_plain import PlainBook
 from exchange.log.embedded import EmbeddedLog
 from exchange.log.home_lock import HomeLock
 from exchange.log.topics import COMMANDS, EVENTS

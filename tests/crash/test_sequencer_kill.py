@@ -16,11 +16,11 @@ from typing import IO
 import msgspec
 import pytest
 
+from engine.book_plain import PlainBook
 from engine.codec import decode_command, encode_events
 from engine.kinds import Pot
 from engine.limits import Limits
 from engine.machine import Machine
-from engine.resting_plain import PlainBook
 from exchange.log.embedded import EmbeddedLog
 from exchange.log.interface import Record
 from exchange.log.topics import COMMANDS, EVENTS

@@ -12,21 +12,30 @@ from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 
+from engine.book import BookState, RestingOrder
+from engine.book_plain_orders import conditional
 from engine.kinds import EndReason, Kind, LeaseState, Pot, Side, TransferCode
 from engine.machine import Machine
 from engine.messages import (
     Accepted,
     Amended,
+    BaronFeatures,
     Canceled,
     CapacityChanged,
     Event,
+    InstrumentSession,
     LeaseChanged,
     LeaseScheduled,
     ObligationOpened,
+    QuotesSet,
+    Refilled,
     Rejected,
     Traded,
     Transfer,
+    Triggered,
 )
+from engine.reasons import Reason
+from engine.records import Session
 from engine.units import INT64_MAX
 
 HOUR_NS = 3600 * 10**9
@@ -39,6 +48,8 @@ class SeenOrder:
     quantity: int
     leaves: int
     window_end_ns: int
+    expire_ns: int
+    armed: bool
     filled: int = 0
 
 
@@ -66,6 +77,10 @@ class Auditor:
         self.order_ids: list[int] = []
         self.leases: dict[int, SeenLease] = {}
         self.capacity: dict[int, CapacityChanged] = {}
+        self.features: dict[int, int] = {}
+        self.sessions: dict[int, Session] = {}
+        self.quotes: dict[tuple[int, str], tuple[int, int]] = {}
+        """(max_fills, fills) by account and name of the set of quotes."""
 
     def saw(self, now_ns: int, events: Sequence[Event]) -> None:
         """Take in one command's events, and check every law."""
@@ -92,7 +107,13 @@ class Auditor:
                 assert event.order_id not in self.orders
                 self.order_ids.append(event.order_id)
                 self.orders[event.order_id] = SeenOrder(
-                    event, event.price_ticks, event.quantity, event.quantity, event.window_end_ns
+                    event,
+                    event.price_ticks,
+                    event.quantity,
+                    event.quantity,
+                    event.window_end_ns,
+                    event.expire_ns,
+                    event.armed,
                 )
             case Traded():
                 self._trade(event)
@@ -100,31 +121,68 @@ class Auditor:
                 order = self.orders[event.order_id]
                 order.price_ticks, order.window_end_ns = event.price_ticks, event.window_end_ns
                 order.quantity, order.leaves = event.quantity, event.leaves_quantity
+                order.expire_ns = event.expire_ns
                 assert order.quantity - order.leaves == order.filled
             case Canceled():
                 order = self.orders.pop(event.order_id)
                 assert event.quantity == order.leaves > 0
+            case Triggered():
+                order = self.orders[event.order_id]
+                assert order.armed and order.leaves == event.leaves_quantity
+                assert order.accepted.side is Side.SELL or order.price_ticks == event.price_ticks
+                order.armed, order.price_ticks = False, event.price_ticks
+            case Refilled():
+                order = self.orders[event.order_id]
+                assert event.quantity == min(order.accepted.display_quantity, order.leaves) > 0
+                assert event.leaves_quantity == order.leaves
+            case InstrumentSession():
+                self.sessions[event.instrument] = event.session
+                assert bool(event.until_ns) == (event.reason is Reason.OUTSIDE_BAND)
             case LeaseScheduled():
                 self.leases[event.lease_id] = SeenLease(event)
             case LeaseChanged():
                 return self._lease_changed(event)
             case CapacityChanged():
                 self.capacity[event.baron] = event
+            case QuotesSet():
+                self.quotes[event.account, event.name] = (event.max_fills, 0)
+            case BaronFeatures():
+                self.features[event.baron] = event.features
             case Transfer():
                 self._transfer(event)
         return None
 
     def _trade(self, trade: Traded) -> None:
         maker, taker = self.orders[trade.maker_order_id], self.orders[trade.taker_order_id]
-        assert trade.price_ticks == maker.price_ticks, "a trade prints at the resting order's price"
+        if not trade.auction:
+            assert trade.price_ticks == maker.price_ticks, "a trade prints at the resting order's price"
+        assert not maker.armed and not taker.armed, "a stop trades when it has fired"
+        for order in (maker, taker):
+            assert (
+                order.price_ticks <= trade.price_ticks
+                if order.accepted.side is Side.SELL
+                else (order.price_ticks >= trade.price_ticks)
+            )
+            assert trade.quantity % max(order.accepted.lot, 1) == 0, "a fill is of whole lots"
+            assert trade.quantity >= min(order.accepted.min_quantity, order.leaves), (
+                "a fill is no less than its minimum"
+            )
+            assert not order.accepted.same_baron or trade.quantity == order.leaves
+        bid, ask = (taker, maker) if taker.accepted.side is Side.BUY else (maker, taker)
+        features = self.features.get(ask.accepted.baron, 0)
+        assert features & bid.accepted.features == bid.accepted.features, "the Baron has what the bid asks for"
+        if self.machine.state.instruments[trade.instrument].kind is Kind.ONDEMAND:
+            assert bid.accepted.hours >= ask.accepted.min_hours, "the term is no shorter than what the ask sells"
         assert maker.accepted.account != taker.accepted.account, "nobody trades with themselves"
         assert taker.accepted.side is trade.taker_side
-        limit, price = taker.price_ticks, trade.price_ticks
-        assert price <= limit if trade.taker_side is Side.BUY else price >= limit
         for order, leaves in ((maker, trade.maker_leaves), (taker, trade.taker_leaves)):
             order.leaves -= trade.quantity
             order.filled += trade.quantity
             assert order.leaves == leaves >= 0
+            if order.accepted.quote_set:
+                key = (order.accepted.account, order.accepted.quote_set)
+                most, fills = self.quotes[key]
+                self.quotes[key] = (most, fills + 1)
         for order_id in (trade.maker_order_id, trade.taker_order_id):
             if self.orders[order_id].leaves == 0:
                 del self.orders[order_id]
@@ -173,7 +231,10 @@ class Auditor:
         scheduled = {event.lease_id: event for event in events if isinstance(event, LeaseScheduled)}
         assert dict(traded) == {lease: event.quantity for lease, event in opened.items()}
         assert dict(traded) == {lease: event.quantity for lease, event in scheduled.items()}
-        keys = Counter((event.order_id, event.baron, event.price_ticks) for event in scheduled.values())
+        keys = Counter(
+            (event.order_id, event.baron, event.price_ticks, event.renter_fee_ppm, event.provider_fee_ppm)
+            for event in scheduled.values()
+        )
         assert all(count == 1 for count in keys.values()), "fills of one order, Baron and price are one lease"
 
     # ---- the laws
@@ -223,37 +284,54 @@ class Auditor:
 
     def _orders_and_books(self, now_ns: int) -> None:
         state = self.machine.state
-        at_rest = {
-            order.order_id: order for book in state.books.values() for side in Side for order in book.resting(side)
-        }
-        assert set(at_rest) == set(self.orders) == set(state.orders), "an order is live exactly while it rests"
+        books = {number: book.state() for number, book in state.books.items()}
+        at_rest = {order.order_id: order for book in books.values() for order in (*book.bids, *book.asks, *book.stops)}
+        stops = {order.order_id for book in books.values() for order in book.stops}
+        assert set(at_rest) == set(self.orders) == set(state.orders), "an order is live exactly while its book has it"
+        assert stops == {number for number, order in self.orders.items() if order.armed}
         for order_id, order in self.orders.items():
             kept, rests = state.orders[order_id], at_rest[order_id]
-            assert (kept.price_ticks, kept.quantity, kept.leaves_quantity, kept.window_end_ns) == (
+            assert (kept.price_ticks, kept.quantity, kept.leaves_quantity, kept.window_end_ns, kept.expire_ns) == (
+                order.price_ticks,
+                order.quantity,
+                order.leaves,
+                order.window_end_ns,
+                order.expire_ns,
+            )
+            assert (rests.price, rests.quantity, rests.leaves, rests.window_end_h * HOUR_NS) == (
                 order.price_ticks,
                 order.quantity,
                 order.leaves,
                 order.window_end_ns,
             )
-            assert (rests.price_ticks, rests.leaves_quantity, rests.window_end_ns) == (
-                order.price_ticks,
-                order.leaves,
-                order.window_end_ns,
+            assert _terms(rests) == _told(order.accepted, state.instruments[order.accepted.instrument].kind)
+            assert order.leaves % max(order.accepted.lot, 1) == 0, "an ask stands in whole lots"
+            assert not self.ticked_in_time or not order.expire_ns or order.expire_ns > now_ns, (
+                "an order outlives its time"
             )
         open_orders = Counter(order.accepted.account for order in self.orders.values())
         leases = Counter(lease.renter for lease in state.leases.values())
         for account in state.accounts.values():
-            assert account.open_orders == open_orders[account.account] <= state.limits.max_open_orders
-            assert account.leases == leases[account.account] <= state.limits.max_leases
-        # An offer's window that moves too late may let a bid in that should have traded.
-        for book in state.books.values() if self.ticked_in_time else ():
-            bids = [order.price_ticks for order in book.resting(Side.BUY) if order.hours <= 1]
-            asks = [
-                order.price_ticks
-                for order in book.resting(Side.SELL)
-                if order.window_end_ns == 0 or now_ns + HOUR_NS <= order.window_end_ns
-            ]
-            assert not bids or not asks or max(bids) < min(asks), "the book is crossed at rest"
+            number = account.account
+            assert account.open_orders == open_orders[number] <= state.limits.max_open_orders
+            assert list(state.orders_of.get(number, {})) == [
+                order_id for order_id, order in self.orders.items() if order.accepted.account == number
+            ], "an account's orders are known in order of entry"
+            assert account.leases == leases[number] <= state.limits.max_leases
+            quotes = Counter(
+                order.accepted.quote_set
+                for order in self.orders.values()
+                if order.accepted.account == number and order.accepted.quote_set
+            )
+            assert {name: each.orders for name, each in account.quote_sets.items()} == quotes
+            for name in quotes:
+                most, fills = self.quotes[number, name]
+                assert fills < most or not most, "what is left of a set goes after its fills"
+        for number, book in books.items():
+            assert book.session is self.sessions.get(number, Session.CONTINUOUS)
+            # An offer's window that moves too late may let a bid in that should have traded.
+            if self.ticked_in_time and book.session is Session.CONTINUOUS:
+                _uncrossed(book, now_ns)
 
     def _capacity(self) -> None:
         state = self.machine.state
@@ -274,3 +352,29 @@ class Auditor:
             for listing in baron.listings():
                 assert listing.asked_gpus == asked[baron.baron, listing.kind]
                 assert listing.asked_gpus <= max(0, baron.verified_gpus - baron.leased_gpus)
+
+
+def _terms(order: RestingOrder) -> tuple[object, ...]:
+    """What a book must know of an order for its eligibility and its manners."""
+    minima = (max(order.lot, 1), max(order.min_quantity, 1), max(order.hours, 1))
+    who = (order.account, order.side, order.baron, order.self_trade)
+    return who, minima, order.display_quantity, order.features, order.same_baron, order.post_only
+
+
+def _told(order: Accepted, kind: Kind) -> tuple[object, ...]:
+    """The same as the order's events say it: a spot bid's hours are no condition."""
+    hours = order.min_hours if order.side is Side.SELL else order.hours if kind is Kind.ONDEMAND else 0
+    minima = (max(order.lot, 1), max(order.min_quantity, 1), max(hours, 1))
+    who = (order.account, order.side, order.baron, order.self_trade)
+    return who, minima, order.display_quantity, order.features, order.same_baron, order.post_only
+
+
+def _uncrossed(book: BookState, now_ns: int) -> None:
+    """No unconditional bid at rest reaches an unconditional ask (§6)."""
+    bids = [order.price for order in book.bids if not conditional(order)]
+    asks = [
+        order.price
+        for order in book.asks
+        if not conditional(order) and (order.window_end_h == 0 or now_ns + HOUR_NS <= order.window_end_h * HOUR_NS)
+    ]
+    assert not bids or not asks or max(bids) < min(asks), "the book is crossed at rest"

@@ -7,7 +7,7 @@ cancels, amends and reports mostly meet something real.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final, NamedTuple, get_args, get_type_hints
+from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
 import msgspec
 from hypothesis import strategies as st
@@ -16,6 +16,8 @@ from engine.kinds import Fault, OrderType, Side, TimeInForce
 from engine.limits import Limits
 from engine.messages import (
     AmendOrder,
+    CancelAll,
+    CancelAllAfter,
     CancelOrder,
     Command,
     Deposit,
@@ -25,12 +27,17 @@ from engine.messages import (
     LeaseWiped,
     Offer,
     PlaceOrder,
+    Quote,
     Rent,
     SetCapacity,
+    SetFeatures,
     SetOffers,
+    SetQuotes,
+    SetSession,
     Tick,
     Withdraw,
 )
+from engine.records import SelfTrade, Session
 from tests.engine.shard import (
     ALICE,
     BARON,
@@ -55,6 +62,15 @@ TIGHT: Final = Limits(
     max_offers=3,
     max_term_hours=30,
     max_rent_instruments=2,
+    max_stops=2,
+    max_conditional_account=2,
+    max_conditional_side=2,
+    display_ratio=4,
+    band_ppm=150,
+    auction_s=600,
+    cooldown_s=1_200,
+    max_quotes=4,
+    max_quote_sets=2,
 )
 
 
@@ -133,9 +149,102 @@ _offers = st.builds(
     baron=st.sampled_from([BARON, BARON, SECOND_BARON]),
     instrument=st.sampled_from([1, 2]),
     price_ticks=st.sampled_from([19_999, 20_000, 20_001]),
-    gpus=st.sampled_from([1, 4, 8, 20]),
+    gpus=st.sampled_from([3, 4, 8, 20]),
     max_hours=st.just(0),
+    lot=st.sampled_from([0, 0, 0, 2, 3]),
 ).map(lambda offer: msgspec.structs.replace(offer, max_hours=24 if offer.instrument == 2 else 0))
+
+
+def _with_terms(order: PlaceOrder, terms: dict[str, Any]) -> PlaceOrder:
+    """An order with rarer terms: those of its side."""
+    other = {"features", "same_baron"} if order.side is Side.SELL else {"lot", "min_hours"}
+    return msgspec.structs.replace(order, **{name: value for name, value in terms.items() if name not in other})
+
+
+def _one_of_the_terms(**terms: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.sampled_from(sorted(terms)).flatmap(lambda name: st.fixed_dictionaries({name: terms[name]}))
+
+
+_rarer = st.builds(
+    lambda one, two: one | two,
+    _one_of_the_terms(
+        display_quantity=st.sampled_from([1, 2]),
+        min_quantity=st.sampled_from([2, 3]),
+        features=st.sampled_from([1, 2, 3]),
+        same_baron=st.just(True),
+        lot=st.sampled_from([1, 2, 3]),
+        min_hours=st.sampled_from([1, 2, 5]),
+    ),
+    st.fixed_dictionaries(
+        {
+            "self_trade": st.sampled_from(SelfTrade),
+            "tag": st.sampled_from(["", "a", "b"]),
+            "connection": st.sampled_from([0, 1]),
+        }
+    ),
+)
+
+
+def _stop(order: PlaceOrder, stop_price_ticks: int, order_type: OrderType) -> PlaceOrder:
+    return msgspec.structs.replace(order, order_type=order_type, stop_price_ticks=stop_price_ticks)
+
+
+def _stops(orders: st.SearchStrategy[PlaceOrder]) -> st.SearchStrategy[PlaceOrder]:
+    return st.builds(_stop, orders, _prices, st.sampled_from([OrderType.STOP, OrderType.STOP_LIMIT]))
+
+
+def _passing(order: PlaceOrder, minutes: int) -> PlaceOrder:
+    """An order that goes by itself; `minutes` is counted from now by `resolve`."""
+    if minutes == 0:
+        return msgspec.structs.replace(order, time_in_force=TimeInForce.DAY)
+    return msgspec.structs.replace(order, time_in_force=TimeInForce.GTD, expire_ns=minutes * MINUTE)
+
+
+_expiring = st.builds(_passing, st.one_of(_bids, _asks), st.sampled_from([0, 1, 60, 600]))
+
+_quotes = st.builds(
+    lambda order: Quote(
+        instrument=order.instrument,
+        side=order.side,
+        price_ticks=order.price_ticks,
+        quantity=order.quantity,
+        baron=order.baron,
+        max_hours=order.max_hours,
+        hours=order.hours,
+        delivery=order.delivery,
+    ),
+    st.one_of(_bids, st.builds(_ask, _bids, st.sampled_from([BARON, SECOND_BARON, FAR_BARON]))),
+)
+
+_sets = st.builds(
+    SetQuotes,
+    account=st.sampled_from([PAT, PAT, ALICE]),
+    name=st.sampled_from(["one", "two"]),
+    quotes=st.lists(_quotes, max_size=4).map(tuple),
+    max_fills=st.sampled_from([0, 1, 2]),
+    connection=st.sampled_from([0, 1]),
+)
+
+_mass = st.one_of(
+    st.builds(
+        CancelAll,
+        account=_accounts,
+        instrument=st.sampled_from([0, 0, 1, 2]),
+        side=st.sampled_from([None, None, *Side]),
+        tag=st.sampled_from(["", "", "a", "b"]),
+        connection=st.sampled_from([0, 0, 1]),
+    ),
+    st.builds(CancelAllAfter, account=_accounts, after_ns=st.sampled_from([0, SECOND, HOUR])),
+)
+
+_floor = st.one_of(
+    st.builds(
+        SetSession,
+        instrument=st.sampled_from([1, 1, 2, 2, 3, 4]),
+        session=st.sampled_from([Session.CONTINUOUS] * 6 + [Session.AUCTION] * 3 + [Session.PRE_OPEN, Session.HALTED]),
+    ),
+    st.builds(SetFeatures, baron=st.sampled_from([BARON, SECOND_BARON]), features=st.sampled_from([0, 1, 3])),
+)
 
 _reports = st.one_of(
     st.builds(LeaseActive, lease_id=_back, access=st.just(b"port")),
@@ -160,6 +269,7 @@ _changes = st.one_of(
         client_order_id=_client_ids,
         price_ticks=st.one_of(st.just(0), _prices),
         quantity=st.one_of(st.just(0), _quantities),
+        expire_ns=st.sampled_from([0, 0, 0, HOUR]),
     ),
 )
 
@@ -178,6 +288,8 @@ _rentals = st.builds(
     max_price_ticks=st.one_of(st.just(0), _prices),
     delivery=st.just(b"key"),
     client_order_id=_client_ids,
+    features=st.sampled_from([0, 0, 0, 1]),
+    same_baron=st.sampled_from([False, False, False, True]),
 )
 
 _others = st.one_of(
@@ -195,6 +307,8 @@ _others = st.one_of(
 _commands: st.SearchStrategy[Command] = st.one_of(
     _bids, _bids, _asks, _asks, _bids.map(_market), _asks.map(_market), _bids.map(_post_only), _asks.map(_post_only),
     _rentals, _rentals, _reports, _reports, _reports, _changes, _changes, _offer_lists, _others,
+    st.builds(_with_terms, _bids, _rarer), st.builds(_with_terms, _asks, _rarer), _stops(_bids), _stops(_asks),
+    _stops(st.builds(_with_terms, _asks, _rarer)), _expiring, _sets, _mass, _floor, _floor,
 )  # fmt: skip
 
 steps: st.SearchStrategy[list[Step]] = st.lists(
@@ -222,8 +336,11 @@ _wild: Final[dict[object, st.SearchStrategy[object]]] = {
 def _wild_struct(struct: type[msgspec.Struct]) -> st.SearchStrategy[object]:
     fields: dict[str, st.SearchStrategy[object]] = {}
     for name, annotation in get_type_hints(struct).items():
-        if annotation == tuple[Offer, ...]:
-            fields[name] = st.lists(_wild_struct(Offer), max_size=5).map(tuple)
+        if annotation in (tuple[Offer, ...], tuple[Quote, ...]):
+            (part, _) = get_args(annotation)
+            fields[name] = st.lists(_wild_struct(part), max_size=5).map(tuple)
+        elif annotation == Side | None:
+            fields[name] = st.one_of(st.none(), st.sampled_from(Side))
         elif isinstance(annotation, type) and issubclass(annotation, IntEnum):
             fields[name] = st.sampled_from(annotation)
         else:
@@ -237,6 +354,10 @@ anything: Final = st.one_of([_wild_struct(struct) for struct in get_args(Command
 
 def resolve(shard: Shard, command: Command) -> Command:
     """The command with its ids counted back from the newest, and a failure's time counted back from now."""
+    if isinstance(command, PlaceOrder) and command.expire_ns:
+        return msgspec.structs.replace(command, expire_ns=shard.now_ns + command.expire_ns)
+    if isinstance(command, AmendOrder) and command.expire_ns:
+        command = msgspec.structs.replace(command, expire_ns=shard.now_ns + command.expire_ns)
     if isinstance(command, CancelOrder | AmendOrder):
         order_id = _pick(shard.auditor.order_ids, command.order_id)
         order = shard.auditor.orders.get(order_id)
@@ -280,8 +401,11 @@ def wind_down(shard: Shard) -> None:
     """Everybody leaves: nothing may be held, leased, open or due afterwards."""
     for provider in (PAT, QUINN):
         shard.do(SetOffers(account=provider, offers=()))
-    for order_id, order in list(shard.auditor.orders.items()):
-        shard.do(CancelOrder(account=order.accepted.account, order_id=order_id))
+    for account in (ALICE, BOB, PAT, QUINN):
+        shard.do(CancelAll(account=account))
+        shard.do(CancelAllAfter(account=account, after_ns=0))
+    for instrument in range(1, 5):
+        shard.do(SetSession(instrument=instrument, session=Session.CONTINUOUS))
     for lease in list(shard.machine.state.leases.values()):
         if lease.live:
             shard.do(EndLease(account=lease.renter, lease_id=lease.lease_id))

@@ -6,8 +6,11 @@ Every command goes through the auditor, so that each test checks every law besid
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
+import msgspec
+
+from engine.book_plain import PlainBook
 from engine.codec import encode_command
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.limits import Limits
@@ -32,7 +35,6 @@ from engine.messages import (
     Tick,
 )
 from engine.reasons import Reason
-from engine.resting_plain import PlainBook
 from engine.units import MICROS_PER_USD, NS_PER_HOUR, NS_PER_S
 from tests.engine.auditor import Auditor
 
@@ -130,9 +132,10 @@ class Shard:
     def rows(self) -> tuple[object, ...]:
         """Everything that a refused command must leave as it was."""
         state = self.machine.state
-        books = [list(book.resting(side)) for book in state.books.values() for side in Side]
+        # A book that was asked knows the time, whatever it answered.
+        books = [msgspec.structs.replace(book.state(), last_ts_ns=0) for book in state.books.values()]
         tables = (state.accounts, state.instruments, state.barons, state.orders, state.leases)
-        return repr(tables), books, list(state.timers)
+        return repr(tables), books, list(state.timers), dict(state.auction_ends), set(state.waiting)
 
     def wait(self, duration_ns: int, *, tick: bool = True) -> list[Event]:
         """Let time pass, with a Tick at each timer's due time and one at the end; their events."""
@@ -189,16 +192,10 @@ class Shard:
 
     def asks(self, instrument: int) -> list[tuple[int, int]]:
         """(price_ticks, leaves_quantity) of the asks at rest, in priority order."""
-        return [
-            (order.price_ticks, order.leaves_quantity)
-            for order in self.machine.state.books[instrument].resting(Side.SELL)
-        ]
+        return [(order.price, order.leaves) for order in self.machine.state.books[instrument].resting(Side.SELL)]
 
     def bids(self, instrument: int) -> list[tuple[int, int]]:
-        return [
-            (order.price_ticks, order.leaves_quantity)
-            for order in self.machine.state.books[instrument].resting(Side.BUY)
-        ]
+        return [(order.price, order.leaves) for order in self.machine.state.books[instrument].resting(Side.BUY)]
 
 
 def only(events: Sequence[Event], kind: type[E]) -> list[E]:
@@ -217,6 +214,7 @@ def bid(
     order_type: OrderType = OrderType.LIMIT,
     post_only: bool = False,
     client_order_id: str = "",
+    **more: Any,
 ) -> PlaceOrder:
     if hours is None:
         hours = 0 if instrument in (SPOT, ELSEWHERE_SPOT) else 1
@@ -232,6 +230,7 @@ def bid(
         client_order_id=client_order_id,
         hours=hours,
         delivery=b"ssh-ed25519 AAAA",
+        **more,
     )
 
 
@@ -247,6 +246,7 @@ def ask(
     order_type: OrderType = OrderType.LIMIT,
     post_only: bool = False,
     client_order_id: str = "",
+    **more: Any,
 ) -> PlaceOrder:
     if max_hours is None:
         max_hours = 0 if instrument in (SPOT, ELSEWHERE_SPOT) else 24
@@ -262,6 +262,7 @@ def ask(
         client_order_id=client_order_id,
         baron=baron,
         max_hours=max_hours,
+        **more,
     )
 
 
@@ -272,6 +273,7 @@ def rental(
     *instruments: int,
     max_price_ticks: int = 0,
     client_order_id: str = "",
+    **more: Any,
 ) -> Rent:
     return Rent(
         account=account,
@@ -281,12 +283,28 @@ def rental(
         max_price_ticks=max_price_ticks,
         delivery=b"ssh-ed25519 AAAA",
         client_order_id=client_order_id,
+        **more,
     )
 
 
 def offered(
-    price_ticks: int, gpus: int, instrument: int = SPOT, *, baron: int = BARON, max_hours: int | None = None
+    price_ticks: int,
+    gpus: int,
+    instrument: int = SPOT,
+    *,
+    baron: int = BARON,
+    max_hours: int | None = None,
+    lot: int = 0,
+    min_hours: int = 0,
 ) -> Offer:
     if max_hours is None:
         max_hours = 0 if instrument in (SPOT, ELSEWHERE_SPOT) else 24
-    return Offer(baron=baron, instrument=instrument, price_ticks=price_ticks, gpus=gpus, max_hours=max_hours)
+    return Offer(
+        baron=baron,
+        instrument=instrument,
+        price_ticks=price_ticks,
+        gpus=gpus,
+        max_hours=max_hours,
+        lot=lot,
+        min_hours=min_hours,
+    )

@@ -11,10 +11,29 @@ from typing import Any
 
 import pytest
 
-from engine import capacity, leases, matching, money, open_orders
-from engine.messages import CancelOrder, EndLease, LeaseWiped
+from engine import auction_bounds, book_orders, capacity, fills, leases, matching, money, open_orders, timers, trades
+from engine.kinds import OrderType, Side, TimeInForce
+from engine.limits import Limits
+from engine.messages import CancelOrder, EndLease, LeaseWiped, Quote, SetCapacity, SetQuotes, SetSession
+from engine.records import Session
 from engine.state import Broken
-from tests.engine.shard import ALICE, BARON, HOUR, ONDEMAND, PAT, SECOND, SPOT, Shard, ask, bid, offered
+from tests.engine.shard import (
+    ALICE,
+    BARON,
+    BOB,
+    HOUR,
+    ONDEMAND,
+    OTHER_BARON,
+    PAT,
+    QUINN,
+    SECOND,
+    SPOT,
+    START,
+    Shard,
+    ask,
+    bid,
+    offered,
+)
 
 
 def story() -> None:
@@ -30,6 +49,32 @@ def story() -> None:
     shard.do(CancelOrder(account=ALICE, order_id=spot))
     shard.do(EndLease(account=ALICE, lease_id=lease))
     shard.do(LeaseWiped(lease_id=lease))
+
+
+def crowd() -> None:
+    """What a book does beside plain trades: slices, lots, a stop, an auction, a set of quotes, an expiry, bounds that hold."""
+    shard = Shard(Limits(max_leases=3))
+    shard.pay(PAT, 100)
+    shard.place(bid(ALICE, 19_000, 3, display_quantity=1))
+    shard.place(bid(ALICE, 18_900, 1))
+    shard.place(bid(BOB, 18_800, 4, time_in_force=TimeInForce.GTD, expire_ns=START + HOUR))
+    shard.place(bid(BOB, 19_500, 1, order_type=OrderType.STOP_LIMIT, stop_price_ticks=19_000))
+    shard.do(ask(PAT, 19_000, 2))
+    shard.place(ask(PAT, 25_000, 6, lot=2))
+    shard.do(SetCapacity(baron=BARON, gpus=5, simulated=False))
+    quotes = tuple(
+        Quote(instrument=SPOT, side=Side.SELL, price_ticks=price, quantity=1, baron=BARON + 1)
+        for price in (19_400, 19_600)
+    )
+    shard.do(SetQuotes(account=PAT, name="maker", quotes=quotes, max_fills=1))
+    shard.do(bid(BOB, 19_600, 1))
+    shard.do(SetSession(instrument=SPOT, session=Session.AUCTION))
+    for _ in range(4):
+        shard.place(bid(ALICE, 20_000, 1))
+        shard.place(ask(QUINN, 20_000, 1, baron=OTHER_BARON))
+    shard.do(SetSession(instrument=SPOT, session=Session.CONTINUOUS))
+    shard.do(ask(QUINN, 18_800, 2, baron=OTHER_BARON))
+    shard.wait(HOUR)
 
 
 def nothing(*_: object) -> None:
@@ -49,12 +94,35 @@ CANARIES: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
     ("a lease isn't taken in", leases, "begin", lambda _: nothing),
     ("an order is never forgotten", open_orders, "forget", lambda _: nothing),
     ("time that nobody used is charged", leases, "_charged_ns", lambda charged: lambda *given: 2 * charged(*given)),
-    ("an unopened lease", matching, "_open_lease", lambda _: nothing),
+    ("an unopened lease", trades, "_open_lease", lambda _: nothing),
 ]
 
 
-def test_the_story_is_lawful() -> None:
+CROWD_CANARIES: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
+    ("what an order became isn't taken in", open_orders, "amend", lambda _: nothing),
+    ("a set's fills aren't counted", fills, "_count_quote", lambda _: nothing),
+    ("an order's time isn't kept", timers, "_order_timers", lambda _: lambda *_: []),
+    ("an auction opens leases beyond the bound", auction_bounds, "beyond_bound", lambda _: lambda *_: []),
+    ("a resting bid opens a lease beyond the bound", matching, "_beyond_bound", lambda _: lambda *_: []),
+    ("a book's trade isn't followed by capacity", trades, "capacity_follows", lambda _: nothing),
+    ("lots don't reach the book", book_orders, "new", lambda new: lambda *given: new(*given)._replace(lot=0)),
+]
+
+
+def test_the_stories_are_lawful() -> None:
     story()
+    crowd()
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "function", "bug"), CROWD_CANARIES, ids=[canary[0] for canary in CROWD_CANARIES]
+)
+def test_a_bug_in_the_crowd_is_caught(
+    name: str, module: ModuleType, function: str, bug: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, function, bug(getattr(module, function)))
+    with pytest.raises((AssertionError, Broken)):
+        crowd()
 
 
 @pytest.mark.parametrize(("name", "module", "function", "bug"), CANARIES, ids=[canary[0] for canary in CANARIES])

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from engine.book_plain import PlainBook
 from engine.codec import DecodeError, encode_command
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import ListMarket, SetOffers, Tick
 from engine.reasons import Reason
-from engine.resting_plain import PlainBook
 from tests.engine import sequences
 from tests.engine.sequences import Step
 from tests.engine.shard import ALICE, HOUR, ONDEMAND, PAT, SECOND_BARON, SPOT, START, Shard, ask, bid, offered
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 REPLAY = """
 import base64, hashlib, json, sys
-from engine.resting_plain import PlainBook
+from engine.book_plain import PlainBook
 from engine.codec import decode_command, encode_events
 from engine.limits import Limits
 from engine.machine import Machine
@@ -95,7 +95,7 @@ def test_the_hash_tells_states_apart() -> None:
         lambda data: data[:1],
         lambda data: data[:-1],
         lambda data: data + b"\0",
-        lambda data: b"\2" + data[1:],
+        lambda data: b"\1" + data[1:],
         lambda data: data[:1] + bytes([data[1] ^ 1]) + data[2:],
         lambda data: data[:-1] + bytes([data[-1] ^ 1]),
         lambda data: data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 128]) + data[len(data) // 2 + 1 :],

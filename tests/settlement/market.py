@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from engine.book_plain import PlainBook
 from engine.kinds import Fault, LeaseState
 from engine.limits import Limits
 from engine.machine import Machine
@@ -29,7 +30,6 @@ from engine.messages import (
     SetOffers,
     Tick,
 )
-from engine.resting_plain import PlainBook
 from settlement.ledger import Settlement
 from settlement.verify import EngineState, Proof, ledger_moment
 from tests.settlement.made import START_NS

@@ -37,7 +37,7 @@ BROKEN: list[tuple[Rule, str, str]] = [
     (imports.import_findings, "settlement/a.py", "from engine import machine\n"),
     (imports.import_findings, "settlement/a.py", "import exchange.gateway\n"),
     (imports.import_findings, "settlement/a.py", "import provisioner.wire\n"),
-    (imports.import_findings, "provisioner/a.py", "from engine.resting import Book\n"),
+    (imports.import_findings, "provisioner/a.py", "from engine.book import Book\n"),
     (imports.import_findings, "provisioner/a.py", "from provisioner.agent import devices\n"),
     (imports.import_findings, "provisioner/wire.py", "import engine.messages\n"),
     (imports.import_findings, "provisioner/agent/a.py", "from engine.messages import Command\n"),

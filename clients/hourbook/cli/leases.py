@@ -72,6 +72,8 @@ def _rent(options: argparse.Namespace, session: Session) -> int:
         options.max_price,
         ssh_keys=keys,
         idempotency_key=options.idempotency_key,
+        features=options.features,
+        same_baron=options.same_baron,
     )
     leases = rental.leases
     if options.wait:

@@ -31,6 +31,16 @@ def add_wish(parser: argparse.ArgumentParser) -> None:
         "--region", action="append", dest="regions", metavar="REGION", help="repeat it; any if left out"
     )
     parser.add_argument("--max-price", metavar="DOLLARS", help="per GPU-hour, such as 2.50")
+    add_asked(parser)
+
+
+def add_asked(parser: argparse.ArgumentParser) -> None:
+    """The flags that say what a Baron must have."""
+    parser.add_argument(
+        "--feature", action="append", dest="features", default=[], metavar="FEATURE",
+        help="that each Baron must have: infiniband, nvlink, certified, secure; repeat it",
+    )  # fmt: skip
+    parser.add_argument("--same-baron", action="store_true", help="all GPUs on one Baron")
 
 
 def _markets(options: argparse.Namespace, session: Session) -> int:
@@ -43,8 +53,8 @@ def _markets(options: argparse.Namespace, session: Session) -> int:
         book = session.client.book(found.symbol, levels=1)
         bid, ask = (side[0] if side else None for side in (book.bids, book.asks))
         rows.append((found.symbol, *((bid.quantity, bid.price) if bid else (None, None)),
-                     *((ask.price, ask.quantity) if ask else (None, None)), book.simulated))  # fmt: skip
-    table(("instrument", "bid GPUs", "bid", "ask", "ask GPUs", "simulated"), rows, "Nothing is listed.")
+                     *((ask.price, ask.quantity) if ask else (None, None)), found.session, book.simulated))  # fmt: skip
+    table(("instrument", "bid GPUs", "bid", "ask", "ask GPUs", "session", "simulated"), rows, "Nothing is listed.")
     return 0
 
 
@@ -63,7 +73,14 @@ def _book(options: argparse.Namespace, session: Session) -> int:
 
 def _quote(options: argparse.Namespace, session: Session) -> int:
     quotes = session.client.quotes(
-        options.sku, options.gpus, options.hours, options.kind, options.regions, options.max_price
+        options.sku,
+        options.gpus,
+        options.hours,
+        options.kind,
+        options.regions,
+        options.max_price,
+        options.features,
+        options.same_baron,
     )
     if session.json:
         emit(quotes)

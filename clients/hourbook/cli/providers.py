@@ -26,6 +26,8 @@ class _Listed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     price: str
     gpus: int
     max_hours: int | None = None
+    min_hours: int | None = None
+    lot: int | None = None
     simulated: bool = False
     listed_gpus: int = 0
     note: str | None = None
@@ -58,10 +60,10 @@ def _asks(options: argparse.Namespace, session: Session) -> int:
         return 0
     rows = [
         (mark(offer.baron, offer.simulated), offer.instrument, offer.price, offer.gpus, offer.max_hours,
-         offer.listed_gpus)
+         offer.min_hours, offer.lot, offer.listed_gpus)
         for offer in offers.offers
     ]  # fmt: skip
-    table(("Baron", "instrument", "price", "GPUs", "max hours", "listed"), rows, "No offers stand.")
+    table(("Baron", "instrument", "price", "GPUs", "max hours", "min hours", "lot", "listed"), rows, "No offers stand.")
     for offer in offers.offers:
         if offer.note is not None:
             note(f"{offer.instrument}: {offer.note}.")
@@ -80,6 +82,8 @@ def _read(file: Path) -> list[Offer]:
                 price=to_decimal(offer.price),
                 gpus=offer.gpus,
                 max_hours=offer.max_hours,
+                min_hours=offer.min_hours,
+                lot=offer.lot,
             )
             for offer in listed
         ]
@@ -99,10 +103,10 @@ def _barons(options: argparse.Namespace, session: Session) -> int:
         return 0
     rows = [
         (baron.id, baron.name, baron.sku, baron.region, baron.verified_gpus, baron.leased_gpus, baron.enrolled,
-         baron.online, baron.simulated)
+         baron.online, " ".join(baron.features), baron.simulated)
         for baron in barons
     ]  # fmt: skip
-    headings = ("Baron", "name", "SKU", "region", "verified", "leased", "enrolled", "online", "simulated")
+    headings = ("Baron", "name", "SKU", "region", "verified", "leased", "enrolled", "online", "features", "simulated")
     table(headings, rows, "No Barons.")
     return 0
 

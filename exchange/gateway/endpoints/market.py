@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from engine.messages import SetSession
 from exchange.gateway.endpoint import Call
 from exchange.gateway.gateway import Gateway
-from exchange.gateway.orders_in import price_in
-from exchange.gateway.schema import Depth, Nothing, Page, QuoteBody, Since
+from exchange.gateway.orders_in import SESSIONS, features_in, price_in
+from exchange.gateway.schema import Depth, Nothing, Page, QuoteBody, SessionBody, Since
 from exchange.gateway.views import market as views
 from exchange.gateway.views.text import next_cursor, parse_cursor
 
@@ -32,12 +33,27 @@ async def trades(gateway: Gateway, call: Call[Nothing, Page]) -> views.Trades:
     return views.Trades(symbol=row.symbol, seq=seq, trades=[views.trade(trade) for trade in rows], next_cursor=cursor)
 
 
+async def set_session(gateway: Gateway, call: Call[SessionBody, Nothing]) -> views.SessionSet:
+    row = await gateway.instruments.of_symbol(call.text("symbol"))
+    reply = await gateway.enter(SetSession(instrument=row.instrument, session=SESSIONS[call.body.session]))
+    return views.session_set(reply, row.instrument, row.symbol)
+
+
 async def quotes(gateway: Gateway, call: Call[QuoteBody, Nothing]) -> views.Quotes:
     rows = await gateway.instruments.of_market(call.body)
     numbers = tuple(row.instrument for row in rows)
     limit_ticks = price_in(call.body.max_price, "max_price")
     seq = gateway.deps.read.position()
-    lines = gateway.deps.quoter(call.account, numbers, call.body.gpus, call.body.hours, limit_ticks)
+    body = call.body
+    lines = gateway.deps.quoter(
+        call.account,
+        numbers,
+        body.gpus,
+        body.hours,
+        limit_ticks,
+        features=features_in(body.features),
+        same_baron=body.same_baron,
+    )
     by_number = {row.instrument: row for row in rows}
     longest = gateway.deps.max_term_hours
     quoted = [views.quote(line, by_number[line.instrument], longest) for line in lines]

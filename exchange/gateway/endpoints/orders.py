@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from engine.messages import Amended, Canceled, Command
+from engine.messages import AllCanceled, Amended, Canceled, Command, Reply
 from engine.reasons import Reason
 from exchange.gateway.endpoint import Call
 from exchange.gateway.endpoints.leases import duplicate_of, lease_views
 from exchange.gateway.errors import Problem
 from exchange.gateway.gateway import Gateway
-from exchange.gateway.orders_in import amend_in, cancel_in, place_in
+from exchange.gateway.orders_in import amend_in, cancel_all_in, cancel_in, place_in, time_in
 from exchange.gateway.results import Result
-from exchange.gateway.schema import AmendBody, Nothing, OpenPage, OrderBody, Since
+from exchange.gateway.schema import AmendBody, CancelFilter, Nothing, OpenPage, OrderBody, Since
 from exchange.gateway.views import orders as views
 from exchange.gateway.views.text import next_cursor, parse_cursor
 from exchange.read.interface import OrderRow
 
 
 async def place(gateway: Gateway, call: Call[OrderBody, Nothing]) -> views.Placed:
-    command = await place_in(call.account, call.body, call.client_id, gateway.instruments, gateway.deps.registry)
+    expire_ns = time_in(call.body.expire, "expire")
+    command = await place_in(
+        call.account, call.body, call.client_id, gateway.instruments, gateway.deps.registry, expire_ns
+    )
     reply = await gateway.enter(command)
     duplicate = duplicate_of(reply)
     fills: list[views.Fill] = []
@@ -68,12 +71,22 @@ async def order_by_client_id(gateway: Gateway, call: Call[Nothing, Since]) -> vi
 
 async def amend(gateway: Gateway, call: Call[AmendBody, Nothing]) -> views.Changed:
     order_id = call.id("order_id")
-    return await _change(gateway, call.account, order_id, amend_in(call.account, order_id, call.body))
+    expire_ns = time_in(call.body.expire, "expire")
+    return await _change(gateway, call.account, order_id, amend_in(call.account, order_id, call.body, expire_ns))
 
 
 async def cancel(gateway: Gateway, call: Call[Nothing, Nothing]) -> views.Changed:
     order_id = call.id("order_id")
     return await _change(gateway, call.account, order_id, cancel_in(call.account, order_id))
+
+
+async def cancel_all(gateway: Gateway, call: Call[Nothing, CancelFilter]) -> views.AllCanceled:
+    reply = await gateway.enter(await cancel_all_in(call.account, call.query, gateway.instruments))
+    return views.AllCanceled(seq=reply.seq, orders=_count(reply))
+
+
+def _count(reply: Reply) -> int:
+    return next(event.orders for event in reply.events if isinstance(event, AllCanceled))
 
 
 async def _change(gateway: Gateway, account: int, order_id: int, command: Command) -> views.Changed:

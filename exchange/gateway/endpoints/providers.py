@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.messages import Offer, OffersSet
+from engine.ids import format_id
+from engine.messages import Offer, OffersSet, SetFeatures
 from engine.reasons import Reason
 from exchange.gateway.endpoint import Call
 from exchange.gateway.errors import Problem
 from exchange.gateway.gateway import Gateway
-from exchange.gateway.orders_in import offers_in
-from exchange.gateway.schema import AsksBody, BaronBody, Nothing, Page, Since
+from exchange.gateway.orders_in import features_in, offers_in
+from exchange.gateway.schema import AsksBody, BaronBody, FeaturesBody, Nothing, Page, Since
 from exchange.gateway.views import access, orders
-from exchange.gateway.views.text import next_cursor, parse_cursor
+from exchange.gateway.views.text import features_out, next_cursor, parse_cursor
 from exchange.registry.registry import register_baron
 from exchange.registry.rows import BaronEntry
 
@@ -61,6 +62,13 @@ async def baron(gateway: Gateway, call: Call[Nothing, Since]) -> access.Baron:
     if entry is None or entry.provider != call.account or not entry.open:
         raise Problem(Reason.UNKNOWN_BARON, "The account has no such Baron")
     return await _view(gateway, entry)
+
+
+async def set_features(gateway: Gateway, call: Call[FeaturesBody, Nothing]) -> access.BaronFeatures:
+    baron_id = call.id("baron_id")
+    reply = await gateway.enter(SetFeatures(baron=baron_id, features=features_in(call.body.features)))
+    names = features_out(features_in(call.body.features))
+    return access.BaronFeatures(seq=reply.seq, baron=format_id("brn", baron_id), features=names)
 
 
 async def _view(gateway: Gateway, entry: BaronEntry) -> access.Baron:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from engine.ids import format_id
 from exchange.gateway.ssh_keys import fingerprint
-from exchange.gateway.views.text import View, format_time, format_time_if
+from exchange.gateway.views.text import View, features_out, format_time, format_time_if
 from exchange.read.interface import BaronRow
 from exchange.registry import rows
 
@@ -72,8 +72,17 @@ class Baron(View, frozen=True):
     verified_gpus: int
     leased_gpus: int
     simulated: bool
+    features: list[str]
     created: str
     seq: int
+
+
+class BaronFeatures(View, frozen=True):
+    """The features of a Baron, whole."""
+
+    seq: int
+    baron: str
+    features: list[str]
 
 
 class NewBaron(View, frozen=True):
@@ -156,6 +165,7 @@ def baron(entry: rows.BaronEntry, row: BaronRow | None, heartbeat_ns: int | None
         verified_gpus=row.verified_gpus if row else 0,
         leased_gpus=row.leased_gpus if row else 0,
         simulated=row.simulated if row else False,
+        features=features_out(row.features) if row else [],
         created=format_time(entry.created_ns),
         seq=row.seq if row else 0,
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from engine.ids import format_id
 from engine.kinds import edge_name
+from engine.messages import AuctionCleared, InstrumentSession, Reply, Traded
 from engine.reasons import Reason
+from engine.records import Session
 from engine.units import format_money, format_price
 from exchange.gateway.errors import TABLE, Problem, hours_allowed
 from exchange.gateway.ports import QuoteLine
@@ -12,14 +14,44 @@ from exchange.gateway.views.text import View, format_price_if, format_time, form
 from exchange.read.interface import BookView, DepthLevel, InstrumentRow, TradeRow
 
 
+class Auction(View, frozen=True):
+    """An auction that cleared (rulebook §6); `surplus_side` is null where nothing was left over."""
+
+    time: str
+    price: str
+    quantity: int
+    surplus_quantity: int
+    surplus_side: str | None
+
+
 class Instrument(View, frozen=True):
-    """`simulated`: a Baron without real GPUs was admitted to this market: what is on offer and traded may be simulated."""
+    """`simulated`: a Baron without real GPUs was admitted to this market: what is on offer and traded may be simulated.
+
+    `session`: pre_open, auction, continuous, halted or expired; `session_reason`, `session_until`: of an auction that a
+    trade outside the band began. `reference_price`: as the session began, null for none. `auction`: the last that cleared.
+    """
 
     symbol: str
     sku: str
     region: str
     kind: str
     simulated: bool
+    session: str
+    session_reason: str | None
+    session_until: str | None
+    reference_price: str | None
+    auction: Auction | None
+
+
+class SessionSet(View, frozen=True):
+    """The session as it is after the command, and the trades that an auction's clearing made."""
+
+    seq: int
+    symbol: str
+    session: str
+    session_until: str | None
+    auction_price: str | None
+    trades: int
 
 
 class Instruments(View, frozen=True):
@@ -51,12 +83,13 @@ class Book(View, frozen=True):
 
 
 class Trade(View, frozen=True):
-    """`simulated`: the GPUs were a Baron's that had no real ones."""
+    """`simulated`: the GPUs were a Baron's that had no real ones. `auction`: both sides rested, and `taker_side` is the bid's."""
 
     id: str
     price: str
     quantity: int
     taker_side: str
+    auction: bool
     simulated: bool
     time: str
     seq: int
@@ -101,7 +134,46 @@ class Quotes(View, frozen=True):
 
 def instrument(row: InstrumentRow) -> Instrument:
     return Instrument(
-        symbol=row.symbol, sku=row.sku, region=row.region, kind=edge_name(row.kind), simulated=row.simulated
+        symbol=row.symbol,
+        sku=row.sku,
+        region=row.region,
+        kind=edge_name(row.kind),
+        simulated=row.simulated,
+        session=edge_name(row.session),
+        session_reason=None if row.session_reason is Reason.NONE else edge_name(row.session_reason),
+        session_until=format_time_if(row.session_until_ns),
+        reference_price=format_price_if(row.reference_ticks),
+        auction=_auction(row) if row.auction_ns else None,
+    )
+
+
+def _auction(row: InstrumentRow) -> Auction:
+    return Auction(
+        time=format_time(row.auction_ns),
+        price=format_price(row.auction_price_ticks),
+        quantity=row.auction_quantity,
+        surplus_quantity=row.auction_surplus_quantity,
+        surplus_side=None if row.auction_surplus_side is None else edge_name(row.auction_surplus_side),
+    )
+
+
+def session_set(reply: Reply, instrument: int, symbol: str) -> SessionSet:
+    """What a SetSession's own events say; a clearing that one command can't finish says no session yet."""
+    session, until_ns, price_ticks, trades = Session.AUCTION, 0, 0, 0
+    for event in reply.events:
+        if isinstance(event, InstrumentSession) and event.instrument == instrument:
+            session, until_ns = event.session, event.until_ns
+        elif isinstance(event, AuctionCleared) and event.instrument == instrument:
+            price_ticks = event.price_ticks
+        elif isinstance(event, Traded) and event.instrument == instrument:
+            trades += 1
+    return SessionSet(
+        seq=reply.seq,
+        symbol=symbol,
+        session=edge_name(session),
+        session_until=format_time_if(until_ns),
+        auction_price=format_price_if(price_ticks),
+        trades=trades,
     )
 
 
@@ -122,6 +194,7 @@ def trade(row: TradeRow) -> Trade:
         price=format_price(row.price_ticks),
         quantity=row.quantity,
         taker_side=edge_name(row.taker_side),
+        auction=row.auction,
         simulated=row.simulated,
         time=format_time(row.ts_ns),
         seq=row.seq,

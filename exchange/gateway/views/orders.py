@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from engine.ids import format_id
 from engine.kinds import OrderStatus, edge_name
 from engine.messages import Offer, Traded
 from engine.reasons import Reason
 from engine.units import format_price
 from exchange.gateway.views.leases import Lease
-from exchange.gateway.views.text import View, format_price_if, format_time, format_time_if
+from exchange.gateway.views.text import View, features_out, format_price_if, format_time, format_time_if
 from exchange.read.interface import BaronRow, OrderRow
 from exchange.registry.rows import BaronEntry
 
 
 class Order(View, frozen=True):
-    """`origin`: client, rental, or offer (placed for an offer of PUT /v1/asks). `reason`: why it was cut or closed.
+    """`origin`: client, rental, offer (placed for an offer of PUT /v1/asks), or quote. `reason`: why it was cut or closed.
 
-    `simulated`: the Baron of a sell has no real GPUs now; null for a buy, which names none.
+    `price` is null for a stop without a protection price, until it is triggered. `armed`: a stop that waits for its trigger;
+    `shown_quantity`: what the book shows of it. `quote_set`: the set of quotes that it is of. `simulated`: the Baron of a sell
+    has no real GPUs now; null for a buy, which names none.
     """
 
     id: str
@@ -25,17 +29,31 @@ class Order(View, frozen=True):
     side: str
     type: str
     time_in_force: str
-    price: str
+    expire: str | None
+    price: str | None
+    stop_price: str | None
+    armed: bool
+    triggered: str | None
     quantity: int
     cum_quantity: int
     leaves_quantity: int
+    shown_quantity: int
+    display_quantity: int | None
+    min_quantity: int | None
     status: str
     reason: str | None
     origin: str
+    quote_set: str | None
+    tag: str | None
     post_only: bool
+    stp: str
     hours: int | None
+    features: list[str]
+    same_baron: bool
     baron: str | None
     simulated: bool | None
+    lot: int | None
+    min_hours: int | None
     window_end: str | None
     created: str
     updated: str
@@ -49,7 +67,7 @@ class Orders(View, frozen=True):
 
 
 class Fill(View, frozen=True):
-    """`simulated`: the Baron that delivers has no real GPUs."""
+    """`liquidity`: maker, taker, or auction. `simulated`: the Baron that delivers has no real GPUs."""
 
     trade_id: str
     price: str
@@ -73,7 +91,10 @@ class Placed(View, frozen=True):
 
 
 class Changed(View, frozen=True):
-    """An order after its amend or cancel. `price` and `quantity` (total) are null when they were not changed."""
+    """An order after its amend or cancel. `price`, `quantity` (total) and `expire` are null when they were not told.
+
+    An amend tells all three, a cancel none.
+    """
 
     seq: int
     order_id: str
@@ -81,10 +102,18 @@ class Changed(View, frozen=True):
     status: str
     price: str | None
     quantity: int | None
+    expire: str | None
     leaves_quantity: int
     reason: str | None
     fills: list[Fill]
     leases: list[Lease]
+
+
+class AllCanceled(View, frozen=True):
+    """`orders`: how many were cancelled."""
+
+    seq: int
+    orders: int
 
 
 class StandingOffer(View, frozen=True):
@@ -99,6 +128,8 @@ class StandingOffer(View, frozen=True):
     price: str
     gpus: int
     max_hours: int | None
+    min_hours: int | None
+    lot: int | None
     listed_gpus: int
     note: str | None
 
@@ -117,17 +148,31 @@ def order(row: OrderRow, symbol: str, simulated: bool) -> Order:
         side=edge_name(row.side),
         type=edge_name(row.order_type),
         time_in_force=edge_name(row.time_in_force),
-        price=format_price(row.price_ticks),
+        expire=format_time_if(row.expire_ns),
+        price=format_price_if(row.price_ticks),
+        stop_price=format_price_if(row.stop_price_ticks),
+        armed=row.armed,
+        triggered=format_time_if(row.triggered_ns),
         quantity=row.quantity,
         cum_quantity=row.cum_quantity,
         leaves_quantity=row.leaves_quantity,
+        shown_quantity=row.shown_quantity,
+        display_quantity=row.display_quantity or None,
+        min_quantity=row.min_quantity or None,
         status=edge_name(row.status),
         reason=reason_if(row.reason),
         origin=edge_name(row.origin),
+        quote_set=row.quote_set or None,
+        tag=row.tag or None,
         post_only=row.post_only,
+        stp=edge_name(row.self_trade),
         hours=row.hours or None,
+        features=features_out(row.features),
+        same_baron=row.same_baron,
         baron=format_id("brn", row.baron) if row.baron else None,
         simulated=simulated if row.baron else None,
+        lot=row.lot or None,
+        min_hours=row.min_hours or None,
         window_end=format_time_if(row.window_end_ns),
         created=format_time(row.created_ns),
         updated=format_time(row.updated_ns),
@@ -141,10 +186,17 @@ def fill(event: Traded, order_id: int, simulated: bool) -> Fill:
         trade_id=format_id("trd", event.trade_id),
         price=format_price(event.price_ticks),
         quantity=event.quantity,
-        liquidity="taker" if event.taker_order_id == order_id else "maker",
+        liquidity=liquidity(event, order_id),
         lease_id=format_id("lse", event.lease_id),
         simulated=simulated,
     )
+
+
+def liquidity(event: Traded, order_id: int) -> Literal["maker", "taker", "auction"]:
+    """What an order was in a trade; in an auction both sides rested, and both pay as makers (§9)."""
+    if event.auction:
+        return "auction"
+    return "taker" if event.taker_order_id == order_id else "maker"
 
 
 def changed(seq: int, row: OrderRow, symbol: str, fills: list[Fill], leases: list[Lease]) -> Changed:
@@ -159,6 +211,7 @@ def changed(seq: int, row: OrderRow, symbol: str, fills: list[Fill], leases: lis
         status=edge_name(status),
         price=format_price_if(row.price_ticks),
         quantity=row.quantity or None,
+        expire=format_time_if(row.expire_ns),
         leaves_quantity=row.leaves_quantity,
         reason=reason_if(row.reason),
         fills=fills,
@@ -177,6 +230,8 @@ def offer(
         price=format_price(row.price_ticks),
         gpus=row.gpus,
         max_hours=row.max_hours or None,
+        min_hours=row.min_hours or None,
+        lot=row.lot or None,
         listed_gpus=listed_gpus,
         note=_why_fewer(row.gpus, listed_gpus, baron, entry is not None and entry.enrolled, online),
     )

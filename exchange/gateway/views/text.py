@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from engine.ids import format_id, parse_id
+from engine.kinds import Feature
 from engine.units import NS_PER_US, format_price
 from exchange.gateway.errors import Problem
 
@@ -32,6 +33,11 @@ def format_time_if(ts_ns: int) -> str | None:
 
 def format_price_if(price_ticks: int) -> str | None:
     return format_price(price_ticks) if price_ticks else None
+
+
+def features_out(bits: int) -> list[str]:
+    """The names of features, of a Baron's or a bid's bits."""
+    return [str(feature.name).lower() for feature in Feature if bits & feature]
 
 
 def next_cursor(numbers: list[int], limit: int) -> str | None:

@@ -20,16 +20,22 @@ from exchange.gateway.ws.messages import (
     SUBPROTOCOL,
     TRADE_OPS,
     TRADE_PATH,
+    AllCanceled,
     BookData,
+    CancelAllAfterSet,
     Event,
     ExecutionReport,
     Fill,
     Heartbeat,
     LeaseData,
+    LoggedOut,
+    NoQuery,
+    QuoteSet,
     Reply,
     Request,
     Subscribed,
     TradeData,
+    TradeQuery,
 )
 
 DOCUMENT: Final = Path("docs", "asyncapi.json")
@@ -57,8 +63,17 @@ _DOORS: Final[dict[str, tuple[str, dict[str, type[msgspec.Struct]], str]]] = {
     "market": (MARKET_PATH, MARKET_OPS, "Public market data: book.SYMBOL and trades.SYMBOL, with a heartbeat."),
 }
 _RESULTS: Final[dict[str, type[msgspec.Struct]]] = {
-    op: Subscribed if op in MARKET_OPS else ExecutionReport for op in TRADE_OPS
+    "order.place": ExecutionReport,
+    "order.amend": ExecutionReport,
+    "order.cancel": ExecutionReport,
+    "orders.cancel_all": AllCanceled,
+    "cancel_all_after": CancelAllAfterSet,
+    "quotes.set": QuoteSet,
+    "session.logout": LoggedOut,
+    "subscribe": Subscribed,
+    "unsubscribe": Subscribed,
 }
+_QUERIES: Final[dict[str, type[msgspec.Struct]]] = {"trade": TradeQuery, "market": NoQuery}
 
 
 def document() -> str:
@@ -100,8 +115,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _schemas() -> Json:
+    queries = list(_QUERIES.values())
     events = [data for channels in EVENTS.values() for _, _, data in channels.values()]
-    structs = [*dict.fromkeys((*TRADE_OPS.values(), *_RESULTS.values())), Reply, Event, Request, *events]
+    structs = [*dict.fromkeys((*TRADE_OPS.values(), *_RESULTS.values())), Reply, Event, Request, *events, *queries]
     _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS + "{name}")
     return dict(sorted(schemas.items()))
 
@@ -147,6 +163,7 @@ def _add_door(made: Json, door: str, path: str, ops: dict[str, type[msgspec.Stru
         "address": path,
         "description": description,
         "messages": {name: {"$ref": _MESSAGES + name} for name in messages},
+        "bindings": {"ws": {"method": "GET", "query": schemas[_QUERIES[door].__name__]}},
     }
     here = {"$ref": f"#/channels/{door}"}
     secured = {"security": [{"$ref": "#/components/securitySchemes/key"}]} if door == "trade" else {}

@@ -87,10 +87,15 @@ class Connection:
         self.under_way: set[asyncio.Task[None]] = set()
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def run(self, ends_in_s: float | None, beside: Callable[[Connection], Awaitable[None]] | None = None) -> None:
+    async def run(
+        self,
+        ends_in_s: float | None,
+        beside: Callable[[Connection], Awaitable[None]] | None = None,
+        last: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """Serve the accepted WebSocket until either side ends it; `ends_in_s`: when its key expires.
 
-        `beside` runs with it (the heartbeat).
+        `beside` runs with it (the heartbeat); `last` when it is over, before it counts as ended.
         """
         tasks: list[asyncio.Future[None]] = [
             asyncio.create_task(self._receive()),
@@ -110,6 +115,8 @@ class Connection:
             results = await asyncio.gather(*tasks, return_exceptions=True)
             try:
                 await self._finish(results)
+                if last is not None:
+                    await last()
             finally:
                 self.ended.set_result(None)
 

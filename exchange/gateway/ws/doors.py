@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from fastapi import APIRouter
@@ -19,12 +19,13 @@ from engine.units import NS_PER_S
 from exchange.gateway.auth import Keys, identify
 from exchange.gateway.errors import RETRY_AFTER_MS, Problem
 from exchange.gateway.orders_in import Instruments, StoredSshKeys
+from exchange.gateway.reading import decode_query
 from exchange.gateway.ws.channels import Channels
 from exchange.gateway.ws.connection import GOING_AWAY, KEY_REVOKED, Connection
 from exchange.gateway.ws.market import MarketOps
-from exchange.gateway.ws.messages import MARKET_PATH, TRADE_PATH
+from exchange.gateway.ws.messages import MARKET_PATH, TRADE_PATH, NoQuery, TradeQuery
 from exchange.gateway.ws.trade import TradeOps
-from exchange.gateway.ws.upgrade import chosen_subprotocol, refuse, refuse_query
+from exchange.gateway.ws.upgrade import chosen_subprotocol, refuse
 from exchange.market_data.feed import Feed
 from exchange.read.interface import ReadSide
 from exchange.registry.rows import Principal, Scope
@@ -62,6 +63,7 @@ class Doors:
         self._market_ops = MarketOps(feed)
         self._open: dict[Connection, Principal | None] = {}
         self._revocations = 0
+        self._last_number = 0
         self._stopping = False
         self.router = APIRouter()
         self.router.add_api_websocket_route(TRADE_PATH, self._trade)
@@ -89,6 +91,7 @@ class Doors:
 
     async def _trade(self, websocket: WebSocket) -> None:
         try:
+            query = decode_query(websocket, TradeQuery)
             subprotocol = self._check(websocket, self._check_trade_room)
             principal, revocations = await self._identify(websocket)
         except Problem as problem:
@@ -103,12 +106,14 @@ class Doors:
             self._instruments,
             self._stored,
             self._max_term_hours,
+            self._number() if query.cancel_on_disconnect else 0,
         )
         connection = Connection(websocket, self._channels, self._clock_ns, ops, drop_books=False)
-        await self._serve(connection, principal, websocket, subprotocol, revocations)
+        await self._serve(connection, principal, websocket, subprotocol, revocations, ops.disconnected)
 
     async def _market(self, websocket: WebSocket) -> None:
         try:
+            decode_query(websocket, NoQuery)
             subprotocol = self._check(websocket, self._check_market_room)
         except Problem as problem:
             await refuse(websocket, problem)
@@ -117,7 +122,6 @@ class Doors:
         await self._serve(connection, None, websocket, subprotocol, self._revocations)
 
     def _check(self, websocket: WebSocket, check_room: Callable[[], None]) -> str | None:
-        refuse_query(websocket)
         subprotocol = chosen_subprotocol(websocket)
         check_room()
         return subprotocol
@@ -159,6 +163,7 @@ class Doors:
         websocket: WebSocket,
         subprotocol: str | None,
         revocations: int,
+        last: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._open[connection] = principal
         try:
@@ -169,9 +174,14 @@ class Doors:
             if self._stopping:
                 connection.end(GOING_AWAY)
             heartbeat = self._market_ops.heartbeat if principal is None else None
-            await connection.run(self._seconds_left(principal), heartbeat)
+            await connection.run(self._seconds_left(principal), heartbeat, last)
         finally:
             del self._open[connection]
+
+    def _number(self) -> int:
+        """A number that no connection had: not now, and not before this process began."""
+        self._last_number = max(self._last_number + 1, self._clock_ns())
+        return self._last_number
 
     async def _recheck(self, connection: Connection, websocket: WebSocket) -> None:
         try:

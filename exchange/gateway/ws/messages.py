@@ -10,8 +10,25 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from engine.limits import Limits
+from engine.units import INT64_MAX, NS_PER_US
 from exchange.gateway.errors import ProblemBody
-from exchange.gateway.schema import ID_SAID, AmendBody, ClientOrderId, OrderBody
+from exchange.gateway.schema import (
+    ID_SAID,
+    AmendTerms,
+    BaronId,
+    CancelFilter,
+    ClientOrderId,
+    Gpus,
+    Hours,
+    OrderTerms,
+    OrderTypeName,
+    Price,
+    SelfTradeName,
+    SideName,
+    Symbol,
+    TimeInForceName,
+)
 from exchange.gateway.views.leases import Ssh
 from exchange.gateway.views.market import Level
 from exchange.gateway.wording import SAID
@@ -22,11 +39,34 @@ MARKET_PATH: Final = "/ws/v1/market"
 MAX_MESSAGE_BYTES: Final = 65_536
 """Of an incoming message; the server's `ws_max_size` must be the same."""
 
+MAX_FILLS: Final = 1_000_000
+_LIMITS: Final = Limits()
+
 RequestId = Annotated[str, Meta(min_length=1, max_length=64)] | Annotated[int, Meta(ge=0, le=2**53 - 1)]
 ChannelName = Annotated[str, Meta(min_length=1, max_length=128, examples=["book.H100-SXM5-80GB.us-east.spot"])]
 OrderId = Annotated[str, Meta(pattern="^ord_[0-9A-Z]{13}$", extra={SAID: ID_SAID.format("ord")})]
 OrderStatusName = Literal["new", "partially_filled", "filled", "canceled", "expired"]
-ExecType = Literal["new", "trade", "replaced", "restated", "canceled", "expired", "status"]
+ExecType = Literal["new", "trade", "triggered", "replaced", "restated", "canceled", "expired", "status"]
+Liquidity = Literal["maker", "taker", "auction"]
+TimeUs = Annotated[
+    int,
+    Meta(
+        ge=1, le=INT64_MAX // NS_PER_US, extra={SAID: "microseconds since the epoch, UTC"}, examples=[1798135200000000]
+    ),
+]
+
+
+class TradeQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of the trade door's address. Keys have no place there: addresses end up in logs.
+
+    cancel_on_disconnect: orders and quotes that came by this connection are cancelled when it ends, unless it logged out.
+    """
+
+    cancel_on_disconnect: bool = False
+
+
+class NoQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The market door's address takes no parameters."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,9 +77,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     params: msgspec.Raw
 
 
-class Amend(AmendBody, frozen=True):
-    """Change an order, named by one of its two ids."""
+class Place(OrderTerms, frozen=True):
+    """An order; `expire_us`: when a gtd order does."""
 
+    expire_us: TimeUs | None = None
+
+
+class Amend(AmendTerms, frozen=True):
+    """Change an order, named by one of its two ids: its price, total quantity, or (gtd) `expire_us`."""
+
+    expire_us: TimeUs | None = None
     order_id: OrderId | None = None
     client_order_id: ClientOrderId | None = None
 
@@ -51,6 +98,39 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     client_order_id: ClientOrderId | None = None
 
 
+class CancelAllAfter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The dead-man switch: cancel all of the account's orders after so long, unless this comes again; 0 switches it off."""
+
+    after_ms: Annotated[int, Meta(ge=0, le=_LIMITS.max_dead_man_s * 1_000)]
+
+
+class QuoteTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One side of a set of quotes: a gtc limit order; the fields as in `order.place`."""
+
+    instrument: Symbol
+    side: SideName
+    price: Price
+    quantity: Gpus
+    hours: Hours | None = None
+    baron: BaronId | None = None
+    max_hours: Hours | None = None
+
+
+class SetQuotes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Replace your set of quotes of this name, whole and at once; an empty list withdraws it (rulebook §5).
+
+    `max_fills`: after so many fills what is left of the set is cancelled; never when it is left out.
+    """
+
+    name: ClientOrderId
+    quotes: Annotated[list[QuoteTerms], Meta(max_length=_LIMITS.max_quotes)]
+    max_fills: Annotated[int, Meta(ge=1, le=MAX_FILLS)] | None = None
+
+
+class Logout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """End the connection in order: its orders stay, whatever `cancel_on_disconnect` was."""
+
+
 class Subscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One channel of this endpoint."""
 
@@ -58,9 +138,13 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 TRADE_OPS: Final[dict[str, type[msgspec.Struct]]] = {
-    "order.place": OrderBody,
+    "order.place": Place,
     "order.amend": Amend,
     "order.cancel": Cancel,
+    "orders.cancel_all": CancelFilter,
+    "cancel_all_after": CancelAllAfter,
+    "quotes.set": SetQuotes,
+    "session.logout": Logout,
     "subscribe": Subscription,
     "unsubscribe": Subscription,
 }
@@ -102,10 +186,30 @@ class Subscribed(msgspec.Struct, frozen=True, kw_only=True):
     subscribed: bool
 
 
+class AllCanceled(msgspec.Struct, frozen=True, kw_only=True):
+    """`orders`: how many were cancelled."""
+
+    orders: int
+
+
+class CancelAllAfterSet(msgspec.Struct, frozen=True, kw_only=True):
+    """When all will be cancelled; null: the switch is off."""
+
+    due_us: int | None
+
+
+class LoggedOut(msgspec.Struct, frozen=True, kw_only=True):
+    """The last reply; the connection is closed after it."""
+
+    logged_out: bool = True
+
+
 class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
     """An order as it stands, and what made it so (`exec_type`; `status` in a snapshot).
 
-    The `last_` fields and `liquidity` belong to a trade; `duplicate`: the client id came again, and this is the first order.
+    `price` is null for a stop without a protection price, until it is triggered; `armed`: a stop that waits for its trigger;
+    `shown_quantity`: what the book shows of it. The `last_` fields and `liquidity` belong to a trade; `duplicate`: the
+    client id came again, and this is the first order.
     `simulated`: of a trade, whether the Baron that delivers has no real GPUs; else whether a sell's has none, and null for a
     buy, which names none.
     """
@@ -115,16 +219,27 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
     exec_id: str | None
     seq: int
     instrument: str
-    side: Literal["buy", "sell"]
-    price: str
+    side: SideName
+    type: OrderTypeName
+    time_in_force: TimeInForceName
+    expire_us: int | None
+    price: str | None
+    stop_price: str | None
+    armed: bool
     quantity: int
+    display_quantity: int | None
+    min_quantity: int | None
+    stp: SelfTradeName
+    tag: str | None
+    quote_set: str | None
     status: OrderStatusName
     exec_type: ExecType
     cum_quantity: int
     leaves_quantity: int
+    shown_quantity: int
     last_quantity: int = 0
     last_price: str | None = None
-    liquidity: Literal["maker", "taker"] | None = None
+    liquidity: Liquidity | None = None
     reason: str | None = None
     simulated: bool | None
     duplicate: bool = False
@@ -143,9 +258,16 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     side: Literal["buy", "sell"]
     price: str
     quantity: int
-    liquidity: Literal["maker", "taker"]
+    liquidity: Liquidity
     lease_id: str
     simulated: bool
+
+
+class QuoteSet(msgspec.Struct, frozen=True, kw_only=True):
+    """A set of quotes as taken: each order as this command left it, in the order of the request."""
+
+    name: str
+    orders: list[ExecutionReport]
 
 
 class BookData(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,12 +282,16 @@ class BookData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TradeData(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade, to everybody; the event's `ts_us` is its time. `simulated`: the GPUs were a Baron's without real ones."""
+    """One trade, to everybody; the event's `ts_us` is its time. `simulated`: the GPUs were a Baron's without real ones.
+
+    `auction`: both sides rested, and `taker_side` is the bid's.
+    """
 
     trade_id: str
     price: str
     quantity: int
     taker_side: Literal["buy", "sell"]
+    auction: bool
     simulated: bool
 
 

@@ -11,16 +11,19 @@ import msgspec
 
 from engine.ids import INDEX_MAX, format_id, make_id
 from engine.kinds import OrderStatus, Side, edge_name
-from engine.messages import Accepted, Amended, Canceled, Traded
+from engine.messages import Accepted, Amended, Canceled, Traded, Triggered
 from engine.reasons import Reason
 from engine.units import NS_PER_US, format_price
-from exchange.gateway.views import leases, market
+from exchange.gateway.schema import OrderTypeName, SelfTradeName, TimeInForceName
+from exchange.gateway.views import leases, market, orders
+from exchange.gateway.views.text import format_price_if
 from exchange.gateway.ws.messages import (
     BookData,
     ExecType,
     ExecutionReport,
     Fill,
     LeaseData,
+    Liquidity,
     OrderStatusName,
     TradeData,
 )
@@ -44,7 +47,7 @@ def execution_report(change: OrderChange, symbol: str, simulated: bool | None) -
         exec_id=format_id("exe", make_id(row.order_id >> _SHARD_SHIFT, row.seq, index)),
         exec_type=_exec_type(change),
         trade=trade,
-        liquidity=None if trade is None else _liquidity(maker),
+        liquidity=None if trade is None else orders.liquidity(trade, row.order_id),
         simulated=simulated,
     )
 
@@ -73,7 +76,7 @@ def fill(row: OrderRow, event: Traded, symbol: str, simulated: bool) -> Fill:
         side=side_name(row.side),
         price=format_price(event.price_ticks),
         quantity=event.quantity,
-        liquidity=_liquidity(event.maker_order_id == row.order_id),
+        liquidity=orders.liquidity(event, row.order_id),
         lease_id=format_id("lse", event.lease_id),
         simulated=simulated,
     )
@@ -107,6 +110,7 @@ def trade_data(row: TradeRow) -> TradeData:
         price=format_price(row.price_ticks),
         quantity=row.quantity,
         taker_side=side_name(row.taker_side),
+        auction=row.auction,
         simulated=row.simulated,
     )
 
@@ -134,7 +138,7 @@ def _report(
     exec_id: str | None,
     exec_type: ExecType,
     trade: Traded | None,
-    liquidity: Literal["maker", "taker"] | None,
+    liquidity: Liquidity | None,
     simulated: bool | None,
     duplicate: bool = False,
 ) -> ExecutionReport:
@@ -145,12 +149,23 @@ def _report(
         seq=row.seq,
         instrument=symbol,
         side=side_name(row.side),
-        price=format_price(row.price_ticks),
+        type=cast(OrderTypeName, edge_name(row.order_type)),
+        time_in_force=cast(TimeInForceName, edge_name(row.time_in_force)),
+        expire_us=_us_if(row.expire_ns),
+        price=format_price_if(row.price_ticks),
+        stop_price=format_price_if(row.stop_price_ticks),
+        armed=row.armed,
         quantity=row.quantity,
+        display_quantity=row.display_quantity or None,
+        min_quantity=row.min_quantity or None,
+        stp=cast(SelfTradeName, edge_name(row.self_trade)),
+        tag=row.tag or None,
+        quote_set=row.quote_set or None,
         status=cast(OrderStatusName, edge_name(row.status)),
         exec_type=exec_type,
         cum_quantity=row.cum_quantity,
         leaves_quantity=row.leaves_quantity,
+        shown_quantity=row.shown_quantity,
         last_quantity=0 if trade is None else trade.quantity,
         last_price=None if trade is None else format_price(trade.price_ticks),
         liquidity=liquidity,
@@ -166,6 +181,8 @@ def _exec_type(change: OrderChange) -> ExecType:
         return "new"
     if isinstance(event, Traded):
         return "trade"
+    if isinstance(event, Triggered):
+        return "triggered"
     if isinstance(event, Amended):
         # FIX: what the owner asked for replaces the order; what the market did to it restates it.
         return "replaced" if event.reason is Reason.REQUESTED else "restated"
@@ -177,7 +194,3 @@ def _exec_type(change: OrderChange) -> ExecType:
 def _us_if(ts_ns: int) -> int | None:
     """Null for 0: it hasn't come, or there is none."""
     return ts_ns // NS_PER_US if ts_ns else None
-
-
-def _liquidity(maker: bool) -> Literal["maker", "taker"]:
-    return "maker" if maker else "taker"

@@ -7,20 +7,56 @@ engine's answer is all that it tells.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from engine import messages
 from engine.kinds import Origin
-from engine.messages import Accepted, Amended, AmendOrder, Canceled, CancelOrder, Duplicate, PlaceOrder, Reply
+from engine.messages import (
+    Accepted,
+    Amended,
+    AmendOrder,
+    CancelAll,
+    Canceled,
+    CancelOrder,
+    Duplicate,
+    PlaceOrder,
+    Reply,
+)
 from engine.reasons import Reason
+from engine.units import NS_PER_US
 from exchange.gateway.auth import require
 from exchange.gateway.errors import RETRY_AFTER_MS, Problem, outcome_unknown, overloaded, rejection
-from exchange.gateway.orders_in import Instruments, StoredSshKeys, amend_in, cancel_in, id_in, place_in
+from exchange.gateway.orders_in import (
+    Instruments,
+    StoredSshKeys,
+    amend_in,
+    cancel_all_in,
+    cancel_in,
+    id_in,
+    place_in,
+)
 from exchange.gateway.reading import decode_body
-from exchange.gateway.schema import OrderBody
+from exchange.gateway.results import Result
+from exchange.gateway.schema import CancelFilter
 from exchange.gateway.ws.channels import Channels, Key
 from exchange.gateway.ws.connection import Asked, Connection
-from exchange.gateway.ws.messages import PRIVATE_CHANNELS, Amend, Cancel, Subscription
+from exchange.gateway.ws.messages import (
+    PRIVATE_CHANNELS,
+    AllCanceled,
+    Amend,
+    Cancel,
+    CancelAllAfter,
+    CancelAllAfterSet,
+    LoggedOut,
+    Logout,
+    Place,
+    QuoteSet,
+    SetQuotes,
+    Subscription,
+)
+from exchange.gateway.ws.quotes_in import quotes_in
 from exchange.gateway.ws.reports import status_report
 from exchange.market_data.feed import Feed
 from exchange.market_data.live import Update
@@ -32,11 +68,20 @@ MAX_IN_FLIGHT: Final = 256
 """Commands of one connection that wait for the engine's answer."""
 READ_WAIT_S: Final = 5.0
 
+MAX_CANCEL_TRIES: Final = 50
+"""Of the mass cancel of a lost connection, while the exchange is overloaded."""
+
 OrderCommand = PlaceOrder | AmendOrder | CancelOrder
+SetCommand = CancelAll | messages.CancelAllAfter | messages.SetQuotes
+"""Commands about many orders at once."""
+
+_NS_PER_MS: Final = 1_000_000
+
+log = logging.getLogger(__name__)
 
 
 class TradeOps:
-    """The ops of one principal's connections."""
+    """The ops of one connection."""
 
     def __init__(
         self,
@@ -48,7 +93,9 @@ class TradeOps:
         instruments: Instruments,
         stored: StoredSshKeys,
         max_term_hours: int,
+        number: int,
     ) -> None:
+        """`number`: of the connection, where its orders are to go when it is lost; else 0."""
         self._principal = principal
         self._submit = submit
         self._read = read
@@ -57,10 +104,17 @@ class TradeOps:
         self._instruments = instruments
         self._stored = stored
         self._max_term_hours = max_term_hours
+        self._number = number
+        self._has_entered = False
+        self._logged_out = False
         self._ops: dict[str, Callable[[Connection, Asked], Awaitable[None]]] = {
             "order.place": self._place,
             "order.amend": self._amend,
             "order.cancel": self._cancel,
+            "orders.cancel_all": self._cancel_all,
+            "cancel_all_after": self._cancel_all_after,
+            "quotes.set": self._set_quotes,
+            "session.logout": self._logout,
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
         }
@@ -69,24 +123,68 @@ class TradeOps:
         op = self._ops.get(asked.op)
         if op is None:
             raise Problem("unknown_op", f"There is no op {asked.op[:64]!r} here", field="op")
+        if self._logged_out:
+            raise Problem("logged_out", "This connection has logged out")
         await op(connection, asked)
 
     async def _place(self, connection: Connection, asked: Asked) -> None:
         self._may_enter(connection)
-        body = decode_body(bytes(asked.params), OrderBody, self._max_term_hours)
-        command = await place_in(self._principal.account, body, "", self._instruments, self._stored)
+        body = decode_body(bytes(asked.params), Place, self._max_term_hours)
+        expire_ns = (body.expire_us or 0) * NS_PER_US
+        account = self._principal.account
+        command = await place_in(account, body, "", self._instruments, self._stored, expire_ns, self._number)
         self._enter(connection, asked, command)
 
     async def _amend(self, connection: Connection, asked: Asked) -> None:
         self._may_enter(connection)
         params = decode_body(bytes(asked.params), Amend)
         order_id, client_order_id = _named(params)
-        self._enter(connection, asked, amend_in(self._principal.account, order_id, params, client_order_id))
+        expire_ns = (params.expire_us or 0) * NS_PER_US
+        self._enter(connection, asked, amend_in(self._principal.account, order_id, params, expire_ns, client_order_id))
 
     async def _cancel(self, connection: Connection, asked: Asked) -> None:
         self._may_enter(connection)
         order_id, client_order_id = _named(decode_body(bytes(asked.params), Cancel))
         self._enter(connection, asked, cancel_in(self._principal.account, order_id, client_order_id))
+
+    async def _cancel_all(self, connection: Connection, asked: Asked) -> None:
+        self._may_enter(connection)
+        wanted = decode_body(bytes(asked.params), CancelFilter)
+        self._enter(connection, asked, await cancel_all_in(self._principal.account, wanted, self._instruments))
+
+    async def _cancel_all_after(self, connection: Connection, asked: Asked) -> None:
+        self._may_enter(connection)
+        after_ns = decode_body(bytes(asked.params), CancelAllAfter).after_ms * _NS_PER_MS
+        self._enter(connection, asked, messages.CancelAllAfter(account=self._principal.account, after_ns=after_ns))
+
+    async def _set_quotes(self, connection: Connection, asked: Asked) -> None:
+        self._may_enter(connection)
+        wanted = decode_body(bytes(asked.params), SetQuotes, self._max_term_hours)
+        account = self._principal.account
+        self._enter(connection, asked, await quotes_in(account, wanted, self._instruments, self._stored, self._number))
+
+    async def _logout(self, connection: Connection, asked: Asked) -> None:
+        decode_body(bytes(asked.params), Logout)
+        self._logged_out = True
+        connection.reply(asked, LoggedOut())
+
+    async def disconnected(self) -> None:
+        """The connection is over: cancel what came by it, if that was chosen and it didn't log out."""
+        if not self._number or not self._has_entered or self._logged_out:
+            return
+        command = CancelAll(account=self._principal.account, connection=self._number)
+        for _ in range(MAX_CANCEL_TRIES):
+            try:
+                await self._submit(command)
+            except Overloaded:
+                await asyncio.sleep(RETRY_AFTER_MS / 1_000)
+            except OutcomeUnknown:
+                # The exchange goes down with its log, and its next start cancels what lost connections left.
+                log.warning("orders of a lost connection of account %d wait for the next start", command.account)
+                return
+            else:
+                return
+        log.error("orders of a lost connection of account %d were not cancelled: overloaded", command.account)
 
     async def _subscribe(self, connection: Connection, asked: Asked) -> None:
         connection.subscribe(asked, *self._channel(asked))
@@ -109,11 +207,12 @@ class TradeOps:
                 "too_many_in_flight", f"{MAX_IN_FLIGHT} commands wait for replies", retry_after_ms=RETRY_AFTER_MS
             )
 
-    def _enter(self, connection: Connection, asked: Asked, command: OrderCommand) -> None:
+    def _enter(self, connection: Connection, asked: Asked, command: OrderCommand | SetCommand) -> None:
+        self._has_entered = True
         # Tasks begin in the order in which they are made, so commands enter in the order of their requests.
         connection.keep(asyncio.create_task(self._entered(connection, asked, command)))
 
-    async def _entered(self, connection: Connection, asked: Asked, command: OrderCommand) -> None:
+    async def _entered(self, connection: Connection, asked: Asked, command: OrderCommand | SetCommand) -> None:
         try:
             reply = await self._submit(command)
         except Overloaded:
@@ -127,11 +226,14 @@ class TradeOps:
                 await self._answer_late(connection, asked, command, reply)
 
     def _answer(
-        self, connection: Connection, asked: Asked, command: OrderCommand, reply: Reply, update: Update
+        self, connection: Connection, asked: Asked, command: OrderCommand | SetCommand, reply: Reply, update: Update
     ) -> None:
         """The reply, from the very changes whose events follow it."""
-        if problem := rejection(reply, self._max_term_hours):
+        if problem := rejection(reply, self._max_term_hours, "expire_us"):
             connection.refuse(asked.id, asked.in_us, problem)
+            return
+        if isinstance(command, SetCommand):
+            connection.reply(asked, self._told(reply), reply.seq)
             return
         order_id = _order_of(reply, command)
         changes = [change for change in update.changes.orders if change.row.order_id == order_id]
@@ -146,10 +248,15 @@ class TradeOps:
             return
         connection.reply(asked, self._channels.report(update, changes[-1]), reply.seq)
 
-    async def _answer_late(self, connection: Connection, asked: Asked, command: OrderCommand, reply: Reply) -> None:
+    async def _answer_late(
+        self, connection: Connection, asked: Asked, command: OrderCommand | SetCommand, reply: Reply
+    ) -> None:
         """The reply, from the read models: for what memory has let go of."""
-        if problem := rejection(reply, self._max_term_hours):
+        if problem := rejection(reply, self._max_term_hours, "expire_us"):
             connection.refuse(asked.id, asked.in_us, problem)
+            return
+        if isinstance(command, SetCommand):
+            connection.reply(asked, self._told(reply), reply.seq)
             return
         reached = await self._read.reached(reply.seq, READ_WAIT_S)
         row = await self._read.order(_order_of(reply, command)) if reached else None
@@ -167,6 +274,21 @@ class TradeOps:
         duplicate = isinstance(reply.events[0], Duplicate)
         simulated = self._feed.live.simulated(row)
         connection.reply(asked, status_report(row, self._symbol(row), simulated, duplicate=duplicate), reply.seq)
+
+    def _told(self, reply: Reply) -> AllCanceled | CancelAllAfterSet | QuoteSet:
+        """What a command about many orders did, from its own events."""
+        for event in reply.events:
+            match event:
+                case messages.AllCanceled():
+                    return AllCanceled(orders=event.orders)
+                case messages.CancelAllAfterSet():
+                    return CancelAllAfterSet(due_us=event.due_ns // NS_PER_US if event.due_ns else None)
+                case messages.QuotesSet():
+                    result = Result(reply)
+                    rows = [result.order(order_id) for order_id in event.order_ids]
+                    reports = [status_report(row, self._symbol(row), self._feed.live.simulated(row)) for row in rows]
+                    return QuoteSet(name=event.name, orders=reports)
+        raise LookupError(f"command {reply.seq} was taken, and says nothing of what it did")
 
     def _symbol(self, row: OrderRow) -> str:
         return self._feed.live.instrument(row.instrument).symbol

@@ -20,12 +20,6 @@ def chosen_subprotocol(websocket: WebSocket) -> str | None:
     return SUBPROTOCOL
 
 
-def refuse_query(websocket: WebSocket) -> None:
-    """Problem when the address has parameters: there are none, and keys in addresses end up in logs."""
-    if websocket.scope.get("query_string"):
-        raise Problem("invalid_parameter", "This address takes no parameters")
-
-
 async def refuse(websocket: WebSocket, problem: Problem) -> None:
     """Answer the upgrade with the problem instead of a WebSocket."""
     headers = {"WWW-Authenticate": "Bearer"} if problem.code == "unauthorized" else None

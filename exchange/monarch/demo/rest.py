@@ -1,6 +1,6 @@
-"""The demo's own small REST client: the standard library, the exchange's public API, nothing of the server.
+"""The small REST client of the demo and of administration: the standard library and the exchange's public API.
 
-The demo sets its world up through the same door as everybody. It knows no secret but the keys it is given.
+Both come through the same door as everybody. It knows no secret but the keys it is given.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Rest:
 
     def __init__(self, url: str, key: str = "") -> None:
         if not url.startswith("http://"):
-            raise ValueError("the demo speaks http:// to loopback only")
+            raise ValueError("this client speaks http:// to loopback only")
         self._url = url
         self._key = key
 

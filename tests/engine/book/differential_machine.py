@@ -11,7 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from engine.book import BookLimits
 from engine.book_plain import PlainBook
 from engine.kinds import OrderType, Side, TimeInForce
-from engine.records import Command, Flag, Given, Op, SelfTrade, Session, Sides, shape_of
+from engine.records import LIFETIMES, Command, Flag, Given, Op, SelfTrade, Session, Sides, shape_of
 from engine.units import NS_PER_HOUR, NS_PER_S
 from tests.engine.book.differential_pair import BookFactory, Pair, Step, Way
 
@@ -22,7 +22,7 @@ _sides = st.sampled_from(Side)
 _accounts = st.integers(0, 3)
 _prices = st.integers(98, 102)
 _quantities = st.integers(1, 9)
-_lasting = st.sampled_from([TimeInForce.GTC, TimeInForce.GTC, *TimeInForce])
+_lasting = st.sampled_from([TimeInForce.GTC, TimeInForce.GTC, *LIFETIMES])
 _modes = st.sampled_from(SelfTrade)
 _reasons = st.sampled_from([0, 0, 84, 88])
 _limits = st.builds(

@@ -15,11 +15,11 @@ import httpx
 import msgspec
 from fastapi import FastAPI
 
+from engine.book_plain import PlainBook
 from engine.ids import parse_id
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import Command, ListMarket, Reply, SetCapacity
-from engine.resting_plain import PlainBook
 from exchange.gateway import ports
 from exchange.gateway.app import create_app
 from exchange.gateway.deps import Deps
@@ -188,9 +188,17 @@ async def floor(home: Path, change: Callable[[Deps], Deps] = lambda deps: deps) 
     streams = LeaseStreams(feed, read)
 
     def quoter(
-        account: int, instruments: tuple[int, ...], quantity: int, hours: int, max_price_ticks: int
+        account: int,
+        instruments: tuple[int, ...],
+        quantity: int,
+        hours: int,
+        max_price_ticks: int,
+        *,
+        features: int = 0,
+        same_baron: bool = False,
     ) -> list[ports.QuoteLine]:
-        lines = machine.quote(account, instruments, quantity, hours, max_price_ticks, clock())
+        wish = (quantity, hours, max_price_ticks, clock())
+        lines = machine.quote(account, instruments, *wish, features=features, same_baron=same_baron)
         return [ports.QuoteLine(**line._asdict()) for line in lines]
 
     deps = Deps(

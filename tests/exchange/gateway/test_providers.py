@@ -92,13 +92,16 @@ async def test_offers_stand_as_a_whole_list(exchange: Floor) -> None:
     other = await exchange.open("other")
     spot = {"baron": baron, "instrument": SPOT, "price": "1.9000", "gpus": 8}
     firm = {"baron": baron, "instrument": ONDEMAND, "price": "2.5000", "gpus": 4, "max_hours": 24}
+    firm |= {"min_hours": 6, "lot": 2}
     answer = (await provider.ask("PUT", "/asks", {"offers": [spot, firm]})).json()
     listed = {"simulated": True, "note": None}
     assert answer["offers"] == [
-        spot | listed | {"max_hours": None, "listed_gpus": 8},
+        spot | listed | {"max_hours": None, "min_hours": None, "lot": None, "listed_gpus": 8},
         firm | listed | {"listed_gpus": 4},
     ]
     assert await provider.get("/asks", min_seq=answer["seq"]) == answer
+    (level,) = (await provider.get(f"/books/{ONDEMAND}"))["asks"]
+    assert (level["quantity"], level["conditional_quantity"]) == (0, 4)
     asks = (await provider.get(f"/books/{SPOT}", min_seq=answer["seq"]))["asks"]
     assert [(level["price"], level["quantity"]) for level in asks] == [("1.9000", 8)]
     (order,) = [one for one in (await provider.get("/orders", open=True))["orders"] if one["instrument"] == SPOT]

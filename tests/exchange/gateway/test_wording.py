@@ -99,7 +99,7 @@ async def test_parameters_too(exchange: Floor) -> None:
 async def test_what_only_the_market_finds_wrong_names_its_limit(exchange: Floor) -> None:
     provider, baron = await exchange.seller()
     renter = await exchange.renter()
-    limits = "hours go from 1 to 744; max_hours, of an on-demand ask alone, from 2 to 744."
+    limits = "hours go from 1 to 744; of an on-demand ask alone, max_hours from 2 to 744, and min_hours below it."
     firm = {"instrument": ONDEMAND, "side": "sell", "quantity": 1, "price": "1", "baron": baron}
     cases = [
         (renter, "POST", "/rentals", RENTAL | {"hours": 745}, limits),

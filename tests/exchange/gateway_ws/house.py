@@ -20,10 +20,10 @@ import msgspec
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
+from engine.book_plain import PlainBook
 from engine.ids import format_id
 from engine.limits import Limits
 from engine.messages import Command, Deposit, ListMarket, OpenAccount, RegisterBaron, Reply, SetCapacity
-from engine.resting_plain import PlainBook
 from engine.units import MICROS_PER_USD
 from exchange.gateway.app import create_app
 from exchange.gateway.deps import Deps
@@ -155,8 +155,10 @@ class House:
 
     @asynccontextmanager
     async def trade(self, party: Party | None, **options: Any) -> AsyncIterator[Wire]:
+        """`query`: what the address carries after the path; other options are the connection's."""
+        query = options.pop("query", "")
         headers = {"Authorization": f"Bearer {party.token}"} if party else {}
-        async with connect(f"ws{self.url}/ws/v1/trade", additional_headers=headers, **options) as connection:
+        async with connect(f"ws{self.url}/ws/v1/trade{query}", additional_headers=headers, **options) as connection:
             yield Wire(connection)
 
     @asynccontextmanager
@@ -210,7 +212,7 @@ async def house(home: Path, keep_alive_s: float = 15.0) -> AsyncIterator[House]:
         submit=sequencer.submit,
         read=read,
         ledger=cast(LedgerView, _NoLedger()),
-        quoter=lambda *_: [],
+        quoter=lambda *_, **__: [],
         registry=registry,
         lease_events=streams,
         maker_fee_ppm=0,

@@ -1,44 +1,31 @@
-"""Random command sequences for a small market, and the machine that answers them: what market data is tested against.
+"""A small market and the machine that answers its commands: what market data and read models are tested against.
 
-Two markets, two providers with a Baron each, three renters; prices near each other, so that much of it trades. Ids that a
-command needs (orders, leases) are taken from the events so far.
+Two markets, two providers with a Baron each, three renters. Ids that a later command needs (orders, leases) are taken from
+the events so far.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from random import Random
-
-from engine.kinds import Fault, OrderType, Side, TimeInForce
+from engine.book_plain import PlainBook
+from engine.kinds import OrderType, Side, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import (
     Accepted,
-    AmendOrder,
-    CancelOrder,
     Command,
     Deposit,
-    EndLease,
-    LeaseActive,
-    LeaseFailed,
     LeaseScheduled,
-    LeaseWiped,
     ListMarket,
-    Offer,
     OpenAccount,
     PlaceOrder,
     RegisterBaron,
-    Rent,
     Reply,
     SetCapacity,
-    SetOffers,
-    Tick,
 )
-from engine.resting_plain import PlainBook
-from engine.units import MICROS_PER_USD, NS_PER_HOUR, NS_PER_S
+from engine.state import BookFactory
+from engine.units import MICROS_PER_USD, NS_PER_S
 
 START_NS = 1_700_000_000 * NS_PER_S
-ACCESS = b'{"host":"127.0.0.1","port":22000,"user":"gpu","host_key":"ssh-ed25519 AAAA"}'
 DELIVERY = b'{"ssh_keys":["ssh-ed25519 AAAA"]}'
 PROVIDERS = {1: 11, 2: 12}
 """Baron to provider."""
@@ -53,14 +40,15 @@ GPUS = 16
 class Exchange:
     """A machine and everything that it has said, without log or loop."""
 
-    def __init__(self) -> None:
-        self.machine = Machine(0, Limits(), PlainBook)
+    def __init__(self, limits: Limits | None = None, book_factory: BookFactory = PlainBook) -> None:
+        self.machine = Machine(0, limits or Limits(), book_factory)
         self.seq = 0
         self.ts_ns = START_NS
         self.replies: list[Reply] = []
         self.orders: list[int] = []
         self.owners: dict[int, int] = {}
         self.leases: list[int] = []
+        self.unwiped: list[int] = []
 
     def apply(self, command: Command, later_ns: int = NS_PER_S) -> Reply:
         self.seq += 1
@@ -70,6 +58,7 @@ class Exchange:
         self.orders += [event.order_id for event in accepted]
         self.owners |= {event.order_id: event.account for event in accepted}
         self.leases += [event.lease_id for event in reply.events if isinstance(event, LeaseScheduled)]
+        self.unwiped = [number for number in self.leases if number in self.machine.state.leases]
         if reply.events:
             self.replies.append(reply)
         return reply
@@ -119,140 +108,8 @@ def bid(account: int, instrument: int, price_ticks: int, quantity: int, **more: 
     return PlaceOrder(**(fields | more))  # type: ignore[arg-type]
 
 
-def _price(chance: Random) -> int:
-    return chance.randint(19_990, 20_010)
-
-
-def _some(chance: Random, numbers: list[int]) -> int:
-    return chance.choice(numbers[-20:]) if numbers else 1
-
-
-def _owner(chance: Random) -> int:
-    return chance.choice((*PROVIDERS.values(), *RENTERS))
-
-
-def _ask(exchange: Exchange, chance: Random) -> Command:
-    time = chance.choice((TimeInForce.GTC, *TimeInForce))
-    instrument = chance.randint(1, 4)
-    max_hours = 0 if instrument in (1, 3) else chance.choice((2, 3, 48))
-    return ask(instrument, _price(chance), chance.randint(1, 5), time_in_force=time, max_hours=max_hours)
-
-
-def _bid(exchange: Exchange, chance: Random) -> Command:
-    return bid(
-        chance.choice(RENTERS),
-        chance.randint(1, 4),
-        _price(chance),
-        chance.randint(1, 5),
-        time_in_force=chance.choice((TimeInForce.GTC, *TimeInForce)),
-        hours=chance.choice((0, 1, 1, 2, 30)),
-        post_only=chance.random() < 0.1,
-    )
-
-
-def _market_order(exchange: Exchange, chance: Random) -> Command:
-    return bid(
-        chance.choice(RENTERS),
-        chance.randint(1, 4),
-        0,
-        chance.randint(1, 5),
-        order_type=OrderType.MARKET,
-        time_in_force=chance.choice((TimeInForce.IOC, TimeInForce.FOK)),
-        hours=1,
-    )
-
-
-def _offers(exchange: Exchange, chance: Random) -> Command:
-    baron = chance.choice((1, 2))
-    kinds = chance.sample((0, 1), chance.randint(0, 2))
-    offers = (
-        Offer(
-            baron=baron,
-            instrument=baron * 2 - 1 + kind,
-            price_ticks=20_003 + kind,
-            gpus=chance.randint(1, GPUS),
-            max_hours=48 if kind else 0,
-        )
-        for kind in kinds
-    )
-    return SetOffers(account=PROVIDERS[baron], offers=tuple(offers))
-
-
-def _amend(exchange: Exchange, chance: Random) -> Command:
-    number = _some(chance, exchange.orders)
-    price = chance.choice((0, 0, _price(chance)))
-    return AmendOrder(
-        account=exchange.owners.get(number, 1), order_id=number, price_ticks=price, quantity=chance.randint(0, 6)
-    )
-
-
-def _cancel(exchange: Exchange, chance: Random) -> Command:
-    number = _some(chance, exchange.orders)
-    return CancelOrder(account=exchange.owners.get(number, 1), order_id=number)
-
-
-def _rent(exchange: Exchange, chance: Random) -> Command:
-    return Rent(
-        account=chance.choice(RENTERS),
-        instruments=chance.choice(((1,), (2,), (2, 4), (3, 1))),
-        quantity=chance.randint(1, 6),
-        hours=chance.randint(1, 4),
-        max_price_ticks=0,
-        delivery=DELIVERY,
-    )
-
-
-def _capacity(exchange: Exchange, chance: Random) -> Command:
-    return SetCapacity(baron=chance.choice((1, 2)), gpus=chance.randint(0, GPUS), simulated=chance.random() < 0.5)
-
-
-def _active(exchange: Exchange, chance: Random) -> Command:
-    return LeaseActive(lease_id=_some(chance, exchange.leases), access=ACCESS)
-
-
-def _end(exchange: Exchange, chance: Random) -> Command:
-    return EndLease(account=chance.choice(RENTERS), lease_id=_some(chance, exchange.leases))
-
-
-def _wiped(exchange: Exchange, chance: Random) -> Command:
-    return LeaseWiped(lease_id=_some(chance, exchange.leases))
-
-
-def _failed(exchange: Exchange, chance: Random) -> Command:
-    fault = chance.choice(tuple(Fault))
-    return LeaseFailed(
-        lease_id=_some(chance, exchange.leases), fault=fault, as_of_ns=exchange.ts_ns, detail="it was lost"
-    )
-
-
-_KINDS: dict[Callable[[Exchange, Random], Command], int] = {
-    _ask: 20,
-    _bid: 30,
-    _market_order: 4,
-    _offers: 6,
-    _amend: 8,
-    _cancel: 6,
-    _rent: 4,
-    _capacity: 2,
-    _active: 8,
-    _end: 5,
-    _wiped: 10,
-    _failed: 2,
-    lambda exchange, chance: Tick(): 4,
-}
-
-
-def run(exchange: Exchange, chance: Random, count: int) -> Iterator[Reply]:
-    """Apply so many random commands; many are refused, as in life."""
-    makers, weights = list(_KINDS), list(_KINDS.values())
-    for _ in range(count):
-        make = chance.choices(makers, weights)[0]
-        later_ns = chance.choice((0, 0, NS_PER_S, 60 * NS_PER_S, NS_PER_HOUR))
-        yield exchange.apply(make(exchange, chance), later_ns)
-
-
-def opened() -> Exchange:
+def opened(limits: Limits | None = None, book_factory: BookFactory = PlainBook) -> Exchange:
     """An exchange with its market open."""
-    exchange = Exchange()
+    exchange = Exchange(limits, book_factory)
     exchange.open_market()
     return exchange

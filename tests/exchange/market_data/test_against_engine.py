@@ -10,24 +10,65 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.book_fast import FastBook
+from engine.book_plain import PlainBook
 from engine.kinds import Side
-from engine.messages import Accepted, Amended, Canceled, Traded
+from engine.messages import (
+    Accepted,
+    Amended,
+    AuctionCleared,
+    Canceled,
+    InstrumentSession,
+    QuotesSet,
+    Refilled,
+    Traded,
+    Triggered,
+)
 from engine.reasons import Reason
+from engine.state import BookFactory
 from exchange.market_data.feed import Feed
 from exchange.market_data.live import Live, Update
 from exchange.read.interface import BookView, DepthLevel
 from exchange.read.model import ReadModel, connect
 from exchange.read.queries import Queries, Snapshot
-from tests.exchange.market_data.commands import Exchange, opened, run
+from tests.exchange.market_data.chance import TIGHT, run
+from tests.exchange.market_data.commands import PROVIDERS, RENTERS, Exchange, opened
 
 ALL_LEVELS = 10_000
 NOTHING = Snapshot(0, 0, [], [], [], [])
 INSTRUMENTS = (1, 2, 3, 4)
+ACCOUNTS = (*PROVIDERS.values(), *RENTERS)
+TERMS = (
+    "side",
+    "order_type",
+    "time_in_force",
+    "price_ticks",
+    "quantity",
+    "leaves_quantity",
+    "origin",
+    "post_only",
+    "client_order_id",
+    "hours",
+    "baron",
+    "window_end_ns",
+    "stop_price_ticks",
+    "display_quantity",
+    "min_quantity",
+    "self_trade",
+    "features",
+    "same_baron",
+    "lot",
+    "min_hours",
+    "tag",
+    "expire_ns",
+    "armed",
+    "quote_set",
+)
 COMMANDS = 300
 
 
-def opened_live() -> tuple[Exchange, Live]:
-    exchange, live = opened(), Live(NOTHING)
+def opened_live(book_factory: BookFactory = PlainBook) -> tuple[Exchange, Live]:
+    exchange, live = opened(TIGHT, book_factory), Live(NOTHING)
     for reply in exchange.replies:
         live.apply(reply)
     return exchange, live
@@ -35,20 +76,39 @@ def opened_live() -> tuple[Exchange, Live]:
 
 def test_the_random_commands_meet_what_matters() -> None:
     """Each kind of event that moves a book comes often enough for the laws below to mean something."""
-    exchange = opened()
-    met: Counter[tuple[type, Reason | None]] = Counter(
-        (type(event), getattr(event, "reason", None))
+    exchange = opened(TIGHT)
+    met: Counter[tuple[type, object]] = Counter(
+        (type(event), event.auction if isinstance(event, Traded) else getattr(event, "reason", None))
         for reply in run(exchange, Random(7), 4_000)
         for event in reply.events
-        if isinstance(event, Accepted | Traded | Amended | Canceled)
     )
-    wanted = {
+    wanted: set[tuple[type, object]] = {
         (Accepted, None),
-        (Traded, None),
-        *((Amended, reason) for reason in (Reason.REQUESTED, Reason.CAPACITY_CUT)),
+        (Traded, False),
+        (Traded, True),
+        (Refilled, None),
+        (Triggered, None),
+        (AuctionCleared, None),
+        (QuotesSet, None),
+        (InstrumentSession, Reason.OUTSIDE_BAND),
+        *(
+            (Amended, reason)
+            for reason in (Reason.REQUESTED, Reason.CAPACITY_CUT, Reason.SELF_TRADE, Reason.WINDOW_MOVED)
+        ),
         *(
             (Canceled, reason)
-            for reason in (Reason.REQUESTED, Reason.CAPACITY_CUT, Reason.WINDOW_CLOSED, Reason.OFFER_CHANGED)
+            for reason in (
+                Reason.REQUESTED,
+                Reason.CAPACITY_CUT,
+                Reason.WINDOW_CLOSED,
+                Reason.OFFER_CHANGED,
+                Reason.EXPIRED,
+                Reason.SELF_TRADE,
+                Reason.OUTSIDE_BAND,
+                Reason.CONDITIONAL_LIMIT,
+                Reason.MASS_CANCELED,
+                Reason.QUOTE_REPLACED,
+            )
         ),
     }
     assert {kind: met[kind] for kind in wanted if met[kind] < 3} == {}
@@ -57,9 +117,9 @@ def test_the_random_commands_meet_what_matters() -> None:
 def engine_depth(exchange: Exchange, instrument: int, side: Side) -> list[DepthLevel]:
     return [
         DepthLevel(
-            price_ticks=level.price_ticks,
-            unconditional_quantity=level.unconditional_quantity,
-            conditional_quantity=level.conditional_quantity,
+            price_ticks=level.price,
+            unconditional_quantity=level.unconditional,
+            conditional_quantity=level.conditional,
             orders=level.orders,
         )
         for level in exchange.machine.depth(instrument, side, ALL_LEVELS)
@@ -71,16 +131,40 @@ def check_books(exchange: Exchange, live: Live) -> None:
         view = live.book(instrument, ALL_LEVELS)
         assert view.bids == engine_depth(exchange, instrument, Side.BUY)
         assert view.asks == engine_depth(exchange, instrument, Side.SELL)
+        assert live.instrument(instrument).session is exchange.machine.session(instrument)
+
+
+def check_orders(exchange: Exchange, live: Live) -> None:
+    """Every live order's row says what the engine's own says: terms, what it leaves and shows, whether it waits."""
+    orders = exchange.machine.state.orders
+    rows = {row.order_id: row for account in ACCOUNTS for row in live.orders_of(account)}
+    assert rows.keys() == orders.keys()
+    for order_id, row in rows.items():
+        order = orders[order_id]
+        assert [getattr(row, name) for name in TERMS] == [getattr(order, name) for name in TERMS]
+        assert row.cum_quantity == order.filled
+        resting = exchange.machine.state.books[order.instrument].get(order_id)
+        assert row.shown_quantity == (0 if order.armed else resting.shown)
+        assert (row.triggered_ns != 0) == (order.stop_price_ticks != 0 and not order.armed)
+    for baron, expected in exchange.machine.state.barons.items():
+        found = live.baron(baron)
+        assert found is not None
+        assert (found.features, found.verified_gpus, found.leased_gpus) == (
+            expected.features,
+            expected.verified_gpus,
+            expected.leased_gpus,
+        )
 
 
 @settings(max_examples=30)
-@given(st.integers(0, 2**32))
-def test_books_from_events_equal_the_engines(seed: int) -> None:
-    exchange, live = opened_live()
+@given(st.integers(0, 2**32), st.sampled_from([PlainBook, FastBook]))
+def test_books_from_events_equal_the_engines(seed: int, book_factory: BookFactory) -> None:
+    exchange, live = opened_live(book_factory)
     for reply in run(exchange, Random(seed), COMMANDS):
         if reply.events:
             live.apply(reply)
         check_books(exchange, live)
+        check_orders(exchange, live)
 
 
 @settings(max_examples=15)
@@ -110,7 +194,7 @@ def test_deltas_lead_from_each_book_to_the_next(seed: int) -> None:
 @given(st.integers(0, 2**32))
 def test_seeded_in_the_middle_it_says_the_same(seed: int) -> None:
     """From the database at any position, with replies that came before the seed, at and after it: no gap and no double."""
-    exchange, chance = opened(), Random(seed)
+    exchange, chance = opened(TIGHT), Random(seed)
     for _ in run(exchange, chance, COMMANDS):
         pass
     replies = exchange.replies
@@ -136,7 +220,7 @@ def test_seeded_in_the_middle_it_says_the_same(seed: int) -> None:
     straight = Live(NOTHING)
     for reply in replies:
         straight.apply(reply)
-    for account in (11, 12, 21, 22, 23):
+    for account in ACCOUNTS:
         assert list(feed.live.orders_of(account)) == list(straight.orders_of(account))
         assert list(feed.live.leases_of(account)) == list(straight.leases_of(account))
 

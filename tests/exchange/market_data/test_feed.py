@@ -19,7 +19,8 @@ from exchange.read.interface import DepthLevel
 from exchange.read.projection import ReadError
 from exchange.read.queries import Snapshot
 from exchange.read.side import SqlReadSide
-from tests.exchange.market_data.commands import ACCESS, Exchange, ask, bid, opened
+from tests.exchange.market_data.chance import ACCESS
+from tests.exchange.market_data.commands import Exchange, ask, bid, opened
 from tests.waiting import TIMEOUT_S
 
 NOTHING = Snapshot(0, 0, [], [], [], [])

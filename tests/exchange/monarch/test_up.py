@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from exchange.monarch.demo.rest import Rest, RestError
 from exchange.monarch.demo.world import script
@@ -20,6 +21,7 @@ from tests.waiting import wait_until
 
 STOP_S = 30.0
 UP_S = 60.0
+SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 
 
 def monarch(*words: str) -> subprocess.CompletedProcess[str]:
@@ -172,3 +174,46 @@ def test_metrics_name_the_sequence_and_the_consumers(tmp_path: Path) -> None:
     assert 'hourbook_sequence{shard="0"} 24.0' in text
     for consumer in ("read", "settlement", "provisioner"):
         assert f'consumer="{consumer}"' in text
+
+
+def test_an_operator_halts_an_instrument_and_marks_a_baron(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    symbol = "H100-SXM5-80GB.us-east.spot"
+    key = json.loads(monarch("admin", "bootstrap", "--home", str(tmp_path), "--json").stdout)["key"]
+    halt = ("admin", "session", "--home", str(tmp_path), symbol, "halted")
+    without_key = monarch(*halt)
+    assert (without_key.returncode, "HOURBOOK_KEY" in without_key.stderr) == (1, True)
+    monkeypatch.setenv("HOURBOOK_KEY", key)
+    nobody = monarch(*halt)
+    assert (nobody.returncode, "no Monarch runs" in nobody.stderr) == (1, True)
+    with up(tmp_path) as (_, url):
+        done = monarch(*halt)
+        assert (done.returncode, done.stdout) == (0, f"{symbol} halted\n"), done.stderr
+        sessions = {row["symbol"]: row["session"] for row in Rest(url).get("/v1/instruments")["instruments"]}
+        assert sessions[symbol] == "halted"
+        baron = Rest(url, key).post("/v1/barons", {"sku": "H100-SXM5-80GB", "region": "us-east", "name": "rack"})["id"]
+        said = monarch("admin", "features", "--home", str(tmp_path), "--json", baron, "nvlink", "secure")
+        assert json.loads(said.stdout)["features"] == ["nvlink", "secure"]
+        assert Rest(url, key).get(f"/v1/barons/{baron}")["features"] == ["nvlink", "secure"]
+        refused = monarch("admin", "session", "--home", str(tmp_path), "nothing", "halted")
+        assert (refused.returncode, "unknown_instrument" in refused.stderr) == (1, True)
+
+
+def test_orders_of_connections_that_a_kill_cut_are_gone_at_the_next_start(tmp_path: Path) -> None:
+    key = json.loads(monarch("admin", "bootstrap", "--home", str(tmp_path), "--json").stdout)["key"]
+    order = {"instrument": "H100-SXM5-80GB.us-east.spot", "side": "buy", "quantity": 1, "price": "1.0000"}
+    with up(tmp_path) as (process, url):
+        rest = Rest(url, key)
+        rest.post("/v1/deposits", {"account": rest.get("/v1/account")["id"], "amount": "100"})
+        rest.post("/v1/ssh-keys", {"name": "laptop", "public_key": SSH_KEY})
+        stays = rest.post("/v1/orders", order)["order"]["id"]
+        address = f"{url.replace('http', 'ws')}/ws/v1/trade?cancel_on_disconnect=true"
+        with connect(address, additional_headers={"Authorization": f"Bearer {key}"}, proxy=None) as socket:
+            socket.send(json.dumps({"id": 1, "op": "order.place", "params": order}))
+            goes = json.loads(socket.recv(STOP_S))["result"]["order_id"]
+            process.kill()
+            process.wait(STOP_S)
+    with up(tmp_path) as (_, url):
+        rest = Rest(url, key)
+        lost = rest.get(f"/v1/orders/{goes}")
+        assert (lost["status"], lost["reason"]) == ("canceled", "disconnected")
+        assert rest.get(f"/v1/orders/{stays}")["status"] == "new"

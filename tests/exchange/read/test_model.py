@@ -18,7 +18,8 @@ from exchange.read import schema
 from exchange.read.model import ReadModel, connect
 from exchange.read.projection import ReadError
 from exchange.read.queries import PAGE_MAX, Queries
-from tests.exchange.market_data.commands import PROVIDERS, RENTERS, Exchange, ask, bid, opened, run
+from tests.exchange.market_data.chance import run
+from tests.exchange.market_data.commands import PROVIDERS, RENTERS, Exchange, ask, bid, opened
 
 TABLES = (*schema.TABLES, "offers", "position")
 

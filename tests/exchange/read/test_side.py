@@ -15,7 +15,8 @@ from exchange.log.interface import LogError, LogWriter, Record
 from exchange.market_data.feed import Feed
 from exchange.read.interface import OrderRow
 from exchange.read.side import SqlReadSide
-from tests.exchange.market_data.commands import Exchange, bid, opened, run
+from tests.exchange.market_data.chance import run
+from tests.exchange.market_data.commands import Exchange, bid, opened
 from tests.waiting import TIMEOUT_S
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from engine.book_plain import PlainBook
 from engine.codec import decode_events
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import Command, Reply
-from engine.resting_plain import PlainBook
 from exchange.log.embedded import EmbeddedLog
 from exchange.log.interface import LogWriter, Record
 from exchange.log.topics import COMMANDS, EVENTS

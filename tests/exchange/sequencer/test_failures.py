@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.book_plain import PlainBook
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import Command, Deposit, Event, Reply, Tick
-from engine.resting_plain import PlainBook
 from exchange.log.interface import Fenced, LogError
 from exchange.log.topics import COMMANDS, EVENTS
 from exchange.sequencer.errors import RecoveryError

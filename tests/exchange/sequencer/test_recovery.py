@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.book_plain import PlainBook
 from engine.codec import encode_command, encode_events
 from engine.limits import Limits
-from engine.messages import Reply, Tick
-from engine.resting_plain import PlainBook
+from engine.messages import Rejected, Reply, SetFeatures, SetSession, Tick, Traded
+from engine.records import Session
 from exchange.log.embedded import EmbeddedLog
 from exchange.log.interface import Record
 from exchange.log.sqlite import Damaged
@@ -24,7 +25,21 @@ from exchange.sequencer.errors import RecoveryError
 from exchange.sequencer.recovery import replay_to
 from exchange.sequencer.snapshots import KEPT, Snapshot, SnapshotStore
 from tests.exchange.sequencer.conftest import SHARD, START_NS, House
-from tests.exchange.sequencer.traffic import Traffic, deposit, founding
+from tests.exchange.sequencer.traffic import (
+    BARON,
+    FAR_NS,
+    RENTERS,
+    SPOT,
+    Traffic,
+    ask,
+    bid,
+    deposit,
+    founding,
+    iceberg,
+    quotes,
+    stop_bid,
+)
+from tests.waiting import wait_until_async
 
 
 async def run(house: House, count: int = 60, *, seed: int = 7, snapshot_every: int = 0) -> tuple[list[Reply], str]:
@@ -85,6 +100,49 @@ async def test_a_run_goes_on_after_its_restart_as_if_there_were_none(house: Hous
     answered = {one.seq: one for one in (*replies, *more) if one.events}
     published = {one.seq: one for one in await house.published()}
     assert answered.items() <= published.items()
+
+
+async def test_a_restart_amid_an_auction_goes_on_to_the_same_clearing(house: House) -> None:
+    """From a snapshot: an armed stop, an iceberg half shown, a set of quotes with a fill, and an auction with its orders."""
+    shard = house.shard()
+    limits = Limits(max_looked=3, max_stops=1)
+    await shard.start(limits=limits)
+    before = [
+        *founding(),
+        SetFeatures(baron=BARON, features=3),
+        ask(20_000, 2),
+        bid(RENTERS[0], 20_000, 1),
+        iceberg(20_100, 5, FAR_NS),
+        bid(RENTERS[0], 20_100, 3),
+        quotes(20_200, 2),
+        bid(RENTERS[2], 20_201, 1),
+        *(stop_bid(renter, 20_500, 1) for renter in RENTERS),
+        SetSession(instrument=SPOT, session=Session.AUCTION),
+        *(bid(renter, 20_600, 2) for renter in RENTERS),
+        *(ask(20_050, 1) for _ in range(6)),
+    ]
+    replies = [await shard.sequencer.submit(command) for command in before]
+    assert not any(isinstance(event, Rejected) for reply in replies for event in reply.events)
+    await shard.close()
+
+    again = house.shard()
+    await again.start(limits=limits)
+    assert (again.recovered.snapshot_seq, again.recovered.replayed) == (len(before), 0)
+    cleared = await again.sequencer.submit(SetSession(instrument=SPOT, session=Session.CONTINUOUS))
+    assert sum(isinstance(event, Traded) for event in cleared.events) == limits.max_looked
+    await wait_until_async(lambda: again.machine.next_due_ns() == FAR_NS, "the rest of the clearing and the stops")
+    assert again.machine.session(SPOT) is Session.CONTINUOUS
+    state_hash = again.machine.state_hash()
+    await again.close()
+
+    straight = House(house.home.with_name("straight"))
+    whole = straight.shard()
+    await whole.recover(limits)
+    await whole.commands.append(await house.records(COMMANDS))
+    await whole.close()
+    assert (await whole.recover(limits)).machine.state_hash() == state_hash
+    assert await straight.records(EVENTS) == await house.records(EVENTS)
+    await straight.close()
 
 
 # ---------------------------------------------------------------- what must not start

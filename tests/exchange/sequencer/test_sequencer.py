@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from engine.book_plain import PlainBook
 from engine.codec import decode_command
 from engine.kinds import Fault, TransferCode
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import (
+    CancelAll,
     CancelOrder,
     Command,
     Deposit,
@@ -23,17 +25,21 @@ from engine.messages import (
     Tick,
     Traded,
     Transfer,
+    Triggered,
 )
-from engine.resting_plain import PlainBook
 from exchange.log.topics import COMMANDS
 from exchange.sequencer.errors import InvalidCommand, RecoveryError
 from exchange.sequencer.interface import Overloaded
 from exchange.sequencer.sequencer import RESERVE_SHARE, Sequencer
 from tests.exchange.sequencer.conftest import SHARD, START_NS, House, Shard
-from tests.exchange.sequencer.traffic import RENTERS, ask, bid, deposit, founding
+from tests.exchange.sequencer.traffic import RENTERS, ask, bid, deposit, founding, stop_bid
 from tests.waiting import wait_until_async
 
 HOUR_NS = 3_600 * 10**9
+
+
+def triggered(replies: list[Reply]) -> list[Triggered]:
+    return [event for reply in replies for event in reply.events if isinstance(event, Triggered)]
 
 
 async def test_replies_come_in_the_order_of_submission_with_dense_sequence_numbers(house: House) -> None:
@@ -242,6 +248,20 @@ async def test_ticks_are_repeated_until_no_timer_is_due_even_beyond_a_batch(hous
 # ---------------------------------------------------------------- what can't be taken
 
 
+async def test_stops_that_one_command_may_not_fire_fire_in_the_ticks_after_it(house: House) -> None:
+    """At once, though nothing else comes: a stop that waits for a clock's next turn would trade at another price."""
+    shard = house.shard()
+    await shard.start(limits=Limits(max_stops=2))
+    await shard.submit([*founding(), ask(20_000, 9), *(stop_bid(RENTERS[0], 20_000, 1) for _ in range(7))])
+    fired: list[Reply] = []
+    shard.sequencer.subscribe(fired.append)
+    reply = await shard.sequencer.submit(bid(RENTERS[1], 20_000, 1))
+    await wait_until_async(lambda: len(triggered(fired)) == 7, "all stops")
+    assert [len(triggered([one])) for one in fired] == [2, 2, 2, 1]
+    assert [one.seq for one in fired] == [reply.seq + place for place in range(4)]
+    assert shard.machine.next_due_ns() is None
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -284,7 +304,8 @@ async def test_a_full_queue_takes_no_orders_but_still_takes_cancels(house: House
     sequencer = await shard.start(max_queue=16)
     ordinary = 16 - 16 // RESERVE_SHARE
     orders = [asyncio.create_task(sequencer.submit(Tick())) for _ in range(20)]
-    cancels = [asyncio.create_task(sequencer.submit(CancelOrder(account=2, order_id=1))) for _ in range(4)]
+    lessening = (CancelOrder(account=2, order_id=1), CancelAll(account=2))
+    cancels = [asyncio.create_task(sequencer.submit(command)) for command in (*lessening, *lessening)]
     done = await asyncio.gather(*orders, *cancels, return_exceptions=True)
     taken = [isinstance(one, Reply) for one in done]
     assert taken == [True] * ordinary + [False] * (20 - ordinary) + [True] * 2 + [False] * 2

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import random
 
+import msgspec
+
 from engine.kinds import LeaseState, OrderType, Side, TimeInForce
 from engine.messages import (
     Accepted,
     AmendOrder,
+    CancelAll,
     CancelOrder,
     Command,
     Deposit,
@@ -22,11 +25,16 @@ from engine.messages import (
     ListMarket,
     OpenAccount,
     PlaceOrder,
+    Quote,
     RegisterBaron,
     Rent,
     Reply,
     SetCapacity,
+    SetFeatures,
+    SetQuotes,
+    SetSession,
 )
+from engine.records import Session
 
 SKU, REGION = "H100-SXM5-80GB", "us-east"
 SPOT, ONDEMAND = 1, 2
@@ -34,6 +42,8 @@ PROVIDER = 1
 RENTERS = (2, 3, 4)
 BARON = 1
 GPUS = 64
+FAR_NS = 2**62
+"""Later than anything that a test does."""
 
 
 def founding() -> list[Command]:
@@ -75,6 +85,38 @@ def ask(price_ticks: int, quantity: int, client_order_id: str = "") -> PlaceOrde
     )
 
 
+def stop_bid(account: int, stop_price_ticks: int, quantity: int, client_order_id: str = "") -> PlaceOrder:
+    """It buys at 10 % above its stop price at most."""
+    return PlaceOrder(
+        account=account,
+        instrument=SPOT,
+        side=Side.BUY,
+        order_type=OrderType.STOP,
+        time_in_force=TimeInForce.GTC,
+        price_ticks=stop_price_ticks * 11 // 10,
+        stop_price_ticks=stop_price_ticks,
+        quantity=quantity,
+        client_order_id=client_order_id,
+        delivery=b"ssh-ed25519 AAAA",
+    )
+
+
+def iceberg(price_ticks: int, quantity: int, expire_ns: int) -> PlaceOrder:
+    """An ask that shows one GPU at a time, until a time."""
+    return msgspec.structs.replace(
+        ask(price_ticks, quantity), display_quantity=1, time_in_force=TimeInForce.GTD, expire_ns=expire_ns
+    )
+
+
+def quotes(price_ticks: int, quantity: int) -> SetQuotes:
+    """The provider's two-sided set, which goes after two fills."""
+    sides = (
+        Quote(instrument=SPOT, side=Side.BUY, price_ticks=price_ticks - 1, quantity=quantity, delivery=b"key"),
+        Quote(instrument=SPOT, side=Side.SELL, price_ticks=price_ticks + 1, quantity=quantity, baron=BARON),
+    )
+    return SetQuotes(account=PROVIDER, name="maker", quotes=sides, max_fills=2)
+
+
 def deposit(amount_micros: int) -> Deposit:
     return Deposit(account=RENTERS[0], amount_micros=amount_micros, client_id=f"d-{amount_micros}")
 
@@ -103,7 +145,7 @@ class Traffic:
         self._count += 1
         client_id = f"{self.prefix}-{self._count}"
         renter = pick.choice(RENTERS)
-        match pick.randrange(10):
+        match pick.randrange(16):
             case 0 | 1:
                 return ask(pick.randrange(15_000, 25_000), pick.randrange(1, 9), client_id)
             case 2 | 3 | 4:
@@ -126,6 +168,17 @@ class Traffic:
                     delivery=b"key",
                     client_order_id=client_id,
                 )
+            case 9:
+                stop_price = pick.randrange(15_000, 25_000)
+                return stop_bid(renter, stop_price, pick.randrange(1, 4), client_id)
+            case 10:
+                return iceberg(pick.randrange(15_000, 25_000), pick.randrange(2, 9), FAR_NS)
+            case 11:
+                return quotes(pick.randrange(15_000, 25_000), pick.randrange(1, 4))
+            case 12:
+                return SetSession(instrument=SPOT, session=pick.choice((Session.AUCTION, Session.CONTINUOUS)))
+            case 13:
+                return pick.choice((CancelAll(account=renter, side=Side.BUY), SetFeatures(baron=BARON, features=1)))
             case _:
                 return self._lease_step()
 

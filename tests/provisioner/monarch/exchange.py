@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.book_plain import PlainBook
 from engine.codec import encode_events
 from engine.kinds import LeaseState, Side
 from engine.limits import Limits
@@ -32,7 +33,6 @@ from engine.messages import (
     SetOffers,
     Tick,
 )
-from engine.resting_plain import PlainBook
 from exchange.log.embedded import EmbeddedLog, EmbeddedReader, EmbeddedWriter
 from exchange.log.interface import Record
 from exchange.log.topics import EVENTS
@@ -158,7 +158,7 @@ class Exchange:
 
     def free_gpus(self) -> int:
         """GPUs on sale now."""
-        return sum(level.unconditional_quantity for level in self.machine.depth(ONDEMAND, Side.SELL, 10))
+        return sum(level.unconditional for level in self.machine.depth(ONDEMAND, Side.SELL, 10))
 
     def __contains__(self, kind: type[Command]) -> bool:
         return any(isinstance(command, kind) for command in self.commands)

@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from engine.book_plain import PlainBook
 from engine.ids import format_id, parse_id
 from engine.kinds import LeaseState, Side
 from engine.limits import Limits
@@ -34,7 +35,6 @@ from engine.messages import (
     SetOffers,
     Tick,
 )
-from engine.resting_plain import PlainBook
 from engine.units import NS_PER_S
 from provisioner.admission import Beat, Inventory
 from provisioner.contact import Contact, Instant
@@ -324,7 +324,7 @@ class Convergence(RuleBasedStateMachine):
         leased = sum(len(gpus) for gpus in self.agent.gpus.values())
         (baron,) = self.store.barons()
         assert baron.verified_gpus == len(UUIDS)
-        free = sum(level.unconditional_quantity for level in self.machine.depth(ONDEMAND, Side.SELL, 9))
+        free = sum(level.unconditional for level in self.machine.depth(ONDEMAND, Side.SELL, 9))
         assert free == len(UUIDS) - leased
 
 

@@ -1,0 +1,83 @@
+"""Fills: what a trade of the book means to the shard before the lease that comes of it is opened (rulebook §6, §8).
+
+Quantities move from the listing to the lease, and the bid's share of its hold is set aside. Fills of one bid on one
+Baron at one price add up to one draft, which `engine.trades` makes an obligation and a lease when the command ends.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine import money, open_orders
+from engine.kinds import OrderStatus, Origin, Side
+from engine.messages import Traded
+from engine.records import BookEvent, EventFlag
+from engine.state import Broken, Draft, Order, State
+
+_AUCTION: Final = int(EventFlag.AUCTION)
+
+
+def trade(state: State, event: BookEvent) -> None:
+    """One TRADE of the book. In an auction the ask stands as maker and the bid as taker, and neither pays as taker."""
+    maker, taker = state.orders[event.order_id], state.orders[event.other_id]
+    auction = bool(event.flags & _AUCTION)
+    bid, ask = (taker, maker) if taker.side is Side.BUY else (maker, taker)
+    trade_id = state.new_id()
+    draft = _draft(state, bid, ask, event.price, bid_takes=bid is taker and not auction, ask_takes=ask is taker)
+    draft.share_micros += money.order_hold_micros(state, bid, bid.leaves_quantity)
+    taker.leaves_quantity -= event.quantity
+    maker.leaves_quantity -= event.quantity
+    if (maker.leaves_quantity, taker.leaves_quantity) != (event.leaves, event.other_leaves):
+        raise Broken(f"the book and the shard differ in what {maker.order_id} and {taker.order_id} leave")
+    draft.share_micros -= money.order_hold_micros(state, bid, bid.leaves_quantity)
+    draft.quantity += event.quantity
+    listing = open_orders.listing_of(state, ask)
+    if ask.origin is Origin.OFFER:
+        draft.offer_quantity += event.quantity
+        listing.offer_leased_gpus += event.quantity
+    listing.asked_gpus -= event.quantity
+    state.barons[ask.baron].leased_gpus += event.quantity
+    state.traded_barons[ask.baron] = None
+    state.fills_left -= 1
+    state.emit(
+        Traded(
+            trade_id=trade_id,
+            instrument=maker.instrument,
+            price_ticks=event.price,
+            quantity=event.quantity,
+            maker_order_id=maker.order_id,
+            taker_order_id=taker.order_id,
+            maker_leaves=maker.leaves_quantity,
+            taker_leaves=taker.leaves_quantity,
+            taker_side=taker.side,
+            buyer=bid.account,
+            seller=ask.account,
+            baron=ask.baron,
+            lease_id=draft.lease_id,
+            auction=auction,
+        )
+    )
+    for order in (maker, taker):
+        _count_quote(state, order)
+        if order.leaves_quantity == 0:
+            open_orders.forget(state, order, OrderStatus.FILLED)
+
+
+def _draft(state: State, bid: Order, ask: Order, price_ticks: int, *, bid_takes: bool, ask_takes: bool) -> Draft:
+    # A bid that took and was taken in one command pays two fees: its leases stand apart.
+    key = (bid.order_id, ask.baron, price_ticks, bid_takes, ask_takes)
+    draft = state.drafts.get(key)
+    if draft is None:
+        obligation_id, lease_id = state.new_id(), state.new_id()
+        draft = state.drafts[key] = Draft(lease_id, obligation_id, bid, ask, price_ticks, bid_takes, ask_takes)
+        state.accounts[bid.account].leases += 1
+    return draft
+
+
+def _count_quote(state: State, order: Order) -> None:
+    if not order.quote_set:
+        return
+    quotes = state.accounts[order.account].quote_sets[order.quote_set]
+    quotes.fills += 1
+    if 0 < quotes.max_fills <= quotes.fills:
+        state.spent_quotes[order.account, order.quote_set] = None

@@ -1,0 +1,26 @@
+"""What the shard itself does to an order that stands in a book: cancel it, cut it in place, move its window.
+
+Each goes through the book, and the book's events change the rows. None of them can be refused, and none trades.
+"""
+
+from __future__ import annotations
+
+from engine import book_events, book_orders
+from engine.reasons import Reason
+from engine.state import Order, State
+
+
+def cancel(state: State, order: Order, reason: Reason) -> None:
+    """Cancel what a live order leaves, armed or at rest."""
+    book_events.must(state, order.instrument, book_orders.cancel(order, state.last_ts_ns, reason))
+
+
+def shrink(state: State, order: Order, quantity: int, reason: Reason) -> None:
+    """Take GPUs off an order in place, its priority kept; all that it leaves: cancel."""
+    book_events.must(state, order.instrument, book_orders.reduce(order, state.last_ts_ns, quantity, reason))
+
+
+def move_window(state: State, ask: Order, window_end_ns: int) -> None:
+    """Give an ask another end of its fixed hours, its priority kept."""
+    ask.window_end_ns = window_end_ns
+    book_events.must(state, ask.instrument, book_orders.move_window(ask, state.last_ts_ns))

@@ -1,0 +1,130 @@
+"""Sets of quotes: a market maker's two-sided prices, replaced whole in one command, and withdrawn after so many fills (§5).
+
+All of a set is checked before anything changes: its terms, and money and capacity for the whole of it. Then what is live
+of the old set goes and the new quotes enter in order. What an earlier quote of the set makes impossible for a later one
+(its account's bounds, a session that a trade closed) cancels that one with the reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from engine import capacity, client_ids, in_book, matching, money, order_terms
+from engine.kinds import Kind, OrderType, Origin, Pot, Side, TimeInForce
+from engine.messages import PlaceOrder, Quote, QuotesSet, SetQuotes
+from engine.reasons import Reason
+from engine.state import Account, Order, QuoteSet, Refused, State
+from engine.units import INT64_MAX
+
+
+def set_quotes(state: State, command: SetQuotes) -> None:
+    """Replace the account's set of this name; refused whole, with the quote and field at fault."""
+    account = state.open_account(command.account)
+    old = _live(state, account, command.name)
+    _check_set(state, account, command, len(old))
+    quotes = [_order(state, command, index, quote) for index, quote in enumerate(command.quotes)]
+    _check_money(state, account, quotes, old)
+    _check_capacity(state, quotes, old)
+    for order in old:
+        in_book.cancel(state, order, Reason.QUOTE_REPLACED)
+    state.emit(
+        QuotesSet(
+            account=account.account,
+            name=command.name,
+            order_ids=tuple(order.order_id for order in quotes),
+            max_fills=command.max_fills,
+        )
+    )
+    # One more than its orders, so that it outlives the first of them while the others enter.
+    counted = account.quote_sets[command.name] = QuoteSet(max_fills=command.max_fills, orders=1)
+    for order in quotes:
+        try:
+            matching.enter(state, order)
+        except Refused as refusal:
+            matching.enter_closed(state, order, refusal.reason)
+    counted.orders -= 1
+    if counted.orders == 0:
+        del account.quote_sets[command.name]
+
+
+def follow(state: State) -> bool:
+    """Withdraw what is left of the sets that have had their fills; whether there was any."""
+    spent, state.spent_quotes = state.spent_quotes, {}
+    closed = False
+    for number, name in spent:
+        for order in _live(state, state.accounts[number], name):
+            in_book.cancel(state, order, Reason.MAX_FILLS)
+            closed = True
+    return closed
+
+
+def _live(state: State, account: Account, name: str) -> list[Order]:
+    if name not in account.quote_sets:
+        return []
+    return [order for order in state.orders_of[account.account].values() if order.quote_set == name]
+
+
+def _check_set(state: State, account: Account, command: SetQuotes, live: int) -> None:
+    limits = state.limits
+    if not command.name or not client_ids.valid(state, command.name):
+        raise Refused(Reason.INVALID_QUOTES, "name")
+    if command.name not in account.quote_sets and len(account.quote_sets) >= limits.max_quote_sets:
+        raise Refused(Reason.TOO_MANY_ORDERS, "name")
+    if not 0 <= command.max_fills <= INT64_MAX:
+        raise Refused(Reason.INVALID_QUOTES, "max_fills")
+    if len(command.quotes) > limits.max_quotes:
+        raise Refused(Reason.INVALID_QUOTES, "quotes")
+    if account.open_orders - live + len(command.quotes) > limits.max_open_orders:
+        raise Refused(Reason.TOO_MANY_ORDERS, "quotes")
+
+
+def _order(state: State, command: SetQuotes, index: int, quote: Quote) -> Order:
+    """One quote as the gtc limit order that it is."""
+    order = PlaceOrder(
+        account=command.account,
+        instrument=quote.instrument,
+        side=quote.side,
+        order_type=OrderType.LIMIT,
+        time_in_force=TimeInForce.GTC,
+        price_ticks=quote.price_ticks,
+        quantity=quote.quantity,
+        hours=quote.hours,
+        baron=quote.baron,
+        max_hours=quote.max_hours,
+        delivery=quote.delivery,
+        connection=command.connection,
+    )
+    try:
+        made = order_terms.order_of(state, order, Origin.QUOTE, command.name)
+        matching.check_session(state, quote.instrument)
+    except Refused as refusal:
+        field = f"quotes[{index}].{refusal.field}" if refusal.field else f"quotes[{index}]"
+        raise Refused(refusal.reason, "connection" if refusal.field == "connection" else field) from refusal
+    return made
+
+
+def _check_money(state: State, account: Account, quotes: list[Order], old: list[Order]) -> None:
+    def hold(order: Order) -> int:
+        return money.order_hold_micros(state, order, order.leaves_quantity) if order.side is Side.BUY else 0
+
+    left = account.pots[Pot.AVAILABLE] + sum(hold(order) for order in old)
+    for index, order in enumerate(quotes):
+        left -= hold(order)
+        if left < 0:
+            raise Refused(Reason.INSUFFICIENT_FUNDS, f"quotes[{index}]")
+
+
+def _check_capacity(state: State, quotes: list[Order], old: list[Order]) -> None:
+    freed: Counter[tuple[int, Kind]] = Counter()
+    for order in old:
+        if order.side is Side.SELL:
+            freed[order.baron, order.kind] += order.leaves_quantity
+    for index, order in enumerate(quotes):
+        if order.side is Side.BUY:
+            continue
+        key = (order.baron, order.kind)
+        try:
+            capacity.check_ask(state.barons[order.baron], order.kind, order.quantity, freed[key])
+        except Refused as refusal:
+            raise Refused(refusal.reason, f"quotes[{index}].quantity") from refusal
+        freed[key] -= order.quantity

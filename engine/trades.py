@@ -1,0 +1,97 @@
+"""Leases out of trades: what the drafts of a command become, and what its trades leave of capacity (rulebook §4, §8, §9).
+
+Fills of one bid on one Baron at one price in one command are one obligation and one lease, whoever met it; capacity
+follows at once. It knows nothing of how orders met.
+"""
+
+from __future__ import annotations
+
+from engine import capacity, leases, money
+from engine.kinds import Kind, LeaseState
+from engine.messages import LeaseScheduled, ObligationOpened
+from engine.state import Draft, Lease, State
+from engine.units import NS_PER_HOUR, NS_PER_S
+
+
+def capacity_follows(state: State) -> None:
+    """After each command to a book: what was traded cuts what stands on the same GPUs."""
+    barons, state.traded_barons = state.traded_barons, {}
+    for number in barons:
+        capacity.changed(state, state.barons[number])
+
+
+def open_leases(state: State) -> None:
+    """When the command ends: the leases of all that it traded."""
+    drafts, state.drafts = state.drafts, {}
+    for draft in drafts.values():
+        _open_lease(state, draft)
+
+
+def _open_lease(state: State, draft: Draft) -> None:
+    """The obligation and the lease of a draft; the prefund out of the bid's share, the rest of that back to available."""
+    bid, limits = draft.bid, state.limits
+    renter, provider = state.accounts[bid.account], state.accounts[draft.ask.account]
+    renter_fee_ppm = renter.taker_fee_ppm if draft.bid_takes else renter.maker_fee_ppm
+    provider_fee_ppm = provider.taker_fee_ppm if draft.ask_takes else provider.maker_fee_ppm
+    prefund_ns = limits.prefund_s * NS_PER_S
+    needed = money.needed_micros(draft.price_ticks, draft.quantity, prefund_ns, renter_fee_ppm)
+    prefund = min(draft.share_micros, needed)
+    spot = bid.kind is Kind.SPOT
+    start_ns = state.last_ts_ns
+    lease = Lease(
+        lease_id=draft.lease_id,
+        renter=bid.account,
+        provider=draft.ask.account,
+        baron=draft.ask.baron,
+        kind=bid.kind,
+        quantity=draft.quantity,
+        offer_quantity=draft.offer_quantity,
+        price_ticks=draft.price_ticks,
+        start_ns=start_ns,
+        term_end_ns=start_ns + bid.hours * NS_PER_HOUR if bid.hours else 0,
+        minimum_s=limits.spot_minimum_s if spot else limits.ondemand_minimum_s,
+        renter_fee_ppm=renter_fee_ppm,
+        provider_fee_ppm=provider_fee_ppm,
+        prefund_micros=prefund,
+    )
+    leases.begin(state, lease)
+    _emit_opened(state, draft, lease)
+    money.change_hold(state, bid.account, prefund - draft.share_micros, bid.order_id)
+
+
+def _emit_opened(state: State, draft: Draft, lease: Lease) -> None:
+    state.emit(
+        ObligationOpened(
+            obligation_id=draft.obligation_id,
+            lease_id=lease.lease_id,
+            provider=lease.provider,
+            holder=lease.renter,
+            baron=lease.baron,
+            instrument=draft.bid.instrument,
+            quantity=lease.quantity,
+            price_ticks=lease.price_ticks,
+            start_ns=lease.start_ns,
+            end_ns=lease.term_end_ns,
+        )
+    )
+    state.emit(
+        LeaseScheduled(
+            lease_id=lease.lease_id,
+            obligation_id=draft.obligation_id,
+            order_id=draft.bid.order_id,
+            renter=lease.renter,
+            provider=lease.provider,
+            baron=lease.baron,
+            instrument=draft.bid.instrument,
+            kind=lease.kind,
+            quantity=lease.quantity,
+            price_ticks=lease.price_ticks,
+            start_ns=lease.start_ns,
+            term_end_ns=lease.term_end_ns,
+            minimum_s=lease.minimum_s,
+            renter_fee_ppm=lease.renter_fee_ppm,
+            provider_fee_ppm=lease.provider_fee_ppm,
+            state=LeaseState.PROVISIONING,
+            delivery=draft.bid.delivery,
+        )
+    )

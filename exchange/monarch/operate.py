@@ -1,0 +1,42 @@
+"""`monarch admin session` and `admin features`: an operator's word to the Monarch that runs, through its own API.
+
+The address is the running Monarch's, as its home tells; the key, which must hold the scope `admin`, comes from
+`HOURBOOK_KEY`, since what stands in a command line can be read by others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from exchange.monarch.config import ENV_PREFIX, Config
+from exchange.monarch.demo.rest import Rest
+from exchange.monarch.places import Places
+
+
+class NotReachable(Exception):
+    """There is no Monarch to tell, or no key to tell it with; the message says which."""
+
+
+def set_session(config: Config, environ: Mapping[str, str], symbol: str, session: str) -> dict[str, Any]:
+    """Bring an instrument to a session (rulebook §6); what the API answers. RestError when it refuses."""
+    path = f"/v1/instruments/{quote(symbol, safe='')}/session"
+    return dict(_running(config, environ).put(path, {"session": session}))
+
+
+def set_features(config: Config, environ: Mapping[str, str], baron: str, features: list[str]) -> dict[str, Any]:
+    """Say which features a Baron has, whole (rulebook §5); what the API answers. RestError when it refuses."""
+    return dict(_running(config, environ).put(f"/v1/barons/{quote(baron, safe='')}/features", {"features": features}))
+
+
+def _running(config: Config, environ: Mapping[str, str]) -> Rest:
+    key = environ.get(f"{ENV_PREFIX}KEY")
+    if not key:
+        raise NotReachable(f"give the administrator's key in {ENV_PREFIX}KEY")
+    try:
+        running = json.loads(Places(config.home).running.read_text())
+    except FileNotFoundError:
+        raise NotReachable(f"no Monarch runs on {config.home}; start it with monarch up") from None
+    return Rest(running["api_url"], key)

@@ -1,0 +1,304 @@
+"""Long seeded lives of a shard on both books at once: equal events, equal bytes, and nothing of the market left unseen.
+
+Where `test_laws` makes failures small, these go far: each life is some thousand commands of a crowded market.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import msgspec
+import pytest
+
+from engine.book_fast import FastBook
+from engine.kinds import OrderType, Side, TimeInForce
+from engine.limits import Limits
+from engine.machine import Machine
+from engine.messages import (
+    Accepted,
+    Amended,
+    AmendOrder,
+    AuctionCleared,
+    CancelAll,
+    CancelAllAfter,
+    Canceled,
+    CancelOrder,
+    Command,
+    EndLease,
+    Event,
+    InstrumentSession,
+    LeaseActive,
+    LeaseWiped,
+    Offer,
+    PlaceOrder,
+    Quote,
+    Refilled,
+    Rejected,
+    Rent,
+    SetCapacity,
+    SetFeatures,
+    SetOffers,
+    SetQuotes,
+    SetSession,
+    Traded,
+    Triggered,
+)
+from engine.reasons import Reason
+from engine.records import SelfTrade, Session
+from tests.engine.shard import (
+    ALICE,
+    BARON,
+    BOB,
+    HOUR,
+    MINUTE,
+    ONDEMAND,
+    OTHER_BARON,
+    PAT,
+    QUINN,
+    SECOND,
+    SECOND_BARON,
+    SPOT,
+    Shard,
+    ask,
+    bid,
+    rental,
+)
+
+LIMITS = Limits(
+    max_looked=5,
+    max_open_orders=60,
+    max_leases=8,
+    max_stops=3,
+    max_conditional_account=3,
+    max_conditional_side=4,
+    display_ratio=8,
+    band_ppm=3_000,
+    auction_s=240,
+    cooldown_s=600,
+)
+STEPS = 8_000
+MET = {
+    "Triggered",
+    "Refilled",
+    "AuctionCleared",
+    "Traded",
+    "Traded in an auction",
+    "Amended KEPT",
+    "Amended SELF_TRADE",
+    "Amended CAPACITY_CUT",
+    "InstrumentSession AUCTION OUTSIDE_BAND",
+    *(
+        f"Canceled {reason}"
+        for reason in (
+            "SELF_TRADE WALK_LIMIT TOO_MANY_LEASES CONDITIONAL_LIMIT OUTSIDE_BAND EXPIRED MASS_CANCELED QUOTE_REPLACED "
+            "MAX_FILLS DISCONNECTED DEAD_MAN REQUESTED IOC_REMAINDER MARKET_REMAINDER CAPACITY_CUT OFFER_CHANGED "
+            "NO_LIQUIDITY"
+        ).split()
+    ),
+    *(
+        f"Rejected {reason}"
+        for reason in (
+            "FOK_KILLED NO_LIQUIDITY SELF_TRADE POST_ONLY_WOULD_TRADE SESSION_CLOSED TOO_MANY_CONDITIONAL "
+            "INSUFFICIENT_CAPACITY TOO_MANY_LEASES"
+        ).split()
+    ),
+}
+"""What a life must have met at least once, so that it proves something."""
+
+
+class Life:
+    """A crowded market: whose command comes next is chance's, from a printed seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = Random(seed)
+        self.shard = Shard(LIMITS, gpus=60, usd=50_000)
+        for account in (PAT, QUINN):
+            self.shard.pay(account, 50_000)
+        self.shard.twin = Machine.restore(self.shard.machine.snapshot(), FastBook)
+        self.shard.auditor.every = 10
+        self.met: Counter[str] = Counter()
+        self.mid = 20_000
+
+    def step(self) -> None:
+        chance = self.chance
+        self.mid += chance.choice((-3, 0, 0, 0, 3))
+        wait_ns = chance.choice((0, 0, 0, 0, 0, 0, SECOND, 20 * SECOND, MINUTE, 20 * MINUTE))
+        for event in self.shard.wait(wait_ns) if wait_ns else []:
+            self.count(event)
+        often = (self.order,) * 40 + (self.stop,) * 6 + (self.change,) * 8 + (self.report,) * 14 + (self.quotes,) * 4
+        rare = (self.mass, self.floor, self.floor, self.capacity, self.offers, self.offers, self.rent, self.rent)
+        for event in self.shard.apply(chance.choice(often + rare)()):
+            self.count(event)
+
+    def count(self, event: Event) -> None:
+        match event:
+            case Canceled() | Rejected():
+                self.met[f"{type(event).__name__} {event.reason.name}"] += 1
+            case Amended():
+                self.met[f"Amended {'KEPT' if event.reason is Reason.REQUESTED else event.reason.name}"] += 1
+            case Traded():
+                self.met["Traded in an auction" if event.auction else "Traded"] += 1
+            case InstrumentSession():
+                self.met[f"InstrumentSession {event.session.name} {event.reason.name}"] += 1
+            case Triggered() | Refilled() | AuctionCleared() | Accepted():
+                self.met[type(event).__name__] += 1
+
+    # ---- commands
+
+    def price(self) -> int:
+        return self.mid + self.chance.randint(-12, 12) + self.chance.choice((0,) * 30 + (-90, 90))
+
+    def plain(self) -> PlaceOrder:
+        """A limit order of either side in either kind, by anybody who may."""
+        chance = self.chance
+        instrument = chance.choice((SPOT, SPOT, ONDEMAND))
+        if chance.random() < 0.5:
+            hours = chance.choice((1, 1, 1, 3)) if instrument == ONDEMAND else 0
+            account = chance.choice((ALICE, ALICE, BOB, PAT, QUINN))
+            return bid(account, self.price(), chance.randint(1, 6), instrument, hours=hours)
+        baron = chance.choice((BARON, SECOND_BARON, OTHER_BARON))
+        account = QUINN if baron == OTHER_BARON else PAT
+        return ask(account, self.price(), chance.randint(1, 6), instrument, baron=baron)
+
+    def order(self) -> Command:
+        chance = self.chance
+        order = self.plain()
+        even = order.quantity - order.quantity % 2
+        changes: dict[str, object] = {
+            "time_in_force": chance.choice((TimeInForce.GTC,) * 6 + (TimeInForce.IOC, TimeInForce.FOK)),
+            "self_trade": chance.choice((SelfTrade.CANCEL_NEWEST, *SelfTrade)),
+            "tag": chance.choice(("", "a")),
+            "connection": chance.choice((0, 1)),
+        }
+        match chance.randint(0, 16):
+            case 0:
+                changes |= {"display_quantity": 1, "time_in_force": TimeInForce.GTC}
+            case 1 | 10:
+                changes |= {"min_quantity": min(2, order.quantity), "time_in_force": TimeInForce.GTC}
+            case 2:
+                changes |= {"lot": 2, "quantity": even} if even and order.side is Side.SELL else {}
+            case 3:
+                changes |= {"features": 1} if order.side is Side.BUY else {}
+            case 4:
+                changes |= {"same_baron": order.side is Side.BUY}
+            case 5:
+                changes |= {"time_in_force": TimeInForce.GTD, "expire_ns": self.shard.now_ns + 5 * MINUTE}
+            case 6:
+                changes |= {"post_only": True, "time_in_force": TimeInForce.GTC}
+            case 7 | 8:
+                changes |= {"order_type": OrderType.MARKET, "price_ticks": 0, "time_in_force": TimeInForce.IOC}
+            case 9:
+                changes |= {"self_trade": SelfTrade.DECREMENT, "time_in_force": TimeInForce.GTC}
+        return msgspec.structs.replace(order, **changes)
+
+    def stop(self) -> Command:
+        order = self.plain()
+        away = 6 if order.side is Side.BUY else -6
+        kind = self.chance.choice((OrderType.STOP, OrderType.STOP_LIMIT))
+        unpriced = kind is OrderType.STOP and order.side is Side.SELL
+        return msgspec.structs.replace(
+            order,
+            order_type=kind,
+            stop_price_ticks=order.price_ticks - away,
+            price_ticks=0 if unpriced else order.price_ticks,
+        )
+
+    def change(self) -> Command:
+        chance = self.chance
+        live = list(self.shard.auditor.orders.values())
+        if not live:
+            return self.order()
+        accepted = chance.choice(live).accepted
+        if chance.random() < 0.5:
+            return CancelOrder(account=accepted.account, order_id=accepted.order_id)
+        price = chance.choice((0, self.price()))
+        return AmendOrder(
+            account=accepted.account, order_id=accepted.order_id, price_ticks=price, quantity=chance.randint(0, 8)
+        )
+
+    def report(self) -> Command:
+        """Leases move on; mostly they end, so that GPUs come back."""
+        leases = list(self.shard.machine.state.leases.values())
+        if not leases:
+            return self.order()
+        lease = self.chance.choice(leases)
+        if not lease.live:
+            return LeaseWiped(lease_id=lease.lease_id)
+        if lease.active_ns == 0 and self.chance.random() < 0.3:
+            return LeaseActive(lease_id=lease.lease_id, access=b"")
+        return EndLease(account=lease.renter, lease_id=lease.lease_id)
+
+    def quotes(self) -> Command:
+        chance = self.chance
+        account, baron = chance.choice(((PAT, BARON), (QUINN, OTHER_BARON)))
+        spread = chance.choice((-2, 2, 6))
+        quotes = []
+        for step in range(chance.randint(0, 3)):
+            away = spread + 3 * step
+            quotes.append(
+                Quote(instrument=SPOT, side=Side.BUY, price_ticks=self.mid - away, quantity=2, delivery=b"key")
+            )
+            quotes.append(Quote(instrument=SPOT, side=Side.SELL, price_ticks=self.mid + away, quantity=2, baron=baron))
+        return SetQuotes(account=account, name="maker", quotes=tuple(quotes), max_fills=2, connection=1)
+
+    def mass(self) -> Command:
+        chance = self.chance
+        account = chance.choice((ALICE, BOB, PAT, QUINN))
+        if chance.random() < 0.3:
+            return CancelAllAfter(account=account, after_ns=chance.choice((0, MINUTE)))
+        match chance.randint(0, 3):
+            case 0:
+                return CancelAll(account=account, tag="a")
+            case 1:
+                return CancelAll(account=account, connection=1)
+            case 2:
+                return CancelAll(account=account, instrument=SPOT)
+            case _:
+                return CancelAll(account=account)
+
+    def floor(self) -> Command:
+        chance = self.chance
+        if chance.random() < 0.3:
+            return SetFeatures(baron=chance.choice((BARON, SECOND_BARON)), features=chance.choice((0, 1)))
+        closed = [n for n in (SPOT, ONDEMAND) if self.shard.machine.session(n) is not Session.CONTINUOUS]
+        if closed and chance.random() < 0.8:
+            return SetSession(instrument=chance.choice(closed), session=Session.CONTINUOUS)
+        session = chance.choice((Session.AUCTION, Session.AUCTION, Session.PRE_OPEN, Session.HALTED))
+        return SetSession(instrument=chance.choice((SPOT, ONDEMAND)), session=session)
+
+    def capacity(self) -> Command:
+        baron = self.chance.choice((BARON, SECOND_BARON, OTHER_BARON))
+        return SetCapacity(baron=baron, gpus=self.chance.choice((5, 20, 60, 60)), simulated=False)
+
+    def offers(self) -> Command:
+        chance = self.chance
+        offer = Offer(
+            baron=SECOND_BARON,
+            instrument=SPOT,
+            price_ticks=self.mid + 4,
+            gpus=chance.choice((4, 10)),
+            max_hours=0,
+            lot=chance.choice((0, 2)),
+        )
+        return SetOffers(account=PAT, offers=(offer,) if chance.random() < 0.7 else ())
+
+    def rent(self) -> Rent:
+        return rental(
+            self.chance.choice((ALICE, BOB)), self.chance.randint(1, 8), 1, self.chance.choice((ONDEMAND, SPOT))
+        )
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.timeout(300)
+def test_a_long_life_is_lawful_and_the_same_on_both_books(seed: int) -> None:
+    life = Life(seed)
+    for number in range(STEPS):
+        life.step()
+        if number % 500 == 0:
+            twin = life.shard.twin
+            assert twin is not None
+            assert twin.snapshot() == life.shard.machine.snapshot(), f"seed {seed}, step {number}"
+    missing = sorted(MET - set(life.met))
+    assert missing == [], f"seed {seed} met {dict(life.met)}"
+    life.shard.wait(HOUR)
