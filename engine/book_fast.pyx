@@ -17,7 +17,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from engine.fast.apply cimport apply_command
+from engine.fast.apply cimport apply_at_length, apply_command
 from engine.fast.auction cimport Clearing, find_clearing
 from engine.fast.band cimport reference_price, take_reference
 from engine.fast.checks cimport is_malformed, read_order
@@ -108,6 +108,7 @@ cdef class FastBook:
 
     def __cinit__(self, limits=None):
         self.limits = BookLimits() if limits is None else limits
+        self.core.at_length = apply_at_length
         self.core.reasons = &REASONS[0]
         self.core.session = SESSION_CONTINUOUS
         self.core.buy_trigger = NO_ASK

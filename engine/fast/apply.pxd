@@ -109,27 +109,11 @@ cdef inline void _fire_due(BookCore *core, Sink *sink) noexcept nogil:
             return
 
 
-cdef inline int apply_command(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
-    """Apply one command: 0, the reason of its refusal, or NO_MEMORY with nothing changed and nothing said."""
+cdef inline int apply_at_length(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
+    """The long way of `apply_command`; room for the least of events was reserved."""
     cdef int64_t before_ns = core.now_ns
-    cdef Py_ssize_t room = <char *>sink.end - <char *>sink.next
     cdef int reason
-    core.command = sink.command
     core.referenced = False
-    if unlikely(room < <Py_ssize_t>(EVENTS_AT_LEAST * sizeof(EventRecord))) and (
-        reserve_events(core, sink, EVENTS_AT_LEAST) < 0
-    ):
-        return NO_MEMORY
-    if unlikely(core.tracking) and reserve_changes(core) < 0:
-        return NO_MEMORY
-    if likely(command.op == OP_NEW):
-        if likely(rests_at_once(core, sink, command)):
-            return 0
-    elif command.op == OP_CANCEL:
-        if likely(goes_at_once(core, sink, command)):
-            return 0
-    elif command.op == OP_AMEND and likely(moves_at_once(core, sink, command)):
-        return 0
     if unlikely(is_malformed(core, command)):
         reason = REASON_MALFORMED_RECORD
     elif unlikely(command.ts_ns < core.now_ns):
@@ -151,3 +135,24 @@ cdef inline int apply_command(BookCore *core, Sink *sink, const CommandRecord *c
                 return NO_MEMORY
     emit_rejected(core, sink, command.order_id, <uint8_t>reason)
     return reason
+
+
+cdef inline int apply_command(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
+    """Apply one command: 0, the reason of its refusal, or NO_MEMORY with nothing changed and nothing said."""
+    cdef Py_ssize_t room = <char *>sink.end - <char *>sink.next
+    core.command = sink.command
+    if unlikely(room < <Py_ssize_t>(EVENTS_AT_LEAST * sizeof(EventRecord))) and (
+        reserve_events(core, sink, EVENTS_AT_LEAST) < 0
+    ):
+        return NO_MEMORY
+    if unlikely(core.tracking) and reserve_changes(core) < 0:
+        return NO_MEMORY
+    if likely(command.op == OP_NEW):
+        if likely(rests_at_once(core, sink, command)):
+            return 0
+    elif command.op == OP_CANCEL:
+        if likely(goes_at_once(core, sink, command)):
+            return 0
+    elif command.op == OP_AMEND and likely(moves_at_once(core, sink, command)):
+        return 0
+    return core.at_length(core, sink, command)

@@ -9,7 +9,7 @@ stands apart, in `Terms`, behind the one bit RARE.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from engine.fast.records cimport EventRecord
+from engine.fast.records cimport CommandRecord, EventRecord, Sink
 
 cdef extern from *:
     """
@@ -48,6 +48,7 @@ cdef enum:
     # A stop that waits: in no level, linked in the order of entry.
     ARMED = 64
     PLACE_SHIFT = 8
+    FLAGS = 0xFF
 
     # Heights of a tree of prices at most: 36 bits.
     HEIGHTS = 6
@@ -223,6 +224,9 @@ cdef struct Fills:
 
 
 cdef struct BookCore:
+    # The long way of a command. Behind a pointer the compiler leaves it where it is: inlined, its many needs
+    # would have every short way save more registers, and would use up what may be inlined into them.
+    int (*at_length)(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil
     Node *nodes
     # For each node its terms, or 0; there once an order was rare.
     uint32_t *term_of

@@ -5,7 +5,7 @@ A level that emptied stays in its place until it was told; without a reader noth
 
 from libc.stdint cimport uint32_t
 
-from engine.fast.core cimport BookCore, Change, Ladder
+from engine.fast.core cimport BookCore, Change, Ladder, unlikely
 from engine.fast.memory cimport grown_by_half, resize
 
 
@@ -22,11 +22,8 @@ cdef inline int reserve_changes(BookCore *core) noexcept nogil:
     return 0
 
 
-cdef inline void touch(BookCore *core, Ladder *ladder, uint32_t level) noexcept nogil:
-    """Note that a level changed."""
+cdef inline void _note(BookCore *core, Ladder *ladder, uint32_t level) noexcept nogil:
     cdef Change *change
-    if not core.tracking:
-        return
     if ladder.marks[level]:
         core.changes[ladder.marks[level] - 1].command = core.command
         return
@@ -36,3 +33,9 @@ cdef inline void touch(BookCore *core, Ladder *ladder, uint32_t level) noexcept 
     change.level = level
     change.command = core.command
     change.sells = ladder.sells
+
+
+cdef inline void touch(BookCore *core, Ladder *ladder, uint32_t level) noexcept nogil:
+    """Note that a level changed."""
+    if unlikely(core.tracking):
+        _note(core, ladder, level)

@@ -8,7 +8,7 @@ each insertion: no single command pays for all.
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from engine.fast.core cimport BookCore, Slots, Table, prefetch
+from engine.fast.core cimport BookCore, Slots, Table, likely, prefetch, unlikely
 
 cdef enum:
     FIRST_BITS = 4
@@ -17,6 +17,7 @@ cdef enum:
     # Up to so many bits a table moves in one go.
     WHOLE_BITS = 12
     LAST_BITS = 32
+    ROOMY_BITS = 14
 
 
 cdef inline uint32_t fingerprint_of(uint64_t order_id) noexcept nogil:
@@ -30,7 +31,7 @@ cdef inline uint32_t _found_in(
     cdef uint64_t position = fingerprint >> table.shift
     cdef uint64_t slot = table.slots[position]
     while slot:
-        if <uint32_t>(slot >> 32) == fingerprint and core.nodes[<uint32_t>slot].order_id == order_id:
+        if likely(<uint32_t>(slot >> 32) == fingerprint) and core.nodes[<uint32_t>slot].order_id == order_id:
             return <uint32_t>slot
         position = (position + 1) & table.mask
         slot = table.slots[position]
@@ -40,11 +41,11 @@ cdef inline uint32_t _found_in(
 cdef inline uint32_t find_order(BookCore *core, uint64_t order_id) noexcept nogil:
     """The node of a live order, or 0."""
     cdef uint32_t fingerprint, node
-    if core.ids.count == 0:
+    if unlikely(core.ids.count == 0):
         return 0
     fingerprint = fingerprint_of(order_id)
     node = _found_in(core, &core.ids.now, order_id, fingerprint)
-    if node == 0 and core.ids.old.slots != NULL:
+    if unlikely(core.ids.old.slots != NULL) and node == 0:
         node = _found_in(core, &core.ids.old, order_id, fingerprint)
     return node
 
@@ -117,7 +118,8 @@ cdef inline int grow_ids(Table *ids) noexcept nogil:
     ids.now.slots = slots
     ids.now.mask = size - 1
     ids.now.shift = 32 - bits
-    ids.grow_at = <uint32_t>(size * 45 >> 6)
+    # A search in a table that is half empty seldom looks twice; a large one is kept fuller, for its memory.
+    ids.grow_at = <uint32_t>(size >> 1 if bits <= ROOMY_BITS else size * 45 >> 6)
     if ids.old.slots != NULL:
         # From behind an empty slot, so that no run begins before the first position.
         ids.moved = 0
@@ -138,7 +140,7 @@ cdef inline int reserve_id(BookCore *core) noexcept nogil:
 
 cdef inline void insert_order(BookCore *core, uint64_t order_id, uint32_t node) noexcept nogil:
     """Note where an order is that wasn't live; room was reserved."""
-    if core.ids.old.slots != NULL:
+    if unlikely(core.ids.old.slots != NULL):
         _move_slots(&core.ids, MOVED_AT_ONCE)
     _put_slot(&core.ids.now, <uint64_t>fingerprint_of(order_id) << 32 | node)
     core.ids.count += 1
@@ -147,7 +149,7 @@ cdef inline void insert_order(BookCore *core, uint64_t order_id, uint32_t node) 
 cdef inline void remove_order(BookCore *core, uint64_t order_id, uint32_t node) noexcept nogil:
     """Forget a live order."""
     cdef uint64_t slot = <uint64_t>fingerprint_of(order_id) << 32 | node
-    if not _take_slot(&core.ids.now, slot):
+    if unlikely(not _take_slot(&core.ids.now, slot)):
         _take_slot(&core.ids.old, slot)
     core.ids.count -= 1
 

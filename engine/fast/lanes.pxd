@@ -3,20 +3,23 @@
 Each does what the long way does, or nothing at all: then the long way answers.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from engine.fast.core cimport (
-    HEIGHTS, MODE_SHIFT, PLACE_SHIFT, POSTED, RARE, SELLS, BookCore, Ladder, Node, unlikely,
+    FLAGS, HEIGHTS, MODE_SHIFT, PLACE_SHIFT, POSTED, RARE, SELLS, BookCore, Ladder, Level, Node, unlikely,
 )
+from engine.fast.deltas cimport touch
 from engine.fast.ids cimport find_order, insert_order, remove_order
-from engine.fast.levels cimport join_level, key_of, leave_level, open_level
+from engine.fast.levels cimport (
+    close_level, join_level, key_of, leave_level, link_node, open_quickly, unlink_node,
+)
 from engine.fast.pool cimport give_node, take_node
 from engine.fast.records cimport (
     KIND_ACCEPTED, KIND_AMENDED, KIND_CANCELED, OP_CANCEL, OP_NEW, REASON_REQUESTED,
     SESSION_CONTINUOUS, CommandRecord, Sink,
 )
-from engine.fast.sink cimport emit
+from engine.fast.sink cimport emit_plain
 
 cdef enum:
     # The record's last four bytes are op, shape, flags and reserved. Free in the short way of a NEW: the
@@ -62,7 +65,7 @@ cdef inline bint rests_at_once(BookCore *core, Sink *sink, const CommandRecord *
     cdef Ladder *ladder = &core.sides[sells]
     cdef Ladder *other = &core.sides[1 - sells]
     cdef Node *node
-    cdef uint32_t index
+    cdef uint32_t index, flags
     if (_word(command) & ~<uint32_t>NEW_FREE) != OP_NEW or not _is_plain(command):
         return False
     if not _is_quiet(core, command):
@@ -81,9 +84,9 @@ cdef inline bint rests_at_once(BookCore *core, Sink *sink, const CommandRecord *
     if unlikely(find_order(core, command.order_id) != 0):
         return False
     core.now_ns = command.ts_ns
-    emit(
-        core, sink, KIND_ACCEPTED, command.order_id, 0, command.price, command.quantity, command.quantity, 0,
-        <uint8_t>(sells + 1), 0, 0,
+    emit_plain(
+        core, sink, KIND_ACCEPTED | (sells + 1) << 8, command.order_id, command.price, command.quantity,
+        command.quantity,
     )
     index = take_node(core)
     insert_order(core, command.order_id, index)
@@ -92,33 +95,46 @@ cdef inline bint rests_at_once(BookCore *core, Sink *sink, const CommandRecord *
     node.account = command.account
     node.leaves = command.quantity
     node.quantity = command.quantity
-    node.place = sells * SELLS | command.flags * POSTED | <uint32_t>(command.shape >> 5) << MODE_SHIFT
-    join_level(core, ladder, open_level(core, ladder, command.price), index, command.quantity)
+    flags = sells * SELLS | command.flags * POSTED | <uint32_t>(command.shape >> 5) << MODE_SHIFT
+    join_level(core, ladder, open_quickly(core, ladder, command.price), index, flags, command.quantity)
     return True
+
+
+cdef inline uint32_t _plain_order(BookCore *core, const CommandRecord *command) noexcept nogil:
+    """The live order that a command names, if nothing about it is rare and its account may; or 0."""
+    cdef uint32_t index = find_order(core, command.order_id)
+    cdef Node *node = &core.nodes[index]
+    if unlikely(index == 0) or unlikely(node.place & RARE):
+        return 0
+    if unlikely(command.account != 0 and command.account != node.account):
+        return 0
+    return index
 
 
 cdef inline bint goes_at_once(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
     """CANCEL: of an order with nothing rare about it, by request."""
-    cdef uint32_t index
+    cdef uint32_t index, sells, leaves
     cdef Node *node
     cdef Ladder *ladder
+    cdef Level *level
     if (_word(command) & ~<uint32_t>CANCEL_FREE) != OP_CANCEL or command.reason:
         return False
     if not _is_quiet(core, command):
         return False
-    index = find_order(core, command.order_id)
+    index = _plain_order(core, command)
     if unlikely(index == 0):
         return False
     node = &core.nodes[index]
-    if unlikely(node.place & RARE) or unlikely(command.account != 0 and command.account != node.account):
-        return False
+    leaves = node.leaves
+    sells = (node.place & SELLS) // SELLS
+    ladder = &core.sides[sells]
+    level = &ladder.levels[node.place >> PLACE_SHIFT]
     core.now_ns = command.ts_ns
-    ladder = &core.sides[(node.place & SELLS) != 0]
-    emit(
-        core, sink, KIND_CANCELED, command.order_id, 0, <int>ladder.levels[node.place >> PLACE_SHIFT].price,
-        node.leaves, 0, 0, <uint8_t>(ladder.sells + 1), REASON_REQUESTED, 0,
+    emit_plain(
+        core, sink, KIND_CANCELED | (sells + 1) << 8 | <uint32_t>REASON_REQUESTED << 16, command.order_id,
+        <int32_t>level.price, leaves, 0,
     )
-    leave_level(core, ladder, index, node.leaves)
+    leave_level(core, ladder, index, leaves)
     remove_order(core, command.order_id, index)
     give_node(core, index)
     return True
@@ -126,31 +142,46 @@ cdef inline bint goes_at_once(BookCore *core, Sink *sink, const CommandRecord *c
 
 cdef inline bint moves_at_once(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
     """AMEND: a new price for an order with nothing rare about it, at which it meets nobody."""
-    cdef uint32_t index
+    cdef uint32_t index, sells, leaves, before, after
+    cdef int32_t price = command.price
     cdef Node *node
     cdef Ladder *ladder
     cdef Ladder *other
+    cdef Level *level
     if (_word(command) & ~<uint32_t>AMEND_FREE) != AMEND_PRICE or not _is_quiet(core, command):
         return False
-    if command.price < 1 or command.price > core.limits.price_max:
+    if price < 1 or price > core.limits.price_max:
         return False
-    index = find_order(core, command.order_id)
+    index = _plain_order(core, command)
     if unlikely(index == 0):
         return False
     node = &core.nodes[index]
-    if unlikely(node.place & RARE) or unlikely(command.account != 0 and command.account != node.account):
-        return False
-    ladder = &core.sides[(node.place & SELLS) != 0]
-    other = &core.sides[(node.place & SELLS) == 0]
-    if other.best_key <= key_of(other, command.price):
+    sells = (node.place & SELLS) // SELLS
+    ladder = &core.sides[sells]
+    other = &core.sides[1 - sells]
+    if other.best_key <= key_of(other, price):
         return False
     if unlikely(ladder.level_spare == 0 or core.branch_spare < HEIGHTS):
         return False
     core.now_ns = command.ts_ns
-    leave_level(core, ladder, index, node.leaves)
-    emit(
-        core, sink, KIND_AMENDED, command.order_id, 0, command.price, node.quantity, node.leaves, 0,
-        <uint8_t>(ladder.sells + 1), 0, 0,
+    leaves = node.leaves
+    emit_plain(
+        core, sink, KIND_AMENDED | (sells + 1) << 8, command.order_id, price, node.quantity, leaves
     )
-    join_level(core, ladder, open_level(core, ladder, command.price), index, node.leaves)
+    # As `leave_level` and `join_level`, without the side's counts: it neither wins nor loses an order.
+    before = node.place >> PLACE_SHIFT
+    level = &ladder.levels[before]
+    unlink_node(core.nodes, level, index)
+    level.orders -= 1
+    level.unconditional -= leaves
+    touch(core, ladder, before)
+    if level.orders == 0:
+        close_level(core, ladder, before)
+    after = open_quickly(core, ladder, price)
+    level = &ladder.levels[after]
+    node.place = after << PLACE_SHIFT | (node.place & FLAGS)
+    link_node(core.nodes, level, index)
+    level.orders += 1
+    level.unconditional += leaves
+    touch(core, ladder, after)
     return True

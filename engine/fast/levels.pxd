@@ -10,7 +10,7 @@ levels.
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from engine.fast.core cimport (
-    CONDITIONAL, HEIGHTS, LEAVES, NO_KEY, PLACE_SHIFT, BookCore, Branch, Ladder, Leaf, Level, Node, first_bit,
+    CONDITIONAL, FLAGS, HEIGHTS, LEAVES, NO_KEY, PLACE_SHIFT, BookCore, Branch, Ladder, Leaf, Level, Node, first_bit,
     likely, unlikely, zeros_above,
 )
 from engine.fast.deltas cimport touch
@@ -234,54 +234,75 @@ cdef inline int64_t key_before(BookCore *core, Ladder *ladder, int64_t key) noex
         height -= 1
 
 
-cdef inline uint32_t open_level(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
-    """The level of a price, ready to take an order; room was reserved."""
-    cdef int64_t key = key_of(ladder, price)
-    cdef uint32_t leaf = _leaf_at(core, ladder, key)
+cdef inline uint32_t _new_level(Ladder *ladder, int32_t price) noexcept nogil:
+    cdef uint32_t index = ladder.level_free
+    cdef Level *level
+    if likely(index != 0):
+        ladder.level_free = ladder.levels[index].first
+    else:
+        index = ladder.level_used
+        ladder.level_used = index + 1
+    ladder.level_spare -= 1
+    level = &ladder.levels[index]
+    level.unconditional = 0
+    level.conditional = 0
+    level.first = 0
+    level.last = 0
+    level.orders = 0
+    level.price = <uint32_t>price
+    return index
+
+
+cdef inline uint32_t _begin_level(
+    BookCore *core, Ladder *ladder, int32_t price, int64_t key, uint32_t leaf
+) noexcept nogil:
+    """The level of a key that may not have one, or one without orders; leaf 0: there is none."""
     cdef uint64_t bit = <uint64_t>1 << (key & 63)
     cdef uint32_t index
     cdef Branch *branch
-    cdef Level *level
     if unlikely(leaf == 0):
         leaf = _make_leaf(core, ladder, key)
     branch = &core.branches[leaf]
     index = branch.child[key & 63]
-    if branch.live & bit:
-        return index
-    if index == 0:
-        index = ladder.level_free
-        if index:
-            ladder.level_free = ladder.levels[index].first
-        else:
-            index = ladder.level_used
-            ladder.level_used = index + 1
-        ladder.level_spare -= 1
+    if likely(index == 0):
+        index = _new_level(ladder, price)
         core.level_count += 1
-        level = &ladder.levels[index]
-        level.unconditional = 0
-        level.conditional = 0
-        level.first = 0
-        level.last = 0
-        level.orders = 0
-        level.price = <uint32_t>price
         branch.child[key & 63] = index
         branch.kept |= bit
-    if branch.live == 0:
+    if unlikely(branch.live == 0):
         _revive(core, ladder, key)
     branch.live |= bit
-    if key < ladder.best_key:
+    if unlikely(key < ladder.best_key):
         ladder.best_key = key
         ladder.best_level = index
     return index
 
 
-cdef inline void release_level(BookCore *core, Ladder *ladder, uint32_t index) noexcept nogil:
-    """Give back a level without orders whose change was told."""
-    cdef int64_t key = key_of(ladder, ladder.levels[index].price)
-    cdef uint32_t leaf = _leaf_at(core, ladder, key)
-    core.branches[leaf].child[key & 63] = 0
-    core.branches[leaf].kept &= ~(<uint64_t>1 << (key & 63))
-    if core.branches[leaf].kept == 0:
+cdef inline uint32_t open_quickly(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
+    """`open_level` for the short ways: what most orders find, small enough to be inlined there."""
+    cdef int64_t key = key_of(ladder, price)
+    cdef uint32_t high = <uint32_t>(key >> 6)
+    cdef Leaf *leaf = &ladder.leaves[high % LEAVES]
+    cdef Branch *branch = &core.branches[leaf.branch]
+    # Branch 0 has nothing live.
+    if leaf.high == high and (branch.live >> (key & 63)) & 1:
+        return branch.child[key & 63]
+    return _begin_level(core, ladder, price, key, _leaf_at(core, ladder, key))
+
+
+cdef inline uint32_t open_level(BookCore *core, Ladder *ladder, int32_t price) noexcept nogil:
+    """The level of a price, ready to take an order; room was reserved."""
+    cdef int64_t key = key_of(ladder, price)
+    return _begin_level(core, ladder, price, key, _leaf_at(core, ladder, key))
+
+
+cdef inline void _free_level(
+    BookCore *core, Ladder *ladder, uint32_t index, int64_t key, uint32_t leaf
+) noexcept nogil:
+    cdef Branch *branch = &core.branches[leaf]
+    branch.child[key & 63] = 0
+    branch.kept &= ~(<uint64_t>1 << (key & 63))
+    if unlikely(branch.kept == 0):
         _cut(core, ladder, key)
     ladder.levels[index].first = ladder.level_free
     ladder.level_free = index
@@ -289,37 +310,61 @@ cdef inline void release_level(BookCore *core, Ladder *ladder, uint32_t index) n
     core.level_count -= 1
 
 
+cdef inline void release_level(BookCore *core, Ladder *ladder, uint32_t index) noexcept nogil:
+    """Give back a level without orders whose change was told."""
+    cdef int64_t key = key_of(ladder, ladder.levels[index].price)
+    _free_level(core, ladder, index, key, _leaf_at(core, ladder, key))
+
+
 cdef inline void close_level(BookCore *core, Ladder *ladder, uint32_t index) noexcept nogil:
     """A level has no orders any more."""
     cdef int64_t key = key_of(ladder, ladder.levels[index].price)
     cdef uint32_t leaf = _leaf_at(core, ladder, key)
-    core.branches[leaf].live &= ~(<uint64_t>1 << (key & 63))
-    if core.branches[leaf].live == 0:
+    cdef uint64_t live = core.branches[leaf].live & ~(<uint64_t>1 << (key & 63))
+    core.branches[leaf].live = live
+    if unlikely(live == 0):
         _wither(core, ladder, key)
-    if key == ladder.best_key:
+    if unlikely(key == ladder.best_key):
         ladder.best_key = key_behind(core, ladder, key)
         ladder.best_level = level_at(core, ladder, ladder.best_key) if ladder.best_key != NO_KEY else 0
-    if not core.tracking:
-        release_level(core, ladder, index)
+    if likely(not core.tracking):
+        _free_level(core, ladder, index, key, leaf)
+
+
+cdef inline void link_node(Node *nodes, Level *level, uint32_t index) noexcept nogil:
+    """A node goes to the back of a queue."""
+    cdef uint32_t last = level.last
+    cdef uint32_t first = level.first
+    nodes[index].next = 0
+    nodes[index].prev = last
+    # Without a neighbour nobody's links take the write: a branch that is guessed wrong costs more.
+    nodes[last].next = index
+    level.first = first if first else index
+    level.last = index
+
+
+cdef inline void unlink_node(Node *nodes, Level *level, uint32_t index) noexcept nogil:
+    """A node leaves its queue, from wherever it stands; as in `link_node`, nobody may be its neighbour."""
+    cdef uint32_t next = nodes[index].next
+    cdef uint32_t prev = nodes[index].prev
+    cdef uint32_t first = level.first
+    cdef uint32_t last = level.last
+    nodes[prev].next = next
+    nodes[next].prev = prev
+    level.first = first if prev else next
+    level.last = last if next else prev
 
 
 cdef inline void join_level(
-    BookCore *core, Ladder *ladder, uint32_t level_index, uint32_t index, uint32_t shown
+    BookCore *core, Ladder *ladder, uint32_t level_index, uint32_t index, uint32_t flags, uint32_t shown
 ) noexcept nogil:
-    """An order comes to the back of a level's queue."""
+    """An order with these flags comes to the back of a level's queue."""
     cdef Level *level = &ladder.levels[level_index]
-    cdef Node *node = &core.nodes[index]
-    node.next = 0
-    node.prev = level.last
-    if level.last:
-        core.nodes[level.last].next = index
-    else:
-        level.first = index
-    level.last = index
+    core.nodes[index].place = level_index << PLACE_SHIFT | (flags & FLAGS)
+    link_node(core.nodes, level, index)
     level.orders += 1
-    node.place = level_index << PLACE_SHIFT | (node.place & 0xFF)
     ladder.orders += 1
-    if node.place & CONDITIONAL:
+    if unlikely(flags & CONDITIONAL):
         level.conditional += shown
         ladder.conditional += 1
     else:
@@ -340,20 +385,13 @@ cdef inline void shrink_level(
 
 cdef inline void leave_level(BookCore *core, Ladder *ladder, uint32_t index, uint32_t shown) noexcept nogil:
     """An order leaves its level, from wherever it stands in the queue."""
-    cdef Node *node = &core.nodes[index]
-    cdef uint32_t level_index = node.place >> PLACE_SHIFT
+    cdef uint32_t place = core.nodes[index].place
+    cdef uint32_t level_index = place >> PLACE_SHIFT
     cdef Level *level = &ladder.levels[level_index]
-    if node.prev:
-        core.nodes[node.prev].next = node.next
-    else:
-        level.first = node.next
-    if node.next:
-        core.nodes[node.next].prev = node.prev
-    else:
-        level.last = node.prev
+    unlink_node(core.nodes, level, index)
     level.orders -= 1
     ladder.orders -= 1
-    if node.place & CONDITIONAL:
+    if unlikely(place & CONDITIONAL):
         level.conditional -= shown
         ladder.conditional -= 1
     else:

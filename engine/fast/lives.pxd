@@ -99,7 +99,7 @@ cdef inline void rest(BookCore *core, Taker *taker) noexcept nogil:
         taker.terms.shown = shown
     index = keep(core, taker)
     level = open_level(core, ladder, taker.price)
-    join_level(core, ladder, level, index, shown)
+    join_level(core, ladder, level, index, core.nodes[index].place, shown)
 
 
 cdef inline void bury(BookCore *core, uint32_t index) noexcept nogil:
