@@ -36,6 +36,7 @@ from engine.fast.telling cimport tell_changes as write_changes
 from engine.fast.views cimport (
     best_levels, free_pools, order_at, orders_at_rest, pool_bytes, restore_state, state_of, take_limits, wide,
 )
+from engine.fast.whole cimport as_i4, as_i8, as_u1, as_u2, as_u4, as_u8, read_values
 
 from engine.book import BatchResult, BookLimits, Fill, Indicative, Stop, Walk
 from engine.kinds import Side
@@ -60,6 +61,7 @@ for _reason in Reason:
 cdef tuple SIDES = (None, *Side)
 cdef tuple SESSIONS = (None, *Session)
 cdef tuple STOPS = tuple(Stop)
+cdef object NOUGHT = 0
 
 
 @cython.final
@@ -70,33 +72,52 @@ cdef class Order:
     """
 
     def __cinit__(
-        self, uint8_t op, uint64_t order_id=0, int64_t ts_ns=0, uint32_t account=0, int32_t price=0,
-        uint32_t quantity=0, uint8_t shape=0, uint8_t flags=0, uint32_t display_quantity=0,
-        uint32_t min_quantity=0,
-        int32_t stop_price=0, uint32_t window_end_h=0, uint32_t baron=0, uint32_t tag=0, uint16_t features=0,
-        uint16_t hours=0, uint16_t lot=0, uint8_t min_rating=0, uint8_t reason=0, uint8_t reserved=0,
+        self, op, order_id=NOUGHT, ts_ns=NOUGHT, account=NOUGHT, price=NOUGHT, quantity=NOUGHT, shape=NOUGHT,
+        flags=NOUGHT, display_quantity=NOUGHT, min_quantity=NOUGHT, stop_price=NOUGHT, window_end_h=NOUGHT,
+        baron=NOUGHT, tag=NOUGHT, features=NOUGHT, hours=NOUGHT, lot=NOUGHT, min_rating=NOUGHT, reason=NOUGHT,
+        reserved=NOUGHT,
     ):
         cdef CommandRecord *record = &self.record
-        record.order_id = order_id
-        record.ts_ns = ts_ns
-        record.account = account
-        record.price = price
-        record.quantity = quantity
-        record.display_quantity = display_quantity
-        record.min_quantity = min_quantity
-        record.stop_price = stop_price
-        record.window_end_h = window_end_h
-        record.baron = baron
-        record.tag = tag
-        record.features = features
-        record.hours = hours
-        record.lot = lot
-        record.min_rating = min_rating
-        record.reason = reason
-        record.op = op
-        record.shape = shape
-        record.flags = flags
-        record.reserved = reserved
+        memset(record, 0, sizeof(CommandRecord))
+        record.op = as_u1(op)
+        if order_id is not NOUGHT:
+            record.order_id = as_u8(order_id)
+        if ts_ns is not NOUGHT:
+            record.ts_ns = as_i8(ts_ns)
+        if account is not NOUGHT:
+            record.account = as_u4(account)
+        if price is not NOUGHT:
+            record.price = as_i4(price)
+        if quantity is not NOUGHT:
+            record.quantity = as_u4(quantity)
+        if shape is not NOUGHT:
+            record.shape = as_u1(shape)
+        if flags is not NOUGHT:
+            record.flags = as_u1(flags)
+        if display_quantity is not NOUGHT:
+            record.display_quantity = as_u4(display_quantity)
+        if min_quantity is not NOUGHT:
+            record.min_quantity = as_u4(min_quantity)
+        if stop_price is not NOUGHT:
+            record.stop_price = as_i4(stop_price)
+        if window_end_h is not NOUGHT:
+            record.window_end_h = as_u4(window_end_h)
+        if baron is not NOUGHT:
+            record.baron = as_u4(baron)
+        if tag is not NOUGHT:
+            record.tag = as_u4(tag)
+        if features is not NOUGHT:
+            record.features = as_u2(features)
+        if hours is not NOUGHT:
+            record.hours = as_u2(hours)
+        if lot is not NOUGHT:
+            record.lot = as_u2(lot)
+        if min_rating is not NOUGHT:
+            record.min_rating = as_u1(min_rating)
+        if reason is not NOUGHT:
+            record.reason = as_u1(reason)
+        if reserved is not NOUGHT:
+            record.reserved = as_u1(reserved)
 
     def pack(self):
         """Its 64 bytes."""
@@ -147,34 +168,12 @@ cdef class FastBook:
     cdef int _read(self, object order, CommandRecord *record) except -1:
         """The record of a command; one whose values don't fit becomes a malformed one."""
         cdef Py_buffer buffer
-        cdef tuple values
         if type(order) is Order:
             record[0] = (<Order>order).record
             return 0
         if isinstance(order, Command):
-            values = <tuple>order
-            memset(record, 0, sizeof(CommandRecord))
             try:
-                record.order_id = values[1]
-                record.ts_ns = values[2]
-                record.account = values[3]
-                record.price = values[4]
-                record.quantity = values[5]
-                record.shape = values[6]
-                record.flags = values[7]
-                record.display_quantity = values[8]
-                record.min_quantity = values[9]
-                record.stop_price = values[10]
-                record.window_end_h = values[11]
-                record.baron = values[12]
-                record.tag = values[13]
-                record.features = values[14]
-                record.hours = values[15]
-                record.lot = values[16]
-                record.min_rating = values[17]
-                record.reason = values[18]
-                record.reserved = values[19]
-                record.op = values[0]
+                read_values(<tuple>order, record)
             except (OverflowError, TypeError):
                 # No op is 0.
                 record.op = 0
@@ -218,12 +217,13 @@ cdef class FastBook:
         cdef const CommandRecord *command = &record
         cdef Sink sink
         cdef int done
-        if self.busy:
-            self._free_to_use()
         if type(order) is Order:
             command = &(<Order>order).record
         else:
             self._read(order, &record)
+        # Reading may have run Python, and so another thread.
+        if self.busy:
+            self._free_to_use()
         if self.core.change_count:
             forget_changes(&self.core)
         if self.core.pending_count:
@@ -260,6 +260,8 @@ cdef class FastBook:
             for place, order in enumerate(orders):
                 if place < count:
                     self._read(order, &commands[place])
+            # Reading may have run Python, and so another thread.
+            self._free_to_use()
             begin_changes(&self.core, False)
             for place in range(count):
                 sink.command = <uint32_t>place
@@ -311,6 +313,8 @@ cdef class FastBook:
                 PyObject_GetBuffer(deltas, &told, PyBUF_SIMPLE | PyBUF_WRITABLE)
             if given.len % <Py_ssize_t>sizeof(CommandRecord):
                 raise ValueError(f"commands are whole records of {sizeof(CommandRecord)} bytes")
+            # Opening a buffer may have run Python, and so another thread.
+            self._free_to_use()
             if begin_changes(&self.core, deltas is not None) < 0:
                 raise MemoryError("no memory for deltas: nothing was done")
             begin = <EventRecord *>room.buf
@@ -349,8 +353,8 @@ cdef class FastBook:
         cdef int64_t before_ns = core.now_ns
         cdef uint64_t[2] found
         cdef uint8_t stop
-        self._free_to_use()
         self._read(order, &record)
+        self._free_to_use()
         if record.op != OP_NEW or is_malformed(core, &record):
             raise ValueError("ask about a NEW record whose every bit means something")
         read_order(&record, &taker)
@@ -395,11 +399,11 @@ cdef class FastBook:
     cdef unsigned int _find(self, object order_id) except? 0xFFFFFFFF:
         """The node of a live order, or 0; an id that no 64 bits hold is one that isn't there."""
         cdef uint64_t number
-        self._free_to_use()
         try:
-            number = order_id
+            number = as_u8(order_id)
         except (OverflowError, TypeError):
             return 0
+        self._free_to_use()
         return find_order(&self.core, number)
 
     def get(self, order_id):
@@ -414,6 +418,7 @@ cdef class FastBook:
 
     def __len__(self):
         """Live orders, armed stops included."""
+        self._free_to_use()
         return self.core.ids.count
 
     def depth(self, side, Py_ssize_t max_levels):
@@ -447,11 +452,13 @@ cdef class FastBook:
 
     @property
     def session(self):
+        self._free_to_use()
         return SESSIONS[self.core.session]
 
     @property
     def last_price(self):
         """Ticks; 0: never traded."""
+        self._free_to_use()
         return self.core.last_price
 
     @property
@@ -459,10 +466,12 @@ cdef class FastBook:
         """Whether a TICK would do something now: stops wait to fire by themselves, or a clearing isn't
         finished.
         """
+        self._free_to_use()
         return self.core.clearing_price != 0 or (self.core.limits.fires and self.next_stop() != 0)
 
     def next_stop(self):
         """Id of the first triggered stop in order of entry, in `continuous`; 0 when none may fire now."""
+        self._free_to_use()
         if self.core.session != SESSION_CONTINUOUS or self.core.due.count == 0:
             return 0
         return self.core.nodes[self.core.due.nodes[0]].order_id
