@@ -20,7 +20,8 @@ BALANCES = Answer(200, {"seq": 7, "available": "1.000000", "held": "0.000000", "
                         "receivable": "0.000000", "bond": "0.000000", "of_a_later_stage": {"x": 1}})  # fmt: skip
 QUOTES = Answer(200, {"seq": 7, "kind": "spot", "hours": 1, "quotes": []})
 CHANGED = Answer(200, {"seq": 7, "order_id": "ord_1", "instrument": "X", "status": "canceled", "price": None,
-                       "quantity": None, "expire": None, "leaves_quantity": 0, "reason": None, "fills": [], "leases": []})  # fmt: skip
+                       "quantity": None, "expire": None, "leaves_quantity": 0, "reason": None, "fills": [],
+                       "leases": []})  # fmt: skip
 HANG_UP = Answer()
 OVERLOADED = problem("overloaded", 503, retry_after_ms=1)
 

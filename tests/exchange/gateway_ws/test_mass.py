@@ -7,6 +7,8 @@ import asyncio
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from engine.messages import SetSession
+from engine.records import Session
 from exchange.registry.rows import Scope
 from tests.exchange.gateway_ws.house import ONDEMAND, SPOT, House, Json, Party, Wire
 from tests.waiting import TIMEOUT_S, wait_until_async
@@ -189,3 +191,21 @@ async def test_a_stop_is_told_when_it_is_triggered(exchange: House) -> None:
         reports = [report for report in event["data"] if report["order_id"] == armed["order_id"]]
         assert [(report["exec_type"], report["armed"]) for report in reports] == [("triggered", False)]
         assert (reports[0]["shown_quantity"], reports[0]["leaves_quantity"]) == (2, 4)
+
+
+async def test_an_auction_s_fills_say_so_on_both_sides(exchange: House) -> None:
+    provider, renter = await exchange.party(baron=True), await exchange.party()
+    sell = {"instrument": SPOT, "side": "sell", "quantity": 1, "price": "2.0000", "baron": provider.baron}
+    instrument = 1
+    await exchange.enter(SetSession(instrument=instrument, session=Session.AUCTION))
+    async with exchange.trade(renter) as taker, exchange.trade(provider) as maker:
+        for wire in (taker, maker):
+            await wire.ok("subscribe", ch="fills")
+        await taker.ok("order.place", **BUY)
+        await maker.ok("order.place", **sell)
+        error = await taker.refused("order.place", **BUY | {"time_in_force": "ioc"})
+        assert error["code"] == "session_closed"
+        await exchange.enter(SetSession(instrument=instrument, session=Session.CONTINUOUS))
+        for wire in (taker, maker):
+            (fill,) = (await wire.event("fills"))["data"]
+            assert (fill["liquidity"], fill["quantity"], fill["price"]) == ("auction", 1, "2.0000")
