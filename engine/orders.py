@@ -38,6 +38,8 @@ def cancel(state: State, command: CancelOrder) -> None:
 def amend(state: State, command: AmendOrder) -> None:
     """Change price, total quantity or expiry: a pure reduction in place, anything else at the back, as if it came anew."""
     order = _own_order(state, command.account, command.order_id, command.client_order_id)
+    # A halt takes cancels only: not even a later expiry.
+    matching.check_session(state, order.instrument)
     price_ticks = command.price_ticks or order.price_ticks
     quantity = command.quantity or order.quantity
     expire_ns = command.expire_ns or order.expire_ns

@@ -59,6 +59,8 @@ def test_a_halt_takes_cancels_only_and_leases_run_on() -> None:
     lease = shard.place(ask(PAT, 20_000, 2))
     shard.do(bid(ALICE, 20_000, 1))
     order = shard.place(bid(BOB, 19_000, 2))
+    till = shard.now_ns + HOUR
+    lasting = shard.place(bid(BOB, 18_000, 1, time_in_force=TimeInForce.GTD, expire_ns=till))
     (said,) = only(shard.do(session(Session.HALTED)), InstrumentSession)
     assert (said.session, said.reason, said.until_ns) == (Session.HALTED, Reason.NONE, 0)
     for refused in (
@@ -66,6 +68,7 @@ def test_a_halt_takes_cancels_only_and_leases_run_on() -> None:
         ask(PAT, 21_000, 1),
         bid(BOB, 0, 1, order_type=OrderType.MARKET, time_in_force=TimeInForce.IOC),
         AmendOrder(account=BOB, order_id=order, quantity=1),
+        AmendOrder(account=BOB, order_id=lasting, expire_ns=till + HOUR),
         rental(ALICE, 1, 1, SPOT),
     ):
         shard.refuse(refused, Reason.SESSION_CLOSED)
