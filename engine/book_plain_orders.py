@@ -112,6 +112,11 @@ def displayed(order: RestingOrder) -> int:
     return min(order.display_quantity, order.leaves) if order.display_quantity else order.leaves
 
 
+def shows_too_little(order: RestingOrder) -> bool:
+    """Whether what a filled order still shows is less than its smallest fill, so that nobody could take it."""
+    return order.shown < min(max(order.min_quantity, 1), order.leaves)
+
+
 def eligible(bid: RestingOrder, ask: RestingOrder, now_ns: int, rating: int, features: int) -> bool:
     """Whether term, window, rating and features fit (§5); rating and features are those of the ask's Baron now."""
     hours = max(bid.hours, 1)

@@ -77,7 +77,9 @@ class Sessions(Walks):
             self._reference.auction_price = 0
             self._reference.auction_end_ns = self._now_ns
         if cleared_price:
+            # One that began in a halt is an auction like any other.
             self._reference.auction_price = cleared_price
+            self._reference.auction_end_ns = self._now_ns
             self._reference.minutes.clear()
         self._command_reference = None
         self._session = Session.CONTINUOUS

@@ -13,7 +13,15 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from engine.book import BookLimits, RestingOrder, Stop
-from engine.book_plain_orders import OPPOSITE, conditional, displayed, eligible, fill_quantity, may_rest
+from engine.book_plain_orders import (
+    OPPOSITE,
+    conditional,
+    displayed,
+    eligible,
+    fill_quantity,
+    may_rest,
+    shows_too_little,
+)
 from engine.book_plain_queues import Queues
 from engine.book_plain_reference import Reference, outside_band, rounded
 from engine.kinds import OrderType, Side, TimeInForce
@@ -74,6 +82,10 @@ class Walks(Queues):
     def _fill_quantity(self, taker: RestingOrder, maker: RestingOrder) -> int:
         """What the two would trade; 0: the maker is passed over."""
         return fill_quantity(taker, maker) if self._eligible(taker, maker) else 0
+
+    def _shows_anew(self, left: RestingOrder) -> bool:
+        """Whether an iceberg that was filled shows its next slice."""
+        return shows_too_little(left)
 
     def _trade_price(self, maker: RestingOrder) -> int:
         return maker.price
@@ -151,8 +163,8 @@ class Walks(Queues):
                     return Plan(steps, taker.leaves, Stop.OUTSIDE_BAND, opens)
                 steps.append(Step(Act.TRADE, maker, quantity))
                 taker = replace(taker, leaves=taker.leaves - quantity)
-                if quantity == maker.shown < maker.leaves:
-                    rest = replace(maker, leaves=maker.leaves - quantity)
+                rest = replace(maker, leaves=maker.leaves - quantity, shown=maker.shown - quantity)
+                if self._shows_anew(rest):
                     slices.append(replace(rest, shown=displayed(rest)))
         return Plan(steps, taker.leaves, Stop.DONE)
 
@@ -297,7 +309,7 @@ class Walks(Queues):
         """A maker was filled and is now what is left of it."""
         if left.leaves == 0:
             self._unrest(maker)
-        elif left.shown == 0:
+        elif self._shows_anew(left):
             refilled = self._refill(left)
             self._say(
                 EventKind.REFILLED,

@@ -169,7 +169,9 @@ cdef inline void _open(BookCore *core, Sink *sink, int32_t cleared_price, uint8_
         core.auction_price = 0
         core.auction_end_ns = core.now_ns
     if cleared_price:
+        # One that began in a halt is an auction like any other.
         core.auction_price = cleared_price
+        core.auction_end_ns = core.now_ns
         if core.hour != NULL:
             memset(core.hour, 0, sizeof(Hour))
     core.referenced = False

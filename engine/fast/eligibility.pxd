@@ -48,6 +48,11 @@ cdef inline bint _eligible(BookCore *core, Terms *bid, Terms *ask) noexcept nogi
     return True
 
 
+cdef inline bint shows_too_little(Terms *maker, uint32_t shown, uint32_t leaves) noexcept nogil:
+    """Whether what a filled order still shows is less than its smallest fill, so that nobody could take it."""
+    return shown < leaves and shown < more(maker.min_quantity)
+
+
 cdef inline Terms *maker_terms(BookCore *core, uint32_t node) noexcept nogil:
     return terms_of(core, node) if core.nodes[node].place & RARE else &core.plain
 

@@ -10,7 +10,7 @@ from engine.fast.core cimport (
     BARE, CONDITIONAL, PLACE_SHIFT, RARE, BookCore, Fills, Ladder, Node, Taker, Terms, likely, uint128_t,
     unlikely,
 )
-from engine.fast.eligibility cimport maker_terms, tradable
+from engine.fast.eligibility cimport maker_terms, shows_too_little, tradable
 from engine.fast.levels cimport key_behind, key_of, leave_level, level_at, requeue, shrink_level
 from engine.fast.lives cimport bury, displayed
 from engine.fast.memory cimport grown_by_half, resize
@@ -174,13 +174,14 @@ cdef inline bint _fill_rare(
     cdef Node *node = &core.nodes[index]
     cdef Terms *terms = maker_terms(core, index)
     cdef uint32_t level = node.place >> PLACE_SHIFT
+    cdef uint32_t shown = terms.shown
     if terms.display == 0:
         terms.shown = node.leaves
-    elif terms.shown > quantity:
-        terms.shown -= quantity
+    elif not shows_too_little(terms, shown - quantity, node.leaves):
+        terms.shown = shown - quantity
     else:
         terms.shown = displayed(terms, node.leaves)
-        requeue(core, ladder, index, quantity, terms.shown)
+        requeue(core, ladder, index, shown, terms.shown)
         emit(
             core, sink, KIND_REFILLED, node.order_id, 0, price, terms.shown, node.leaves, 0,
             ladder.sells + 1, 0, 0
@@ -360,7 +361,7 @@ cdef inline uint8_t match_dry(BookCore *core, Taker *taker, Fills *fills, uint64
                 if fills != NULL and not _note_fill(fills, core.nodes[index].order_id, price, quantity):
                     fills.failed = True
                     return STOP_DONE
-                if quantity == shown and shown < leaves:
+                if shows_too_little(terms, shown - quantity, leaves - quantity):
                     place = head + queued
                     if place >= core.refill_capacity:
                         place -= core.refill_capacity

@@ -17,7 +17,7 @@ from engine.book_plain_orders import conditional, displayed, is_stop
 from engine.book_plain_walk import Plan
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.reasons import Reason
-from engine.records import Command, EventFlag
+from engine.records import Command, EventFlag, Session
 
 
 class WrongMakerPrice(PlainBook):
@@ -57,6 +57,23 @@ class IcebergKeepsPriority(PlainBook):
         refilled = replace(order, shown=displayed(order))
         self._change(refilled)
         return refilled
+
+
+class StarvedIceberg(PlainBook):
+    """An iceberg shows its next slice when nothing is left of the last, though less is passed over by all."""
+
+    def _shows_anew(self, left: RestingOrder) -> bool:
+        return left.shown == 0 < left.leaves
+
+
+class HaltIsNoAuction(PlainBook):
+    """What clears after a halt is no auction's end."""
+
+    def _open(self, cleared_price: int, reason: Reason) -> None:
+        halted, end_ns = self._session is Session.HALTED, self._reference.auction_end_ns
+        super()._open(cleared_price, reason)
+        if halted:
+            self._reference.auction_end_ns = end_ns
 
 
 class StubbornLadder(Ladder):
@@ -285,6 +302,8 @@ CANARIES: Final = (
     Canary(LostSibling, "moves"),
     Canary(RestingIoc, "plain"),
     Canary(IcebergKeepsPriority, "icebergs"),
+    Canary(StarvedIceberg, "icebergs"),
+    Canary(HaltIsNoAuction, "sessions"),
     Canary(PhantomLevel, "plain"),
     Canary(LotIgnored, "eligible"),
     Canary(MinimumOfTheTotal, "eligible"),

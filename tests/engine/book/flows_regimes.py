@@ -74,6 +74,8 @@ class Regime(NamedTuple):
     lasting: float = 0.75
     iceberg: float = 0.05
     conditional: float = 0.05
+    minimum: float = 0
+    """The share that asks for a minimum and nothing else: where it is an iceberg, its slices end before they are empty."""
     windows: float = 0.05
     modes: Sequence[SelfTrade] = (SelfTrade.CANCEL_NEWEST, *SelfTrade)
     sessions: Sequence[int] = CALM
@@ -114,7 +116,7 @@ REGIMES: Final[dict[str, Regime]] = {
         lean=25,
         memory=200,
     ),
-    "icebergs": Regime(iceberg=0.6, spread=2, quantities=(*SMALL, *LARGE), lasting=0.6),
+    "icebergs": Regime(iceberg=0.6, minimum=0.2, spread=2, quantities=(*SMALL, *LARGE), lasting=0.6),
     "eligible": Regime(
         other_ops=_ELIGIBLE_OPS,
         conditional=0.6,
@@ -200,6 +202,8 @@ def _row(chance: random.Random, regime: Regime) -> Row:
             flags = Flag.SAME_BARON if chance.random() < 0.2 else 0
         else:
             lot = chance.choice([0, 0, 1, 2, 3, 8])
+    elif regime.minimum and chance.random() < regime.minimum:
+        min_quantity = chance.choice([2, 3, 4])
     min_quantity = min(min_quantity, quantity)
     if lot > 1:
         quantity = max(lot, quantity - quantity % lot)

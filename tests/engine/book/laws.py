@@ -273,6 +273,7 @@ class Auditor:
                 law(left == 0, "an auction trades the volume that it told", event, left)
                 law(clearing(ledger, self._reference) is None, "what crosses goes on clearing", event)
                 ledger.auction_price, ledger.minutes = self._clearing.price, {}
+                ledger.auction_end_ns = ledger.now_ns
                 self._clearing = None
             elif before in (Session.PRE_OPEN, Session.AUCTION):
                 ledger.auction_price = 0

@@ -197,6 +197,12 @@ class Ledger:
             return 0
         return 0 if bid.same_baron and quantity != bid.leaves else quantity
 
+    @staticmethod
+    def starved(maker: Known) -> bool:
+        """Whether a filled order hides more, and shows nothing or less than the least that may be taken of it."""
+        hides = maker.leaves > maker.shown
+        return hides and (not maker.shown or maker.shown < min(maker.min_quantity, maker.leaves))
+
     # ------------------------------------------------------------ trades
 
     def traded(self, price: int, quantity: int, *, auction: bool) -> None:

@@ -65,7 +65,7 @@ class Walk:
 
     def trade(self, event: BookEvent) -> None:
         ledger, taker = self.ledger, self.taker
-        law(self.refill is None, "an iceberg that shows nothing shows anew before all else", self.refill)
+        law(self.refill is None, "an iceberg that shows too little shows anew before all else", self.refill)
         law(not (self.shrunk or self.both or self.broken_band), "a walk that has ended trades no more", event)
         law(event.order_id in ledger.orders, "a maker is live", event)
         maker = ledger.orders[event.order_id]
@@ -86,7 +86,7 @@ class Walk:
         law((event.leaves, event.other_leaves) == (maker.leaves, taker.leaves), "a trade tells what is left", event)
         if not maker.leaves:
             ledger.close(maker)
-        elif not maker.shown:
+        elif ledger.starved(maker):
             self.refill = maker
         ledger.traded(event.price, event.quantity, auction=False)
         if not taker.leaves:
@@ -96,7 +96,7 @@ class Walk:
         maker = self.refill
         law(
             maker is not None and maker.order_id == event.order_id,
-            "only an iceberg that shows nothing shows anew",
+            "only an iceberg that shows too little shows anew",
             event,
         )
         assert maker is not None
@@ -186,7 +186,7 @@ class Walk:
     def taker_cancelled(self, event: BookEvent) -> None:
         """CANCELED of the taker: the reason must be the one that stopped the walk."""
         taker = self.taker
-        law(self.refill is None, "an iceberg that shows nothing shows anew before all else", self.refill)
+        law(self.refill is None, "an iceberg that shows too little shows anew before all else", self.refill)
         if self.shrunk:
             law(self.shrunk == taker.leaves == event.quantity, "decrement shrinks both alike", event)
             law(event.reason is Reason.SELF_TRADE, "decrement cancels by self_trade", event)
@@ -234,7 +234,7 @@ class Walk:
     def ended(self) -> None:
         """Nothing more comes of it: what is left stands in the book now."""
         taker, ledger = self.taker, self.ledger
-        law(self.refill is None, "an iceberg that shows nothing shows anew before all else", self.refill)
+        law(self.refill is None, "an iceberg that shows too little shows anew before all else", self.refill)
         law(not (self.shrunk or self.both), "decrement and cancel_both take the taker too", taker)
         if taker.order_id not in ledger.orders or ledger.orders[taker.order_id] is not taker:
             return
