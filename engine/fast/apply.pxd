@@ -14,9 +14,9 @@ from engine.fast.maps cimport reserve_pair, set_value
 from engine.fast.pool cimport terms_of
 from engine.fast.records cimport (
     OP_AMEND, OP_CANCEL, OP_FIRE, OP_MASS_CANCEL, OP_MOVE_WINDOW, OP_NEW, OP_REDUCE, OP_SET_BARON,
-    OP_SET_SESSION,
-    OP_TICK, REASON_INSTRUMENT_EXPIRED, REASON_MALFORMED_RECORD, REASON_SESSION_CLOSED, REASON_TIME_WENT_BACK,
-    REASON_UNKNOWN_ORDER, SESSION_CONTINUOUS, SESSION_EXPIRED, CommandRecord, EventRecord, Sink,
+    OP_SET_SESSION, OP_TICK, REASON_INSTRUMENT_EXPIRED, REASON_MALFORMED_RECORD, REASON_SESSION_CLOSED,
+    REASON_TIME_WENT_BACK, REASON_UNKNOWN_ORDER, SESSION_CONTINUOUS, SESSION_EXPIRED, CommandRecord,
+    EventRecord, Sink,
 )
 from engine.fast.sink cimport emit_rejected, reserve_events
 
@@ -98,8 +98,7 @@ cdef inline int _carry_out(BookCore *core, Sink *sink, const CommandRecord *comm
 
 
 cdef inline void _fire_due(BookCore *core, Sink *sink) noexcept nogil:
-    """The triggered stops fire in order of entry, those among them that a firing triggers, so many a
-    command.
+    """The triggered stops fire in order of entry, those among them that a firing triggers, so many a command.
     """
     cdef uint64_t left = core.limits.max_stops if core.limits.max_stops else <uint64_t>-1
     while core.due.count and core.session == SESSION_CONTINUOUS and left:

@@ -1,5 +1,4 @@
-"""The auction: at which price it clears, its trades, and how continuous trading begins (rulebook section
-6).
+"""The auction: at which price it clears, its trades, and how continuous trading begins (rulebook section 6).
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -13,8 +12,8 @@ from engine.fast.levels cimport key_before, key_behind, key_of, leave_level, lev
 from engine.fast.lives cimport bury, displayed
 from engine.fast.pool cimport shown_of, terms_of
 from engine.fast.records cimport (
-    BUY, EVENT_AUCTION, KIND_CLEARED, KIND_TRADE, SELL, SESSION_AUCTION, SESSION_CONTINUOUS,
-    SESSION_PRE_OPEN, Sink,
+    BUY, EVENT_AUCTION, KIND_CLEARED, KIND_TRADE, SELL, SESSION_AUCTION, SESSION_CONTINUOUS, SESSION_PRE_OPEN,
+    Sink,
 )
 from engine.fast.sink cimport emit, reserve_events
 from engine.fast.stops cimport trigger_stops

@@ -1,10 +1,8 @@
 """The fast book's memory: every struct that a book is made of. What works on them stands in the rooms beside.
 
 Everything is reached by 32-bit indices into pools that grow when they are first needed; index 0 is nobody. A
-plain
-limit order is 32 bytes and knows nothing of rare features: what an iceberg, a stop, a minimum, a term or a
-Baron needs
-stands apart, in `Terms`, behind the one bit RARE.
+plain limit order is 32 bytes and knows nothing of rare features: what an iceberg, a stop, a minimum, a term
+or a Baron needs stands apart, in `Terms`, behind the one bit RARE.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t

@@ -18,20 +18,18 @@ from engine.fast.ids cimport find_order
 from engine.fast.lives cimport bury, reserve_rest, rest, taker_of, wait
 from engine.fast.maps cimport value_of
 from engine.fast.matching cimport (
-    LOOKED_ENOUGH, NOBODY, OPENS_AUCTION, crosses_own, first_counterpart, match_dry, match_taker,
-    reach_of, reserve_refills, same_account,
+    LOOKED_ENOUGH, NOBODY, OPENS_AUCTION, crosses_own, first_counterpart, match_dry, match_taker, reach_of,
+    reserve_refills, same_account,
 )
 from engine.fast.pool cimport give_terms
 from engine.fast.records cimport (
     EVENT_ARMED, KIND_ACCEPTED, KIND_SESSION, KIND_TRIGGERED, REASON_CONDITIONAL_LIMIT,
-    REASON_DUPLICATE_ORDER_ID,
-    REASON_FOK_KILLED, REASON_IOC_REMAINDER, REASON_MARKET_REMAINDER, REASON_NO_LIQUIDITY,
-    REASON_OUTSIDE_BAND,
-    REASON_POST_ONLY_WOULD_TRADE, REASON_SELF_TRADE, REASON_SESSION_CLOSED, REASON_TOO_MANY_CONDITIONAL,
-    REASON_WALK_LIMIT, SELF_TRADE_CANCEL_OLDEST, SELF_TRADE_DECREMENT, SESSION_AUCTION, SESSION_CONTINUOUS,
-    SESSION_HALTED, STOP_OUTSIDE_BAND, STOP_SELF_TRADE, STOP_WALK_LIMIT, TIME_FOK, TIME_GTC, TIME_IOC,
-    TYPE_LIMIT,
-    TYPE_MARKET, TYPE_STOP, TYPE_STOP_LIMIT, CommandRecord, Sink,
+    REASON_DUPLICATE_ORDER_ID, REASON_FOK_KILLED, REASON_IOC_REMAINDER, REASON_MARKET_REMAINDER,
+    REASON_NO_LIQUIDITY, REASON_OUTSIDE_BAND, REASON_POST_ONLY_WOULD_TRADE, REASON_SELF_TRADE,
+    REASON_SESSION_CLOSED, REASON_TOO_MANY_CONDITIONAL, REASON_WALK_LIMIT, SELF_TRADE_CANCEL_OLDEST,
+    SELF_TRADE_DECREMENT, SESSION_AUCTION, SESSION_CONTINUOUS, SESSION_HALTED, STOP_OUTSIDE_BAND,
+    STOP_SELF_TRADE, STOP_WALK_LIMIT, TIME_FOK, TIME_GTC, TIME_IOC, TYPE_LIMIT, TYPE_MARKET, TYPE_STOP,
+    TYPE_STOP_LIMIT, CommandRecord, Sink,
 )
 from engine.fast.sink cimport emit, emit_canceled, reserve_events
 from engine.fast.stops cimport disarm, reaches

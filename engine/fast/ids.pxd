@@ -1,8 +1,7 @@
 """Where an order is, by its id: open addressing in slots of 8 bytes, deletion without tombstones.
 
 A slot's fingerprint gives its home, so that growing never looks at a node. A large table grows by moving a
-few slots with
-each insertion: no single command pays for all.
+few slots with each insertion: no single command pays for all.
 """
 
 from libc.stdint cimport uint32_t, uint64_t

@@ -16,8 +16,8 @@ from engine.fast.levels cimport (
 )
 from engine.fast.pool cimport give_node, take_node
 from engine.fast.records cimport (
-    KIND_ACCEPTED, KIND_AMENDED, KIND_CANCELED, OP_CANCEL, OP_NEW, REASON_REQUESTED,
-    SESSION_CONTINUOUS, CommandRecord, Sink,
+    KIND_ACCEPTED, KIND_AMENDED, KIND_CANCELED, OP_CANCEL, OP_NEW, REASON_REQUESTED, SESSION_CONTINUOUS,
+    CommandRecord, Sink,
 )
 from engine.fast.sink cimport emit_plain
 

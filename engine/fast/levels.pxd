@@ -2,16 +2,15 @@
 24 bits.
 
 Each branch has a bit for each child with orders below it, so that the next price is a few instructions away
-wherever it
-is: a trending price, a crash or a wide book costs what a quiet one does. Branches come and go with their
-levels.
+wherever it is: a trending price, a crash or a wide book costs what a quiet one does. Branches come and go
+with their levels.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from engine.fast.core cimport (
-    CONDITIONAL, FLAGS, HEIGHTS, LEAVES, NO_KEY, PLACE_SHIFT, BookCore, Branch, Ladder, Leaf, Level, Node, first_bit,
-    likely, unlikely, zeros_above,
+    CONDITIONAL, FLAGS, HEIGHTS, LEAVES, NO_KEY, PLACE_SHIFT, BookCore, Branch, Ladder, Leaf, Level, Node,
+    first_bit, likely, unlikely, zeros_above,
 )
 from engine.fast.deltas cimport touch
 from engine.fast.memory cimport grown_by_half, grown_by_quarter, resize

@@ -1,5 +1,4 @@
-"""How an order comes to rest, leaves and is forgotten: pool, table, level, stops and counts in one step
-each.
+"""How an order comes to rest, leaves and is forgotten: pool, table, level, stops and counts in one step each.
 """
 
 from libc.stdint cimport int32_t, uint32_t
@@ -31,8 +30,7 @@ cdef inline uint32_t displayed(Terms *terms, uint32_t leaves) noexcept nogil:
 
 
 cdef inline int reserve_rest(BookCore *core, Taker *taker) noexcept nogil:
-    """Room for an order to rest or to wait; 0, or -1 when there is no memory. Nothing changes but
-    capacities.
+    """Room for an order to rest or to wait; 0, or -1 when there is no memory. Nothing changes but capacities.
     """
     if reserve_level(core, &core.sides[taker.sells]) < 0:
         return -1

@@ -168,8 +168,7 @@ cdef inline uint8_t _meet_own(
 cdef inline bint _fill_rare(
     BookCore *core, Sink *sink, Ladder *ladder, uint32_t index, uint32_t quantity, int32_t price
 ) noexcept nogil:
-    """Something is left of a maker that was filled and has terms; whether it went to the back of its
-    level.
+    """Something is left of a maker that was filled and has terms; whether it went to the back of its level.
     """
     cdef Node *node = &core.nodes[index]
     cdef Terms *terms = maker_terms(core, index)

@@ -32,8 +32,7 @@ cdef inline int _reserve_marks(Ladder *ladder) noexcept nogil:
 
 
 cdef inline int keep_changes(BookCore *core, bint keep) noexcept nogil:
-    """Begin a call: what an earlier one left untold counts as its first command's; or is forgotten. 0, or
-    -1.
+    """Begin a call: what an earlier one left untold counts as its first command's; or is forgotten. 0, or -1.
     """
     cdef uint32_t place
     core.tracking = False

@@ -11,9 +11,8 @@ from libc.string cimport memset
 from engine.fast.apply cimport TOLD
 from engine.fast.band cimport auction_counts, begin_minute, reserve_hour
 from engine.fast.core cimport (
-    ARMED, CONDITIONAL, MINUTES, MODE_SHIFT, NO_KEY, POSTED, RARE, SELLS, Branch, Hour, Ladder, Level,
-    Node, Pair,
-    Taker, Terms,
+    ARMED, CONDITIONAL, MINUTES, MODE_SHIFT, NO_KEY, POSTED, RARE, SELLS, Branch, Hour, Ladder, Level, Node,
+    Pair, Taker, Terms,
 )
 from engine.fast.eligibility cimport RATING_SHIFT, is_conditional, is_rare
 from engine.fast.ids cimport find_order
