@@ -49,7 +49,7 @@ cdef inline bint _eligible(BookCore *core, Terms *bid, Terms *ask) noexcept nogi
 
 
 cdef inline bint shows_too_little(Terms *maker, uint32_t shown, uint32_t leaves) noexcept nogil:
-    """Whether what a filled order still shows is less than its smallest fill, so that nobody could take it."""
+    """Whether what a filled order still shows is less than its smallest fill, so nobody could take it."""
     return shown < leaves and shown < more(maker.min_quantity)
 
 
