@@ -102,7 +102,7 @@ BROKEN: list[tuple[Rule, str, str]] = [
     (texts.unfinished_findings, "provisioner/agent/native/a.c", "/* FIXME */\n"),
     (texts.unfinished_findings, "exchange/a.py", "def f():\n    pass  # stub\n"),
     (texts.unfinished_findings, "exchange/a.py", 'def f() -> int:\n    """Doc."""\n    ...\n'),
-    (texts.machine_path_findings, "docs/a.md", "look into /work/x\n"),
+    (texts.machine_path_findings, "docs/a.md", f"look into {ROOT}\n"),
     (texts.machine_path_findings, "Makefile", "PY := /home/anna/bin/python\n"),
     (texts.machine_path_findings, "docs/a.md", "it is /root/.pyenv/bin/python\n"),
     (texts.machine_path_findings, "exchange/a.py", f"HOME = '{ROOT}/data'\n"),

@@ -14,9 +14,9 @@ from tests.tidy.sources import ROOT, Finding, Source
 _UNFINISHED = re.compile(
     r"\b(?:TODO|FIXME|XXX|HACK)\b|\bNotImplementedError\b|\braise NotImplemented\b|\bpass\s*#\s*(?:stub|later)",
 )
-_MACHINE_PATHS = re.compile(
-    r"(?<![\w.*])(?:/work/|/Users/\w|/home/(?!gpu\b|lease\b)\w+/|/root/(?:\.\w|\w+/))|bash_jobs"
-)
+_MACHINE_PATHS = re.compile(r"(?<![\w.*])(?:/Users/\w|/home/(?!gpu\b|lease\b)\w+/|/root/(?:\.\w|\w+/))")
+# Folders that every system has: a checkout may lie in them, and texts may name them.
+_COMMON = ("/", "/home", "/opt", "/root", "/srv", "/tmp", "/usr/src", "/var/tmp")
 _SKIPS = re.compile(
     r"\bmark\.(?:skip|skipif|xfail)\b|\bpytest\.(?:skip|xfail|importorskip)\b|\bSkipTest\b|\bunittest\.skip"
 )
@@ -78,6 +78,8 @@ def machine_path_findings(source: Source) -> Iterator[Finding]:
     yield from _lines_with(source, _MACHINE_PATHS, what)
     if len(ROOT.parts) > 2:
         yield from _lines_with(source, re.compile(re.escape(str(ROOT)) + r"\b"), what)
+    if str(ROOT.parent) not in _COMMON:
+        yield from _lines_with(source, re.compile(rf"(?<![\w.*]){re.escape(str(ROOT.parent))}/"), what)
 
 
 def sleep_findings(source: Source) -> Iterator[Finding]:
