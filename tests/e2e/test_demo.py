@@ -48,7 +48,12 @@ class Demo:
         ports = [word for flag in FREE for word in (flag, "0")]
         command = [script("monarch"), "demo", "--home", str(home), *ports, *flags]
         # Whoever runs the tests may ignore signals itself, as `nohup` does: those that aren't named get their default again.
-        command = ["env", "--default-signal", *(f"--ignore-signal={name}" for name in ignored.split()), *command]
+        command = [
+            "/usr/bin/env",
+            "--default-signal",
+            *(f"--ignore-signal={name}" for name in ignored.split()),
+            *command,
+        ]
         self._printed = home.parent / "printed"
         variables = environment() | ANOTHER_EXCHANGE | ({"PATH": path} if path is not None else {})
         with self._printed.open("wb") as printed:

@@ -33,7 +33,7 @@ def up(home: Path, *flags: str, ignored: str = "") -> Iterator[tuple[subprocess.
     """A running Monarch and its URL, started with these signals ignored; it is stopped by SIGTERM unless the test did."""
     command = [script("monarch"), "up", "--home", str(home), "--api-port", "0", "--agents-port", "0", *flags]
     # Whoever runs the tests may ignore signals itself, as `nohup` does: those that aren't named get their default again.
-    command = ["env", "--default-signal", *(f"--ignore-signal={name}" for name in ignored.split()), *command]
+    command = ["/usr/bin/env", "--default-signal", *(f"--ignore-signal={name}" for name in ignored.split()), *command]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             yield process, wait_until(lambda: url_of(home, process), "Monarch to be ready", UP_S)
