@@ -12,7 +12,7 @@ import msgspec
 
 from engine.book import Book, RestingOrder
 from engine.book_plain_auction import clearing
-from engine.book_plain_orders import conditional
+from engine.book_plain_orders import joins_auction
 from engine.kinds import Side
 from engine.state import Order, State
 
@@ -48,7 +48,7 @@ class _Leases:
 
 def beyond_bound(state: State, book: Book) -> list[Order]:
     """The bids that can't be filled in the clearing's next part without a lease too many, in the order they are met."""
-    bids, asks = (_sides(book, side) for side in Side)
+    bids, asks = (_sides(book, side, state.last_ts_ns) for side in Side)
     leases = _Leases(state)
     beyond: dict[int, None] = {}
     trades_left = state.limits.max_looked
@@ -62,9 +62,9 @@ def beyond_bound(state: State, book: Book) -> list[Order]:
     return [state.orders[number] for number in beyond]
 
 
-def _sides(book: Book, side: Side) -> list[_Left]:
-    """The unconditional orders of a side, in their order."""
-    return [_Left(order, order.leaves) for order in book.resting(side) if not conditional(order)]
+def _sides(book: Book, side: Side, now_ns: int) -> list[_Left]:
+    """The orders of a side that take part, in their order."""
+    return [_Left(order, order.leaves) for order in book.resting(side) if joins_auction(order, now_ns)]
 
 
 def _price(book: Book, bids: list[_Left], asks: list[_Left]) -> int:

@@ -7,9 +7,9 @@ money, capacity, leases, expiry times or client ids: those are the machine's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -17,12 +17,18 @@ from engine.kinds import OrderType, Side, TimeInForce
 from engine.records import SelfTrade, Session
 from engine.units import PRICE_MAX_TICKS, QUANTITY_MAX
 
+PRICE_MAX_OF_A_BOOK: Final = 2**24 - 1
+"""Ticks: the fast book finds a level by 24 bits of its price, and the plain book takes no more, so that both are one."""
+
 
 class BookLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The rulebook's bounds on a book (§2, §6). 0 switches a bound, or the band, off."""
+    """The rulebook's bounds on a book (§2, §6). 0 switches a bound, or the band, off.
+
+    ValueError for a `price_max` above PRICE_MAX_OF_A_BOOK.
+    """
 
     max_looked: int = 1_024
-    """Resting orders that one entering order may look at (a look at an iceberg's next slice counts again)."""
+    """Resting orders that one entering order may look at (in its walk a look at an iceberg's next slice counts again)."""
     max_stops: int = 64
     """Stops that fire after one command."""
     fires: bool = True
@@ -40,6 +46,10 @@ class BookLimits(msgspec.Struct, frozen=True, kw_only=True):
     auction_s: int = 120
     cooldown_s: int = 600
     """No auction by a breach within this time of the end of the last auction."""
+
+    def __post_init__(self) -> None:
+        if self.price_max > PRICE_MAX_OF_A_BOOK:
+            raise ValueError(f"price_max: a book holds prices up to {PRICE_MAX_OF_A_BOOK} ticks, not {self.price_max}")
 
 
 UNBOUNDED = BookLimits(
@@ -155,8 +165,9 @@ class BookState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     """When the last auction ended; 0 never."""
     clearing_price: int
     """Of a clearing that isn't finished; 0 none."""
-    minutes: tuple[tuple[int, int, int], ...]
-    """(minute since the epoch, sum of price x quantity, sum of quantity), of the last 60 minutes as of the last trade."""
+    minutes: tuple[tuple[int, int, int, int], ...]
+    """(minute since the epoch, sum of price x quantity in units of 2^64, its remainder, sum of quantity), of the last 60
+    minutes as of the last trade. The sum has 128 bits, and no number of the encoding more than 64."""
     barons: tuple[tuple[int, int, int], ...]
     """(baron, rating, features), by baron, those of SET_BARON."""
     bids: tuple[RestingOrder, ...]
@@ -174,11 +185,16 @@ class Book(Protocol):
     def submit(self, order: Any) -> bytes:
         """Apply one command (a `Command`, or the fast book's `Order`); its event records, `command` 0.
 
-        A value that its field can't hold is a REJECTED with MALFORMED_RECORD, like any other malformed command.
+        A value that its field can't hold is a REJECTED with MALFORMED_RECORD, like any other malformed command; a value
+        is a whole number if Python can use it as an index. A record of 64 bytes does, too: ValueError for another length
+        or a Command of too few or many fields, TypeError for what is neither Command nor buffer.
         """
 
-    def submit_many(self, orders: Sequence[Any]) -> bytes:
-        """Apply them in order; all event records, each with the index of its command."""
+    def submit_many(self, orders: Iterable[Any]) -> bytes:
+        """Apply them in order; all event records, each with the index of its command.
+
+        All are read before the first is applied: an error leaves the book as it was.
+        """
 
     def batch(self, commands: Any, out: Any, deltas: Any = None) -> BatchResult:
         """Apply command records until they, or `out`, are at their end; no Python object is made on the way.
@@ -189,7 +205,10 @@ class Book(Protocol):
         """
 
     def walk(self, order: Any) -> Walk:
-        """What a NEW would take if it were entered now as it stands (price 0 of a market order: as reckoned). Changes nothing."""
+        """What a NEW would take if it were entered now as it stands (price 0 of a market order: as reckoned). Changes nothing.
+
+        Its own account's orders count as in earnest: under `decrement` they lessen what it asks of others.
+        """
 
     def protection(self, order: Any) -> int:
         """The protection price of a market order without one; 0 when nothing that it is eligible for is there."""

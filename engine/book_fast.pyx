@@ -11,7 +11,9 @@ expiry times or client ids.
 """
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer,
+)
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -117,6 +119,9 @@ cdef class Order:
             record.reason = as_u1(reason)
         if reserved is not NOUGHT:
             record.reserved = as_u1(reserved)
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, &self.record, sizeof(CommandRecord), True, flags)
 
     def pack(self):
         """Its 64 bytes."""
@@ -243,7 +248,8 @@ cdef class FastBook:
         """Apply commands in order; all event records, each with the index of its command, after those that
         waited.
         """
-        cdef Py_ssize_t count = len(orders)
+        cdef tuple given = tuple(orders)
+        cdef Py_ssize_t count = len(given)
         cdef Py_ssize_t place
         cdef CommandRecord *commands
         cdef EventRecord nowhere[1]
@@ -256,9 +262,8 @@ cdef class FastBook:
         sink.end = &nowhere[0]
         try:
             # All are read before the first is applied: a wrong one leaves the book as it was.
-            for place, order in enumerate(orders):
-                if place < count:
-                    self._read(order, &commands[place])
+            for place in range(count):
+                self._read(given[place], &commands[place])
             # Reading may have run Python, and so another thread.
             self._free_to_use()
             begin_changes(&self.core, False)
@@ -370,7 +375,7 @@ cdef class FastBook:
                 return protection_price(core, &taker)
             if taker.order_type == TYPE_MARKET and taker.price == 0:
                 taker.price = protection_price(core, &taker)
-            stop = match_dry(core, &taker, &fills, &found[0])
+            stop = match_dry(core, &taker, &fills, &found[0], False)
             if fills.failed:
                 raise MemoryError("no memory for what the walk takes")
             taken = [

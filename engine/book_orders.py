@@ -59,9 +59,9 @@ def reduce(order: Order, ts_ns: int, quantity: int, reason: Reason) -> Command:
     return Command(op=Op.REDUCE, order_id=order.order_id, ts_ns=ts_ns, quantity=quantity, reason=reason)
 
 
-def amend(order: Order, ts_ns: int, price_ticks: int, quantity: int) -> Command:
-    """A new price and total quantity; as they stand where they don't change."""
-    given = Given.QUANTITY
+def amend(order: Order, ts_ns: int, price_ticks: int, quantity: int, *, anew: bool) -> Command:
+    """A new price and total quantity; as they stand where they don't change. Anew: even less keeps no place."""
+    given = Given.QUANTITY | Given.ANEW if anew else Given.QUANTITY
     if price_ticks != order.price_ticks:
         given |= Given.PRICE
     return Command(op=Op.AMEND, order_id=order.order_id, ts_ns=ts_ns, price=price_ticks, quantity=quantity, flags=given)

@@ -16,11 +16,12 @@ from msgspec.structs import replace
 
 from engine.book import BookLimits, BookState, Fill, Indicative, RestingOrder, Walk
 from engine.book_plain_checks import malformed, new_refusal, shows_enough
-from engine.book_plain_doors import command_of
+from engine.book_plain_doors import command_of, record_of
 from engine.book_plain_orders import conditional, fired, is_stop, may_rest, order_of
 from engine.book_plain_reference import rounded
 from engine.book_plain_sessions import Sessions
 from engine.book_plain_stops import reaches
+from engine.book_plain_walk import Act
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.reasons import Reason
 from engine.records import Command, EventFlag, EventKind, Given, Op, Session, Sides
@@ -116,8 +117,7 @@ class PlainBook(Sessions):
         if self._session in _BEFORE_TRADING:
             if conditional(order) or not may_rest(order):
                 return Reason.SESSION_CLOSED
-            if self._crosses_own(order):
-                return Reason.SELF_TRADE
+            return self._own_refusal(order, gone=0)
         return Reason.NONE
 
     def _conditional_refusal(self, order: RestingOrder) -> Reason:
@@ -203,7 +203,7 @@ class PlainBook(Sessions):
             return Reason.NONE
         if leaves % max(order.lot, 1) or not shows_enough(order.display_quantity, quantity, self._limits):
             return Reason.INVALID_QUANTITY
-        if price == order.price and quantity < order.quantity:
+        if price == order.price and quantity < order.quantity and not command.flags & Given.ANEW:
             self._shrink(order, quantity, Reason.NONE)
             return Reason.NONE
         amended = replace(order, price=price, quantity=quantity, leaves=leaves, shown=leaves)
@@ -267,8 +267,9 @@ class PlainBook(Sessions):
     def _dry_walk(self, taker: RestingOrder) -> Walk:
         if taker.order_type is OrderType.MARKET and taker.price == 0:
             taker = replace(taker, price=self._protection(taker))
-        plan = self._plan(taker, dry=True)
-        fills = [Fill(step.maker.order_id, step.maker.price, step.quantity) for step in plan.steps]
+        plan = self._plan(taker)
+        taken = [step for step in plan.steps if step.act is Act.TRADE]
+        fills = [Fill(step.maker.order_id, step.maker.price, step.quantity) for step in taken]
         return Walk(fills, plan.leaves, plan.stop)
 
     def protection(self, order: Any) -> int:
@@ -277,7 +278,7 @@ class PlainBook(Sessions):
 
     def _as_of(self, order: Any, question: Callable[[RestingOrder], _Answer]) -> _Answer:
         """Ask about an order at its own time, if that is later than the book's; a stop as if it fired."""
-        command = command_of(order.pack(), 0)
+        command = command_of(record_of(order), 0)
         if command.op != Op.NEW or malformed(command):
             raise ValueError("ask about a NEW record whose every bit means something")
         taker = order_of(command)
@@ -327,7 +328,9 @@ class PlainBook(Sessions):
             auction_price=reference.auction_price_at(self._now_ns),
             auction_end_ns=reference.auction_end_ns,
             clearing_price=self._clearing_price,
-            minutes=tuple((minute, *totals) for minute, totals in reference.minutes.items()),
+            minutes=tuple(
+                (minute, *divmod(value, 2**64), volume) for minute, (value, volume) in reference.minutes.items()
+            ),
             barons=tuple((baron, *known) for baron, known in sorted(self._barons.items())),
             bids=tuple(self.resting(Side.BUY)),
             asks=tuple(self.resting(Side.SELL)),
@@ -344,7 +347,7 @@ class PlainBook(Sessions):
         reference.last_price = state.last_price
         reference.auction_price = state.auction_price
         reference.auction_end_ns = state.auction_end_ns
-        reference.minutes.update({minute: (value, volume) for minute, value, volume in state.minutes})
+        reference.minutes.update({minute: (high << 64 | low, volume) for minute, high, low, volume in state.minutes})
         self._barons.update({baron: (rating, features) for baron, rating, features in state.barons})
         for order in (*state.bids, *state.asks):
             self._rest(order)

@@ -20,7 +20,7 @@ _REASONS: Final = frozenset(Reason)
 _NAMES_AN_ORDER: Final = frozenset({Op.NEW, Op.CANCEL, Op.AMEND, Op.REDUCE, Op.MOVE_WINDOW, Op.FIRE})
 _GIVES_A_REASON: Final = frozenset({Op.CANCEL, Op.REDUCE, Op.MASS_CANCEL, Op.SET_SESSION})
 _FLAGS: Final = POST_ONLY | SAME_BARON
-_GIVEN: Final = int(Given.PRICE | Given.QUANTITY)
+_GIVEN: Final = int(Given.PRICE | Given.QUANTITY | Given.ANEW)
 _SIDES: Final = int(Sides.BUY | Sides.SELL)
 
 
@@ -116,9 +116,8 @@ def _lot_refusal(command: Command) -> Reason:
 
 
 def _decrement_refusal(command: Command, shape: Shape) -> Reason:
-    """Decrement cuts an order by any number, which a lot, a minimum or all-or-nothing can't bear."""
+    """Decrement cuts an order by any number, which a lot or a minimum can't bear; same_baron is a minimum of all."""
     if shape.self_trade is not SelfTrade.DECREMENT:
         return Reason.NONE
     choosy = command.lot > 1 or command.min_quantity > 1 or command.flags & SAME_BARON
-    killed = shape.time_in_force is TimeInForce.FOK
-    return Reason.INVALID_ORDER if choosy or killed else Reason.NONE
+    return Reason.INVALID_ORDER if choosy else Reason.NONE

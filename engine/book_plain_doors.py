@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Iterable
+from operator import index, itemgetter
 from typing import Any, Final
 
 from engine.book import BatchResult, Level
@@ -31,6 +31,9 @@ from engine.records import (
 _LAYOUT: Final = [name for name, _ in COMMAND_DTYPE]
 _AS_COMMAND: Final[Callable[[tuple[int, ...]], tuple[int, ...]]] = itemgetter(*map(_LAYOUT.index, Command._fields))
 """A record's values in the order of Command's fields."""
+_AS_RECORD: Final[Callable[[tuple[Any, ...]], tuple[Any, ...]]] = itemgetter(*map(Command._fields.index, _LAYOUT))
+"""And a Command's values in the order of the record's fields."""
+_NO_OP: Final[Any] = 0
 ORDER_ID_MAX: Final = 2**64 - 1
 QUANTITY_FIELD_MAX: Final = 2**32 - 1
 
@@ -59,27 +62,20 @@ class Doors(ABC):
         """Apply one command; its event records (rulebook §6, docs/book.md)."""
         return self.submit_many((order,))
 
-    def submit_many(self, orders: Sequence[Any]) -> bytes:
+    def submit_many(self, orders: Iterable[Any]) -> bytes:
         """Apply commands in order; all event records, each with the index of its command."""
+        # All are read before the first is applied: a wrong one leaves the book as it was.
+        records = [record_of(order) for order in orders]
         self._take_turn()
         try:
             self._keep_changes(False)
-            for self._index, order in enumerate(orders):
-                self._submit(order)
+            for self._index, record in enumerate(records):
+                self._apply(command_of(record, 0))
             events = b"".join(EVENT.pack(*event) for event in self._unread)
             self._unread.clear()
             return events
         finally:
             self._end_turn()
-
-    def _submit(self, order: Any) -> None:
-        try:
-            record = order.pack()
-        except struct.error:
-            fits = isinstance(order.order_id, int) and 0 <= order.order_id <= ORDER_ID_MAX
-            self._reject(order.order_id if fits else 0, Reason.MALFORMED_RECORD)
-        else:
-            self._apply(command_of(record, 0))
 
     def batch(self, commands: Any, out: Any, deltas: Any = None) -> BatchResult:
         """Apply packed commands while `out` has room; ValueError where `commands` isn't whole records."""
@@ -158,6 +154,32 @@ class Doors(ABC):
             totals = level.unconditional, level.conditional, price, level.orders, self._changed.pop((side, price))
             DELTA.pack_into(deltas, place * DELTA_BYTES, *totals, side)
         return len(told)
+
+
+def record_of(order: Any) -> bytes:
+    """The 64 bytes of a Command, or of a buffer that holds a record.
+
+    A value that its field can't hold makes a record of no op; ValueError and TypeError as `engine.book.Book.submit` says.
+    """
+    if not isinstance(order, Command):
+        if _bytes_of(order) != COMMAND_BYTES:
+            raise ValueError(f"a command is a record of {COMMAND_BYTES} bytes")
+        return bytes(memoryview(order).cast("B"))
+    if len(order) != len(Command._fields):
+        raise ValueError(f"a command has {len(Command._fields)} fields")
+    try:
+        return COMMAND.pack(*_AS_RECORD(order))
+    except (struct.error, TypeError, OverflowError):
+        return Command(_NO_OP, order_id=_order_id(order)).pack()
+
+
+def _order_id(command: Command) -> int:
+    """The id of a command that can't be packed; 0 if that doesn't fit its field either."""
+    try:
+        order_id = index(command[1])
+    except (TypeError, OverflowError):
+        return 0
+    return order_id if 0 <= order_id <= ORDER_ID_MAX else 0
 
 
 def command_of(records: Any, offset: int) -> Command:

@@ -117,10 +117,20 @@ def shows_too_little(order: RestingOrder) -> bool:
     return order.shown < min(max(order.min_quantity, 1), order.leaves)
 
 
+def window_holds(ask: RestingOrder, hours: int, now_ns: int) -> bool:
+    """Whether so many hours from now end inside the ask's window, if it has one (§4)."""
+    return not ask.window_end_h or now_ns + hours * NS_PER_HOUR <= ask.window_end_h * NS_PER_HOUR
+
+
+def joins_auction(order: RestingOrder, now_ns: int) -> bool:
+    """Whether an order at rest takes part in a clearing: it is unconditional, and an hour is left of its window (§6)."""
+    return not conditional(order) and (order.side is Side.BUY or window_holds(order, 1, now_ns))
+
+
 def eligible(bid: RestingOrder, ask: RestingOrder, now_ns: int, rating: int, features: int) -> bool:
     """Whether term, window, rating and features fit (§5); rating and features are those of the ask's Baron now."""
     hours = max(bid.hours, 1)
-    if ask.window_end_h and now_ns + hours * NS_PER_HOUR > ask.window_end_h * NS_PER_HOUR:
+    if not window_holds(ask, hours, now_ns):
         return False
     if hours < max(ask.hours, 1):
         return False

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from engine.book import BookLimits, Indicative, RestingOrder
 from engine.book_plain_auction import clearing
 from engine.book_plain_doors import saturated
-from engine.book_plain_orders import OPPOSITE, conditional, displayed, fired
+from engine.book_plain_orders import OPPOSITE, displayed, fired, joins_auction
 from engine.book_plain_reference import rounded
 from engine.book_plain_walk import Walks
 from engine.kinds import Side
@@ -87,25 +87,28 @@ class Sessions(Walks):
 
     # ------------------------------------------------------------ the auction
 
+    def _joins_auction(self, order: RestingOrder) -> bool:
+        return joins_auction(order, self._now_ns)
+
     def _clearing_result(self, reference: int) -> Indicative | None:
         bids, asks = (self._crossing_totals(side) for side in (Side.BUY, Side.SELL))
         return clearing(bids, asks, reference)
 
     def _crossing_totals(self, side: Side) -> dict[int, int]:
-        """All that unconditional orders leave, by price, of the levels that reach into the other side."""
+        """All that those who take part leave, by price, of the levels that reach into the other side."""
         totals: dict[int, int] = {}
         best_opposite = next(self._ladders[OPPOSITE[side]].levels(), None)
         if best_opposite is not None:
             for price, queue in self._ladders[side].inside(best_opposite[0]):
-                total = sum(order.leaves for order in map(self.get, queue) if not conditional(order))
+                total = sum(order.leaves for order in map(self.get, queue) if self._joins_auction(order))
                 if total:
                     totals[price] = total
         return totals
 
     def _auction_side(self, side: Side, price: int) -> Iterator[RestingOrder]:
-        """The unconditional orders of a side that would trade at a price, in price-time order."""
+        """The orders of a side that would trade at a price, in price-time order."""
         for _, queue in self._ladders[side].inside(price):
-            yield from (order for order in map(self.get, queue) if not conditional(order))
+            yield from (order for order in map(self.get, queue) if self._joins_auction(order))
 
     def _auction_pairs(self, price: int) -> Iterator[tuple[RestingOrder, RestingOrder, int]]:
         """Ask, bid and quantity of each trade at a price, as the orders stand; nothing may change meanwhile."""

@@ -123,13 +123,22 @@ class Walks(Queues):
                 indivisible = maker.lot or maker.min_quantity or maker.same_baron
                 return Act.CANCEL if indivisible else Act.DECREMENT, False
 
-    def _crosses_own(self, order: RestingOrder) -> bool:
-        """Whether the order crosses an unconditional one of its own account at rest."""
+    def _own_refusal(self, order: RestingOrder, gone: int) -> Reason:
+        """Why an order mustn't join an auction: it crosses an unconditional one of its own account, or too many to look at.
+
+        gone: makers that the same order's walk has taken away, and so has looked at already.
+        """
         if order.account == 0:
-            return False
-        levels = self._ladders[OPPOSITE[order.side]].inside(order.price)
-        own = (self._orders[order_id] for _, queue in levels for order_id in queue)
-        return any(maker.account == order.account and not conditional(maker) for maker in own)
+            return Reason.NONE
+        looked = gone
+        for _, queue in self._ladders[OPPOSITE[order.side]].inside(order.price):
+            for maker in map(self._orders.__getitem__, queue):
+                if self._looked_enough(looked):
+                    return Reason.WALK_LIMIT
+                looked += 1
+                if self._same_account(order, maker) and not conditional(maker):
+                    return Reason.SELF_TRADE
+        return Reason.NONE
 
     # ------------------------------------------------------------ plans
 
@@ -231,10 +240,14 @@ class Walks(Queues):
 
     def _enter(self, taker: RestingOrder) -> None:
         """Walk in earnest, then rest or go."""
-        plan = self._plan(taker)
+        plan, before = self._plan(taker), len(self._orders)
         for step in plan.steps:
             taker = self._carry_out(taker, step)
         if taker.leaves == 0:
+            return
+        if taker.time_in_force is TimeInForce.FOK:
+            # The dry walk was whole: what its own account's orders took off it made others pass it over.
+            self._say_canceled(taker, Reason.SELF_TRADE)
             return
         match plan.stop:
             case Stop.SELF_TRADE:
@@ -242,7 +255,7 @@ class Walks(Queues):
             case Stop.WALK_LIMIT:
                 self._say_canceled(taker, Reason.WALK_LIMIT)
             case Stop.OUTSIDE_BAND:
-                self._breach(taker, plan.opens_auction)
+                self._breach(taker, plan.opens_auction, before - len(self._orders))
             case Stop.DONE:
                 self._finish(taker)
 
@@ -257,8 +270,11 @@ class Walks(Queues):
         else:
             self._rest(replace(taker, shown=displayed(taker)))
 
-    def _breach(self, taker: RestingOrder, opens_auction: bool) -> None:
-        """A trade would print outside the band: perhaps an auction opens, and what is left joins it."""
+    def _breach(self, taker: RestingOrder, opens_auction: bool, gone: int) -> None:
+        """A trade would print outside the band: perhaps an auction opens, and what is left joins it.
+
+        gone: makers that the walk took away.
+        """
         if not opens_auction:
             self._say_canceled(taker, Reason.OUTSIDE_BAND)
             return
@@ -266,8 +282,8 @@ class Walks(Queues):
         self._say_session(Reason.OUTSIDE_BAND, self._now_ns + self._limits.auction_s * NS_PER_S)
         if not may_rest(taker):
             self._say_canceled(taker, Reason.OUTSIDE_BAND)
-        elif self._crosses_own(taker):
-            self._say_canceled(taker, Reason.SELF_TRADE)
+        elif reason := self._own_refusal(taker, gone):
+            self._say_canceled(taker, reason)
         else:
             self._rest(replace(taker, shown=displayed(taker)))
 

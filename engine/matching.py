@@ -11,7 +11,7 @@ from engine.book import Walk
 from engine.book_plain_orders import conditional
 from engine.kinds import OrderType, Pot, Side, TimeInForce
 from engine.reasons import Reason
-from engine.records import Command, Session
+from engine.records import Command, SelfTrade, Session
 from engine.state import Order, Refused, State
 
 
@@ -33,10 +33,14 @@ def enter_closed(state: State, order: Order, reason: Reason) -> None:
     open_orders.close(state, order, reason)
 
 
-def amend(state: State, order: Order, amended: Order) -> None:
-    """Give a live order the price and total of `amended`, its copy: less at its price in place, else as if it came anew."""
+def amend(state: State, order: Order, amended: Order, *, later: bool) -> None:
+    """Give a live order the price and total of `amended`, its copy: less at its price in place, else as if it came anew.
+
+    later: it will also expire later, so that not even less of it keeps its place.
+    """
     check_session(state, order.instrument)
-    in_place = order.armed or (amended.price_ticks == order.price_ticks and amended.quantity < order.quantity)
+    less = amended.price_ticks == order.price_ticks and amended.quantity < order.quantity and not later
+    in_place = order.armed or less
     if order.side is Side.BUY:
         check_funds(state, amended, freed_micros=money.order_hold_micros(state, order, order.leaves_quantity))
     else:
@@ -44,7 +48,7 @@ def amend(state: State, order: Order, amended: Order) -> None:
     if not in_place and not clear_way(state, amended, book_orders.new(amended, state.last_ts_ns)):
         in_book.cancel(state, order, Reason.WALK_LIMIT)
         return
-    command = book_orders.amend(order, state.last_ts_ns, amended.price_ticks, amended.quantity)
+    command = book_orders.amend(order, state.last_ts_ns, amended.price_ticks, amended.quantity, anew=later)
     book_events.submit(state, order.instrument, command)
     trades.capacity_follows(state)
 
@@ -81,7 +85,9 @@ def clear_way(state: State, order: Order, command: Command) -> bool:
     canceled = False
     while True:
         walk = book.walk(command)
-        if order.time_in_force is TimeInForce.FOK and walk.leaves:
+        # Under decrement a fok may be taken though its walk leaves something, and killed though it leaves nothing.
+        decrements = order.self_trade is SelfTrade.DECREMENT
+        if order.time_in_force is TimeInForce.FOK and walk.leaves and not decrements:
             return True
         if len(walk.fills) > state.fills_left:
             if canceled:

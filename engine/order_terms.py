@@ -135,7 +135,7 @@ def _check_quantities(state: State, command: PlaceOrder) -> None:
 def _check_self_trade(command: PlaceOrder) -> None:
     """Two orders can't take equal parts off each other where one takes only certain quantities (§5)."""
     choosy = command.lot > 1 or command.min_quantity > 1 or command.same_baron
-    if command.self_trade is SelfTrade.DECREMENT and (choosy or command.time_in_force is TimeInForce.FOK):
+    if command.self_trade is SelfTrade.DECREMENT and choosy:
         raise Refused(Reason.INVALID_ORDER, "self_trade")
 
 

@@ -36,9 +36,9 @@ def cancel(state: State, command: CancelOrder) -> None:
 
 
 def amend(state: State, command: AmendOrder) -> None:
-    """Change price, total quantity or expiry: a pure reduction in place, anything else at the back, as if it came anew."""
+    """Change price, total quantity or expiry: less of it or an earlier expiry in place, all else as if it came anew (§5)."""
     order = _own_order(state, command.account, command.order_id, command.client_order_id)
-    # A halt takes cancels only: not even a later expiry.
+    # A halt takes cancels only: not even an earlier expiry.
     matching.check_session(state, order.instrument)
     price_ticks = command.price_ticks or order.price_ticks
     quantity = command.quantity or order.quantity
@@ -56,20 +56,20 @@ def amend(state: State, command: AmendOrder) -> None:
     if quantity <= order.filled:
         in_book.cancel(state, order, Reason.REQUESTED)
         return
-    before_ns = order.expire_ns
+    before_ns, later = order.expire_ns, expire_ns > order.expire_ns
     # The order's events carry its new expiry; a refusal puts the old one back.
     _set_expiry(state, order, expire_ns)
     try:
-        if same_terms:
+        if same_terms and not later:
             open_orders.emit_amended(state, order, True, Reason.REQUESTED)
         else:
-            _change(state, order, price_ticks, quantity)
+            _change(state, order, price_ticks, quantity, later)
     except Refused:
         _set_expiry(state, order, before_ns)
         raise
 
 
-def _change(state: State, order: Order, price_ticks: int, quantity: int) -> None:
+def _change(state: State, order: Order, price_ticks: int, quantity: int, later: bool) -> None:
     leaves_quantity = quantity - order.filled
     if order.lot and leaves_quantity % order.lot:
         raise Refused(Reason.INVALID_QUANTITY, "quantity")
@@ -77,7 +77,7 @@ def _change(state: State, order: Order, price_ticks: int, quantity: int) -> None
     amended = msgspec.structs.replace(
         order, price_ticks=price_ticks, quantity=quantity, leaves_quantity=leaves_quantity
     )
-    matching.amend(state, order, amended)
+    matching.amend(state, order, amended, later=later)
 
 
 def _set_expiry(state: State, order: Order, expire_ns: int) -> None:

@@ -109,7 +109,8 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.NO_LIQUIDITY: "Nobody offers that now; rest a limit order, or try other regions, hours or fewer GPUs.",
     Reason.FOK_KILLED: "The whole quantity is not there at your price; ask for less, pay more, or rest a limit order.",
     Reason.SELF_TRADE: "The order would trade with your own; cancel that one first.",
-    Reason.WALK_LIMIT: "The order looked at as many resting orders as one command may; send the rest again.",
+    Reason.WALK_LIMIT: "As many resting orders were looked at as one command may; send the rest again, or before an auction at a "
+    "price that crosses fewer.",
     Reason.TOO_MANY_ORDERS: "Cancel open orders before placing more.",
     Reason.TOO_MANY_LEASES: "End leases before opening more.",
     Reason.DUPLICATE_CLIENT_ORDER_ID: "Use a new client id: this one was used with other content.",

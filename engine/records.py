@@ -65,10 +65,12 @@ class Flag(IntFlag):
 
 
 class Given(IntFlag):
-    """`flags` of an AMEND record: which fields it carries; the others stay as they are."""
+    """`flags` of an AMEND record: which fields it carries, the others stay as they are; and whether it keeps no place."""
 
     PRICE = 1
     QUANTITY = 2
+    ANEW = 4
+    """Something that the book doesn't know is more than before (an expiry): even a pure reduction enters anew."""
 
 
 class Sides(IntFlag):

@@ -5,8 +5,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from engine.fast.band cimport reference_price, take_reference
-from engine.fast.core cimport CONDITIONAL, NO_ASK, NO_BID, NO_KEY, RARE, BookCore, Hour, Ladder, Node, Terms
+from engine.fast.core cimport NO_ASK, NO_BID, NO_KEY, RARE, BookCore, Hour, Ladder, Node, Terms
 from engine.fast.deltas cimport touch
+from engine.fast.eligibility cimport joins_auction
 from engine.fast.entry cimport NO_MEMORY, say_session
 from engine.fast.levels cimport key_before, key_behind, key_of, leave_level, level_at, price_of_key
 from engine.fast.lives cimport bury, displayed
@@ -37,15 +38,16 @@ cdef struct Cursor:
 
 
 cdef inline uint64_t _offered(BookCore *core, Ladder *ladder, int64_t price) noexcept nogil:
-    """All that the unconditional orders of a level leave, hidden quantity too."""
+    """All that those of a level who take part leave, hidden quantity too."""
     cdef uint32_t level_index = level_at(core, ladder, key_of(ladder, price))
     cdef uint32_t index
     cdef uint64_t total = 0
-    if core.icebergs == 0:
+    # Where no order was ever rare, or none hides anything and no bid has a window, the level's sum says it.
+    if core.term_of == NULL or (core.icebergs == 0 and not ladder.sells):
         return ladder.levels[level_index].unconditional
     index = ladder.levels[level_index].first
     while index:
-        if not core.nodes[index].place & CONDITIONAL:
+        if joins_auction(core, index):
             total += core.nodes[index].leaves
         index = core.nodes[index].next
     return total
@@ -114,10 +116,10 @@ cdef inline bint find_clearing(BookCore *core, int32_t reference, Clearing *best
 
 
 cdef inline void _seek(BookCore *core, Ladder *ladder, Cursor *cursor, int32_t limit) noexcept nogil:
-    """From the cursor on, the first unconditional order at the limit or better."""
+    """From the cursor on, the first order at the limit or better that takes part."""
     while True:
         while cursor.index:
-            if not core.nodes[cursor.index].place & CONDITIONAL:
+            if joins_auction(core, cursor.index):
                 return
             cursor.index = core.nodes[cursor.index].next
         cursor.key = key_behind(core, ladder, cursor.key)

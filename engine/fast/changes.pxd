@@ -17,7 +17,8 @@ from engine.fast.levels cimport key_behind, leave_level, level_at, shrink_level
 from engine.fast.lives cimport bury, price_of, rest, step_out, taker_of
 from engine.fast.pool cimport reserve_terms, shown_of, take_terms, terms_of
 from engine.fast.records cimport (
-    GIVEN_PRICE, GIVEN_QUANTITY, REASON_INVALID_ORDER, REASON_INVALID_PRICE, REASON_INVALID_QUANTITY,
+    GIVEN_ANEW, GIVEN_PRICE, GIVEN_QUANTITY, REASON_INVALID_ORDER, REASON_INVALID_PRICE,
+    REASON_INVALID_QUANTITY,
     REASON_MASS_CANCELED, REASON_NONE, REASON_NOTHING_TO_AMEND, REASON_REQUESTED, REASON_SESSION_CLOSED,
     REASON_UNKNOWN_ORDER, REASON_WINDOW_MOVED, SESSION_CONTINUOUS, SESSION_HALTED, TIME_GTC, TYPE_LIMIT,
     CommandRecord, Sink,
@@ -180,7 +181,9 @@ cdef inline int amend(BookCore *core, Sink *sink, const CommandRecord *command) 
             return REASON_INVALID_QUANTITY
         if not shows_enough(core, taker.terms.display, taker.quantity):
             return REASON_INVALID_QUANTITY
-    if taker.price == price and taker.quantity < core.nodes[index].quantity:
+    if taker.price == price and taker.quantity < core.nodes[index].quantity and (
+        command.flags & GIVEN_ANEW == 0
+    ):
         _shrink(core, sink, index, taker.quantity, REASON_NONE)
         return 0
     if not BARE and unlikely(core.nodes[index].place & ARMED):

@@ -10,9 +10,9 @@ from engine.fast.core cimport (
 )
 from engine.fast.eligibility cimport is_conditional, is_rare
 from engine.fast.records cimport (
-    FLAG_POST_ONLY, FLAG_SAME_BARON, GIVEN_PRICE, GIVEN_QUANTITY, OP_AMEND, OP_CANCEL, OP_FIRE,
+    FLAG_POST_ONLY, FLAG_SAME_BARON, GIVEN_ANEW, GIVEN_PRICE, GIVEN_QUANTITY, OP_AMEND, OP_CANCEL, OP_FIRE,
     OP_MASS_CANCEL, OP_MOVE_WINDOW, OP_NEW, OP_REDUCE, OP_SET_BARON, OP_SET_SESSION, REASON_INVALID_ORDER,
-    REASON_INVALID_PRICE, REASON_INVALID_QUANTITY, SELF_TRADE_DECREMENT, SESSION_EXPIRED, TIME_FOK, TIME_GTC,
+    REASON_INVALID_PRICE, REASON_INVALID_QUANTITY, SELF_TRADE_DECREMENT, SESSION_EXPIRED, TIME_GTC,
     TYPE_LIMIT, TYPE_MARKET, TYPE_STOP, TYPE_STOP_LIMIT, CommandRecord,
 )
 
@@ -44,7 +44,7 @@ cdef inline bint is_malformed(BookCore *core, const CommandRecord *command) noex
     if op == OP_CANCEL or op == OP_REDUCE:
         return command.order_id == 0 or not is_reason(core, command.reason)
     if op == OP_AMEND:
-        return command.order_id == 0 or command.flags & ~(GIVEN_PRICE | GIVEN_QUANTITY) != 0
+        return command.order_id == 0 or command.flags & ~(GIVEN_PRICE | GIVEN_QUANTITY | GIVEN_ANEW) != 0
     if op == OP_MOVE_WINDOW or op == OP_FIRE:
         return command.order_id == 0
     if op == OP_MASS_CANCEL:
@@ -104,7 +104,7 @@ cdef inline uint8_t _rare_refusal(BookCore *core, const CommandRecord *command) 
     if command.lot > 1 and (command.quantity % command.lot or command.display_quantity % command.lot):
         return REASON_INVALID_QUANTITY
     if ((command.shape >> SELF_TRADE_SHIFT) & TWO_BITS) == SELF_TRADE_DECREMENT and (
-        command.lot > 1 or command.min_quantity > 1 or same_baron or time_in_force == TIME_FOK
+        command.lot > 1 or command.min_quantity > 1 or same_baron
     ):
         return REASON_INVALID_ORDER
     return 0
@@ -174,7 +174,5 @@ cdef inline uint8_t new_refusal(BookCore *core, const CommandRecord *command) no
     if not _is_price(core, command.price, 1):
         return REASON_INVALID_PRICE
     if command.flags & FLAG_POST_ONLY and shape & (TWO_BITS << TIME_SHIFT):
-        return REASON_INVALID_ORDER
-    if (shape >> TIME_SHIFT) == (SELF_TRADE_DECREMENT << 2 | (TIME_FOK - 1)):
         return REASON_INVALID_ORDER
     return 0

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint16_t, uint32_t
 
 from engine.fast.band cimport HOUR_NS
-from engine.fast.core cimport RARE, BookCore, Taker, Terms, uint128_t
+from engine.fast.core cimport CONDITIONAL, RARE, BookCore, Taker, Terms, uint128_t
 from engine.fast.maps cimport value_of
 from engine.fast.pool cimport terms_of
 
@@ -32,12 +32,26 @@ cdef inline bint is_rare(Terms *terms) noexcept nogil:
     )
 
 
+cdef inline bint window_holds(BookCore *core, Terms *ask, uint32_t hours) noexcept nogil:
+    """Whether so many hours from now end inside the ask's window, if it has one (rulebook section 4)."""
+    return ask.window_end_h == 0 or (
+        <uint128_t>core.now_ns + <uint128_t>hours * HOUR_NS <= <uint128_t>ask.window_end_h * HOUR_NS
+    )
+
+
+cdef inline bint joins_auction(BookCore *core, uint32_t node) noexcept nogil:
+    """Whether an order at rest takes part in a clearing: unconditional, and an hour left of its window."""
+    cdef uint32_t place = core.nodes[node].place
+    if not place & RARE:
+        return True
+    # A bid has no window.
+    return not place & CONDITIONAL and window_holds(core, terms_of(core, node), 1)
+
+
 cdef inline bint _eligible(BookCore *core, Terms *bid, Terms *ask) noexcept nogil:
     cdef uint32_t hours = more(bid.hours)
     cdef uint32_t offered
-    if ask.window_end_h and (
-        <uint128_t>core.now_ns + <uint128_t>hours * HOUR_NS > <uint128_t>ask.window_end_h * HOUR_NS
-    ):
+    if not window_holds(core, ask, hours):
         return False
     if hours < more(ask.hours):
         return False

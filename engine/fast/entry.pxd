@@ -18,7 +18,7 @@ from engine.fast.ids cimport find_order
 from engine.fast.lives cimport bury, reserve_rest, rest, taker_of, wait
 from engine.fast.maps cimport value_of
 from engine.fast.matching cimport (
-    LOOKED_ENOUGH, NOBODY, OPENS_AUCTION, crosses_own, first_counterpart, match_dry, match_taker, reach_of,
+    LOOKED_ENOUGH, NOBODY, OPENS_AUCTION, first_counterpart, own_refusal, match_dry, match_taker, reach_of,
     reserve_refills, same_account,
 )
 from engine.fast.pool cimport give_terms
@@ -70,7 +70,7 @@ cdef inline int _reserve_walk(BookCore *core, Sink *sink, Taker *taker) noexcept
     if reserve_refills(core) < 0:
         return NO_MEMORY
     dry = taker[0]
-    match_dry(core, &dry, NULL, found)
+    match_dry(core, &dry, NULL, found, False)
     return reserve_events(core, sink, 2 * found[0] + EVENTS_BESIDE)
 
 
@@ -125,7 +125,7 @@ cdef inline int _fok_refusal(BookCore *core, Taker *taker) noexcept nogil:
     cdef uint8_t stop
     if reserve_refills(core) < 0:
         return NO_MEMORY
-    stop = match_dry(core, &dry, NULL, found)
+    stop = match_dry(core, &dry, NULL, found, True)
     if dry.leaves == 0:
         return 0
     if stop == STOP_SELF_TRADE:
@@ -160,11 +160,18 @@ cdef inline void _cancel_rest(BookCore *core, Sink *sink, Taker *taker, uint8_t 
         bury(core, taker.node)
 
 
-cdef inline void settle(BookCore *core, Sink *sink, Taker *taker, uint8_t outcome) noexcept nogil:
-    """The walk is over: what is left rests, if it may."""
+cdef inline void settle(
+    BookCore *core, Sink *sink, Taker *taker, uint8_t outcome, uint32_t gone
+) noexcept nogil:
+    """The walk is over: what is left rests, if it may. Gone: makers that the walk took away."""
+    cdef uint8_t reason
     if taker.leaves == 0:
         if taker.node:
             bury(core, taker.node)
+        return
+    if unlikely(taker.time_in_force == TIME_FOK):
+        # The dry walk was whole: what its own account's orders took off it made others pass it over.
+        _cancel_rest(core, sink, taker, REASON_SELF_TRADE)
         return
     if unlikely(outcome != 0):
         if outcome != OPENS_AUCTION:
@@ -177,8 +184,10 @@ cdef inline void settle(BookCore *core, Sink *sink, Taker *taker, uint8_t outcom
         )
         if not may_rest(taker):
             _cancel_rest(core, sink, taker, REASON_OUTSIDE_BAND)
-        elif crosses_own(core, taker):
-            _cancel_rest(core, sink, taker, REASON_SELF_TRADE)
+            return
+        reason = own_refusal(core, taker, gone)
+        if reason:
+            _cancel_rest(core, sink, taker, reason)
         else:
             rest(core, taker)
     elif taker.order_type == TYPE_MARKET:
@@ -195,7 +204,9 @@ cdef inline void settle(BookCore *core, Sink *sink, Taker *taker, uint8_t outcom
 
 cdef inline void enter(BookCore *core, Sink *sink, Taker *taker) noexcept nogil:
     """Walk in earnest, then rest or go; room was reserved."""
-    settle(core, sink, taker, match_taker(core, sink, taker) if _crosses(core, taker) else 0)
+    cdef uint32_t before = core.ids.count
+    cdef uint8_t outcome = match_taker(core, sink, taker) if _crosses(core, taker) else 0
+    settle(core, sink, taker, outcome, before - core.ids.count)
 
 
 cdef inline uint8_t session_refusal(BookCore *core, Taker *taker) noexcept nogil:
@@ -204,7 +215,7 @@ cdef inline uint8_t session_refusal(BookCore *core, Taker *taker) noexcept nogil
         return REASON_SESSION_CLOSED
     if taker.flags & CONDITIONAL or not may_rest(taker):
         return REASON_SESSION_CLOSED
-    return REASON_SELF_TRADE if crosses_own(core, taker) else 0
+    return own_refusal(core, taker, 0)
 
 
 cdef inline int enter_new(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:

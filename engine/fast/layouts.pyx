@@ -101,6 +101,7 @@ def codes():
         ("Flag", "SAME_BARON"): records.FLAG_SAME_BARON,
         ("Given", "PRICE"): records.GIVEN_PRICE,
         ("Given", "QUANTITY"): records.GIVEN_QUANTITY,
+        ("Given", "ANEW"): records.GIVEN_ANEW,
         ("EventKind", "ACCEPTED"): records.KIND_ACCEPTED,
         ("EventKind", "REJECTED"): records.KIND_REJECTED,
         ("EventKind", "TRADE"): records.KIND_TRADE,

@@ -44,22 +44,28 @@ cdef inline bint same_account(BookCore *core, Taker *taker, uint32_t index) noex
     return core.nodes[index].account == taker.account and taker.account != 0
 
 
-cdef inline bint crosses_own(BookCore *core, Taker *taker) noexcept nogil:
-    """Whether the taker crosses an unconditional order of its own account at rest."""
+cdef inline uint8_t own_refusal(BookCore *core, Taker *taker, uint32_t gone) noexcept nogil:
+    """Why an order mustn't join an auction: it crosses an unconditional one of its own account, or too many
+    to look at. Gone: makers that its own walk took away, and so has looked at already.
+    """
     cdef Ladder *ladder = &core.sides[not taker.sells]
     cdef int64_t key = ladder.best_key
     cdef int64_t reach = reach_of(ladder, taker)
+    cdef uint64_t looks = _looks(core) - gone
     cdef uint32_t index
     if taker.account == 0:
-        return False
+        return 0
     while key <= reach:
         index = ladder.levels[level_at(core, ladder, key)].first
         while index:
+            if looks == 0:
+                return REASON_WALK_LIMIT
+            looks -= 1
             if core.nodes[index].account == taker.account and not core.nodes[index].place & CONDITIONAL:
-                return True
+                return REASON_SELF_TRADE
             index = core.nodes[index].next
         key = key_behind(core, ladder, key)
-    return False
+    return 0
 
 
 cdef inline uint32_t first_counterpart(BookCore *core, Taker *taker, bint others_only) noexcept nogil:
@@ -149,16 +155,19 @@ cdef inline void _decrement(
         )
 
 
+cdef inline bint _is_divisible(Terms *terms) noexcept nogil:
+    """Whether decrement may take any number off an order."""
+    return terms.lot == 0 and terms.min_quantity == 0 and not terms.same_baron
+
+
 cdef inline uint8_t _meet_own(
     BookCore *core, Sink *sink, Taker *taker, Ladder *ladder, uint32_t index, int32_t price
 ) noexcept nogil:
     """The taker meets its own account's order: its mode rules (section 5). SELF_TRADE when the walk ends."""
-    cdef Terms *terms
     if taker.mode == SELF_TRADE_CANCEL_NEWEST:
         return REASON_SELF_TRADE
     if taker.mode == SELF_TRADE_DECREMENT:
-        terms = maker_terms(core, index)
-        if terms.lot == 0 and terms.min_quantity == 0 and not terms.same_baron:
+        if _is_divisible(maker_terms(core, index)):
             _decrement(core, sink, taker, ladder, index, price)
             return 0
     _cancel_own(core, sink, ladder, index, price)
@@ -302,10 +311,12 @@ cdef inline int reserve_refills(BookCore *core) noexcept nogil:
     return 0
 
 
-cdef inline uint8_t match_dry(BookCore *core, Taker *taker, Fills *fills, uint64_t *found) noexcept nogil:
-    """Walk dry: why it ends (a STOP_); the taker's leaves shrink, nothing else changes. Own orders count as
-    zero.
+cdef inline uint8_t match_dry(
+    BookCore *core, Taker *taker, Fills *fills, uint64_t *found, bint own_is_nought
+) noexcept nogil:
+    """Walk dry: why it ends (a STOP_); the taker's leaves shrink, nothing else changes.
 
+    own_is_nought: whether own orders count as zero, as for a fok, even under decrement;
     found: how many looks and fills it took; fills: NULL, or where they are noted. Room for refills was
     reserved.
     """
@@ -351,6 +362,8 @@ cdef inline uint8_t match_dry(BookCore *core, Taker *taker, Fills *fills, uint64
             if quantity and same_account(core, taker, index):
                 if taker.mode == SELF_TRADE_CANCEL_NEWEST or taker.mode == SELF_TRADE_CANCEL_BOTH:
                     return STOP_SELF_TRADE
+                if taker.mode == SELF_TRADE_DECREMENT and not own_is_nought and _is_divisible(terms):
+                    taker.leaves -= leaves if leaves < taker.leaves else taker.leaves
                 quantity = 0
             if quantity:
                 if outside_band(core, price):

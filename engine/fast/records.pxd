@@ -101,6 +101,7 @@ cdef enum:
 
     GIVEN_PRICE = 1
     GIVEN_QUANTITY = 2
+    GIVEN_ANEW = 4
 
     KIND_ACCEPTED = 1
     KIND_REJECTED = 2

@@ -109,7 +109,7 @@ cdef list orders_at_rest(BookCore *core, bint sells):
 cdef object state_of(BookCore *core, object limits):
     """All of it, for snapshots and hashes."""
     cdef uint32_t index = core.stop_first
-    cdef uint64_t minute
+    cdef uint64_t minute, high
     cdef Pair *pair
     minutes = []
     if core.hour != NULL:
@@ -117,7 +117,8 @@ cdef object state_of(BookCore *core, object limits):
         while minute <= core.hour.minute:
             entry = &core.hour.minutes[minute % MINUTES]
             if entry.quantity:
-                minutes.append((minute, wide(entry.notional), entry.quantity))
+                high = <uint64_t>(entry.notional >> 64)
+                minutes.append((minute, high, <uint64_t>entry.notional, entry.quantity))
             minute += 1
     barons = []
     if core.barons.pairs != NULL:
@@ -215,11 +216,10 @@ cdef int restore_state(BookCore *core, object state) except -1:
     core.clearing_price = state.clearing_price
     if state.minutes and reserve_hour(core) < 0:
         raise MemoryError("no memory for the trades of a state")
-    for minute, notional, quantity in state.minutes:
+    for minute, high, low, quantity in state.minutes:
         begin_minute(core.hour, minute)
         entry = &core.hour.minutes[<uint64_t>minute % MINUTES]
-        entry.notional = <uint128_t><uint64_t>(notional >> 64) << 64
-        entry.notional |= <uint64_t>(notional & 0xFFFFFFFFFFFFFFFF)
+        entry.notional = <uint128_t><uint64_t>high << 64 | <uint64_t>low
         entry.quantity = quantity
         core.hour.notional += entry.notional
         core.hour.quantity += entry.quantity

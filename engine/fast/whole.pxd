@@ -7,6 +7,10 @@ from libc.string cimport memset
 from engine.fast.records cimport CommandRecord
 
 
+cdef enum:
+    FIELDS = 20
+
+
 cdef inline object _whole(object value):
     """A number that is whole: TypeError for a float or a decimal, which C would cut off without a word."""
     return value if isinstance(value, int) else PyNumber_Index(value)
@@ -37,7 +41,12 @@ cdef inline uint64_t as_u8(object value) except? 1:
 
 
 cdef inline int read_values(tuple values, CommandRecord *record) except -1:
-    """The record of a Command; OverflowError or TypeError for a value that its field can't hold."""
+    """The record of a Command; OverflowError or TypeError for a value that its field can't hold.
+
+    ValueError for a Command of too few or many fields.
+    """
+    if len(values) != FIELDS:
+        raise ValueError(f"a command has {FIELDS} fields")
     memset(record, 0, sizeof(CommandRecord))
     record.order_id = as_u8(values[1])
     record.ts_ns = as_i8(values[2])

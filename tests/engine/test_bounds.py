@@ -20,6 +20,7 @@ from engine.messages import (
     Traded,
 )
 from engine.reasons import Reason
+from engine.records import SelfTrade
 from engine.units import AMOUNT_MAX_MICROS, INT64_MAX, PRICE_MAX_TICKS, QUANTITY_MAX
 from tests.engine.shard import (
     ALICE,
@@ -116,6 +117,23 @@ def test_a_resting_bid_of_an_account_at_its_bound_is_cancelled_when_met() -> Non
         (full[2], Reason.TOO_MANY_LEASES),
     ]
     assert shard.auditor.pots[ALICE, Pot.HELD] == shard.prefunds(ALICE)
+
+
+def test_bids_that_decrement_lets_nobody_meet_stay() -> None:
+    shard = Shard(Limits(max_leases=1))
+    shard.pay(PAT, 100)
+    shard.place(bid(PAT, 22_000, 2))
+    full = [shard.place(bid(ALICE, 21_000, 1)) for _ in range(2)]
+    # The seller's own bid takes two of the three: one bid of ALICE's is met, and the other never.
+    events = shard.do(ask(PAT, 20_000, 3, self_trade=SelfTrade.DECREMENT))
+    assert [trade.maker_order_id for trade in only(events, Traded)] == [full[0]]
+    assert Reason.TOO_MANY_LEASES not in [event.reason for event in only(events, Canceled)]
+    assert shard.bids(SPOT) == [(21_000, 1)]
+    # A fok's dry walk leaves them out of it, yet those that it would fill in earnest are held to the bound.
+    shard.place(bid(PAT, 22_000, 2))
+    shard.place(bid(BOB, 20_000, 3))
+    fok = ask(PAT, 20_000, 3, self_trade=SelfTrade.DECREMENT, time_in_force=TimeInForce.FOK)
+    shard.refuse(fok, Reason.FOK_KILLED)
 
 
 def test_bids_cancelled_when_met_count_against_the_walk() -> None:

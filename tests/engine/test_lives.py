@@ -189,7 +189,8 @@ class Life:
             case 7 | 8:
                 changes |= {"order_type": OrderType.MARKET, "price_ticks": 0, "time_in_force": TimeInForce.IOC}
             case 9:
-                changes |= {"self_trade": SelfTrade.DECREMENT, "time_in_force": TimeInForce.GTC}
+                lasting = self.chance.choice((TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK))
+                changes |= {"self_trade": SelfTrade.DECREMENT, "time_in_force": lasting}
         return msgspec.structs.replace(order, **changes)
 
     def stop(self) -> Command:

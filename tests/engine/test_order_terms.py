@@ -23,10 +23,12 @@ from engine.messages import (
     RegisterBaron,
     SetCapacity,
     SetFeatures,
+    SetSession,
     Traded,
+    Triggered,
 )
 from engine.reasons import Reason
-from engine.records import SelfTrade
+from engine.records import SelfTrade, Session
 from engine.units import INT64_MAX
 from tests.engine.shard import (
     ALICE,
@@ -77,7 +79,6 @@ REFUSALS: list[tuple[PlaceOrder, dict[str, Any], Reason, str]] = [
     (ASK, {"min_hours": 1}, Reason.INVALID_HOURS, "min_hours"),
     (TERM_ASK, {"min_hours": 24}, Reason.INVALID_HOURS, "min_hours"),
     (TERM_ASK, {"min_hours": -1}, Reason.INVALID_HOURS, "min_hours"),
-    (BID, {"self_trade": SelfTrade.DECREMENT, "time_in_force": FOK}, Reason.INVALID_ORDER, "self_trade"),
     (BID, {"self_trade": SelfTrade.DECREMENT, "min_quantity": 2}, Reason.INVALID_ORDER, "self_trade"),
     (BID, {"self_trade": SelfTrade.DECREMENT, "same_baron": True}, Reason.INVALID_ORDER, "self_trade"),
     (ASK, {"self_trade": SelfTrade.DECREMENT, "lot": 2}, Reason.INVALID_ORDER, "self_trade"),
@@ -256,6 +257,19 @@ def test_the_takers_mode_rules(mode: SelfTrade, left: list[tuple[int, int]], rea
     assert shard.asks(SPOT) == left
 
 
+def test_a_fok_under_decrement_counts_its_own_as_nothing() -> None:
+    shard = Shard()
+    shard.pay(PAT, 100)
+    shard.place(ask(PAT, 19_000, 2))
+    shard.place(ask(QUINN, 20_000, 3, baron=OTHER_BARON))
+    fok = bid(PAT, 20_000, 4, self_trade=SelfTrade.DECREMENT, time_in_force=FOK)
+    shard.refuse(fok, Reason.FOK_KILLED)
+    events = shard.do(msgspec.structs.replace(fok, quantity=3))
+    assert [trade.quantity for trade in only(events, Traded)] == [1]
+    assert shard.asks(SPOT) == [(20_000, 2)]
+    assert shard.bids(SPOT) == []
+
+
 def test_decrement_says_what_both_have_left_and_frees_the_hold() -> None:
     shard = Shard()
     shard.pay(PAT, 100)
@@ -291,16 +305,16 @@ def test_a_day_order_goes_at_midnight() -> None:
     assert shard.machine.counts().open_orders == 0
 
 
-def test_an_expiry_is_amended_in_place() -> None:
+def test_an_earlier_expiry_is_amended_in_place() -> None:
     shard = Shard()
-    order = shard.place(bid(ALICE, 20_000, 2, time_in_force=GTD, expire_ns=START + HOUR))
+    order = shard.place(bid(ALICE, 20_000, 2, time_in_force=GTD, expire_ns=START + 3 * HOUR))
     shard.place(bid(BOB, 20_000, 1))
-    later = AmendOrder(account=ALICE, order_id=order, expire_ns=START + 2 * HOUR)
-    (amended,) = only(shard.do(later), Amended)
+    earlier = AmendOrder(account=ALICE, order_id=order, expire_ns=START + 2 * HOUR)
+    (amended,) = only(shard.do(earlier), Amended)
     assert (amended.expire_ns, amended.kept_priority, amended.reason) == (START + 2 * HOUR, True, Reason.REQUESTED)
-    shard.refuse(later, Reason.NOTHING_TO_AMEND)
-    shard.refuse(msgspec.structs.replace(later, expire_ns=START), Reason.INVALID_EXPIRY, "expire_ns")
-    both = msgspec.structs.replace(later, expire_ns=START + 3 * HOUR, price_ticks=10_000_000, quantity=100_000)
+    shard.refuse(earlier, Reason.NOTHING_TO_AMEND)
+    shard.refuse(msgspec.structs.replace(earlier, expire_ns=START), Reason.INVALID_EXPIRY, "expire_ns")
+    both = msgspec.structs.replace(earlier, expire_ns=START + 3 * HOUR, price_ticks=10_000_000, quantity=100_000)
     shard.refuse(both, Reason.INSUFFICIENT_FUNDS)
     assert shard.machine.next_due_ns() == START + 2 * HOUR
     (trade,) = only(shard.do(ask(PAT, 20_000, 1)), Traded)
@@ -310,6 +324,53 @@ def test_an_expiry_is_amended_in_place() -> None:
     shard.refuse(forever, Reason.INVALID_ORDER, "expire_ns")
     shard.wait(HOUR + MINUTE)
     assert shard.bids(SPOT) == [(20_000, 1), (20_000, 1), (19_000, 1)]
+
+
+@pytest.mark.parametrize("change", [{}, {"quantity": 2}, {"quantity": 4}])
+def test_a_later_expiry_gives_up_the_place_even_with_less_quantity(change: dict[str, Any]) -> None:
+    shard = Shard()
+    order = shard.place(bid(ALICE, 20_000, 3, time_in_force=GTD, expire_ns=START + HOUR))
+    other = shard.place(bid(BOB, 20_000, 1))
+    later = AmendOrder(account=ALICE, order_id=order, expire_ns=START + 2 * HOUR, **change)
+    (amended,) = only(shard.do(later), Amended)
+    assert (amended.expire_ns, amended.kept_priority) == (START + 2 * HOUR, False)
+    assert amended.quantity == change.get("quantity", 3)
+    trades = only(shard.do(ask(PAT, 20_000, 2)), Traded)
+    assert [trade.maker_order_id for trade in trades] == [other, order]
+    shard.wait(HOUR)
+    assert len(shard.bids(SPOT)) == 1
+    shard.wait(HOUR)
+    assert shard.bids(SPOT) == []
+
+
+def test_a_later_expiry_that_is_refused_changes_nothing() -> None:
+    shard = Shard()
+    order = shard.place(
+        bid(ALICE, 20_000, 2, ONDEMAND, hours=2, min_quantity=2, time_in_force=GTD, expire_ns=START + HOUR)
+    )
+    shard.do(SetSession(instrument=ONDEMAND, session=Session.AUCTION))
+    # What is conditional stands aside in an auction, and doesn't enter it anew; less time it may have.
+    later = AmendOrder(account=ALICE, order_id=order, expire_ns=START + 2 * HOUR)
+    shard.refuse(later, Reason.SESSION_CLOSED)
+    assert shard.machine.next_due_ns() == START + HOUR
+    (amended,) = only(shard.do(msgspec.structs.replace(later, expire_ns=START + MINUTE)), Amended)
+    assert (amended.expire_ns, amended.kept_priority) == (START + MINUTE, True)
+
+
+def test_a_stop_s_later_expiry_sends_it_to_the_end_of_the_stops() -> None:
+    shard = Shard()
+    terms: dict[str, Any] = {
+        "order_type": OrderType.STOP,
+        "stop_price_ticks": 20_000,
+        "time_in_force": GTD,
+        "expire_ns": START + HOUR,
+    }
+    first, second = (shard.place(bid(account, 30_000, 1, **terms)) for account in (ALICE, BOB))
+    (amended,) = only(shard.do(AmendOrder(account=ALICE, order_id=first, expire_ns=START + 2 * HOUR)), Amended)
+    assert not amended.kept_priority
+    shard.place(ask(PAT, 20_000, 3))
+    events = shard.do(bid(BOB, 20_000, 1))
+    assert [event.order_id for event in only(events, Triggered)] == [second, first]
 
 
 # ---------------------------------------------------------------- bounds

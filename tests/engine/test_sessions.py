@@ -186,19 +186,23 @@ def test_bids_beyond_their_accounts_bound_go_before_the_clearing() -> None:
 def test_a_long_clearing_goes_on_tick_by_tick() -> None:
     shard = Shard(Limits(max_looked=2))
     shard.do(session(Session.AUCTION))
-    for number in range(5):
-        shard.place(ask(PAT, 20_000, 1))
-        shard.place(bid((ALICE, BOB)[number % 2], 20_000, 1))
+    for quantity in (2, 3):
+        shard.place(ask(PAT, 20_000, quantity))
+    for account, quantity in ((ALICE, 1), (BOB, 4)):
+        shard.place(bid(account, 20_000, quantity))
+    # A third order on a side would be more than who crosses it may look at.
+    shard.place(ask(PAT, 20_000, 1))
+    shard.refuse(bid(ALICE, 20_000, 1), Reason.WALK_LIMIT)
     assert len(only(shard.do(session(Session.CONTINUOUS)), Traded)) == 2
     assert shard.machine.session(SPOT) is Session.AUCTION
     assert shard.machine.next_due_ns() == shard.now_ns
     shard.refuse(bid(ALICE, 20_000, 1), Reason.SESSION_CLOSED)
     shard.refuse(session(Session.HALTED), Reason.SESSION_CLOSED, "session")
-    # What can't be delivered goes meanwhile: one GPU was left beside two leases.
+    # What can't be delivered goes meanwhile: two GPUs are left beside two leases.
     shard.do(SetCapacity(baron=BARON, gpus=4, simulated=False))
-    assert len(shard.asks(SPOT)) == 2
+    assert shard.asks(SPOT) == [(20_000, 2)]
     events = shard.wait(0)
-    assert len(only(events, Traded)) == 2
+    assert [trade.quantity for trade in only(events, Traded)] == [2]
     assert only(events, AuctionCleared) == []
     assert shard.machine.session(SPOT) is Session.CONTINUOUS
     assert shard.machine.next_due_ns() is None

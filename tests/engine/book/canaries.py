@@ -17,7 +17,7 @@ from engine.book_plain_orders import conditional, displayed, is_stop
 from engine.book_plain_walk import Plan
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.reasons import Reason
-from engine.records import Command, EventFlag, Session
+from engine.records import Command, EventFlag, Given, SelfTrade, Session
 
 
 class WrongMakerPrice(PlainBook):
@@ -263,6 +263,46 @@ class OwnOrdersCount(PlainBook):
         return super()._plan(replace(taker, account=0) if dry else taker, dry)
 
 
+class OwnSoughtForEver(PlainBook):
+    """Before an auction an order looks for its own account's as far as its limit reaches."""
+
+    def _own_refusal(self, order: RestingOrder, gone: int) -> Reason:
+        limits, self._limits = self._limits, replace(self._limits, max_looked=0)
+        try:
+            return super()._own_refusal(order, gone)
+        finally:
+            self._limits = limits
+
+
+class OwnSoughtAfresh(PlainBook):
+    """What joins an auction in the midst of its walk looks for its own as if the walk had looked at nobody."""
+
+    def _own_refusal(self, order: RestingOrder, gone: int) -> Reason:
+        return super()._own_refusal(order, 0)
+
+
+class ShutAskSells(PlainBook):
+    """An ask whose hours are over takes part in an auction."""
+
+    def _joins_auction(self, order: RestingOrder) -> bool:
+        return not conditional(order)
+
+
+class AnewInPlace(PlainBook):
+    """Less of an order keeps its place whatever else is asked."""
+
+    def _amend(self, command: Command) -> Reason:
+        only_anew = command.flags == Given.ANEW
+        return super()._amend(command if only_anew else command._replace(flags=command.flags & ~Given.ANEW))
+
+
+class FokEatsItself(PlainBook):
+    """What decrement would take off a fok counts as found."""
+
+    def _plan(self, taker: RestingOrder, dry: bool = False) -> Plan:
+        return super()._plan(taker, dry and taker.self_trade is not SelfTrade.DECREMENT)
+
+
 class SilentCancel(PlainBook):
     """A level that loses an order without a trade is no change for the deltas."""
 
@@ -324,6 +364,11 @@ CANARIES: Final = (
     Canary(SparedStops, "wild"),
     Canary(RoundedAway, "plain", breaks_a_law=False),
     Canary(OwnOrdersCount, "selves"),
+    Canary(OwnSoughtForEver, "selves"),
+    Canary(OwnSoughtAfresh, "bands"),
+    Canary(ShutAskSells, "windows"),
+    Canary(FokEatsItself, "selves", breaks_a_law=False),
+    Canary(AnewInPlace, "moves"),
     Canary(SilentCancel, "plain", breaks_a_law=False),
     Canary(ForgottenTrigger, "stops", breaks_a_law=False),
     Canary(KeptPriorityUnsaid, "plain"),

@@ -167,7 +167,7 @@ class Differential(RuleBasedStateMachine):
     def cancel(self, order_id: int, account: int, reason: int) -> None:
         self.send(Command(Op.CANCEL, order_id, account=account, reason=reason))
 
-    @rule(order_id=orders, price=_prices, quantity=st.integers(0, 12), given_fields=st.integers(0, 3), room=ROOMS)
+    @rule(order_id=orders, price=_prices, quantity=st.integers(0, 12), given_fields=st.integers(0, 7), room=ROOMS)
     def amend(self, order_id: int, price: int, quantity: int, given_fields: int, room: int) -> None:
         fields = Given(given_fields)
         self.send(Command(Op.AMEND, order_id, price=price, quantity=quantity, flags=fields), room)

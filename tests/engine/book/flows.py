@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from engine.book import UNBOUNDED, BookLimits
+from engine.book import PRICE_MAX_OF_A_BOOK, UNBOUNDED, BookLimits
 from engine.reasons import Reason
 from engine.records import COMMAND, COMMAND_BYTES, Given, Op, Session, Sides
 from engine.units import NS_PER_HOUR, NS_PER_S
@@ -61,7 +61,7 @@ def random_limits(chance: random.Random) -> BookLimits:
         max_conditional_side=chance.choice([0, 1, 3, 9, 512]),
         display_ratio=chance.choice([0, 1, 3, 64]),
         quantity_max=chance.choice([40, 700, 100_000, 2**31 - 1, 2**32 - 1] if max_looked else [40, 700, SLICES_MAX]),
-        price_max=chance.choice([104, 1_000, 10_000_000, 10_000_000, PRICE_TOP]),
+        price_max=chance.choice([104, 1_000, 10_000_000, 10_000_000, PRICE_MAX_OF_A_BOOK]),
         market_protection_ppm=chance.choice([0, 1, 9_999, 50_000, 50_000, 1_000_000, 3_000_000]),
         band_ppm=chance.choice([0, 1, 20_000, 100_000, 300_000, 300_000]),
         auction_s=chance.choice([0, 1, 120, 120]),
@@ -203,7 +203,7 @@ class Life:
             account = int(uniform() * regime.accounts) if uniform() < 0.1 else 0
             reason = CANCEL_REASONS[int(uniform() * len(CANCEL_REASONS))] if uniform() < 0.5 else 0
         if op == Op.AMEND:
-            flags = Given(int(uniform() * 4)) if uniform() < 0.3 else Given.PRICE | Given.QUANTITY
+            flags = Given(int(uniform() * 8)) if uniform() < 0.3 else Given.PRICE | Given.QUANTITY
             price = max(0, min(PRICE_TOP, self.middle + int((uniform() - uniform()) * regime.spread)))
             quantity = rows[int(uniform() * len(rows))].quantity if uniform() < 0.6 else int(uniform() * 4)
         elif op == Op.REDUCE:

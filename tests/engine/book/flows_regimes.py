@@ -138,6 +138,15 @@ REGIMES: Final[dict[str, Regime]] = {
     "sessions": Regime(
         other_ops=_AUCTION_OPS, sessions=BUSY, types=(OrderType.LIMIT,) * 15 + _STOPS, waits_ns=SECONDS, lasting=0.92
     ),
+    "windows": Regime(
+        other_ops=(*_AUCTION_OPS, *(Op.MOVE_WINDOW,) * 6),
+        sessions=BUSY,
+        windows=0.6,
+        lean=0,
+        conditional=0.1,
+        waits_ns=(*NS, *NS, *NS, *HOURS),
+        lasting=0.92,
+    ),
     "bands": Regime(
         spread=45,
         lean=5,
@@ -210,7 +219,7 @@ def _row(chance: random.Random, regime: Regime) -> Row:
     if chance.random() < regime.iceberg and not flags:
         display = max(1, min(quantity, chance.choice([1, 1, 2, 3, 10, 2_000])), -(-quantity // 64), min_quantity)
         display += -display % max(1, lot)
-    if mode is SelfTrade.DECREMENT and (lot > 1 or min_quantity > 1 or flags or time_in_force is TimeInForce.FOK):
+    if mode is SelfTrade.DECREMENT and (lot > 1 or min_quantity > 1 or flags):
         mode = SelfTrade.CANCEL_OLDEST
     if order_type is OrderType.LIMIT and time_in_force is TimeInForce.GTC and chance.random() < 0.08:
         flags |= Flag.POST_ONLY

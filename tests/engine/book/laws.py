@@ -15,7 +15,7 @@ from engine.reasons import Reason
 from engine.records import BookEvent, Command, EventFlag, EventKind, Given, Op, Session
 from tests.engine.book.laws_auction import Clearing, clearing
 from tests.engine.book.laws_ledger import Breach, Known, Ledger, known_of, law
-from tests.engine.book.laws_walk import Walk, crosses_own
+from tests.engine.book.laws_walk import Walk, own_refusal
 
 __all__ = ["Auditor", "Breach"]
 
@@ -56,6 +56,8 @@ class Auditor:
         ledger.now_ns = command.ts_ns
         self._reference = ledger.reference()
         self._fired = self._cleared = 0
+        if self._clearing is not None:
+            self._clearing.time_passed()
         rest = self._answer(command, list(events))
         for event in rest:
             self._happened(command, event)
@@ -144,7 +146,7 @@ class Auditor:
             self._begin_walk(order)
         else:
             law(order.may_rest and not order.conditional, "an auction takes plain limits alone", order)
-            law(not crosses_own(ledger, order), "nobody crosses himself in an auction", order)
+            law(own_refusal(ledger, order) is Reason.NONE, "nobody crosses himself in an auction", order)
             self._rest(order)
 
     def _rest(self, order: Known) -> None:
@@ -189,7 +191,8 @@ class Auditor:
                 "a window moves in place",
                 event,
             )
-            order.window_end_h, order.moved = command.window_end_h, True
+            order.reopened |= not ledger.open_until(order, 1)
+            order.window_end_h = command.window_end_h
         elif command.op == Op.REDUCE:
             law(kept, "a reduction keeps priority", event)
             law(event.reason == (command.reason or Reason.REQUESTED), "a reduction gives its reason", event)
@@ -197,7 +200,7 @@ class Auditor:
         else:
             total = command.quantity if command.flags & Given.QUANTITY else total
             price = command.price if command.flags & Given.PRICE else price
-            pure = price == order.price and total < order.total
+            pure = price == order.price and total < order.total and not command.flags & Given.ANEW
             law(kept == pure, "a pure reduction keeps priority, and nothing else does", event, order)
         law((event.price, event.quantity) == (price, total), "an amend does what was asked", event, order)
         law(event.leaves == total - order.filled > 0, "an amended partial keeps its residual", event, order)
@@ -217,7 +220,7 @@ class Auditor:
             self._begin_walk(order)
         else:
             law(ledger.session in ACTIVE and not order.conditional, "an auction takes plain limits alone", order)
-            law(not crosses_own(ledger, order), "nobody crosses himself in an auction", order)
+            law(own_refusal(ledger, order) is Reason.NONE, "nobody crosses himself in an auction", order)
             self._rest(order)
 
     def _mass_cancelled(self, command: Command, events: list[BookEvent]) -> list[BookEvent]:
@@ -410,11 +413,11 @@ class Auditor:
         return (order for order in self.ledger.orders.values() if not (order.place or order.armed))
 
     def _never_crossed(self) -> None:
-        """Among unconditional orders, but for asks whose hours are over or were changed at rest."""
+        """Among unconditional orders, but for asks whose hours are over, or were until they were moved."""
         ledger = self.ledger
         bid = next((order for order in ledger.first(Side.BUY) if not order.conditional), None)
         for ask in ledger.first(Side.SELL):
             if bid is None or ask.price > bid.price:
                 return
-            live = not ask.moved and ledger.open_until(ask, 1)
-            law(ask.conditional or not live, "unconditional orders at rest never cross", bid, ask)
+            live = not ask.reopened and ledger.joins_auction(ask)
+            law(not live, "unconditional orders at rest never cross", bid, ask)

@@ -12,9 +12,9 @@ from tests.engine.book.laws_ledger import Known, Ledger, law
 
 
 def clearing(ledger: Ledger, reference: tuple[int, int]) -> Indicative | None:
-    """What the unconditional orders at rest clear at; None when none of them cross."""
-    bids = [order for order in ledger.first(Side.BUY) if not order.conditional]
-    asks = [order for order in ledger.first(Side.SELL) if not order.conditional]
+    """What the orders at rest that take part clear at; None when none of them cross."""
+    bids = [order for order in ledger.first(Side.BUY) if ledger.joins_auction(order)]
+    asks = [order for order in ledger.first(Side.SELL) if ledger.joins_auction(order)]
     if not bids or not asks or bids[0].price < asks[0].price:
         return None
     # Demand and supply are constant from one of these prices to just before the next.
@@ -57,11 +57,21 @@ class Clearing:
         self.price = event.price
         self.left = due.volume
         self.undisturbed = True
+        self._shut = self._shut_asks()
+
+    def _shut_asks(self) -> frozenset[int]:
+        """The unconditional asks whose hours are over: they take no part."""
+        asks = self.ledger.first(Side.SELL)
+        return frozenset(ask.order_id for ask in asks if not (ask.conditional or self.ledger.joins_auction(ask)))
+
+    def time_passed(self) -> None:
+        """Another command goes on with it: an ask whose hours ended meanwhile takes its part of the volume along."""
+        self.undisturbed &= self._shut_asks() == self._shut
 
     def due(self, side: Side) -> Known | None:
         """Who trades next on this side; None when the clearing has no more of it."""
         for order in self.ledger.first(side):
-            if not order.conditional:
+            if self.ledger.joins_auction(order):
                 inside = order.price >= self.price if side is Side.BUY else order.price <= self.price
                 return order if inside else None
         return None
@@ -81,8 +91,7 @@ class Clearing:
         law(event.flags == EventFlag.AUCTION and event.side == 0, "an auction's trade has no taker", event)
         law(event.price == self.price, "an auction trades at one price", event, self.price)
         # A pair that came to cross at rest, the ask's hours being over meanwhile, is nobody's entry to refuse.
-        met_at_rest = ask.moved or not self.ledger.open_until(ask, 1)
-        law(met_at_rest or not ask.account or ask.account != bid.account, "nobody trades with himself", event)
+        law(ask.reopened or not ask.account or ask.account != bid.account, "nobody trades with himself", event)
         quantity = min(ask.leaves, bid.leaves)
         law(event.quantity == quantity, "an auction's fill is what the two orders allow", event, quantity)
         for order in (ask, bid):
@@ -94,7 +103,7 @@ class Clearing:
             if not order.leaves:
                 self.ledger.close(order)
         self.left -= quantity
-        law(self.left >= 0, "an auction trades the volume that it told", event)
+        law(self.left >= 0 or not self.undisturbed, "an auction trades the volume that it told", event)
         self.ledger.traded(self.price, quantity, auction=True)
 
     @property

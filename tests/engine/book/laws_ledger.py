@@ -61,8 +61,8 @@ class Known:
     """When it came to where it stands; 0: nowhere, it is walking."""
     armed: bool = False
     triggered: bool = False
-    moved: bool = False
-    """Whether its window was ever moved: then it may cross what came while it was closed."""
+    reopened: bool = False
+    """Whether its window was ever moved when less than an hour was left of it: then it may cross what came meanwhile."""
 
     @property
     def conditional(self) -> bool:
@@ -176,6 +176,10 @@ class Ledger:
 
     def open_until(self, ask: Known, hours: int) -> bool:
         return not ask.window_end_h or self.now_ns + max(hours, 1) * NS_PER_HOUR <= ask.window_end_h * NS_PER_HOUR
+
+    def joins_auction(self, order: Known) -> bool:
+        """Whether it takes part in a clearing: unconditional, and an hour left of its window."""
+        return not order.conditional and (order.side is Side.BUY or self.open_until(order, 1))
 
     def eligible(self, bid: Known, ask: Known) -> bool:
         rating, features = self.barons.get(ask.baron, (0, 0)) if ask.baron else (0, 0)

@@ -30,8 +30,11 @@ class Walk:
         self.passed: list[int] = []
         """Ranks of prices that were passed over."""
         self.fills = 0
+        self.gone = 0
+        """Makers that were filled or cancelled."""
         self.shrunk = 0
         """What the maker of a decrement lost, until the taker has lost it too."""
+        self.decremented = False
         self.both = False
         """Whether cancel_both has taken the maker and now wants the remainder."""
         self.broken_band = False
@@ -85,6 +88,7 @@ class Walk:
         maker.shown -= due
         law((event.leaves, event.other_leaves) == (maker.leaves, taker.leaves), "a trade tells what is left", event)
         if not maker.leaves:
+            self.gone += 1
             ledger.close(maker)
         elif ledger.starved(maker):
             self.refill = maker
@@ -130,6 +134,7 @@ class Walk:
         else:
             law(event.quantity == maker.leaves, "a cancel tells what was unfilled", event, maker)
             self.both = mode is SelfTrade.CANCEL_BOTH
+        self.gone += 1
         self.ledger.close(maker)
 
     def amended(self, event: BookEvent) -> None:
@@ -140,7 +145,7 @@ class Walk:
         if event.order_id == taker.order_id:
             law(self.shrunk > 0, "decrement shrinks the maker first", event)
             self._shrink(taker, self.shrunk)
-            self.shrunk = 0
+            self.shrunk, self.decremented = 0, True
             law((event.quantity, event.leaves) == (taker.total, taker.leaves), "decrement shrinks both alike", event)
             return
         maker = self.ledger.orders[event.order_id]
@@ -202,9 +207,12 @@ class Walk:
         met, _, _ = self._look()
         if taker.time_in_force is TimeInForce.FOK:
             law(reason is Reason.SELF_TRADE, "a fok leaves a remainder by self-trade alone", event)
+            law(self.decremented, "a fok leaves a remainder by decrement alone", event)
+            return
         match reason:
-            case Reason.SELF_TRADE if self.broken_band:
-                law(crosses_own(ledger, taker), "what would cross its own account doesn't join the auction", event)
+            case Reason.SELF_TRADE | Reason.WALK_LIMIT if self.broken_band:
+                due = own_refusal(ledger, taker, self.gone)
+                law(reason is due, "what would cross its own account doesn't join the auction", event, due)
             case Reason.SELF_TRADE:
                 meets_own = isinstance(met, Known) and self.own(met) and taker.mode in ENDING_MODES
                 law(self.both or meets_own, "self_trade is said of one account's orders", event, met)
@@ -241,6 +249,8 @@ class Walk:
         law(taker.may_rest, "only a gtc limit rests", taker)
         met, _, _ = self._look()
         law(self.broken_band or met is None, "an order rests when nothing eligible is left", met, taker)
+        joins = not self.broken_band or own_refusal(ledger, taker, self.gone) is Reason.NONE
+        law(joins, "what would cross its own account doesn't join the auction", taker)
         taker.armed = False
         taker.shown = min(taker.display, taker.leaves) if taker.display else taker.leaves
         ledger.settle(taker)
@@ -249,15 +259,23 @@ class Walk:
             law(sum(order.conditional for order in ledger.first(taker.side)) <= bound, "a side rests so many", taker)
 
 
-def crosses_own(ledger: Ledger, order: Known) -> bool:
-    """Whether it would cross an unconditional order of its own account at rest."""
+def own_refusal(ledger: Ledger, order: Known, gone: int = 0) -> Reason:
+    """Whether it would cross an unconditional order of its own account at rest, or more orders than it may look at.
+
+    gone: makers that its walk has filled or cancelled, which it looked at, too.
+    """
+    if not order.account:
+        return Reason.NONE
     opposite = Side.SELL if order.side is Side.BUY else Side.BUY
-    return bool(order.account) and any(
-        other.account == order.account
-        and not other.conditional
-        and (other.price <= order.price if order.side is Side.BUY else other.price >= order.price)
-        for other in ledger.first(opposite)
-    )
+    bound = ledger.limits.max_looked
+    for looked, other in enumerate(ledger.first(opposite), gone):
+        if other.price > order.price if order.side is Side.BUY else other.price < order.price:
+            break
+        if bound and looked >= bound:
+            return Reason.WALK_LIMIT
+        if other.account == order.account and not other.conditional:
+            return Reason.SELF_TRADE
+    return Reason.NONE
 
 
 KINDS_OF_A_WALK: Final = (EventKind.TRADE, EventKind.REFILLED)

@@ -86,6 +86,26 @@ BAND: Final = [
             "canceled 4 buy 1@147 outside_band",
         ),
     ),
+    *(
+        Case(
+            f"what joins an auction looks for its own as far as its walk left looks: {name}",
+            (
+                *AT_100,
+                sell(3, 110, 1),
+                *(sell(number, 136 + number, 1, account=6) for number in (4, 5, 6)),
+                buy(7, limit, 4, account=5),
+                "trade 3 x7 buy 1@110 other 3",
+                _OPENS,
+                *end,
+            ),
+            bids=bids,
+            limits=BookLimits(max_looked=3),
+        )
+        for name, limit, bids, end in (
+            ("enough", 141, "3@141", ()),
+            ("one too few", 142, "", ("canceled 7 buy 3@142 walk_limit",)),
+        )
+    ),
     Case(
         "a fok opens none",
         (*AT_100, sell(3, 140, 1), buy(4, 140, 1, tif=FOK), "rejected 4 outside_band", tick(), "nothing"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from engine.book import BookLimits
 from engine.records import Flag
 from tests.engine.book.cases import Case
 from tests.engine.book.words import (
@@ -11,6 +12,7 @@ from tests.engine.book.words import (
     CANCEL_OLDEST,
     DECREMENT,
     FOK,
+    MARKET,
     amend,
     buy,
     sell,
@@ -162,6 +164,73 @@ OWN: Final = [
             "trade 3 x4 buy 4@10",
         ),
         asks="",
+    ),
+    Case(
+        "a fok under decrement counts its own as nothing, and then takes less from the others",
+        (
+            *_OWN,
+            buy(4, 10, 7, tif=FOK, stp=DECREMENT, account=5),
+            "rejected 4 fok_killed",
+            buy(4, 10, 6, tif=FOK, stp=DECREMENT, account=5),
+            "trade 1 x4 buy 2@10 other 4",
+            "canceled 2 sell 3@10 self_trade",
+            "amended kept_priority 4 buy 3@10 leaves 1 self_trade",
+            "trade 3 x4 buy 1@10 leaves 3",
+        ),
+        asks="3@10",
+        bids="",
+    ),
+    Case(
+        "a fok under decrement that its own order takes up whole",
+        (
+            sell(1, 10, 3, account=5),
+            sell(2, 10, 3),
+            buy(3, 10, 3, tif=FOK, stp=DECREMENT, account=5),
+            "canceled 1 sell 3@10 self_trade",
+            "canceled 3 buy 3@10 self_trade",
+        ),
+        asks="3@10",
+        bids="",
+    ),
+    *(
+        Case(
+            f"a fok {kind} that decrement left too small for a minimum: the rest goes by self_trade",
+            (
+                sell(1, 10, 3, account=5),
+                sell(2, 10, 6, min_quantity=4),
+                taker,
+                "canceled 1 sell 3@10 self_trade",
+                "amended kept_priority 3 buy 3@10 leaves 3 self_trade",
+                "canceled 3 buy 3@10 self_trade",
+            ),
+            asks="0+6@10",
+            bids="",
+        )
+        for kind, taker in (
+            ("limit", buy(3, 10, 6, tif=FOK, stp=DECREMENT, account=5)),
+            ("market order", buy(3, 10, 6, MARKET, FOK, stp=DECREMENT, account=5)),
+        )
+    ),
+    *(
+        Case(
+            f"a fok whose rest meets {what} in the end: it goes by self_trade all the same",
+            (
+                *before,
+                sell(11, 100, 1, account=5),
+                sell(12, 100, 3, min_quantity=3),
+                *behind,
+                buy(14, 200, 3, tif=FOK, stp=DECREMENT, account=5),
+                "canceled 11 sell 1@100 self_trade",
+                "amended kept_priority 14 buy 2@200 leaves 2 self_trade",
+                "canceled 14 buy 2@200 self_trade",
+            ),
+            bids="",
+            limits=limits,
+        )
+        for what, before, behind, limits in (
+            ("the walk's limit", (), (sell(13, 100, 9),), BookLimits(max_looked=2)),
+            ("the band", (sell(1, 100, 1), buy(2, 100, 1)), (sell(13, 140, 9),), BookLimits()),
+        )
     ),
     Case(
         "an amended order walks with its own mode",

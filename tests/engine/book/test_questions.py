@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine.book import (
+    PRICE_MAX_OF_A_BOOK,
     Book,
     BookLimits,
     Fill,
@@ -71,12 +72,28 @@ def test_a_dry_walk_meets_icebergs_again_and_changes_nothing(make_book: BookFact
         (SelfTrade.CANCEL_NEWEST, Walk([Fill(1, 10, 1)], 8, Stop.SELF_TRADE)),
         (CANCEL_BOTH, Walk([Fill(1, 10, 1)], 8, Stop.SELF_TRADE)),
         (CANCEL_OLDEST, Walk([Fill(1, 10, 1), Fill(3, 10, 1)], 7, Stop.DONE)),
-        (DECREMENT, Walk([Fill(1, 10, 1), Fill(3, 10, 1)], 7, Stop.DONE)),
+        (DECREMENT, Walk([Fill(1, 10, 1), Fill(3, 10, 1)], 2, Stop.DONE)),
     ],
 )
-def test_a_dry_walk_counts_its_own_as_nothing(make_book: BookFactory, mode: SelfTrade, expected: Walk) -> None:
+def test_a_dry_walk_counts_its_own_as_in_earnest(make_book: BookFactory, mode: SelfTrade, expected: Walk) -> None:
     book = lived(make_book, sell(1, 10, 1), sell(2, 10, 5, account=5), sell(3, 10, 1))
     assert book.walk(buy(9, 10, 9, stp=mode, account=5)) == expected
+
+
+@pytest.mark.parametrize(
+    ("own", "fills", "leaves"),
+    [
+        (sell(1, 10, 3, account=5), [Fill(2, 10, 1)], 0),
+        (sell(1, 10, 9, account=5, display_quantity=2), [], 0),
+        (sell(1, 10, 3, account=5, min_quantity=2), [Fill(2, 10, 4)], 0),
+        (sell(1, 10, 8, account=5, lot=4), [Fill(2, 10, 4)], 0),
+    ],
+)
+def test_a_dry_walk_under_decrement_takes_less_of_others(
+    make_book: BookFactory, own: Command, fills: list[Fill], leaves: int
+) -> None:
+    book = lived(make_book, own, sell(2, 10, 9))
+    assert book.walk(buy(9, 10, 4, stp=DECREMENT, account=5)) == Walk(fills, leaves, Stop.DONE)
 
 
 def test_a_dry_walk_ends_at_its_limit_and_at_the_band(make_book: BookFactory) -> None:
@@ -266,7 +283,7 @@ def test_a_state_is_the_same_bytes_for_the_same_life(make_book: BookFactory) -> 
     assert encode_state(state) == encode_state(second.state())
     assert decode_state(encode_state(state)) == state
     assert state.barons == ((3, 100, 0), (9, 40, 2))
-    assert [minute for minute, _, _ in state.minutes] == [NOW_NS // (60 * 10**9), NOW_NS // (60 * 10**9) + 1]
+    assert [minute for minute, *_ in state.minutes] == [NOW_NS // (60 * 10**9), NOW_NS // (60 * 10**9) + 1]
     assert state.bids and state.asks and state.stops
 
 
@@ -285,6 +302,30 @@ def test_a_restored_book_lives_on_like_the_first(make_book: BookFactory) -> None
     assert first.state() == second.state()
 
 
+def test_sums_beyond_64_bits_are_encoded_too(make_book: BookFactory) -> None:
+    most = 2**32 - 1
+    limits = BookLimits(quantity_max=most, price_max=PRICE_MAX_OF_A_BOOK, band_ppm=0)
+    book = make_book(limits)
+    for number in range(1, 601, 2):
+        book.submit_many([sell(number, PRICE_MAX_OF_A_BOOK, most), buy(number + 1, PRICE_MAX_OF_A_BOOK, most)])
+    [(_, high, low, volume)] = book.state().minutes
+    total = 300 * most * PRICE_MAX_OF_A_BOOK
+    assert (high << 64 | low, volume) == (total, 300 * most)
+    assert high > 0
+    again = make_book(BookLimits())
+    again.restore(decode_state(encode_state(book.state())))
+    assert again.state() == book.state()
+    assert again.reference() == (total, 300 * most)
+
+
+def test_no_book_has_prices_beyond_24_bits(make_book: BookFactory) -> None:
+    book = make_book(BookLimits(price_max=PRICE_MAX_OF_A_BOOK))
+    book.submit_many([buy(1, PRICE_MAX_OF_A_BOOK, 1), buy(2, PRICE_MAX_OF_A_BOOK + 1, 1)])
+    assert depth(book, BUY) == f"1@{PRICE_MAX_OF_A_BOOK}"
+    with pytest.raises(ValueError, match="price_max"):
+        make_book(BookLimits(price_max=PRICE_MAX_OF_A_BOOK + 1))
+
+
 def test_minutes_older_than_an_hour_are_forgotten_at_the_next_trade(make_book: BookFactory) -> None:
     minute_ns = 60 * 10**9
     book = lived(
@@ -299,7 +340,7 @@ def test_minutes_older_than_an_hour_are_forgotten_at_the_next_trade(make_book: B
         ),
     )
     first = NOW_NS // minute_ns + 10
-    assert [minute for minute, _, _ in book.state().minutes] == list(range(first, first + 60))
+    assert [minute for minute, *_ in book.state().minutes] == list(range(first, first + 60))
     book.submit(tick(ts_ns=NOW_NS + 5 * HOUR_NS))
     assert len(book.state().minutes) == 60
     assert book.reference() == (10, 1)

@@ -71,9 +71,12 @@ def reduce(order_id: int, quantity: int, **fields: Any) -> Command:
     return does(Op.REDUCE, order_id, quantity=quantity, **fields)
 
 
-def amend(order_id: int, price: int | None = None, quantity: int | None = None, **fields: Any) -> Command:
-    """An AMEND of what is given."""
+def amend(
+    order_id: int, price: int | None = None, quantity: int | None = None, *, anew: bool = False, **fields: Any
+) -> Command:
+    """An AMEND of what is given; anew: that keeps no place."""
     flags = (Given.PRICE if price is not None else 0) | (Given.QUANTITY if quantity is not None else 0)
+    flags |= Given.ANEW if anew else 0
     return does(Op.AMEND, order_id, price=price or 0, quantity=quantity or 0, flags=int(flags), **fields)
 
 
