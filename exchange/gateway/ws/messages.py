@@ -199,7 +199,7 @@ class CancelAllAfterSet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoggedOut(msgspec.Struct, frozen=True, kw_only=True):
-    """The last reply; the connection is closed after it."""
+    """Nothing more is taken on this connection, and its end cancels nothing; close it."""
 
     logged_out: bool = True
 
