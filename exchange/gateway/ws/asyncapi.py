@@ -27,6 +27,7 @@ from exchange.gateway.ws.messages import (
     ExecutionReport,
     Fill,
     Heartbeat,
+    InstrumentData,
     LeaseData,
     LoggedOut,
     NoQuery,
@@ -55,12 +56,17 @@ EVENTS: Final[dict[str, dict[str, tuple[str, bool, Any]]]] = {
     "market": {
         "book": (r"^book\..+$", True, BookData),
         "trades": (r"^trades\..+$", False, list[TradeData]),
+        "instruments": ("^instruments$", True, list[InstrumentData]),
         "heartbeat": ("^heartbeat$", False, Heartbeat),
     },
 }
 _DOORS: Final[dict[str, tuple[str, dict[str, type[msgspec.Struct]], str]]] = {
     "trade": (TRADE_PATH, TRADE_OPS, "Orders in, and the account's own channels: orders, fills, leases."),
-    "market": (MARKET_PATH, MARKET_OPS, "Public market data: book.SYMBOL and trades.SYMBOL, with a heartbeat."),
+    "market": (
+        MARKET_PATH,
+        MARKET_OPS,
+        "Public market data: book.SYMBOL, trades.SYMBOL and instruments, with a heartbeat.",
+    ),
 }
 _RESULTS: Final[dict[str, type[msgspec.Struct]]] = {
     "order.place": ExecutionReport,
