@@ -177,14 +177,15 @@ class TradeOps:
     async def _kept(self, connection: Connection, asked: Asked) -> None:
         """Unbind the orders from the connection in the log: a start after a kill must know that it logged out."""
         try:
-            reply = await self._submit(KeepOrders(account=self._principal.account, connection=self._number))
+            await self._submit(KeepOrders(account=self._principal.account, connection=self._number))
         except Overloaded:
             self._logged_out = False
             connection.refuse(asked.id, asked.in_us, overloaded())
         except OutcomeUnknown:
             connection.refuse(asked.id, asked.in_us, outcome_unknown())
         else:
-            connection.reply(asked, LoggedOut(), reply.seq)
+            # Nothing shows it, so there is no `seq` to wait for.
+            connection.reply(asked, LoggedOut())
 
     async def disconnected(self) -> None:
         """The connection is over: cancel what came by it, if that was chosen and it didn't log out.
