@@ -187,6 +187,25 @@ class _NoLedger:
         return 0
 
 
+def _server(deps: Deps, ping_s: float) -> tuple[socket.socket, uvicorn.Server]:
+    """uvicorn as Monarch sets it up, on a free port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    # Small, so that a reader who doesn't read is noticed after few messages.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+    config = uvicorn.Config(
+        create_app(deps),
+        log_level="warning",
+        lifespan="off",
+        ws=WebSocketProtocol,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        ws_ping_interval=ping_s,
+        ws_ping_timeout=ping_s,
+        timeout_graceful_shutdown=1,
+    )
+    return listener, uvicorn.Server(config)
+
+
 @asynccontextmanager
 async def house(
     home: Path,
@@ -227,21 +246,7 @@ async def house(
         on_key_revoked=close_key,
         routers=(doors.router,),
     )
-    listener = socket.create_server(("127.0.0.1", 0))
-    # Small, so that a reader who doesn't read is noticed after few messages.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
-    config = uvicorn.Config(
-        create_app(deps),
-        log_level="warning",
-        lifespan="off",
-        ws=WebSocketProtocol,
-        ws_max_size=MAX_MESSAGE_BYTES,
-        ws_per_message_deflate=False,
-        ws_ping_interval=ping_s,
-        ws_ping_timeout=ping_s,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
+    listener, server = _server(deps, ping_s)
     # The server's own handling of signals belongs to a main program.
     serving = asyncio.create_task(server._serve([listener]))
     try:
