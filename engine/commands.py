@@ -252,6 +252,13 @@ class SetQuotes(_Command, frozen=True, tag=21):
     connection: int = 0
 
 
+class KeepOrders(_Command, frozen=True, tag=22):
+    """A connection ends in order: the account's orders that came by it stay, and no later loss cancels them (§5)."""
+
+    account: int
+    connection: int
+
+
 Command = (
     OpenAccount
     | Deposit
@@ -274,4 +281,5 @@ Command = (
     | CancelAll
     | CancelAllAfter
     | SetQuotes
+    | KeepOrders
 )

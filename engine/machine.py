@@ -38,6 +38,7 @@ from engine.messages import (
     Deposit,
     EndLease,
     Event,
+    KeepOrders,
     LeaseActive,
     LeaseFailed,
     LeaseWiped,
@@ -133,6 +134,7 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     CancelAll: mass_cancels.cancel_all,
     CancelAllAfter: mass_cancels.cancel_all_after,
     SetQuotes: quote_sets.set_quotes,
+    KeepOrders: mass_cancels.keep_orders,
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from engine import client_ids, in_book, order_terms, timers
 from engine.kinds import Origin
-from engine.messages import AllCanceled, CancelAll, CancelAllAfter, CancelAllAfterSet
+from engine.messages import AllCanceled, CancelAll, CancelAllAfter, CancelAllAfterSet, KeepOrders
 from engine.reasons import Reason
 from engine.state import Account, Order, Refused, State
 from engine.units import INT64_MAX, NS_PER_S
@@ -21,10 +21,18 @@ def cancel_all(state: State, command: CancelAll) -> None:
         order_terms.instrument_of(state, command.instrument)
     if not client_ids.valid(state, command.tag):
         raise Refused(Reason.INVALID_ORDER, "tag")
-    if not 0 <= command.connection <= INT64_MAX:
-        raise Refused(Reason.INVALID_ORDER, "connection")
+    _check_connection(command.connection, 0)
     reason = Reason.DISCONNECTED if command.connection else Reason.MASS_CANCELED
     _cancel(state, command, reason)
+
+
+def keep_orders(state: State, command: KeepOrders) -> None:
+    """A connection logged out: what came by it is bound to none from now on, whatever happens to the exchange."""
+    state.open_account(command.account)
+    _check_connection(command.connection, 1)
+    for order in state.orders_of.get(command.account, {}).values():
+        if order.connection == command.connection:
+            order.connection = 0
 
 
 def cancel_all_after(state: State, command: CancelAllAfter) -> None:
@@ -41,6 +49,11 @@ def dead_man(state: State, account: Account) -> None:
     """Nobody was heard in time: everything goes."""
     timers.arm_dead_man(state, account, 0)
     _cancel(state, CancelAll(account=account.account), Reason.DEAD_MAN)
+
+
+def _check_connection(connection: int, least: int) -> None:
+    if not least <= connection <= INT64_MAX:
+        raise Refused(Reason.INVALID_ORDER, "connection")
 
 
 def _cancel(state: State, wanted: CancelAll, reason: Reason) -> None:

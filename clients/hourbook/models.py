@@ -55,10 +55,15 @@ class Level(Model, frozen=True):
 
 
 class Book(Model, frozen=True):
-    """Bids from the best down, asks from the best up. `simulated`: asks may be those of Barons without real GPUs."""
+    """Bids from the best down, asks from the best up. `simulated`: asks may be those of Barons without real GPUs.
+
+    `session`, `session_until`: as of its instrument; only in `continuous` do orders trade as they come.
+    """
 
     symbol: str
     simulated: bool
+    session: str
+    session_until: datetime | None
     seq: int
     time: datetime | None
     bids: list[Level]

@@ -13,7 +13,7 @@ import msgspec
 from sortedcontainers import SortedDict
 
 from engine.kinds import Kind, Side
-from exchange.read.interface import BookView, DepthLevel, OrderRow
+from exchange.read.interface import BookView, DepthLevel, InstrumentRow, OrderRow
 from exchange.read.projection import rests
 
 
@@ -38,8 +38,7 @@ class LevelDelta(msgspec.Struct, frozen=True):
 class Levels:
     """Both sides of one instrument."""
 
-    def __init__(self, instrument: int, kind: Kind) -> None:
-        self._instrument = instrument
+    def __init__(self, kind: Kind) -> None:
         self._kind = kind
         self._sides: dict[Side, SortedDict[int, _Sum]] = {side: SortedDict() for side in Side}
 
@@ -64,15 +63,17 @@ class Levels:
         deltas.sort(key=lambda delta: (delta.side, -delta.level.price_ticks * _direction(delta.side)))
         return deltas
 
-    def view(self, simulated: bool, seq: int, ts_ns: int, max_levels: int) -> BookView:
-        """The best levels of both sides, best first, stamped as of a command; `simulated` as of its instrument."""
+    def view(self, listed: InstrumentRow, seq: int, ts_ns: int, max_levels: int) -> BookView:
+        """The best levels of both sides, best first, stamped as of a command; the rest as its instrument's row says."""
         return BookView(
-            instrument=self._instrument,
-            simulated=simulated,
+            instrument=listed.instrument,
+            simulated=listed.simulated,
             seq=seq,
             ts_ns=ts_ns,
             bids=self.depth(Side.BUY, max_levels),
             asks=self.depth(Side.SELL, max_levels),
+            session=listed.session,
+            session_until_ns=listed.session_until_ns,
         )
 
     def depth(self, side: Side, max_levels: int) -> list[DepthLevel]:

@@ -75,8 +75,7 @@ class Live:
 
     def book(self, instrument: int, max_levels: int) -> BookView:
         """The depth as of the last durable command; KeyError for an unknown instrument."""
-        simulated = self._instruments[instrument].simulated
-        return self._books[instrument].view(simulated, self.seq, self.ts_ns, max_levels)
+        return self._books[instrument].view(self._instruments[instrument], self.seq, self.ts_ns, max_levels)
 
     def instrument(self, instrument: int) -> InstrumentRow:
         """KeyError for an unknown one."""
@@ -85,6 +84,10 @@ class Live:
     def simulated(self, order: OrderRow) -> bool | None:
         """Whether the order's Baron has no real GPUs; None for an order that names none."""
         return self._barons[order.baron].simulated if order.baron else None
+
+    def instruments(self) -> Iterator[InstrumentRow]:
+        """All that is listed, in order of listing."""
+        return iter(self._instruments.values())
 
     def instrument_of(self, symbol: str) -> InstrumentRow | None:
         return self._by_symbol.get(symbol)
@@ -129,7 +132,7 @@ class Live:
 
     def save_instrument(self, row: InstrumentRow) -> None:
         if row.instrument not in self._books:
-            self._books[row.instrument] = Levels(row.instrument, row.kind)
+            self._books[row.instrument] = Levels(row.kind)
         self._instruments[row.instrument] = row
         self._by_symbol[row.symbol] = row
 

@@ -17,7 +17,7 @@ from exchange.gateway.page.files import page_router
 from exchange.gateway.ports import LedgerView, Quoter
 from exchange.gateway.sse import LeaseStreams
 from exchange.gateway.ws.doors import Doors
-from exchange.gateway.ws.protocol import WebSocketProtocol
+from exchange.gateway.ws.protocol import PING_S, WebSocketProtocol
 from exchange.market_data.feed import Feed
 from exchange.monarch.config import Config
 from exchange.monarch.connections import bounded, raise_file_limit
@@ -92,6 +92,8 @@ class ApiDoor:
                 ws=WebSocketProtocol,
                 ws_max_size=WS_MAX_BYTES,
                 ws_per_message_deflate=False,
+                ws_ping_interval=PING_S,
+                ws_ping_timeout=PING_S,
                 lifespan="off",
                 access_log=False,
                 log_config=None,

@@ -83,8 +83,7 @@ class Monarch:
         self._close_later("registry", registry.close)
         read, settlement = await self._start_consumers()
         provisioner, reader = await self._open_provisioner(sequencer, registry)
-        await self._start_sequencer(sequencer, await provisioner.lapsed(reader))
-        await self._cancel_disconnected(sequencer)
+        await self._start_sequencer(sequencer, [*self._disconnected(), *await provisioner.lapsed(reader)])
         await self._list_markets(sequencer, read)
         await send_pending(registry, sequencer.submit)
         await provisioner.start(reader)
@@ -182,21 +181,20 @@ class Monarch:
         seeding.result()
         return read, settlement
 
-    async def _start_sequencer(self, sequencer: Sequencer, lapsed: list[LeaseFailed]) -> None:
-        """Market data has what lives; from here on it is told each command."""
+    async def _start_sequencer(self, sequencer: Sequencer, missed: list[CancelAll | LeaseFailed]) -> None:
+        """Market data has what lives; from here on it is told each command, first of what happened while we were away."""
         sequencer.subscribe(self._feed.on_reply)
-        await sequencer.start(lapsed)
+        await sequencer.start(missed)
         self._sequencer = sequencer
         self._part("sequencer", sequencer.ended())
         # Stopped before those that follow the log are cancelled: they still take in what it publishes last.
         self._close_later("sequencer", sequencer.stop)
 
-    async def _cancel_disconnected(self, sequencer: Sequencer) -> None:
-        """No connection outlives its server: what was to go with one, and was left by a kill, goes before the doors open."""
+    def _disconnected(self) -> list[CancelAll]:
+        """No connection outlives its server: what was to go with one goes before anything can trade with it."""
         orders = self._machine.state.orders.values()
         lost = sorted({(order.account, order.connection) for order in orders if order.connection})
-        for account, connection in lost:
-            await sequencer.submit(CancelAll(account=account, connection=connection))
+        return [CancelAll(account=account, connection=connection) for account, connection in lost]
 
     async def _list_markets(self, sequencer: Sequencer, read: SqlReadSide) -> None:
         """What the configuration lists and the exchange hasn't: everything at a first start."""

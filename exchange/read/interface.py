@@ -147,7 +147,7 @@ class DepthLevel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BookView(msgspec.Struct, frozen=True, kw_only=True):
-    """`simulated` as of its instrument."""
+    """`simulated` and the session as of its instrument."""
 
     instrument: int
     simulated: bool
@@ -155,6 +155,8 @@ class BookView(msgspec.Struct, frozen=True, kw_only=True):
     ts_ns: int
     bids: list[DepthLevel]
     asks: list[DepthLevel]
+    session: Session = Session.CONTINUOUS
+    session_until_ns: int = 0
 
 
 class ReadSide(Protocol):

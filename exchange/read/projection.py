@@ -90,18 +90,19 @@ class LeaseChange(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """All that one command did to orders, trades and leases, in the order of its events."""
+    """All that one command did to orders, trades, leases and instruments, in the order of its events."""
 
     seq: int
     ts_ns: int
     orders: list[OrderChange]
     trades: list[TradeRow]
     leases: list[LeaseChange]
+    instruments: list[InstrumentRow]
 
 
 def project(reply: Reply, store: Store) -> Changes:
     """Take one command's events into the store; ReadError when a row is missing that an earlier event made."""
-    changes = Changes(reply.seq, reply.ts_ns, [], [], [])
+    changes = Changes(reply.seq, reply.ts_ns, [], [], [], [])
     for index, event in enumerate(reply.events):
         if isinstance(event, OrderEvent):
             _project_order(changes, index, event, store)
@@ -110,7 +111,7 @@ def project(reply: Reply, store: Store) -> Changes:
         elif isinstance(event, LeaseScheduled | LeaseChanged):
             _project_lease(changes, index, event, store)
         else:
-            _project_listing(reply.seq, reply.ts_ns, event, store)
+            _project_listing(changes, event, store)
     return changes
 
 
@@ -173,20 +174,20 @@ def _project_lease(changes: Changes, index: int, event: LeaseScheduled | LeaseCh
     changes.leases.append(LeaseChange(index, event, row))
 
 
-def _project_listing(seq: int, ts_ns: int, event: Event, store: Store) -> None:
+def _project_listing(changes: Changes, event: Event, store: Store) -> None:
+    seq = changes.seq
     if isinstance(event, MarketListed):
         for kind, instrument in ((Kind.SPOT, event.spot_instrument), (Kind.ONDEMAND, event.ondemand_instrument)):
             symbol = f"{event.sku}.{event.region}.{edge_name(kind)}"
-            store.save_instrument(
-                InstrumentRow(
-                    instrument=instrument,
-                    symbol=symbol,
-                    sku=event.sku,
-                    region=event.region,
-                    kind=kind,
-                    simulated=False,
-                )
+            row = InstrumentRow(
+                instrument=instrument,
+                symbol=symbol,
+                sku=event.sku,
+                region=event.region,
+                kind=kind,
+                simulated=False,
             )
+            _save_instrument(changes, row, store)
     elif isinstance(event, BaronRegistered):
         if store.baron(event.baron) is None:
             store.save_baron(
@@ -213,22 +214,29 @@ def _project_listing(seq: int, ts_ns: int, event: Event, store: Store) -> None:
             )
         )
         if event.simulated and not baron.simulated:
-            _mark_market(baron, store)
+            _mark_market(changes, baron, store)
     elif isinstance(event, BaronFeatures):
         baron = _baron(store, seq, event.baron)
         store.save_baron(msgspec.structs.replace(baron, features=event.features, seq=seq))
     elif isinstance(event, InstrumentSession):
-        store.save_instrument(rows.in_session(_instrument(store, seq, event.instrument), event))
+        _save_instrument(changes, rows.in_session(_instrument(store, seq, event.instrument), event), store)
     elif isinstance(event, AuctionCleared):
-        store.save_instrument(rows.cleared(_instrument(store, seq, event.instrument), event, ts_ns))
+        row = rows.cleared(_instrument(store, seq, event.instrument), event, changes.ts_ns)
+        _save_instrument(changes, row, store)
     elif isinstance(event, OffersSet):
         store.save_offers(event.account, event.offers)
 
 
-def _mark_market(baron: BaronRow, store: Store) -> None:
+def _save_instrument(changes: Changes, row: InstrumentRow, store: Store) -> None:
+    store.save_instrument(row)
+    changes.instruments.append(row)
+
+
+def _mark_market(changes: Changes, baron: BaronRow, store: Store) -> None:
     """From now on what the Baron's market shows may be simulated; what was traded then stays in its history."""
     for instrument in store.instruments_of(baron.sku, baron.region):
-        store.save_instrument(msgspec.structs.replace(instrument, simulated=True))
+        if not instrument.simulated:
+            _save_instrument(changes, msgspec.structs.replace(instrument, simulated=True), store)
 
 
 def _missed(seq: int, what: str) -> str:

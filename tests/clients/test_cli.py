@@ -111,6 +111,17 @@ def test_a_wrong_host_key_is_not_accepted(renter: Shell, tmp_path: Path) -> None
     assert subprocess.run(words, capture_output=True, timeout=COMMAND_S, check=False).returncode == 0
 
 
+def test_a_book_that_is_halted_says_so(renter: Shell, exchange: Exchange) -> None:
+    admin = exchange.rest("admin")
+    assert "Session" not in renter.run("book", ONDEMAND).stderr
+    admin.put(f"/v1/instruments/{ONDEMAND}/session", {"session": "halted"})
+    try:
+        assert "Session: halted" in renter.run("book", ONDEMAND).stderr
+        assert renter.answer("book", ONDEMAND)["session"] == "halted"
+    finally:
+        admin.put(f"/v1/instruments/{ONDEMAND}/session", {"session": "continuous"})
+
+
 def test_what_the_market_shows(renter: Shell) -> None:
     (listed,) = [line for line in renter.text("markets", "--sku", SKU).splitlines() if SPOT in line]
     assert listed.endswith("yes"), "the only Baron here is simulated"

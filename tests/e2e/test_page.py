@@ -104,6 +104,38 @@ def test_conditional_quantity_stands_apart(exchange: Exchange, browser: Browser)
     assert browser.complaints() == []
 
 
+def test_a_market_that_doesnt_trade_says_so(exchange: Exchange, browser: Browser) -> None:
+    show(browser, exchange, SPOT)
+    cell = f"td:has(button[data-symbol='{SPOT}']) .session"
+    assert (browser.text("#book-session"), browser.text(cell)) == ("", "")
+    # Beyond the band a trade opens an auction by itself, and its end stands there.
+    renter = exchange.rest("renter")
+    bid = {"instrument": SPOT, "side": "buy", "quantity": 1}
+    renter.post("/v1/orders", bid | {"price": "2.0000"})
+    exchange.offer_all("3.0000")
+    renter.post("/v1/orders", bid | {"price": "3.0000"})
+    browser.wait_text("#book-session", "auction until ")
+    browser.wait_text(cell, "auction until ")
+
+    def bring_to(session: str) -> None:
+        exchange.rest("admin").put(f"/v1/instruments/{SPOT}/session", {"session": session})
+
+    bring_to("halted")
+    browser.wait_text("#book-session", "halted")
+    browser.wait_text(cell, "halted")
+    browser.click(f"button[data-symbol='{ONDEMAND}']")
+    wait_until(lambda: browser.text("#book-session") == "", "the other market to be shown")
+    browser.click(f"button[data-symbol='{SPOT}']")
+    browser.wait_text("#book-session", "halted")
+    bring_to("pre_open")
+    browser.wait_text("#book-session", "pre-open")
+    browser.resize(360, 740)
+    assert browser.run("document.documentElement.scrollWidth") == 360
+    bring_to("continuous")
+    wait_until(lambda: (browser.text("#book-session"), browser.text(cell)) == ("", ""), "it to trade again")
+    assert browser.complaints() == []
+
+
 def test_refusals_say_what_to_do_and_texts_stay_texts(exchange: Exchange, browser: Browser) -> None:
     name = "<img src=x onerror=alert(1)>"
     made = exchange.rest("admin").post("/v1/accounts", {"name": name, "scopes": ["read", "rent"]})

@@ -22,6 +22,7 @@ from engine.messages import (
     Command,
     Deposit,
     EndLease,
+    KeepOrders,
     LeaseActive,
     LeaseFailed,
     LeaseWiped,
@@ -235,6 +236,7 @@ _mass = st.one_of(
         connection=st.sampled_from([0, 0, 1]),
     ),
     st.builds(CancelAllAfter, account=_accounts, after_ns=st.sampled_from([0, SECOND, HOUR])),
+    st.builds(KeepOrders, account=_accounts, connection=st.sampled_from([0, 1])),
 )
 
 _floor = st.one_of(

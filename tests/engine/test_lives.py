@@ -28,6 +28,7 @@ from engine.messages import (
     EndLease,
     Event,
     InstrumentSession,
+    KeepOrders,
     LeaseActive,
     LeaseWiped,
     Offer,
@@ -248,9 +249,11 @@ class Life:
         account = chance.choice((ALICE, BOB, PAT, QUINN))
         if chance.random() < 0.3:
             return CancelAllAfter(account=account, after_ns=chance.choice((0, MINUTE)))
-        match chance.randint(0, 3):
+        match chance.randint(0, 4):
             case 0:
                 return CancelAll(account=account, tag="a")
+            case 4:
+                return KeepOrders(account=account, connection=1)
             case 1:
                 return CancelAll(account=account, connection=1)
             case 2:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.kinds import OrderType, Pot, Side
-from engine.messages import AllCanceled, CancelAll, CancelAllAfter, CancelAllAfterSet, Canceled, SetQuotes
+from engine.messages import AllCanceled, CancelAll, CancelAllAfter, CancelAllAfterSet, Canceled, KeepOrders, SetQuotes
 from engine.reasons import Reason
 from tests.engine.shard import ALICE, BOB, HOUR, MINUTE, ONDEMAND, PAT, SECOND, SPOT, Shard, ask, bid, offered, only
 
@@ -64,13 +64,27 @@ def test_what_fits_all_that_is_named_goes_in_order_of_entry(chosen: dict[str, An
         (CancelAll(account=ALICE, instrument=9), Reason.UNKNOWN_INSTRUMENT, "instrument"),
         (CancelAll(account=ALICE, tag="a b"), Reason.INVALID_ORDER, "tag"),
         (CancelAll(account=ALICE, connection=-1), Reason.INVALID_ORDER, "connection"),
+        (KeepOrders(account=99, connection=1), Reason.UNKNOWN_ACCOUNT, "account"),
+        (KeepOrders(account=ALICE, connection=0), Reason.INVALID_ORDER, "connection"),
         (CancelAllAfter(account=99, after_ns=0), Reason.UNKNOWN_ACCOUNT, "account"),
         (CancelAllAfter(account=ALICE, after_ns=-1), Reason.INVALID_EXPIRY, "after_ns"),
         (CancelAllAfter(account=ALICE, after_ns=24 * HOUR + 1), Reason.INVALID_EXPIRY, "after_ns"),
     ],
 )
-def test_a_bad_one_is_refused(command: CancelAll | CancelAllAfter, reason: Reason, field: str) -> None:
+def test_a_bad_one_is_refused(command: CancelAll | CancelAllAfter | KeepOrders, reason: Reason, field: str) -> None:
     Shard().refuse(command, reason, field)
+
+
+def test_what_came_by_a_connection_that_logged_out_goes_with_no_later_loss() -> None:
+    shard, orders = gathered()
+    assert shard.do(KeepOrders(account=PAT, connection=7)) == []
+    (said,) = only(shard.do(CancelAll(account=PAT, connection=7)), AllCanceled)
+    assert said.orders == 0
+    assert {orders["spot bid"], orders["stop"]} <= shard.machine.state.orders.keys()
+    (said,) = only(shard.do(CancelAll(account=PAT, connection=8)), AllCanceled)
+    assert said.orders == 1, "another connection's orders are still bound to it"
+    (said,) = only(shard.do(CancelAll(account=BOB, connection=7)), AllCanceled)
+    assert said.orders == 1, "and so are another account's"
 
 
 def test_the_dead_man_switch_cancels_all_unless_it_is_set_again() -> None:

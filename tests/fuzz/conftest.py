@@ -1,20 +1,25 @@
-"""A real exchange behind a real server on a thread of its own, with a little of everything in it."""
+"""Real exchanges behind real servers on threads of their own, with a little of everything in them."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 import uvicorn
 
 from tests.exchange.gateway.floor import ONDEMAND, SKU, SPOT, Client, Floor, floor
+from tests.exchange.gateway_ws.house import house
 from tests.waiting import TIMEOUT_S, wait_until_async
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass
@@ -26,16 +31,39 @@ class Served:
     known: dict[str, str]
 
 
+@dataclasses.dataclass
+class Traded:
+    """An exchange with its WebSockets: where it listens, a trader's key, its Baron, and what its log said of weight."""
+
+    url: str
+    token: str
+    baron: str
+    complaints: list[str]
+
+
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    ready: list[Served] = []
+    with _beside(lambda: _serve(tmp_path_factory.mktemp("exchange"))) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traded]:
+    with _beside(lambda: _trade(tmp_path_factory.mktemp("house"))) as found:
+        yield found
+
+
+@contextmanager
+def _beside(make: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[T]:
+    """What `make` brings up, on a thread and an event loop of its own; it is brought down at the end."""
+    ready: list[T] = []
     failures: list[BaseException] = []
     started = threading.Event()
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 
     async def run() -> None:
-        async with _serve(tmp_path_factory.mktemp("exchange")) as found:
+        async with make() as found:
             ready.append(found)
             started.set()
             await stop.wait()
@@ -60,6 +88,36 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         loop.call_soon_threadsafe(stop.set)
         thread.join(TIMEOUT_S)
         assert not thread.is_alive()
+
+
+class _Complaints(logging.Handler):
+    """Keeps what is logged as a warning or worse."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(self.format(record))
+
+
+@asynccontextmanager
+async def _trade(home: Path) -> AsyncIterator[Traded]:
+    """A trader with a Baron and money, and a stranger's quotes to trade with."""
+    complaints = _Complaints()
+    logging.getLogger().addHandler(complaints)
+    try:
+        async with house(home) as exchange:
+            trader, stranger = await exchange.party(baron=True), await exchange.party(baron=True)
+            async with exchange.trade(stranger) as wire:
+                for symbol in (SPOT, ONDEMAND):
+                    ask = {"instrument": symbol, "side": "sell", "quantity": 100, "price": "2.0000"}
+                    ask |= {"baron": stranger.baron} | ({"max_hours": 24} if symbol == ONDEMAND else {})
+                    bid = {"instrument": symbol, "side": "buy", "quantity": 100, "price": "1.9000"}
+                    await wire.ok("quotes.set", name=symbol.rpartition(".")[2], quotes=[bid, ask])
+            yield Traded(f"ws{exchange.url}/ws/v1", trader.token, trader.baron, complaints.said)
+    finally:
+        logging.getLogger().removeHandler(complaints)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC
 
 from hourbook.cli.output import emit, mark, note, table
 from hourbook.cli.session import Commands, Session
@@ -66,6 +67,9 @@ def _book(options: argparse.Namespace, session: Session) -> int:
     levels = [("ask", level) for level in reversed(book.asks)] + [("bid", level) for level in book.bids]
     rows = [(side, level.price, level.quantity, level.conditional_quantity, level.orders) for side, level in levels]
     table(("side", "price", "GPUs", "conditional", "orders"), rows, "The book is empty.")
+    if book.session != "continuous":
+        until = f" until {book.session_until.astimezone(UTC):%H:%M:%S} UTC" if book.session_until else ""
+        note(f"Session: {book.session}{until}; orders don't trade as they come.")
     if book.simulated:
         note("Simulated: Barons without real GPUs sell in this market.")
     return 0

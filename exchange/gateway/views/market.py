@@ -71,11 +71,14 @@ class Level(View, frozen=True):
 class Book(View, frozen=True):
     """Bids from the best down, asks from the best up. `time` is null until something has happened.
 
-    `simulated`: asks may be those of Barons without real GPUs, for such a one was admitted to this market.
+    `simulated`: asks may be those of Barons without real GPUs, for such a one was admitted to this market. `session` and
+    `session_until`: as in GET /v1/instruments; only in `continuous` do orders trade as they come.
     """
 
     symbol: str
     simulated: bool
+    session: str
+    session_until: str | None
     seq: int
     time: str | None
     bids: list[Level]
@@ -181,6 +184,8 @@ def book(view: BookView, symbol: str) -> Book:
     return Book(
         symbol=symbol,
         simulated=view.simulated,
+        session=edge_name(view.session),
+        session_until=format_time_if(view.session_until_ns),
         seq=view.seq,
         time=format_time_if(view.ts_ns),
         bids=[_level(level) for level in view.bids],

@@ -27,6 +27,7 @@ from exchange.gateway.ws.messages import (
     ExecutionReport,
     Fill,
     Heartbeat,
+    InstrumentData,
     LeaseData,
     LoggedOut,
     NoQuery,
@@ -55,14 +56,19 @@ EVENTS: Final[dict[str, dict[str, tuple[str, bool, Any]]]] = {
     "market": {
         "book": (r"^book\..+$", True, BookData),
         "trades": (r"^trades\..+$", False, list[TradeData]),
+        "instruments": ("^instruments$", True, list[InstrumentData]),
         "heartbeat": ("^heartbeat$", False, Heartbeat),
     },
 }
 _DOORS: Final[dict[str, tuple[str, dict[str, type[msgspec.Struct]], str]]] = {
     "trade": (TRADE_PATH, TRADE_OPS, "Orders in, and the account's own channels: orders, fills, leases."),
-    "market": (MARKET_PATH, MARKET_OPS, "Public market data: book.SYMBOL and trades.SYMBOL, with a heartbeat."),
+    "market": (
+        MARKET_PATH,
+        MARKET_OPS,
+        "Public market data: book.SYMBOL, trades.SYMBOL and instruments, with a heartbeat.",
+    ),
 }
-_RESULTS: Final[dict[str, type[msgspec.Struct]]] = {
+RESULTS: Final[dict[str, type[msgspec.Struct]]] = {
     "order.place": ExecutionReport,
     "order.amend": ExecutionReport,
     "order.cancel": ExecutionReport,
@@ -117,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _schemas() -> Json:
     queries = list(_QUERIES.values())
     events = [data for channels in EVENTS.values() for _, _, data in channels.values()]
-    structs = [*dict.fromkeys((*TRADE_OPS.values(), *_RESULTS.values())), Reply, Event, Request, *events, *queries]
+    structs = [*dict.fromkeys((*TRADE_OPS.values(), *RESULTS.values())), Reply, Event, Request, *events, *queries]
     _, schemas = msgspec.json.schema_components(structs, ref_template=_SCHEMAS + "{name}")
     return dict(sorted(schemas.items()))
 
@@ -147,7 +153,7 @@ def _add_door(made: Json, door: str, path: str, ops: dict[str, type[msgspec.Stru
     for op, params in ops.items():
         request = {"op": {"const": op}, "params": _schema_of(params)}
         messages[f"{door}.{op}.request"] = _narrowed("Request", schemas, request)
-        answer = {"result": _schema_of(_RESULTS[op])}
+        answer = {"result": _schema_of(RESULTS[op])}
         messages[f"{door}.{op}.reply"] = _narrowed("Reply", schemas, answer, left_out=("error",))
     failed = {"error": {"$ref": f"{_SCHEMAS}ProblemBody"}}
     messages[f"{door}.error"] = _narrowed("Reply", schemas, failed, left_out=("result",))

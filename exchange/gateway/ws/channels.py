@@ -20,6 +20,7 @@ from exchange.gateway.ws.reports import (
     deltas_data,
     execution_report,
     fill,
+    instrument_data,
     lease_data,
     status_report,
     trade_data,
@@ -34,9 +35,10 @@ BOOK_LEVELS: Final = 1_000
 MAX_SUBSCRIBERS: Final = 4_096
 """Of one channel."""
 
-Topic = Literal["book", "trades", "orders", "fills", "leases"]
+Topic = Literal["book", "trades", "instruments", "orders", "fills", "leases"]
 Key = tuple[Topic, int]
-"""A channel: its topic, and the instrument's or the account's number."""
+"""A channel: its topic, and the instrument's or the account's number; 0 for the one that tells of all instruments."""
+ALL_INSTRUMENTS: Final[Key] = ("instruments", 0)
 
 Item = TypeVar("Item")
 
@@ -102,6 +104,8 @@ class Channels:
         data: Any
         if topic == "book":
             data = book_data(live.book(number, BOOK_LEVELS))
+        elif topic == "instruments":
+            data = [instrument_data(row) for row in live.instruments()]
         elif topic == "orders":
             rows = live.orders_of(number)
             data = [status_report(row, live.instrument(row.instrument).symbol, live.simulated(row)) for row in rows]
@@ -127,6 +131,10 @@ class Channels:
             return
         self._orders(update)
         self._leases(update)
+        if update.changes.instruments and (channel := self._channels.get(ALL_INSTRUMENTS)):
+            # One that changed twice is told once, as the command left it.
+            changed = {row.instrument: row for row in update.changes.instruments}
+            self._publish(channel, update, [instrument_data(row) for row in changed.values()])
         for instrument, deltas in update.levels.items():
             if channel := self._channels.get(("book", instrument)):
                 changes = update.changes

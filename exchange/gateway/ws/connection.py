@@ -115,10 +115,12 @@ class Connection:
             results = await asyncio.gather(*tasks, return_exceptions=True)
             try:
                 await self._finish(results)
-                if last is not None:
-                    await last()
             finally:
-                self.ended.set_result(None)
+                try:
+                    if last is not None:
+                        await last()
+                finally:
+                    self.ended.set_result(None)
 
     def end(self, why: CloseWith) -> None:
         """Close the connection from this side; the first reason counts."""

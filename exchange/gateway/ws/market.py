@@ -9,9 +9,9 @@ import msgspec
 
 from exchange.gateway.errors import Problem
 from exchange.gateway.reading import decode_body
-from exchange.gateway.ws.channels import Key
+from exchange.gateway.ws.channels import ALL_INSTRUMENTS, Key
 from exchange.gateway.ws.connection import Asked, Connection
-from exchange.gateway.ws.messages import PUBLIC_CHANNELS, Event, Heartbeat, Subscription
+from exchange.gateway.ws.messages import INSTRUMENTS, PUBLIC_CHANNELS, Event, Heartbeat, Subscription
 from exchange.market_data.feed import Feed
 
 HEARTBEAT_S: Final = 1.0
@@ -52,6 +52,8 @@ class MarketOps:
 
     def _channel(self, asked: Asked) -> tuple[str, Key]:
         name = decode_body(bytes(asked.params), Subscription).ch
+        if name == INSTRUMENTS:
+            return name, ALL_INSTRUMENTS
         topic, _, symbol = name.partition(".")
         for known in PUBLIC_CHANNELS:
             if topic == known:
@@ -59,4 +61,4 @@ class MarketOps:
                 if row is None:
                     raise Problem("unknown_channel", "No instrument has that symbol", field="ch")
                 return name, (known, row.instrument)
-        raise Problem("unknown_channel", "Here are the channels book.SYMBOL and trades.SYMBOL", field="ch")
+        raise Problem("unknown_channel", "Here are the channels book.SYMBOL, trades.SYMBOL and instruments", field="ch")

@@ -151,6 +151,8 @@ TRADE_OPS: Final[dict[str, type[msgspec.Struct]]] = {
 MARKET_OPS: Final[dict[str, type[msgspec.Struct]]] = {"subscribe": Subscription, "unsubscribe": Subscription}
 PRIVATE_CHANNELS: Final = ("orders", "fills", "leases")
 PUBLIC_CHANNELS: Final = ("book", "trades")
+"""Of one instrument each, `TOPIC.SYMBOL`; beside them there is INSTRUMENTS."""
+INSTRUMENTS: Final = "instruments"
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -199,7 +201,7 @@ class CancelAllAfterSet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoggedOut(msgspec.Struct, frozen=True, kw_only=True):
-    """The last reply; the connection is closed after it."""
+    """Nothing more is taken on this connection, and its end cancels nothing; close it."""
 
     logged_out: bool = True
 
@@ -293,6 +295,34 @@ class TradeData(msgspec.Struct, frozen=True, kw_only=True):
     taker_side: Literal["buy", "sell"]
     auction: bool
     simulated: bool
+
+
+class AuctionData(msgspec.Struct, frozen=True, kw_only=True):
+    """An auction that cleared; `surplus_side` is null where nothing was left over."""
+
+    ts_us: int
+    price: str
+    quantity: int
+    surplus_quantity: int
+    surplus_side: SideName | None
+
+
+class InstrumentData(msgspec.Struct, frozen=True, kw_only=True):
+    """An instrument as over REST. A snapshot has all that are listed, an update those that changed, each whole.
+
+    `session_reason`, `session_until_us`: of an auction that a trade outside the band began; it ends by itself then.
+    """
+
+    symbol: str
+    sku: str
+    region: str
+    kind: str
+    simulated: bool
+    session: Literal["pre_open", "auction", "continuous", "halted", "expired"]
+    session_reason: str | None
+    session_until_us: int | None
+    reference_price: str | None
+    auction: AuctionData | None
 
 
 class LeaseData(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,12 +6,15 @@ refuse. Whoever serves the gateway gives this class to uvicorn as `ws`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
+
+PING_S: Final = 10.0
+"""A peer is pinged so often, and has as long to answer: orders that go with its connection don't wait for a dead line."""
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):

@@ -22,6 +22,7 @@ from exchange.gateway.ws.messages import (
     ExecType,
     ExecutionReport,
     Fill,
+    InstrumentData,
     LeaseData,
     Liquidity,
     OrderStatusName,
@@ -112,6 +113,20 @@ def trade_data(row: TradeRow) -> TradeData:
         taker_side=side_name(row.taker_side),
         auction=row.auction,
         simulated=row.simulated,
+    )
+
+
+def instrument_data(row: InstrumentRow) -> InstrumentData:
+    """An instrument: the same words as over REST, and times as numbers."""
+    shown = msgspec.structs.asdict(market.instrument(row))
+    auction = None if shown["auction"] is None else msgspec.structs.asdict(shown["auction"])
+    return msgspec.convert(
+        shown
+        | {
+            "session_until_us": _us_if(row.session_until_ns),
+            "auction": auction and auction | {"ts_us": row.auction_ns // NS_PER_US},
+        },
+        InstrumentData,
     )
 
 

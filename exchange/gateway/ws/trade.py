@@ -21,6 +21,7 @@ from engine.messages import (
     Canceled,
     CancelOrder,
     Duplicate,
+    KeepOrders,
     PlaceOrder,
     Reply,
 )
@@ -68,8 +69,9 @@ MAX_IN_FLIGHT: Final = 256
 """Commands of one connection that wait for the engine's answer."""
 READ_WAIT_S: Final = 5.0
 
-MAX_CANCEL_TRIES: Final = 50
-"""Of the mass cancel of a lost connection, while the exchange is overloaded."""
+CANCEL_AGAIN_S: Final = 0.2
+CANCEL_AGAIN_MAX_S: Final = 5.0
+"""From one try to the next of a lost connection's mass cancel, while the exchange is overloaded: doubled each time."""
 
 OrderCommand = PlaceOrder | AmendOrder | CancelOrder
 SetCommand = CancelAll | messages.CancelAllAfter | messages.SetQuotes
@@ -166,25 +168,53 @@ class TradeOps:
     async def _logout(self, connection: Connection, asked: Asked) -> None:
         decode_body(bytes(asked.params), Logout)
         self._logged_out = True
-        connection.reply(asked, LoggedOut())
+        if self._number and self._has_entered:
+            # Behind the commands that came before it, so that it finds all that they entered.
+            connection.keep(asyncio.create_task(self._kept(connection, asked)))
+        else:
+            connection.reply(asked, LoggedOut())
+
+    async def _kept(self, connection: Connection, asked: Asked) -> None:
+        """Unbind the orders from the connection in the log: a start after a kill must know that it logged out."""
+        try:
+            await self._submit(KeepOrders(account=self._principal.account, connection=self._number))
+        except Overloaded:
+            self._logged_out = False
+            connection.refuse(asked.id, asked.in_us, overloaded())
+        except OutcomeUnknown:
+            connection.refuse(asked.id, asked.in_us, outcome_unknown())
+        else:
+            # Nothing shows it, so there is no `seq` to wait for.
+            connection.reply(asked, LoggedOut())
 
     async def disconnected(self) -> None:
-        """The connection is over: cancel what came by it, if that was chosen and it didn't log out."""
+        """The connection is over: cancel what came by it, if that was chosen and it didn't log out.
+
+        Returns when the log has the cancel. It keeps its connection's place until then, so that those who wait are bounded;
+        and where the server ends first, its next start cancels.
+        """
         if not self._number or not self._has_entered or self._logged_out:
             return
-        command = CancelAll(account=self._principal.account, connection=self._number)
-        for _ in range(MAX_CANCEL_TRIES):
+        account = self._principal.account
+        try:
+            await self._until_taken(CancelAll(account=account, connection=self._number))
+        except OutcomeUnknown:
+            log.warning("orders of a lost connection of account %d wait for the next start: the log failed", account)
+        except asyncio.CancelledError:
+            log.warning("orders of a lost connection of account %d wait for the next start: overloaded", account)
+            raise
+
+    async def _until_taken(self, command: CancelAll) -> None:
+        wait_s = CANCEL_AGAIN_S
+        while True:
             try:
                 await self._submit(command)
             except Overloaded:
-                await asyncio.sleep(RETRY_AFTER_MS / 1_000)
-            except OutcomeUnknown:
-                # The exchange goes down with its log, and its next start cancels what lost connections left.
-                log.warning("orders of a lost connection of account %d wait for the next start", command.account)
-                return
+                log.warning("a lost connection's cancel wasn't taken and comes again in %.1f s", wait_s)
             else:
                 return
-        log.error("orders of a lost connection of account %d were not cancelled: overloaded", command.account)
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, CANCEL_AGAIN_MAX_S)
 
     async def _subscribe(self, connection: Connection, asked: Asked) -> None:
         connection.subscribe(asked, *self._channel(asked))

@@ -167,6 +167,29 @@ async def test_an_administrator_halts_opens_and_auctions(exchange: Floor) -> Non
         assert problem["code"] == "invalid_field"
 
 
+async def test_an_auction_by_a_breach_ends_by_itself(exchange: Floor) -> None:
+    provider, baron = await maker(exchange)
+    renter = await exchange.renter()
+    await trade_at(exchange, provider, baron, "2.0000")
+    await provider.post("/orders", ask(baron, price="3.0000"))
+    breach = await renter.post("/orders", BID | {"price": "3.1000"})
+    assert (breach["order"]["status"], breach["fills"]) == ("new", [])
+    book = await renter.get(f"/books/{SPOT}", min_seq=breach["seq"])
+    assert (book["session"], book["session_until"]) == ("auction", "2025-10-09T08:55:20.000000Z")
+    assert book["bids"][0]["price"] > book["asks"][0]["price"], "an auction's book may be crossed"
+    rental = {"sku": SKU, "kind": "spot", "gpus": 1, "hours": 1, "regions": ["us-east"]}
+    assert (await renter.post("/quotes", rental, status=200))["quotes"][0]["reason"] == "session_closed"
+    assert (await renter.refused("POST", "/rentals", rental))["code"] == "session_closed"
+    exchange.clock.now_ns += 120 * 10**9
+    after = await exchange.enter(OpenAccount(account=999, maker_fee_ppm=0, taker_fee_ppm=0))
+    now = await renter.get(f"/orders/{breach['order']['id']}", min_seq=after.seq)
+    assert now["status"] == "filled"
+    book = await renter.get(f"/books/{SPOT}")
+    assert (book["session"], book["session_until"], book["bids"]) == ("continuous", None, [])
+    row = next(row for row in (await renter.get("/instruments"))["instruments"] if row["symbol"] == SPOT)
+    assert (row["auction"]["price"], row["session_reason"]) == ("3.0000", None)
+
+
 async def test_a_rental_may_ask_for_features_and_one_baron(exchange: Floor) -> None:
     provider = await exchange.open("provider")
     barons = [await exchange.baron(provider, 8) for _ in range(2)]

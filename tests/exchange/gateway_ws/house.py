@@ -31,12 +31,13 @@ from exchange.gateway.ports import LedgerView
 from exchange.gateway.sse import LeaseStreams
 from exchange.gateway.ws.doors import Doors
 from exchange.gateway.ws.messages import MAX_MESSAGE_BYTES
-from exchange.gateway.ws.protocol import WebSocketProtocol
+from exchange.gateway.ws.protocol import PING_S, WebSocketProtocol
 from exchange.log.embedded import EmbeddedLog
 from exchange.market_data.feed import Feed
 from exchange.read.side import SqlReadSide
 from exchange.registry.registry import Registry
 from exchange.registry.rows import Principal, Scope
+from exchange.sequencer.interface import Submit
 from exchange.sequencer.recovery import recover
 from exchange.sequencer.sequencer import Sequencer
 from tests.waiting import TIMEOUT_S, wait_until_async
@@ -186,9 +187,34 @@ class _NoLedger:
         return 0
 
 
+def _server(deps: Deps, ping_s: float) -> tuple[socket.socket, uvicorn.Server]:
+    """uvicorn as Monarch sets it up, on a free port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    # Small, so that a reader who doesn't read is noticed after few messages.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+    config = uvicorn.Config(
+        create_app(deps),
+        log_level="warning",
+        lifespan="off",
+        ws=WebSocketProtocol,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        ws_ping_interval=ping_s,
+        ws_ping_timeout=ping_s,
+        timeout_graceful_shutdown=1,
+    )
+    return listener, uvicorn.Server(config)
+
+
 @asynccontextmanager
-async def house(home: Path, keep_alive_s: float = 15.0) -> AsyncIterator[House]:
-    """Bring it up in `home`, and down again."""
+async def house(
+    home: Path,
+    keep_alive_s: float = 15.0,
+    ping_s: float = PING_S,
+    stop_s: float = 10.0,
+    through: Callable[[Submit], Submit] = lambda submit: submit,
+) -> AsyncIterator[House]:
+    """Bring it up in `home`, and down again; `through` may stand between the WebSockets and the sequencer."""
     log = EmbeddedLog(home)
     commands, events = await log.open_writer(0, "commands"), await log.open_writer(0, "events")
     reader = await log.open_reader(0, "events")
@@ -202,7 +228,7 @@ async def house(home: Path, keep_alive_s: float = 15.0) -> AsyncIterator[House]:
     await feed.start(read, reader, TIMEOUT_S)
     await sequencer.start()
     streams = LeaseStreams(feed, read, keep_alive_s)
-    doors = Doors(feed=feed, submit=sequencer.submit, read=read, keys=registry, stored=registry)
+    doors = Doors(feed=feed, submit=through(sequencer.submit), read=read, keys=registry, stored=registry)
 
     def close_key(key_id: int) -> None:
         doors.close_key(key_id)
@@ -220,19 +246,7 @@ async def house(home: Path, keep_alive_s: float = 15.0) -> AsyncIterator[House]:
         on_key_revoked=close_key,
         routers=(doors.router,),
     )
-    listener = socket.create_server(("127.0.0.1", 0))
-    # Small, so that a reader who doesn't read is noticed after few messages.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
-    config = uvicorn.Config(
-        create_app(deps),
-        log_level="warning",
-        lifespan="off",
-        ws=WebSocketProtocol,
-        ws_max_size=MAX_MESSAGE_BYTES,
-        ws_per_message_deflate=False,
-        timeout_graceful_shutdown=5,
-    )
-    server = uvicorn.Server(config)
+    listener, server = _server(deps, ping_s)
     # The server's own handling of signals belongs to a main program.
     serving = asyncio.create_task(server._serve([listener]))
     try:
@@ -244,7 +258,7 @@ async def house(home: Path, keep_alive_s: float = 15.0) -> AsyncIterator[House]:
         yield House(f"://127.0.0.1:{port}", sequencer, registry, doors, streams, close_key)
     finally:
         streams.stop()
-        await doors.stop(10.0)
+        await doors.stop(stop_s)
         server.should_exit = True
         await serving
         listener.close()

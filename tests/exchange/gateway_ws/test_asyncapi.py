@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from engine.ids import parse_id
-from engine.messages import LeaseActive
+from engine.messages import LeaseActive, SetSession
+from engine.records import Session
 from exchange.gateway.ws import asyncapi
 from exchange.gateway.ws.messages import MARKET_OPS, TRADE_OPS, ExecutionReport
 from tests.exchange.gateway_ws.house import SPOT, House, Json
@@ -67,13 +68,15 @@ async def test_what_is_sent_is_what_the_document_says(exchange: House) -> None:
     async with exchange.trade(provider) as maker, exchange.trade(renter) as taker, exchange.market() as market:
         for channel in asyncapi.EVENTS["trade"]:
             await taker.ok("subscribe", ch=channel)
-        for topic in ("book", "trades"):
-            await market.ok("subscribe", ch=f"{topic}.{SPOT}")
+        for channel in (f"book.{SPOT}", f"trades.{SPOT}", "instruments"):
+            await market.ok("subscribe", ch=channel)
+        for session in (Session.AUCTION, Session.CONTINUOUS):
+            await exchange.enter(SetSession(instrument=1, session=session))
         placed = await maker.ok("order.place", **order, side="sell", baron=provider.baron)
         conforms(placed["result"], ExecutionReport)
         await taker.ok("order.place", **order | {"price": "1.0000"}, side="buy")
         await taker.send("order.place", **order, side="buy")
-        wanted = {"trade": {"orders", "fills", "leases"}, "market": {"book", "trades", "heartbeat"}}
+        wanted = {"trade": {"orders", "fills", "leases"}, "market": {"book", "trades", "instruments", "heartbeat"}}
         for wire, door in ((taker, "trade"), (market, "market")):
             while not wanted[door] <= seen.get(door, set()):
                 message = await wire.next()

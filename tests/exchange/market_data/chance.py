@@ -20,6 +20,7 @@ from engine.messages import (
     CancelOrder,
     Command,
     EndLease,
+    KeepOrders,
     LeaseActive,
     LeaseFailed,
     LeaseWiped,
@@ -202,6 +203,8 @@ def _cancel(exchange: Exchange, chance: Random) -> Command:
 def _cancel_all(exchange: Exchange, chance: Random) -> Command:
     if chance.random() < 0.3:
         return CancelAllAfter(account=_owner(chance), after_ns=chance.choice((0, 60 * NS_PER_S)))
+    if chance.random() < 0.1:
+        return KeepOrders(account=_owner(chance), connection=7)
     return CancelAll(
         account=_owner(chance),
         instrument=chance.choice((0, _instrument(chance))),

@@ -10,10 +10,12 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from exchange.monarch.demo.rest import Rest, RestError
 from exchange.monarch.demo.world import script
@@ -198,22 +200,72 @@ def test_an_operator_halts_an_instrument_and_marks_a_baron(tmp_path: Path, monke
         assert (refused.returncode, "unknown_instrument" in refused.stderr) == (1, True)
 
 
-def test_orders_of_connections_that_a_kill_cut_are_gone_at_the_next_start(tmp_path: Path) -> None:
+ORDER = {"instrument": "H100-SXM5-80GB.us-east.spot", "side": "buy", "quantity": 1, "price": "1.0000"}
+
+
+def trader(url: str, key: str) -> Rest:
+    """The administrator as a trader: with money and an SSH key."""
+    rest = Rest(url, key)
+    account = wait_until(lambda: account_of(rest), "the administrator's account")
+    rest.post("/v1/deposits", {"account": account, "amount": "100"})
+    rest.post("/v1/ssh-keys", {"name": "laptop", "public_key": SSH_KEY})
+    return rest
+
+
+def ask(socket: ClientConnection, op: str, **params: Any) -> Any:
+    socket.send(json.dumps({"id": op, "op": op, "params": params}))
+    reply = json.loads(socket.recv(STOP_S))
+    assert reply["id"] == op, reply
+    return reply["result"]
+
+
+def dial(url: str, key: str, query: str = "") -> ClientConnection:
+    address = f"{url.replace('http', 'ws')}/ws/v1/trade{query}"
+    return connect(address, additional_headers={"Authorization": f"Bearer {key}"}, proxy=None)
+
+
+def closed(rest: Rest, order: str) -> Any:
+    """The order, if it is closed."""
+    found = rest.get(f"/v1/orders/{order}")
+    return found if found["status"] not in {"new", "partially_filled"} else None
+
+
+def test_a_kill_cuts_connections_and_what_was_to_go_with_them_goes_at_the_next_start(tmp_path: Path) -> None:
     key = json.loads(monarch("admin", "bootstrap", "--home", str(tmp_path), "--json").stdout)["key"]
-    order = {"instrument": "H100-SXM5-80GB.us-east.spot", "side": "buy", "quantity": 1, "price": "1.0000"}
+    chosen = "?cancel_on_disconnect=true"
     with up(tmp_path) as (process, url):
-        rest = Rest(url, key)
-        rest.post("/v1/deposits", {"account": rest.get("/v1/account")["id"], "amount": "100"})
-        rest.post("/v1/ssh-keys", {"name": "laptop", "public_key": SSH_KEY})
-        stays = rest.post("/v1/orders", order)["order"]["id"]
-        address = f"{url.replace('http', 'ws')}/ws/v1/trade?cancel_on_disconnect=true"
-        with connect(address, additional_headers={"Authorization": f"Bearer {key}"}, proxy=None) as socket:
-            socket.send(json.dumps({"id": 1, "op": "order.place", "params": order}))
-            goes = json.loads(socket.recv(STOP_S))["result"]["order_id"]
+        stays = [trader(url, key).post("/v1/orders", ORDER)["order"]["id"]]
+        with dial(url, key, chosen) as lost, dial(url, key, chosen) as left, dial(url, key) as other:
+            goes = ask(lost, "order.place", **ORDER)["order_id"]
+            stays += [ask(socket, "order.place", **ORDER)["order_id"] for socket in (left, other)]
+            ask(left, "session.logout")
             process.kill()
             process.wait(STOP_S)
+    for _ in range(2):
+        with up(tmp_path) as (_, url):
+            rest = Rest(url, key)
+            gone = wait_until(partial(closed, rest, goes), "the cancel to be read")
+            assert (gone["status"], gone["reason"]) == ("canceled", "disconnected")
+            assert [rest.get(f"/v1/orders/{order}")["status"] for order in stays] == ["new"] * 3
+
+
+def test_the_dead_man_switch_outlives_a_kill(tmp_path: Path) -> None:
+    """Whether it falls due while nothing runs or after the next start: the orders go."""
+    key = json.loads(monarch("admin", "bootstrap", "--home", str(tmp_path), "--json").stdout)["key"]
+
+    def rest_after(after_ms: int) -> str:
+        with up(tmp_path) as (process, url), dial(url, key) as socket:
+            order = Rest(url, key).post("/v1/orders", ORDER)["order"]["id"]
+            assert ask(socket, "cancel_all_after", after_ms=after_ms)["due_us"] > 0
+            process.kill()
+            process.wait(STOP_S)
+        return str(order)
+
     with up(tmp_path) as (_, url):
-        rest = Rest(url, key)
-        lost = rest.get(f"/v1/orders/{goes}")
-        assert (lost["status"], lost["reason"]) == ("canceled", "disconnected")
-        assert rest.get(f"/v1/orders/{stays}")["status"] == "new"
+        trader(url, key)
+    for after_ms in (1, 5_000):
+        order = rest_after(after_ms)
+        with up(tmp_path) as (_, url):
+            rest = Rest(url, key)
+            gone = wait_until(partial(closed, rest, order), "the switch", UP_S)
+            assert (gone["status"], gone["reason"]) == ("canceled", "dead_man")

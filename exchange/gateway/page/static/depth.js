@@ -2,7 +2,7 @@
 //
 // Both tables keep their rows and change the texts in them, so that nothing jumps while prices move.
 
-import { byId, clock, count, kindName, make, price, say, ticks } from "./text.js";
+import { byId, clock, count, kindName, make, notice, price, say, sessionNote, ticks } from "./text.js";
 
 const LEVELS = 10;
 /** Rows of a side at least; both sides have as many as the longer needs, so that the spread stays in the middle. */
@@ -18,8 +18,14 @@ export class Depth {
   open(instrument) {
     say(byId("book-title"), `${instrument.sku}`);
     say(byId("book-note"), `${instrument.region}, ${kindName(instrument.kind)}. Dollars per GPU-hour.`);
+    notice(byId("book-session"), "");
     this.showBook(null);
     this.showTrades([]);
+  }
+
+  /** `row`: of the channel `instruments`. */
+  showSession(row) {
+    notice(byId("book-session"), sessionNote(row));
   }
 
   showBook(book) {

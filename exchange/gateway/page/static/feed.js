@@ -1,7 +1,7 @@
 // The market's WebSocket: subscriptions, the chain of each channel's messages, and coming back after it was lost.
 //
 // Each message of a channel names the seq of the one before. Where that doesn't fit, or where the heartbeat tells of more
-// than was seen, the channel is subscribed to again: that gives a book's snapshot anew, and `onBegin` for trades, whose
+// than was seen, the channel is subscribed to again: that gives a snapshot anew, and `onBegin` for trades, whose
 // listener then asks REST. It keeps no market data itself.
 
 const PATH = "/ws/v1/market";
@@ -90,7 +90,7 @@ export class Feed {
     if (reply.error) {
       this.#channels.delete(name);
       this.#listener.onRefused(name, reply.error);
-    } else if (!name.startsWith("book.")) {
+    } else if (name.startsWith("trades.")) {
       this.#channels.set(name, reply.seq);
       this.#listener.onBegin(name, reply.seq);
     }

@@ -17,6 +17,8 @@ const RETRY_MS = 2_000;
 
 const books = new Map();
 const refused = new Set();
+/** What the channel `instruments` says of each symbol: its session, as it is now. */
+const listed = new Map();
 const dirty = new Set();
 let instruments = [];
 let chosen = "";
@@ -58,6 +60,10 @@ function onBegin(channel, from) {
 }
 
 function onEvent(event) {
+  if (event.ch === "instruments") {
+    event.data.forEach(showListed);
+    return;
+  }
   const dot = event.ch.indexOf(".");
   const symbol = event.ch.slice(dot + 1);
   if (event.ch.startsWith("book.")) {
@@ -72,6 +78,12 @@ function onEvent(event) {
   paintSoon();
 }
 
+function showListed(row) {
+  listed.set(row.symbol, row);
+  markets.showSession(row);
+  if (row.symbol === chosen) depth.showSession(row);
+}
+
 function onRefused(channel, error) {
   refused.add(channel);
   notice(byId("market-notice"), `${channel}: ${error.detail} (${error.code})`);
@@ -80,10 +92,12 @@ function onRefused(channel, error) {
 async function list() {
   try {
     const answer = await call("GET", "/v1/instruments");
-    const isNew = JSON.stringify(answer.instruments) !== JSON.stringify(instruments);
-    instruments = answer.instruments;
+    const found = answer.instruments.map(({ symbol, sku, region, kind, simulated }) => ({ symbol, sku, region, kind, simulated }));
+    const isNew = JSON.stringify(found) !== JSON.stringify(instruments);
+    instruments = found;
     if (isNew) {
       markets.list(instruments);
+      listed.forEach(showListed);
       account.rent.list(instruments);
       for (const symbol of books.keys()) dirty.add(symbol);
     }
@@ -110,7 +124,7 @@ function subscribe() {
     books.delete(symbol);
     markets.show(symbol, null);
   }
-  feed.want([...[...symbols].map((symbol) => `book.${symbol}`), ...(chosen ? [`trades.${chosen}`] : [])]);
+  feed.want(["instruments", ...[...symbols].map((symbol) => `book.${symbol}`), ...(chosen ? [`trades.${chosen}`] : [])]);
 }
 
 function chooseFromAddress() {
@@ -134,6 +148,7 @@ function choose(symbol) {
   if (!isFirst) history.replaceState(null, "", `#${symbol}`);
   markets.choose(symbol);
   depth.open(instrument);
+  if (listed.has(symbol)) depth.showSession(listed.get(symbol));
   account.rent.follow(instrument);
   dirty.add(symbol);
   subscribe();

@@ -2,7 +2,7 @@
 //
 // It shows what it is given and says which market was chosen; where the prices come from is no matter of its own.
 
-import { byId, count, kindName, make, say } from "./text.js";
+import { byId, count, kindName, make, notice, say, sessionNote } from "./text.js";
 
 const KINDS = ["spot", "ondemand"];
 
@@ -51,6 +51,12 @@ export class Markets {
     if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
   }
 
+  /** Say of a market whether it trades; `row`: of the channel `instruments`. */
+  showSession(row) {
+    const cell = this.#cells.get(row.symbol);
+    if (cell) notice(cell.session, sessionNote(row));
+  }
+
   /** Mark the chosen market. */
   choose(symbol) {
     this.#chosen = symbol;
@@ -73,8 +79,9 @@ export class Markets {
     const [bid, ask, gpus] = ["bid", "ask", "gpus"].map((name) => make("span", { class: name }));
     const button = make("button", { type: "button", class: "quote", "data-symbol": instrument.symbol }, bid, ask, gpus);
     button.addEventListener("click", () => this.#onChoose(instrument.symbol));
-    this.#cells.set(instrument.symbol, { instrument, button, mark, bid, ask, gpus });
+    const session = make("span", { class: "mark session", hidden: "" });
+    this.#cells.set(instrument.symbol, { instrument, button, mark, session, bid, ask, gpus });
     this.show(instrument.symbol, null);
-    return make("td", {}, button);
+    return make("td", {}, button, session);
   }
 }

@@ -64,6 +64,13 @@ export function clock(moment) {
   return isRecent ? CLOCK.format(then) : `${DAY.format(then)} ${CLOCK.format(then)}`;
 }
 
+/** What a market's session means for who looks at it; empty where orders trade as they come. `row`: of `instruments`. */
+export function sessionNote(row) {
+  if (row.session === "continuous") return "";
+  const until = row.session_until_us === null ? "" : ` until ${clock(row.session_until_us / 1_000)}`;
+  return `${row.session.replace("_", "-")}${until}`;
+}
+
 /** A kind of market as people say it. */
 export function kindName(kind) {
   return kind === "ondemand" ? "on-demand" : kind;
