@@ -54,7 +54,7 @@ def test_a_fresh_life_that_differs_is_shrunk_to_a_table(capsys: pytest.CaptureFi
     assert seed is not None
     assert last == f"again: {again(int(seed[1]), REGIME_COMMANDS, 'icebergs')}"
     assert 0 < sum("NEW" in line for line in table) < 10
-    assert any(line.startswith("      - ") for line in table)
+    assert any(line.startswith("Difference: step ") for line in table)
 
 
 @pytest.mark.timeout(600)
