@@ -463,9 +463,7 @@ cdef class FastBook:
 
     @property
     def stops_due(self):
-        """Whether a TICK would do something now: stops wait to fire by themselves, or a clearing isn't
-        finished.
-        """
+        """Whether a TICK would do something now: stops to fire by themselves, or a clearing to finish."""
         self._free_to_use()
         return self.core.clearing_price != 0 or (self.core.limits.fires and self.next_stop() != 0)
 
