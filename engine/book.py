@@ -224,8 +224,8 @@ class Book(Protocol):
     def depth(self, side: Side, max_levels: int) -> list[Level]:
         """The best levels of a side, best first."""
 
-    def resting(self, side: Side) -> Iterator[RestingOrder]:
-        """All orders at rest of a side, in priority order."""
+    def resting(self, side: Side, max_orders: int | None = None) -> Iterator[RestingOrder]:
+        """The orders at rest of a side, in priority order; all of them, or the first so many."""
 
     def indicative(self) -> Indicative | None:
         """What an auction would clear at now; None when nothing crosses."""
@@ -242,6 +242,10 @@ class Book(Protocol):
     @property
     def stops_due(self) -> bool:
         """Whether a TICK would do something now: stops wait to fire by themselves, or a clearing isn't finished."""
+
+    @property
+    def clearing_price(self) -> int:
+        """Of a clearing that isn't finished; 0 none."""
 
     def next_stop(self) -> int:
         """Id of the first triggered stop in order of entry, in `continuous`; 0 when none may fire now."""

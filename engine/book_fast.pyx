@@ -430,10 +430,11 @@ cdef class FastBook:
         self._free_to_use()
         return best_levels(&self.core, side == SELL, max_levels)
 
-    def resting(self, side):
-        """All orders at rest of a side, in priority order."""
+    def resting(self, side, max_orders=None):
+        """The orders at rest of a side, in priority order; all of them, or the first so many."""
+        cdef Py_ssize_t most = self.core.ids.count if max_orders is None else max_orders
         self._free_to_use()
-        return iter(orders_at_rest(&self.core, side == SELL))
+        return iter(orders_at_rest(&self.core, side == SELL, most))
 
     def indicative(self):
         """What an auction would clear at now; None when nothing crosses."""
@@ -467,11 +468,15 @@ cdef class FastBook:
 
     @property
     def stops_due(self):
-        """Whether a TICK would do something now: stops wait to fire by themselves, or a clearing isn't
-        finished.
-        """
+        """Whether a TICK would do something now: stops to fire by themselves, or a clearing to finish."""
         self._free_to_use()
         return self.core.clearing_price != 0 or (self.core.limits.fires and self.next_stop() != 0)
+
+    @property
+    def clearing_price(self):
+        """Of a clearing that isn't finished; 0 none."""
+        self._free_to_use()
+        return self.core.clearing_price
 
     def next_stop(self):
         """Id of the first triggered stop in order of entry, in `continuous`; 0 when none may fire now."""

@@ -311,6 +311,11 @@ class PlainBook(Sessions):
         """Whether a TICK would do something now: stops wait to fire by themselves, or a clearing isn't finished."""
         return self._clearing_price != 0 or (self._limits.fires and self._next_stop() != 0)
 
+    @property
+    def clearing_price(self) -> int:
+        """Of a clearing that isn't finished; 0 none."""
+        return self._clearing_price
+
     def next_stop(self) -> int:
         """Id of the first triggered stop in order of entry, in `continuous`; 0 when none may fire now."""
         return self._next_stop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -53,9 +54,10 @@ class Queues(Doors):
         """The best levels of a side, best first."""
         return [self._totals(price, queue) for price, queue in self._ladders[side].best(max_levels)]
 
-    def resting(self, side: Side) -> Iterator[RestingOrder]:
-        """All orders at rest of a side, in priority order."""
-        return iter([self._orders[order_id] for order_id in self._ladders[side].ids()])
+    def resting(self, side: Side, max_orders: int | None = None) -> Iterator[RestingOrder]:
+        """The orders at rest of a side, in priority order; all of them, or the first so many."""
+        most = None if max_orders is None else max(max_orders, 0)
+        return iter([self._orders[order_id] for order_id in islice(self._ladders[side].ids(), most)])
 
     def _level(self, side: Side, price: int) -> Level:
         return self._totals(price, self._ladders[side].queue(price))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import count, repeat
+from itertools import count, islice, repeat
 from typing import Any, Final, NamedTuple, Protocol
 
 from engine.kinds import OrderType, Side, TimeInForce, edge_name
@@ -36,6 +36,7 @@ POST_ONLY: Final = {"": Flag(0), "0": Flag(0), "1": Flag.POST_ONLY}
 KINDS_KEPT: Final = 4_096
 """Combinations of words that are remembered; there are fewer that mean something."""
 DEFAULT: Final = ""
+NOBODY: Final = ""
 
 Columns = Mapping[str, Sequence[str]]
 
@@ -73,27 +74,30 @@ class Numbers(Protocol):
 
 
 class Names:
-    """A number for each name that is met, from 1; `of` is the way back."""
+    """A number for each name that is met, from 1; `of` is the way back. Without a name: 0."""
 
     def __init__(self) -> None:
         self.of: dict[int, str] = {}
-        self._numbers = defaultdict[str, int](count(1).__next__)
+        self._numbers = defaultdict[str, int](count(1).__next__, {NOBODY: 0})
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def number(self, names: Sequence[str]) -> list[int]:
-        """The numbers of these names, of the new ones too. KeyError when one is empty."""
-        if not all(names):
-            raise KeyError("")
+        """The numbers of these names, of the new ones too."""
+        known = len(self._numbers)
         numbers = list(map(self._numbers.__getitem__, names))
-        self.of.update(zip(numbers, names, strict=True))
+        if new := len(self._numbers) - known:
+            # They stand at the end, newest last.
+            met = (reversed(view) for view in (self._numbers.values(), self._numbers))
+            self.of.update(islice(zip(*met, strict=True), new))
         return numbers
 
     def forget(self, live: Numbers) -> None:
         """All names but those whose number is in `live`."""
         self.of = {number: name for number, name in self.of.items() if number in live}
         self._numbers.clear()
+        self._numbers[NOBODY] = 0
         self._numbers.update((name, number) for number, name in self.of.items())
 
 
@@ -141,6 +145,8 @@ class Packer:
         columns: by name, all of one length above 0, `order_id` among them; one that isn't there is empty in every row.
         """
         order_ids = columns["order_id"]
+        if not all(order_ids):
+            raise ValueError("order_id is empty")
         rows = len(order_ids)
         commands = bytearray(COMMAND_BYTES * rows)
         times = _numbers(columns, "ts_ns", mixed=False) or [self._ts_ns] * rows
@@ -152,8 +158,7 @@ class Packer:
         _put(commands, KIND_FIELD, self._kinds_of(columns, rows, numbers["stop_price"]))
         accounts = columns.get("account", ())
         if any(accounts):
-            named = iter(self.accounts.number([name for name in accounts if name]))
-            _put(commands, FIELDS["account"], [next(named) if name else 0 for name in accounts])
+            _put(commands, FIELDS["account"], self.accounts.number(accounts))
         _put(commands, FIELDS["order_id"], self.orders.number(order_ids))
         self._ts_ns = times[-1]
         return Run(times, order_ids, commands)

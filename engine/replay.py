@@ -1,8 +1,8 @@
 """The replay tool: one instrument's order flow, a CSV file, through a book, with no server: `python -m engine.replay --help`.
 
 Rows are read, packed and played block by block, so a file may be larger than memory: what is kept grows with the live orders
-alone. A row that can't be read is a reject like any that the book gives, never a stop. It knows files and CSV; it never knows
-a rule of matching.
+alone. A row that can't be read is a reject like any that the book gives, never a stop. It knows files and people; it never
+knows a rule of matching.
 """
 
 from __future__ import annotations
@@ -16,26 +16,23 @@ import os
 import stat
 import sys
 import tempfile
+import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from itertools import chain, compress, repeat
+from itertools import compress
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, cast
+from typing import IO, Any, Final, cast
 
 from engine.book import UNBOUNDED, Book
-from engine.flow import COLUMNS, USED, Packer, Run, fields_of, plain_number
+from engine.flow import Run, fields_of
+from engine.flow_rows import ROW_CHARS_MAX, Rejected, Rows, Splitter, Unnamed
 from engine.kinds import Side, edge_name
 from engine.reasons import Reason
 from engine.records import COMMAND_BYTES, EVENT, EVENT_BYTES, EVENT_DTYPE, EventKind
 
 BLOCK_BYTES: Final = 256 * 1024
-ROW_CHARS_MAX: Final = 65_536
-"""A longer row is a reject without its time and id."""
-UTF8_BYTES_MAX: Final = 4
-TIME_DIGITS_MAX: Final = 20
-"""Of a time that a reject repeats."""
 EVENTS_ROOM: Final = 16_384
 """Events that one call of the book may write; what finds no room is fetched by the next."""
 FORGET_ABOVE: Final = 1_000_000
@@ -47,7 +44,6 @@ BOOKS: Final = {"fast": ("engine.book_fast", "FastBook"), "plain": ("engine.book
 KIND_OFFSET: Final = fields_of(EVENT_DTYPE)["kind"].offset
 TOLD: Final = bytes(code in (EventKind.TRADE, EventKind.REJECTED) for code in range(256))
 CODES: Final = {reason.value: edge_name(reason) for reason in Reason}
-MALFORMED: Final = CODES[Reason.MALFORMED_RECORD]
 DONE, BROKEN_OFF, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
 
 HELP: Final = """\
@@ -66,7 +62,9 @@ FLOW.csv: columns in any order, named by the first row; one that is left out, or
   min_quantity      the least that a fill may be [1]
   stop_price        makes it a stop: it enters when a trade reaches this price [no stop]
   stp               cancel_newest, cancel_oldest, cancel_both or decrement [cancel_newest]
-A row is a line. One that can't be read is rejected as malformed_record; what the book refuses, with its code.
+Quotes are as in RFC 4180: a text in them may hold commas, "" for a quote, and newlines. A row that can't be read (over
+65,536 characters, or with a quote that isn't closed by then, too) is rejected as malformed_record, and reading goes on at the
+next line; what the book refuses is rejected with its code. A command whose events memory can't hold breaks off the run.
 
 Exit status: 0 done, whatever was rejected; 1 broken off while reading or writing; 2 not started; 130 interrupted.
 Files are written whole or not at all."""
@@ -80,19 +78,11 @@ class BrokenOffError(Exception):
     """Reading failed on the way."""
 
 
-class Rejected(NamedTuple):
-    """A row of the rejects; empty what couldn't be read."""
-
-    ts_ns: int | str
-    order_id: str
-    code: str
-
-
 # ---------------------------------------------------------------- in
 
 
-class Lines:
-    """The lines of a byte stream, a block at a time. Of one too long to be a row only so much is kept that this shows."""
+class Flow:
+    """The rows of a byte stream, a block at a time."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -107,105 +97,21 @@ class Lines:
             raise NotStartedError("line 1 isn't UTF-8; a compressed file's name ends in .gz") from None
 
     def blocks(self) -> Iterator[list[str]]:
-        """All further lines but blank ones; bytes that aren't UTF-8 as lone surrogates."""
-        ended = False
-        while not ended:
+        """All further rows."""
+        splitter = Splitter()
+        read = self._rest or self._read_block()
+        while read:
+            if rows := splitter.feed(read):
+                yield rows
             read = self._read_block()
-            ended = not read
-            block = self._rest + read
-            cut = len(block) if ended else block.rfind(b"\n") + 1
-            self._rest = block[cut:][: UTF8_BYTES_MAX * ROW_CHARS_MAX + 1]
-            text = block[:cut].replace(b"\r\n", b"\n").decode("utf-8", "surrogateescape")
-            lines = [line for line in text.split("\n") if line]
-            if lines:
-                yield lines
+        if rows := splitter.end():
+            yield rows
 
     def _read_block(self) -> bytes:
         try:
             return self._stream.read(BLOCK_BYTES)
         except (OSError, EOFError, zlib.error) as error:
             raise BrokenOffError(f"it can't be read on: {error}") from None
-
-
-class Rows:
-    """Lines as runs of command records, and as rejects what can't be read."""
-
-    def __init__(self, header: str) -> None:
-        try:
-            self._names = next(csv.reader([header], strict=True))
-        except (ValueError, csv.Error) as error:
-            raise NotStartedError(f"line 1: {error}") from None
-        for name in self._names:
-            if name not in COLUMNS:
-                raise NotStartedError(
-                    f"line 1 names a column {_printable(name)[:40]!r}; there are {', '.join(COLUMNS)}"
-                )
-            if self._names.count(name) > 1:
-                raise NotStartedError(f"line 1 names the column {name} twice")
-        if "order_id" not in self._names:
-            raise NotStartedError("line 1 names no column order_id; the first row names the columns")
-        self.packer = Packer()
-
-    def read(self, lines: Sequence[str]) -> Iterator[Run | Rejected]:
-        """All of them in order. What doesn't read as a whole is halved until the row to blame stands alone."""
-        try:
-            run = self._run(lines)
-        except (ValueError, KeyError, OverflowError, csv.Error):
-            if len(lines) > 1:
-                yield from self.read(lines[: len(lines) // 2])
-                yield from self.read(lines[len(lines) // 2 :])
-            else:
-                yield self._alone(lines[0])
-        else:
-            yield run
-
-    def _run(self, lines: Sequence[str]) -> Run:
-        if max(map(len, lines)) > ROW_CHARS_MAX:
-            raise ValueError("too long")
-        width = len(self._names)
-        cells = _cells(lines, width)
-        return self.packer.pack({name: cells[index::width] for index, name in enumerate(self._names)})
-
-    def _alone(self, line: str) -> Run | Rejected:
-        """One row without what its op doesn't look at; a reject if it can't be read even so."""
-        if len(line) > ROW_CHARS_MAX:
-            return Rejected("", "", MALFORMED)
-        cells: list[str] = []
-        with suppress(csv.Error, ValueError):
-            cells = next(csv.reader([_printable(line)]))
-        row = dict(zip(self._names, cells, strict=False))
-        with suppress(csv.Error, ValueError, KeyError, OverflowError):
-            _cells([line], len(self._names))
-            used = USED.get(row.get("op", ""), COLUMNS)
-            return self.packer.pack({name: (cell,) for name, cell in row.items() if name in used})
-        ts_ns = row.get("ts_ns", "")
-        readable = plain_number(ts_ns) and len(ts_ns) <= TIME_DIGITS_MAX
-        return Rejected(int(ts_ns) if readable else "", row.get("order_id", ""), MALFORMED)
-
-
-def _cells(lines: Sequence[str], width: int) -> list[str]:
-    """The cells of all lines, one line's after the other's; ValueError or csv.Error when one can't stand in a flow."""
-    text = ",".join(lines)
-    if "\0" in text or "\r" in text:
-        raise ValueError("a NUL or a carriage return")
-    if not text.isascii():
-        text.encode()  # lone surrogates, which stand for what wasn't UTF-8, can't be encoded
-    if '"' in text:
-        rows = list(csv.reader(lines, strict=True))
-        widths = set(map(len, rows))
-        cells = list(chain.from_iterable(rows))
-    else:
-        widths = {1 + commas for commas in set(map(str.count, lines, repeat(",")))}
-        cells = text.split(",")
-    if widths != {width} or len(cells) != width * len(lines):
-        raise ValueError("too few or too many columns, or a quoted text that doesn't end in its line")
-    return cells
-
-
-def _printable(text: str) -> str:
-    """The text with a mark for what can't stand in a CSV file."""
-    plain = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return plain.replace("\0", "\ufffd").replace("\r", "\ufffd").replace("\n", "\ufffd")
 
 
 # ---------------------------------------------------------------- out
@@ -273,14 +179,19 @@ class Player:
         self.rejects = Table(rejects, "ts_ns,order_id,code")
         self.played = 0
 
-    def play(self, lines: Sequence[str]) -> None:
+    def play_all(self, flow: Flow) -> None:
+        """The whole flow."""
+        for rows in flow.blocks():
+            self.play(rows)
+
+    def play(self, rows: Sequence[str]) -> None:
         """All these rows."""
-        for made in self._rows.read(lines):
+        for made in self._rows.read(rows):
             if isinstance(made, Run):
                 self._play_run(made)
             else:
                 self.rejects.add([made])
-        self.played += len(lines)
+        self.played += len(rows)
         self._forget()
 
     def _play_run(self, run: Run) -> None:
@@ -342,22 +253,46 @@ class Progress:
         self._raw = raw
         self._size = about.st_size if stat.S_ISREG(about.st_mode) else 0
         self._shown = sys.stderr.isatty()
-        self._began = self._told = time.monotonic()
+        self._began = time.monotonic()
 
-    def tell(self, rows: int) -> None:
-        """Write the line anew, unless it was just written."""
-        now = time.monotonic()
-        if self._shown and now - self._told >= PROGRESS_S:
-            self._told = now
+    def tell(self, player: Player) -> None:
+        """Write the line anew."""
+        if self._shown:
+            run_s = time.monotonic() - self._began
             part = f"{100 * self._raw.tell() // self._size:3d} %  " if self._size else ""
-            rate = rows / (now - self._began)
-            print(f"\r{part}{rows:,} rows  {rate:,.0f} rows/s ", end="", file=sys.stderr, flush=True)
+            counts = f"{player.played:,} rows, {player.trades.rows:,} trades, {player.rejects.rows:,} rejects"
+            rate = f"{player.played / run_s:,.0f} rows/s" if run_s else ""
+            print(f"\r{part}{counts}  {run_s:.0f} s  {rate}\033[K", end="", file=sys.stderr, flush=True)
 
     def end(self) -> float:
         """Wipe the line; the seconds since the beginning."""
         if self._shown:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
         return time.monotonic() - self._began
+
+
+class Work(threading.Thread):
+    """Work in a thread of its own, so that whoever waits can be interrupted while the book is amid one long command."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        super().__init__(name="replay", daemon=True)
+        self._work = work
+        self._failure: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._work()
+        except BaseException as failure:  # noqa: BLE001 - raised anew where it is waited for
+            self._failure = failure
+
+    def done(self, within_s: float) -> bool:
+        """Whether it is done, waiting so long at most; what it raised, raised."""
+        self.join(within_s)
+        if self.is_alive():
+            return False
+        if self._failure is not None:
+            raise self._failure
+        return True
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -374,6 +309,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BROKEN_OFF
     except OSError as error:
         print(f"replay: broken off while writing: {error}", file=sys.stderr)
+        return BROKEN_OFF
+    except MemoryError:
+        print("replay: broken off: memory can't hold the live orders, or one command's events.", file=sys.stderr)
         return BROKEN_OFF
     except KeyboardInterrupt:
         print("replay: interrupted. No file was written.", file=sys.stderr)
@@ -403,18 +341,19 @@ def _replay(options: argparse.Namespace, stack: ExitStack) -> str:
     book = _book(options.book)
     raw, stream = _open(options.flow, stack)
     try:
-        lines = Lines(stream)
-        rows = Rows(lines.header)
-    except (NotStartedError, BrokenOffError) as error:
+        flow = Flow(stream)
+        rows = Rows(flow.header)
+    except (NotStartedError, BrokenOffError, Unnamed) as error:
         raise NotStartedError(f"{options.flow}: {error}") from None
     outputs = _outputs(options, stack)
     files = {name: output.file for name, output in outputs.items()}
     player = Player(book, rows, files.get("trades"), files.get("rejects"))
     progress = Progress(raw)
+    work = Work(lambda: player.play_all(flow))
+    work.start()
     try:
-        for block in lines.blocks():
-            player.play(block)
-            progress.tell(player.played)
+        while not work.done(PROGRESS_S):
+            progress.tell(player)
     finally:
         run_s = progress.end()
     if "depth" in files:
@@ -461,4 +400,9 @@ def _outputs(options: argparse.Namespace, stack: ExitStack) -> dict[str, Output]
 if __name__ == "__main__":
     # Blocks of cells by the ten thousand, and no cycles among them: the usual threshold would look through all the live ones.
     gc.set_threshold(GC_THRESHOLD)
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    if status == INTERRUPTED:
+        # A command may still be going on in its thread: it isn't waited for.
+        os._exit(status)
+    sys.exit(status)

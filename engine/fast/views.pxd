@@ -10,7 +10,7 @@ from engine.fast.core cimport BookCore, uint128_t
 cdef object wide(uint128_t value)
 cdef object order_at(BookCore *core, uint32_t index)
 cdef list best_levels(BookCore *core, bint sells, Py_ssize_t max_levels)
-cdef list orders_at_rest(BookCore *core, bint sells)
+cdef list orders_at_rest(BookCore *core, bint sells, Py_ssize_t max_orders)
 cdef object state_of(BookCore *core, object limits)
 cdef int restore_state(BookCore *core, object state) except -1
 cdef uint64_t pool_bytes(BookCore *core) noexcept

@@ -91,15 +91,15 @@ cdef list best_levels(BookCore *core, bint sells, Py_ssize_t max_levels):
     return levels
 
 
-cdef list orders_at_rest(BookCore *core, bint sells):
-    """All orders at rest of a side, in priority order."""
+cdef list orders_at_rest(BookCore *core, bint sells, Py_ssize_t max_orders):
+    """The first so many orders at rest of a side, in priority order."""
     cdef Ladder *ladder = &core.sides[1 if sells else 0]
     cdef int64_t key = ladder.best_key
     cdef uint32_t index
     cdef list orders = []
-    while key != NO_KEY:
+    while key != NO_KEY and len(orders) < max_orders:
         index = ladder.levels[level_at(core, ladder, key)].first
-        while index:
+        while index and len(orders) < max_orders:
             orders.append(order_at(core, index))
             index = core.nodes[index].next
         key = key_behind(core, ladder, key)
@@ -140,8 +140,8 @@ cdef object state_of(BookCore *core, object limits):
         clearing_price=core.clearing_price,
         minutes=tuple(minutes),
         barons=tuple(sorted(barons)),
-        bids=tuple(orders_at_rest(core, False)),
-        asks=tuple(orders_at_rest(core, True)),
+        bids=tuple(orders_at_rest(core, False, core.ids.count)),
+        asks=tuple(orders_at_rest(core, True, core.ids.count)),
         stops=tuple(stops),
     )
 

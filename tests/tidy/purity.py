@@ -18,7 +18,7 @@ from tests.tidy.sources import Finding, Source
 EXEMPT = ("engine/replay.py",)
 
 MODULES = frozenset(
-    "__future__ abc array bisect collections dataclasses enum functools hashlib heapq itertools operator re struct "
+    "__future__ abc array bisect collections contextlib csv dataclasses enum functools hashlib heapq itertools operator re struct "
     "types typing typing_extensions zlib "
     "msgspec sortedcontainers "
     "cython libc.limits libc.stdint libc.stdlib libc.string cpython engine".split()

@@ -31,11 +31,25 @@ def run_segment(segment: Segment, other: BookFactory, plain: BookFactory = Plain
         raise AssertionError(report(segment, steps, plain, other, failure)) from failure
 
 
+def fresh_seed() -> int:
+    """A seed that nobody chose."""
+    return random.SystemRandom().getrandbits(32)
+
+
+def again(seed: int, commands: int, only: str = "") -> str:
+    """The command line that runs the same."""
+    line = f"python -m tests.engine.book.differential --commands {commands} --each {commands} --seed {seed}"
+    return f"{line} --only {only}" if only else line
+
+
 def run(seed: int, commands: int, other: BookFactory, only: str = "", isolated: bool = False) -> int:
-    """So many commands of a seed's flow; AssertionError with the seed and the table when the books differ."""
+    """So many commands of a seed's flow; AssertionError with the table, and what runs it again, when the books differ."""
     done = 0
     for segment in segments(seed, commands, only):
-        run_segment(segment, other, isolated=isolated)
+        try:
+            run_segment(segment, other, isolated=isolated)
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}\nagain: {again(seed, commands, only)}") from failure
         done += segment.commands_count
     return done
 
@@ -49,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--isolated", action="store_true", help="shrink crashes and endless loops, too")
     parser.add_argument("--each", type=int, default=200_000, help="commands a seed")
     given = parser.parse_args(arguments)
-    seed = random.SystemRandom().getrandbits(32) if given.seed is None else given.seed
+    seed = fresh_seed() if given.seed is None else given.seed
     done = 0
     while done < given.commands:
         print(f"seed {seed}: ", end="", flush=True)

@@ -177,8 +177,15 @@ class Pair:
 
     def _glance(self) -> None:
         self.same(
-            "len, session, last price, stops due, next stop",
-            lambda book: (len(book), book.session, book.last_price, book.stops_due, book.next_stop()),
+            "len, session, last price, stops due, next stop, clearing price",
+            lambda book: (
+                len(book),
+                book.session,
+                book.last_price,
+                book.stops_due,
+                book.next_stop(),
+                book.clearing_price,
+            ),
         )
 
     def compare(self, commands: Sequence[bytes] = ()) -> None:
@@ -189,7 +196,8 @@ class Pair:
         for side in Side:
             for levels in (0, 1, 5, 1 << 30):
                 self.same(f"depth of {side.name}", lambda book, s=side, n=levels: book.depth(s, n))  # type: ignore[misc]
-            self.same(f"resting of {side.name}", lambda book, s=side: list(book.resting(s)))  # type: ignore[misc]
+            for orders in (None, 0, 3):
+                self.same(f"resting of {side.name}", lambda book, s=side, n=orders: list(book.resting(s, n)))  # type: ignore[misc]
         for record in commands[-3:]:
             command = unpack_command(record)
             self.same("contains", lambda book, i=command.order_id: (i in book, _got(book, i)))  # type: ignore[misc]

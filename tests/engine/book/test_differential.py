@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from engine.book_plain import PlainBook
 from tests.engine.book.canaries import IcebergKeepsPriority, RestingIoc
-from tests.engine.book.differential import main, run
+from tests.engine.book.differential import again, fresh_seed, main, run
 from tests.engine.book.differential_machine import against
-from tests.engine.book.differential_pair import fast_book
+from tests.engine.book.differential_pair import BookFactory, fast_book
 from tests.engine.book.flows import segments
 from tests.engine.book.flows_regimes import REGIMES
 
-SEEDS = range(1, 11)
+SEEDS = range(1, 5)
+"""The same in every run, so that what one says the next can compare."""
+FRESH = 6
+"""Seeds that no run had before."""
 COMMANDS = 190_000
 REGIME_COMMANDS = 10_000
 LEAST = 2_000_000
@@ -27,6 +32,31 @@ def test_a_long_life_of_everything(seed: int) -> None:
     assert run(seed, COMMANDS, fast_book()) == COMMANDS
 
 
+def live_anew(capsys: pytest.CaptureFixture[str], commands: int, other: BookFactory, only: str = "") -> int:
+    """Commands of a fresh seed, which is said first: should the run die of it, it is known."""
+    seed = fresh_seed()
+    with capsys.disabled():
+        print(f"\n{again(seed, commands, only)}", flush=True)
+    return run(seed, commands, other, only)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("number", range(FRESH))
+def test_a_long_life_that_no_run_had_before(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert live_anew(capsys, COMMANDS, fast_book()) == COMMANDS
+
+
+def test_a_fresh_life_that_differs_is_shrunk_to_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(AssertionError) as caught:
+        live_anew(capsys, REGIME_COMMANDS, IcebergKeepsPriority, "icebergs")
+    head, *table, last = str(caught.value).splitlines()
+    seed = re.fullmatch(r"the books differ: seed (\d+), segment \d+, \d+ commands; shrunk to:", head)
+    assert seed is not None
+    assert last == f"again: {again(int(seed[1]), REGIME_COMMANDS, 'icebergs')}"
+    assert 0 < sum("NEW" in line for line in table) < 10
+    assert any(line.startswith("Difference: step ") for line in table)
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("regime", REGIMES)
 def test_a_life_of_one_kind(regime: str) -> None:
@@ -34,7 +64,7 @@ def test_a_life_of_one_kind(regime: str) -> None:
 
 
 def test_it_is_two_million_commands() -> None:
-    assert len(SEEDS) * COMMANDS + len(REGIMES) * REGIME_COMMANDS >= LEAST
+    assert (len(SEEDS) + FRESH) * COMMANDS + len(REGIMES) * REGIME_COMMANDS >= LEAST
 
 
 def test_a_seed_gives_the_same_flow_again() -> None:

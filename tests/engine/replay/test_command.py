@@ -116,12 +116,3 @@ def test_a_book_that_is_not_built_says_what_to_do(run: Replay, monkeypatch: pyte
     outcome = run(PRICE_THEN_TIME[0], "fast")
     assert outcome.status == 2
     assert "--book plain" in outcome.said
-
-
-def test_progress_is_told_on_a_terminal(run: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(replay, "PROGRESS_S", 0)
-    monkeypatch.setattr(replay, "BLOCK_BYTES", 64)
-    outcome = run(PRICE_THEN_TIME[0], "plain")
-    assert "100 %  6 rows" in outcome.said.replace("\r", " ")
-    assert outcome.said.rstrip("\n").split("\033[K")[1].startswith("6 rows, 4 trades")

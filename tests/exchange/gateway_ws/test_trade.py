@@ -236,7 +236,7 @@ BAD_ORDERS: list[tuple[dict[str, Json], str, str | None]] = [
     (BUY | {"display_quantity": 5}, "invalid_quantity", "display_quantity"),
     (BUY | {"min_quantity": 0}, "invalid_quantity", "min_quantity"),
     (BUY | {"stp": "both"}, "invalid_field", "stp"),
-    (BUY | {"stp": "decrement", "time_in_force": "fok"}, "invalid_order", "stp"),
+    (BUY | {"stp": "decrement", "min_quantity": 2}, "invalid_order", "stp"),
     (BUY | {"features": ["gold"]}, "invalid_features", "features[0]"),
     (BUY | {"same_baron": True, "display_quantity": 2}, "invalid_order", "same_baron"),
     (BUY | {"lot": 8}, "invalid_order", "lot"),
