@@ -23,7 +23,7 @@ from engine.fast.band cimport reference_price, take_reference
 from engine.fast.checks cimport is_malformed, read_order
 from engine.fast.core cimport NO_ASK, NO_BID, Fills, Taker
 from engine.fast.entry cimport protection_price
-from engine.fast.ids cimport find_order, prefetch_node, prefetch_slot
+from engine.fast.ids cimport find_order, prefetch_node, prefetch_head
 from engine.fast.matching cimport match_dry, reserve_refills
 from engine.fast.records cimport (
     OP_NEW, SELL, SESSION_CONTINUOUS, TYPE_LIMIT, TYPE_MARKET, TYPE_STOP, CommandRecord, DeltaRecord,
@@ -48,7 +48,7 @@ cdef enum:
     AT_HAND = 128
     # A book of fewer orders stands in the cache; asking ahead would only cost.
     PREFETCH_FROM = 16384
-    SLOTS_AHEAD = 12
+    HEADS_AHEAD = 12
     NODES_AHEAD = 6
     # What waits for a caller seldom needs more; a larger buffer goes when it is empty.
     PENDING_KEPT = 64
@@ -280,8 +280,8 @@ cdef class FastBook:
         tell_pending(core, sink)
         while place < count and sink.next < sink.end:
             if ahead:
-                if place + SLOTS_AHEAD < count:
-                    prefetch_slot(core, commands[place + SLOTS_AHEAD].order_id)
+                if place + HEADS_AHEAD < count:
+                    prefetch_head(core, commands[place + HEADS_AHEAD].order_id)
                 if place + NODES_AHEAD < count:
                     prefetch_node(core, commands[place + NODES_AHEAD].order_id)
             sink.command = <uint32_t>place

@@ -134,19 +134,20 @@ cdef struct Ladder:
     bint sells
 
 
-cdef struct Slots:
-    # Open addressing: a fingerprint in the high half of a slot, a node in the low one, 0 where nothing is.
-    uint64_t *slots
-    uint64_t mask
+cdef struct Heads:
+    # The first node of each chain, 0 where nobody is. last: the last chain's number.
+    uint32_t *heads
+    uint32_t last
     uint32_t shift
 
 
 cdef struct Table:
-    # Node by order id. A large table grows by moving a few slots with each change from `old`.
-    Slots now
-    Slots old
-    uint64_t moved
-    uint64_t left
+    # Node by order id. A large table grows by moving a few chains with each insertion from `old`.
+    Heads now
+    Heads old
+    # For each node the next of its chain.
+    uint32_t *behind
+    uint32_t moved
     uint32_t count
     uint32_t grow_at
 

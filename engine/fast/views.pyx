@@ -249,8 +249,9 @@ cdef uint64_t pool_bytes(BookCore *core) noexcept:
     size += core.pending_capacity * sizeof(EventRecord) + core.refill_capacity * sizeof(core.refills[0])
     size += core.change_capacity * sizeof(core.changes[0]) + core.stop_capacity * 3 * sizeof(uint32_t)
     size += sizeof(Hour) if core.hour != NULL else 0
-    size += (core.ids.now.mask + 1) * sizeof(uint64_t) if core.ids.now.slots != NULL else 0
-    size += (core.ids.old.mask + 1) * sizeof(uint64_t) if core.ids.old.slots != NULL else 0
+    size += core.node_capacity * sizeof(uint32_t)
+    size += (<uint64_t>core.ids.now.last + 1) * sizeof(uint32_t) if core.ids.now.heads != NULL else 0
+    size += (<uint64_t>core.ids.old.last + 1) * sizeof(uint32_t) if core.ids.old.heads != NULL else 0
     size += (core.accounts.mask + 1) * sizeof(Pair) if core.accounts.pairs != NULL else 0
     size += (core.barons.mask + 1) * sizeof(Pair) if core.barons.pairs != NULL else 0
     return size
@@ -293,8 +294,9 @@ cdef void free_pools(BookCore *core) noexcept:
     free(core.changes)
     free(core.hour)
     free(core.refills)
-    free(core.ids.now.slots)
-    free(core.ids.old.slots)
+    free(core.ids.now.heads)
+    free(core.ids.old.heads)
+    free(core.ids.behind)
     free(core.accounts.pairs)
     free(core.barons.pairs)
     free(core.buy_stops.nodes)
