@@ -48,10 +48,16 @@ cdef enum:
     PLACE_SHIFT = 8
     FLAGS = 0xFF
 
-    # Heights of a tree of prices at most: 36 bits.
-    HEIGHTS = 6
-    # Leaves of a side that are remembered.
-    LEAVES = 32
+    # Levels stand in blocks of eight prices that are neighbours.
+    BLOCK_BITS = 3
+    BLOCK = 8
+    # A branch has sixteen children.
+    BRANCH_BITS = 4
+    BRANCH = 16
+    # Heights of a tree of prices at most: 28 bits above the block's.
+    HEIGHTS = 7
+    # Blocks of a side that are remembered.
+    NEAR = 64
     NO_BID = 0
     MINUTES = 60
 
@@ -99,34 +105,42 @@ cdef struct Level:
     uint32_t price
 
 
-cdef struct Branch:
-    # 64 prices, or 64 branches of the next depth: those with orders, and those that exist.
-    uint64_t live
-    uint64_t kept
-    uint32_t child[64]
-
-
-cdef struct Leaf:
-    # The branch of 64 keys; 0: none is known. `high`: the keys without their low six bits.
+cdef struct Block:
+    # Eight levels. high: their keys without the low bits, or the next free block; live: which have orders.
     uint32_t high
+    uint32_t live
     uint32_t branch
 
 
+cdef struct Branch:
+    # Blocks, or branches of the next depth: those with orders, and those that exist.
+    uint32_t live
+    uint32_t kept
+    uint32_t child[16]
+
+
+cdef struct Near:
+    # The block of eight keys, or 0: there is none. `high`: the keys without their low bits.
+    uint32_t high
+    uint32_t block
+
+
 cdef struct Ladder:
-    # One side: its levels, and the tree that finds them by price.
+    # One side: its levels by blocks, and the tree that finds a block by price.
     Level *levels
+    Block *blocks
     # For each level the place of its change in `changes`, plus one; there once deltas were asked for.
     uint32_t *marks
-    uint32_t level_capacity
-    uint32_t level_used
-    uint32_t level_free
-    uint32_t level_spare
+    uint32_t block_capacity
+    uint32_t block_used
+    uint32_t block_free
+    uint32_t block_spare
     # A price's key is what comes before what: asks by price, bids by how far they are below the top.
     int64_t flip
     int64_t offset
     int64_t best_key
-    # Leaves that were used last, by the low bits of what their keys have in common.
-    Leaf leaves[LEAVES]
+    # Blocks that were used last, by the low bits of what their keys have in common.
+    Near near[NEAR]
     uint32_t root
     uint32_t best_level
     uint32_t orders
@@ -275,7 +289,6 @@ cdef struct BookCore:
     uint32_t refill_capacity
     uint32_t change_capacity
     uint32_t change_count
-    uint32_t level_count
     uint32_t command
     int32_t last_price
     int32_t auction_price
@@ -283,7 +296,7 @@ cdef struct BookCore:
     # A buy stop is triggered at or above, a sell stop at or below; beyond every price when none waits.
     int64_t buy_trigger
     int64_t sell_trigger
-    # Of the trees of prices: branches above a leaf.
+    # Of the trees of prices: branches above the lowest.
     int height
     uint8_t session
     bint referenced

@@ -11,12 +11,12 @@ from libc.string cimport memset
 from engine.fast.apply cimport TOLD
 from engine.fast.band cimport auction_counts, begin_minute, reserve_hour
 from engine.fast.core cimport (
-    ARMED, CONDITIONAL, MINUTES, MODE_SHIFT, NO_KEY, POSTED, RARE, SELLS, Branch, Hour, Ladder, Level, Node,
-    Pair, Taker, Terms,
+    ARMED, BLOCK, CONDITIONAL, MINUTES, MODE_SHIFT, NO_KEY, POSTED, RARE, SELLS, Block, Branch, Hour, Ladder,
+    Level, Node, Pair, Taker, Terms,
 )
 from engine.fast.eligibility cimport RATING_SHIFT, is_conditional, is_rare
 from engine.fast.ids cimport find_order
-from engine.fast.levels cimport clear_ladder, key_behind, level_at
+from engine.fast.levels cimport clear_ladder, key_behind, level_at, price_end
 from engine.fast.lives cimport price_of, reserve_rest, rest, wait
 from engine.fast.maps cimport reserve_pair, set_value
 from engine.fast.pool cimport shown_of, terms_of
@@ -186,7 +186,7 @@ cdef int _restore_order(BookCore *core, object order, bint waits) except -1:
         taker.flags |= CONDITIONAL
     if find_order(core, taker.order_id):
         raise ValueError("the state holds an order twice")
-    if not waits and not 1 <= taker.price < (<int64_t>1 << (6 * core.height + 6)):
+    if not waits and not 1 <= taker.price < price_end(core.height):
         raise ValueError("the state holds an order at no price")
     if reserve_rest(core, &taker) < 0:
         raise MemoryError("no memory for the orders of a state")
@@ -242,8 +242,9 @@ cdef uint64_t pool_bytes(BookCore *core) noexcept:
     cdef uint64_t size = 0
     cdef int side
     for side in range(2):
-        size += core.sides[side].level_capacity * sizeof(Level)
-        size += core.sides[side].level_capacity * sizeof(uint32_t) if core.sides[side].marks != NULL else 0
+        size += core.sides[side].block_capacity * (BLOCK * sizeof(Level) + sizeof(Block))
+        if core.sides[side].marks != NULL:
+            size += core.sides[side].block_capacity * BLOCK * sizeof(uint32_t)
     size += core.node_capacity * (sizeof(Node) + (sizeof(uint32_t) if core.term_of != NULL else 0))
     size += core.term_capacity * sizeof(Terms) + core.branch_capacity * sizeof(Branch)
     size += core.pending_capacity * sizeof(EventRecord) + core.refill_capacity * sizeof(core.refills[0])
@@ -271,9 +272,9 @@ cdef int take_limits(BookCore *core, object limits) except -1:
     core.limits.auction_s = limits.auction_s
     core.limits.cooldown_s = limits.cooldown_s
     core.limits.fires = limits.fires
-    # A price has six bits in each branch: four high up to 24 bits.
-    core.height = 3
-    while <uint64_t><uint32_t>core.limits.price_max >> (6 * (core.height + 1)):
+    # As few branches as the prices need.
+    core.height = 0
+    while core.limits.price_max >= price_end(core.height):
         core.height += 1
     clear_ladder(&core.sides[0], False, core.height)
     clear_ladder(&core.sides[1], True, core.height)
@@ -285,6 +286,7 @@ cdef void free_pools(BookCore *core) noexcept:
     cdef int side
     for side in range(2):
         free(core.sides[side].levels)
+        free(core.sides[side].blocks)
         free(core.sides[side].marks)
     free(core.nodes)
     free(core.term_of)
