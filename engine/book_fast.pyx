@@ -21,9 +21,10 @@ from engine.fast.apply cimport apply_at_length, apply_command
 from engine.fast.auction cimport Clearing, find_clearing
 from engine.fast.band cimport reference_price, take_reference
 from engine.fast.checks cimport is_malformed, read_order
-from engine.fast.core cimport NO_ASK, NO_BID, Fills, Taker
+from engine.fast.core cimport NO_ASK, NO_BID, Fills, Taker, unlikely
 from engine.fast.entry cimport protection_price
-from engine.fast.ids cimport find_order, prefetch_node, prefetch_head
+from engine.fast.ids cimport find_order, prefetch_head, prefetch_node
+from engine.fast.levels cimport begin_level, end_level
 from engine.fast.matching cimport match_dry, reserve_refills
 from engine.fast.records cimport (
     OP_NEW, SELL, SESSION_CONTINUOUS, TYPE_LIMIT, TYPE_MARKET, TYPE_STOP, CommandRecord, DeltaRecord,
@@ -34,7 +35,8 @@ from engine.fast.telling cimport forget_changes
 from engine.fast.telling cimport keep_changes as begin_changes
 from engine.fast.telling cimport tell_changes as write_changes
 from engine.fast.views cimport (
-    best_levels, free_pools, order_at, orders_at_rest, pool_bytes, restore_state, state_of, take_limits, wide,
+    best_levels, free_orders, free_pools, order_at, orders_at_rest, pool_bytes, restore_state, state_of,
+    take_limits, wide,
 )
 from engine.fast.whole cimport as_i4, as_i8, as_u1, as_u2, as_u4, as_u8, read_values
 
@@ -129,6 +131,8 @@ cdef class FastBook:
     def __cinit__(self, limits=None):
         self.limits = BookLimits() if limits is None else limits
         self.core.at_length = apply_at_length
+        self.core.begin_level = begin_level
+        self.core.end_level = end_level
         self.core.reasons = &REASONS[0]
         self.core.session = SESSION_CONTINUOUS
         self.core.buy_trigger = NO_ASK
@@ -191,6 +195,7 @@ cdef class FastBook:
         cdef uint64_t waited = self.core.pending_count - self.core.pending_first
         cdef bytes data
         if waited == 0:
+            self._trim()
             return PyBytes_FromStringAndSize(<const char *>events, <Py_ssize_t>(count * sizeof(EventRecord)))
         data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>((waited + count) * sizeof(EventRecord)))
         memcpy(<char *>data, events, <size_t>(count * sizeof(EventRecord)))
@@ -203,36 +208,40 @@ cdef class FastBook:
         self._trim()
         return data
 
-    def _trim(self):
+    cdef int _trim(self) except -1:
+        # Of ten thousands of books most are empty: what those had for orders goes back.
+        if self.core.ids.count == 0 and self.core.change_count == 0 and self.core.node_capacity:
+            free_orders(&self.core)
         if self.core.pending_count == 0 and self.core.pending_capacity > PENDING_KEPT:
             free(self.core.pending)
             self.core.pending = NULL
             self.core.pending_capacity = 0
+        return 0
 
-    def submit(self, order):
+    def submit(self, order, /):
         """Apply one command; its event records, after those that waited."""
         cdef EventRecord events[AT_HAND]
         cdef CommandRecord record
         cdef const CommandRecord *command = &record
         cdef Sink sink
-        cdef int done
         if type(order) is Order:
             command = &(<Order>order).record
         else:
             self._read(order, &record)
         # Reading may have run Python, and so another thread.
-        if self.busy:
+        if unlikely(self.busy):
             self._free_to_use()
-        if self.core.change_count:
+        if unlikely(self.core.change_count != 0):
             forget_changes(&self.core)
-        if self.core.pending_count:
+        if unlikely(self.core.pending_count != 0):
             return self.submit_many((order,))
         sink.next = &events[0]
         sink.end = &events[0] + AT_HAND
         sink.command = 0
-        done = apply_command(&self.core, &sink, command)
-        if done < 0:
+        if apply_command(&self.core, &sink, command) < 0:
             raise MemoryError("no memory for this command: nothing was done")
+        if unlikely(self.core.pending_capacity > PENDING_KEPT):
+            return self._told(&events[0], <uint64_t>(sink.next - &events[0]))
         if self.core.pending_count == 0:
             return PyBytes_FromStringAndSize(
                 <const char *>&events[0], <Py_ssize_t>((sink.next - &events[0]) * sizeof(EventRecord))
@@ -390,9 +399,7 @@ cdef class FastBook:
         return self._as_of(order, True)
 
     def protection(self, order):
-        """The protection price of a market order without one; 0 when nothing that it is eligible for is
-        there.
-        """
+        """The protection price of a market order without one; 0 when nothing it may trade with is there."""
         return self._as_of(order, False)
 
     cdef unsigned int _find(self, object order_id) except? 0xFFFFFFFF:
@@ -462,9 +469,7 @@ cdef class FastBook:
 
     @property
     def stops_due(self):
-        """Whether a TICK would do something now: stops wait to fire by themselves, or a clearing isn't
-        finished.
-        """
+        """Whether a TICK would do something now: stops wait to fire, or a clearing isn't finished."""
         self._free_to_use()
         return self.core.clearing_price != 0 or (self.core.limits.fires and self.next_stop() != 0)
 

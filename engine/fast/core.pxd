@@ -237,9 +237,12 @@ cdef struct Fills:
 
 
 cdef struct BookCore:
-    # The long way of a command. Behind a pointer the compiler leaves it where it is: inlined, its many needs
-    # would have every short way save more registers, and would use up what may be inlined into them.
+    # The long way of a command, and what a level seldom needs when it begins or ends. Behind a pointer the
+    # compiler leaves them where they are: inlined, their many needs would have every short way save more
+    # registers, and would use up what may be inlined into them.
     int (*at_length)(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil
+    uint32_t (*begin_level)(BookCore *core, Ladder *ladder, int64_t key) noexcept nogil
+    void (*end_level)(BookCore *core, Ladder *ladder, uint32_t index) noexcept nogil
     Node *nodes
     # For each node its terms, or 0; there once an order was rare.
     uint32_t *term_of

@@ -12,7 +12,8 @@ from engine.fast.memory cimport grown_by_half, resize
 cdef inline int reserve_changes(BookCore *core) noexcept nogil:
     """Room for every level that one command may change; 0, or -1 when there is no memory."""
     cdef uint32_t capacity
-    # Those that wait to be told, and levels with orders; an amend or a stop opens one more. No more than there are.
+    # Those that wait to be told, and levels with orders; an amend or a stop opens one more. No more than
+    # there are.
     cdef uint64_t most = <uint64_t>core.change_count + core.sides[0].orders + core.sides[1].orders + 4
     cdef uint64_t levels = (<uint64_t>core.sides[0].block_used + core.sides[1].block_used + 2) * BLOCK
     if levels < most:

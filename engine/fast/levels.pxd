@@ -148,7 +148,7 @@ cdef inline uint32_t _make_block(BookCore *core, Ladder *ladder, uint32_t high) 
         ladder.block_used = block + 1
     ladder.block_spare -= 1
     # Its levels are as empty as they were left; their prices are new.
-    for place in range(BLOCK):
+    for place in range(<uint32_t>BLOCK):
         ladder.levels[block << BLOCK_BITS | place].price = <uint32_t>price_of_key(
             ladder, <int64_t>high << BLOCK_BITS | place
         )
@@ -308,7 +308,7 @@ cdef inline int64_t key_before(BookCore *core, Ladder *ladder, int64_t key) noex
         height -= 1
 
 
-cdef inline uint32_t _begin_level(BookCore *core, Ladder *ladder, int64_t key) noexcept nogil:
+cdef inline uint32_t begin_level(BookCore *core, Ladder *ladder, int64_t key) noexcept nogil:
     """The level of a key, ready to take an order, whatever is there of it."""
     cdef uint32_t high = <uint32_t>(key >> BLOCK_BITS)
     cdef uint32_t block = _block_at(core, ladder, high)
@@ -333,7 +333,7 @@ cdef inline uint32_t open_level(BookCore *core, Ladder *ladder, int32_t price) n
     cdef Block *block = &ladder.blocks[near.block]
     # Block 0 has nothing live; in one that has, a level needs but its bit.
     if unlikely(near.high != high or block.live == 0 or key < ladder.best_key):
-        return _begin_level(core, ladder, key)
+        return core.begin_level(core, ladder, key)
     block.live |= <uint32_t>1 << (key & (BLOCK - 1))
     return near.block << BLOCK_BITS | <uint32_t>(key & (BLOCK - 1))
 
@@ -344,13 +344,13 @@ cdef inline void release_level(BookCore *core, Ladder *ladder, uint32_t index) n
     cdef uint32_t place
     if ladder.blocks[block].live:
         return
-    for place in range(BLOCK):
+    for place in range(<uint32_t>BLOCK):
         if ladder.marks[block << BLOCK_BITS | place]:
             return
     _free_block(core, ladder, block)
 
 
-cdef inline void _end_level(BookCore *core, Ladder *ladder, uint32_t index) noexcept nogil:
+cdef inline void end_level(BookCore *core, Ladder *ladder, uint32_t index) noexcept nogil:
     """A level has no orders any more, and it was the best, or the last of its block."""
     cdef Block *block = &ladder.blocks[index >> BLOCK_BITS]
     cdef uint32_t high = block.high
@@ -370,7 +370,7 @@ cdef inline void close_if_empty(BookCore *core, Ladder *ladder, uint32_t index) 
     cdef uint32_t live = block.live & ~(empty << (index & (BLOCK - 1)))
     block.live = live
     if unlikely(live == 0 or (empty & (index == ladder.best_level))):
-        _end_level(core, ladder, index)
+        core.end_level(core, ladder, index)
 
 
 cdef inline void link_node(Node *nodes, Level *level, uint32_t index) noexcept nogil:

@@ -34,7 +34,7 @@ cdef inline uint64_t grown_by_quarter(uint64_t capacity, uint64_t least) noexcep
 
 
 cdef inline uint64_t grown_by_eighth(uint64_t capacity, uint64_t least) noexcept nogil:
-    """The next capacity of a pool of which many may stand beside each other, or of one whose slack is dear."""
+    """The next capacity of a pool of which many may stand beside each other, or whose slack is dear."""
     cdef uint64_t step = capacity >> 3
     cdef uint64_t grown = capacity + (step if step < STEP_MAX else STEP_MAX) + 1
     return grown if grown > least else least

@@ -281,24 +281,39 @@ cdef int take_limits(BookCore *core, object limits) except -1:
     return 0
 
 
-cdef void free_pools(BookCore *core) noexcept:
-    """Give back all that a book has allocated."""
+cdef void free_orders(BookCore *core) noexcept nogil:
+    """Give back what a book without live orders has for them; it begins again as a new one does."""
     cdef int side
     for side in range(2):
         free(core.sides[side].levels)
         free(core.sides[side].blocks)
         free(core.sides[side].marks)
+        memset(&core.sides[side], 0, sizeof(Ladder))
+        clear_ladder(&core.sides[side], side, core.height)
     free(core.nodes)
     free(core.term_of)
     free(core.terms)
     free(core.branches)
+    free(core.ids.now.heads)
+    free(core.ids.old.heads)
+    free(core.ids.behind)
+    memset(&core.ids, 0, sizeof(core.ids))
+    core.nodes = NULL
+    core.term_of = NULL
+    core.terms = NULL
+    core.branches = NULL
+    core.node_capacity = core.node_used = core.node_free = core.node_spare = 0
+    core.term_capacity = core.term_used = core.term_free = core.term_spare = 0
+    core.branch_capacity = core.branch_used = core.branch_free = core.branch_spare = 0
+
+
+cdef void free_pools(BookCore *core) noexcept:
+    """Give back all that a book has allocated."""
+    free_orders(core)
     free(core.pending)
     free(core.changes)
     free(core.hour)
     free(core.refills)
-    free(core.ids.now.heads)
-    free(core.ids.old.heads)
-    free(core.ids.behind)
     free(core.accounts.pairs)
     free(core.barons.pairs)
     free(core.buy_stops.nodes)
