@@ -33,4 +33,5 @@ cdef class FastBook:
     cdef int _free_to_use(self) except -1
     cdef unsigned int _find(self, object order_id) except? 0xFFFFFFFF
     cdef int _read(self, object order, CommandRecord *record) except -1
+    cdef int _trim(self) except -1
     cdef bytes _told(self, const EventRecord *events, uint64_t count)

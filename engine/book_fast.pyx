@@ -23,9 +23,10 @@ from engine.fast.apply cimport apply_at_length, apply_command
 from engine.fast.auction cimport Clearing, find_clearing
 from engine.fast.band cimport reference_price, take_reference
 from engine.fast.checks cimport is_malformed, read_order
-from engine.fast.core cimport NO_ASK, NO_BID, Fills, Taker
+from engine.fast.core cimport NO_ASK, NO_BID, Fills, Taker, unlikely
 from engine.fast.entry cimport protection_price
-from engine.fast.ids cimport find_order, prefetch_node, prefetch_slot
+from engine.fast.ids cimport find_order, prefetch_head, prefetch_node
+from engine.fast.levels cimport begin_level, end_level
 from engine.fast.matching cimport match_dry, reserve_refills
 from engine.fast.records cimport (
     OP_NEW, SELL, SESSION_CONTINUOUS, TYPE_LIMIT, TYPE_MARKET, TYPE_STOP, CommandRecord, DeltaRecord,
@@ -36,7 +37,8 @@ from engine.fast.telling cimport forget_changes
 from engine.fast.telling cimport keep_changes as begin_changes
 from engine.fast.telling cimport tell_changes as write_changes
 from engine.fast.views cimport (
-    best_levels, free_pools, order_at, orders_at_rest, pool_bytes, restore_state, state_of, take_limits, wide,
+    best_levels, free_orders, free_pools, order_at, orders_at_rest, pool_bytes, restore_state, state_of,
+    take_limits, wide,
 )
 from engine.fast.whole cimport as_i4, as_i8, as_u1, as_u2, as_u4, as_u8, read_values
 
@@ -50,7 +52,7 @@ cdef enum:
     AT_HAND = 128
     # A book of fewer orders stands in the cache; asking ahead would only cost.
     PREFETCH_FROM = 16384
-    SLOTS_AHEAD = 12
+    HEADS_AHEAD = 12
     NODES_AHEAD = 6
     # What waits for a caller seldom needs more; a larger buffer goes when it is empty.
     PENDING_KEPT = 64
@@ -134,6 +136,8 @@ cdef class FastBook:
     def __cinit__(self, limits=None):
         self.limits = BookLimits() if limits is None else limits
         self.core.at_length = apply_at_length
+        self.core.begin_level = begin_level
+        self.core.end_level = end_level
         self.core.reasons = &REASONS[0]
         self.core.session = SESSION_CONTINUOUS
         self.core.buy_trigger = NO_ASK
@@ -196,6 +200,7 @@ cdef class FastBook:
         cdef uint64_t waited = self.core.pending_count - self.core.pending_first
         cdef bytes data
         if waited == 0:
+            self._trim()
             return PyBytes_FromStringAndSize(<const char *>events, <Py_ssize_t>(count * sizeof(EventRecord)))
         data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>((waited + count) * sizeof(EventRecord)))
         memcpy(<char *>data, events, <size_t>(count * sizeof(EventRecord)))
@@ -208,36 +213,40 @@ cdef class FastBook:
         self._trim()
         return data
 
-    def _trim(self):
+    cdef int _trim(self) except -1:
+        # Of ten thousands of books most are empty: what those had for orders goes back.
+        if self.core.ids.count == 0 and self.core.change_count == 0 and self.core.node_capacity:
+            free_orders(&self.core)
         if self.core.pending_count == 0 and self.core.pending_capacity > PENDING_KEPT:
             free(self.core.pending)
             self.core.pending = NULL
             self.core.pending_capacity = 0
+        return 0
 
-    def submit(self, order):
+    def submit(self, order, /):
         """Apply one command; its event records, after those that waited."""
         cdef EventRecord events[AT_HAND]
         cdef CommandRecord record
         cdef const CommandRecord *command = &record
         cdef Sink sink
-        cdef int done
         if type(order) is Order:
             command = &(<Order>order).record
         else:
             self._read(order, &record)
         # Reading may have run Python, and so another thread.
-        if self.busy:
+        if unlikely(self.busy):
             self._free_to_use()
-        if self.core.change_count:
+        if unlikely(self.core.change_count != 0):
             forget_changes(&self.core)
-        if self.core.pending_count:
+        if unlikely(self.core.pending_count != 0):
             return self.submit_many((order,))
         sink.next = &events[0]
         sink.end = &events[0] + AT_HAND
         sink.command = 0
-        done = apply_command(&self.core, &sink, command)
-        if done < 0:
+        if apply_command(&self.core, &sink, command) < 0:
             raise MemoryError("no memory for this command: nothing was done")
+        if unlikely(self.core.pending_capacity > PENDING_KEPT):
+            return self._told(&events[0], <uint64_t>(sink.next - &events[0]))
         if self.core.pending_count == 0:
             return PyBytes_FromStringAndSize(
                 <const char *>&events[0], <Py_ssize_t>((sink.next - &events[0]) * sizeof(EventRecord))
@@ -285,8 +294,8 @@ cdef class FastBook:
         tell_pending(core, sink)
         while place < count and sink.next < sink.end:
             if ahead:
-                if place + SLOTS_AHEAD < count:
-                    prefetch_slot(core, commands[place + SLOTS_AHEAD].order_id)
+                if place + HEADS_AHEAD < count:
+                    prefetch_head(core, commands[place + HEADS_AHEAD].order_id)
                 if place + NODES_AHEAD < count:
                     prefetch_node(core, commands[place + NODES_AHEAD].order_id)
             sink.command = <uint32_t>place
@@ -395,9 +404,7 @@ cdef class FastBook:
         return self._as_of(order, True)
 
     def protection(self, order):
-        """The protection price of a market order without one; 0 when nothing that it is eligible for is
-        there.
-        """
+        """The protection price of a market order without one; 0 when nothing it may trade with is there."""
         return self._as_of(order, False)
 
     cdef unsigned int _find(self, object order_id) except? 0xFFFFFFFF:

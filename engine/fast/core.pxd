@@ -48,10 +48,16 @@ cdef enum:
     PLACE_SHIFT = 8
     FLAGS = 0xFF
 
-    # Heights of a tree of prices at most: 36 bits.
-    HEIGHTS = 6
-    # Leaves of a side that are remembered.
-    LEAVES = 32
+    # Levels stand in blocks of eight prices that are neighbours.
+    BLOCK_BITS = 3
+    BLOCK = 8
+    # A branch has sixteen children.
+    BRANCH_BITS = 4
+    BRANCH = 16
+    # Heights of a tree of prices at most: 28 bits above the block's.
+    HEIGHTS = 7
+    # Blocks of a side that are remembered.
+    NEAR = 64
     NO_BID = 0
     MINUTES = 60
 
@@ -99,34 +105,42 @@ cdef struct Level:
     uint32_t price
 
 
-cdef struct Branch:
-    # 64 prices, or 64 branches of the next depth: those with orders, and those that exist.
-    uint64_t live
-    uint64_t kept
-    uint32_t child[64]
-
-
-cdef struct Leaf:
-    # The branch of 64 keys; 0: none is known. `high`: the keys without their low six bits.
+cdef struct Block:
+    # Eight levels. high: their keys without the low bits, or the next free block; live: which have orders.
     uint32_t high
+    uint32_t live
     uint32_t branch
 
 
+cdef struct Branch:
+    # Blocks, or branches of the next depth: those with orders, and those that exist.
+    uint32_t live
+    uint32_t kept
+    uint32_t child[16]
+
+
+cdef struct Near:
+    # The block of eight keys, or 0: there is none. `high`: the keys without their low bits.
+    uint32_t high
+    uint32_t block
+
+
 cdef struct Ladder:
-    # One side: its levels, and the tree that finds them by price.
+    # One side: its levels by blocks, and the tree that finds a block by price.
     Level *levels
+    Block *blocks
     # For each level the place of its change in `changes`, plus one; there once deltas were asked for.
     uint32_t *marks
-    uint32_t level_capacity
-    uint32_t level_used
-    uint32_t level_free
-    uint32_t level_spare
+    uint32_t block_capacity
+    uint32_t block_used
+    uint32_t block_free
+    uint32_t block_spare
     # A price's key is what comes before what: asks by price, bids by how far they are below the top.
     int64_t flip
     int64_t offset
     int64_t best_key
-    # Leaves that were used last, by the low bits of what their keys have in common.
-    Leaf leaves[LEAVES]
+    # Blocks that were used last, by the low bits of what their keys have in common.
+    Near near[NEAR]
     uint32_t root
     uint32_t best_level
     uint32_t orders
@@ -134,19 +148,20 @@ cdef struct Ladder:
     bint sells
 
 
-cdef struct Slots:
-    # Open addressing: a fingerprint in the high half of a slot, a node in the low one, 0 where nothing is.
-    uint64_t *slots
-    uint64_t mask
+cdef struct Heads:
+    # The first node of each chain, 0 where nobody is. last: the last chain's number.
+    uint32_t *heads
+    uint32_t last
     uint32_t shift
 
 
 cdef struct Table:
-    # Node by order id. A large table grows by moving a few slots with each change from `old`.
-    Slots now
-    Slots old
-    uint64_t moved
-    uint64_t left
+    # Node by order id. A large table grows by moving a few chains with each insertion from `old`.
+    Heads now
+    Heads old
+    # For each node the next of its chain.
+    uint32_t *behind
+    uint32_t moved
     uint32_t count
     uint32_t grow_at
 
@@ -222,9 +237,12 @@ cdef struct Fills:
 
 
 cdef struct BookCore:
-    # The long way of a command. Behind a pointer the compiler leaves it where it is: inlined, its many needs
-    # would have every short way save more registers, and would use up what may be inlined into them.
+    # The long way of a command, and what a level seldom needs when it begins or ends. Behind a pointer the
+    # compiler leaves them where they are: inlined, their many needs would have every short way save more
+    # registers, and would use up what may be inlined into them.
     int (*at_length)(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil
+    uint32_t (*begin_level)(BookCore *core, Ladder *ladder, int64_t key) noexcept nogil
+    void (*end_level)(BookCore *core, Ladder *ladder, uint32_t index) noexcept nogil
     Node *nodes
     # For each node its terms, or 0; there once an order was rare.
     uint32_t *term_of
@@ -274,7 +292,6 @@ cdef struct BookCore:
     uint32_t refill_capacity
     uint32_t change_capacity
     uint32_t change_count
-    uint32_t level_count
     uint32_t command
     int32_t last_price
     int32_t auction_price
@@ -282,7 +299,7 @@ cdef struct BookCore:
     # A buy stop is triggered at or above, a sell stop at or below; beyond every price when none waits.
     int64_t buy_trigger
     int64_t sell_trigger
-    # Of the trees of prices: branches above a leaf.
+    # Of the trees of prices: branches above the lowest.
     int height
     uint8_t session
     bint referenced

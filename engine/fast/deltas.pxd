@@ -3,19 +3,24 @@
 A level that emptied stays in its place until it was told; without a reader nothing is noted.
 """
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
-from engine.fast.core cimport BookCore, Change, Ladder, unlikely
+from engine.fast.core cimport BLOCK, BookCore, Change, Ladder, unlikely
 from engine.fast.memory cimport grown_by_half, resize
 
 
 cdef inline int reserve_changes(BookCore *core) noexcept nogil:
     """Room for every level that one command may change; 0, or -1 when there is no memory."""
     cdef uint32_t capacity
-    # A change is a level that exists; an amend or a stop opens one more.
-    if core.change_capacity >= core.level_count + 4:
+    # Those that wait to be told, and levels with orders; an amend or a stop opens one more. No more than
+    # there are.
+    cdef uint64_t most = <uint64_t>core.change_count + core.sides[0].orders + core.sides[1].orders + 4
+    cdef uint64_t levels = (<uint64_t>core.sides[0].block_used + core.sides[1].block_used + 2) * BLOCK
+    if levels < most:
+        most = levels
+    if core.change_capacity >= most:
         return 0
-    capacity = <uint32_t>grown_by_half(core.change_capacity, core.level_count + 4)
+    capacity = <uint32_t>grown_by_half(core.change_capacity, most)
     if resize(<void **>&core.changes, core.change_capacity, capacity, sizeof(Change), False) < 0:
         return -1
     core.change_capacity = capacity

@@ -12,7 +12,7 @@ from engine.fast.core cimport (
 from engine.fast.deltas cimport touch
 from engine.fast.ids cimport find_order, insert_order, remove_order
 from engine.fast.levels cimport (
-    close_level, join_level, key_of, leave_level, link_node, open_quickly, unlink_node,
+    close_if_empty, join_level, key_of, leave_level, link_node, open_level, unlink_node,
 )
 from engine.fast.pool cimport give_node, take_node
 from engine.fast.records cimport (
@@ -77,7 +77,7 @@ cdef inline bint rests_at_once(BookCore *core, Sink *sink, const CommandRecord *
     if other.best_key <= key_of(other, command.price):
         return False
     if unlikely(
-        core.node_spare == 0 or core.ids.count >= core.ids.grow_at or ladder.level_spare == 0
+        core.node_spare == 0 or core.ids.count >= core.ids.grow_at or ladder.block_spare == 0
         or core.branch_spare < HEIGHTS
     ):
         return False
@@ -96,7 +96,7 @@ cdef inline bint rests_at_once(BookCore *core, Sink *sink, const CommandRecord *
     node.leaves = command.quantity
     node.quantity = command.quantity
     flags = sells * SELLS | command.flags * POSTED | <uint32_t>(command.shape >> 5) << MODE_SHIFT
-    join_level(core, ladder, open_quickly(core, ladder, command.price), index, flags, command.quantity)
+    join_level(core, ladder, open_level(core, ladder, command.price), index, flags, command.quantity)
     return True
 
 
@@ -161,7 +161,7 @@ cdef inline bint moves_at_once(BookCore *core, Sink *sink, const CommandRecord *
     other = &core.sides[1 - sells]
     if other.best_key <= key_of(other, price):
         return False
-    if unlikely(ladder.level_spare == 0 or core.branch_spare < HEIGHTS):
+    if unlikely(ladder.block_spare == 0 or core.branch_spare < HEIGHTS):
         return False
     core.now_ns = command.ts_ns
     leaves = node.leaves
@@ -175,9 +175,8 @@ cdef inline bint moves_at_once(BookCore *core, Sink *sink, const CommandRecord *
     level.orders -= 1
     level.unconditional -= leaves
     touch(core, ladder, before)
-    if level.orders == 0:
-        close_level(core, ladder, before)
-    after = open_quickly(core, ladder, price)
+    close_if_empty(core, ladder, before)
+    after = open_level(core, ladder, price)
     level = &ladder.levels[after]
     node.place = after << PLACE_SHIFT | (node.place & FLAGS)
     link_node(core.nodes, level, index)

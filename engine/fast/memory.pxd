@@ -33,6 +33,13 @@ cdef inline uint64_t grown_by_quarter(uint64_t capacity, uint64_t least) noexcep
     return grown if grown > least else least
 
 
+cdef inline uint64_t grown_by_eighth(uint64_t capacity, uint64_t least) noexcept nogil:
+    """The next capacity of a pool of which many may stand beside each other, or whose slack is dear."""
+    cdef uint64_t step = capacity >> 3
+    cdef uint64_t grown = capacity + (step if step < STEP_MAX else STEP_MAX) + 1
+    return grown if grown > least else least
+
+
 cdef inline uint64_t grown_by_half(uint64_t capacity, uint64_t least) noexcept nogil:
     """The next capacity of a list that is filled and emptied."""
     cdef uint64_t grown = capacity + (capacity >> 1) + 4

@@ -18,6 +18,8 @@ cdef inline int reserve_node(BookCore *core) noexcept nogil:
         <void **>&core.term_of, core.node_capacity, capacity, sizeof(uint32_t), True
     ) < 0:
         return -1
+    if resize(<void **>&core.ids.behind, core.node_capacity, capacity, sizeof(uint32_t), False) < 0:
+        return -1
     if resize(<void **>&core.nodes, core.node_capacity, capacity, sizeof(Node), False) < 0:
         return -1
     # Slot 0 is nobody's.

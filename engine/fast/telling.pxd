@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memmove, memset
 
-from engine.fast.core cimport BookCore, Change, Ladder, Level
+from engine.fast.core cimport BLOCK, BookCore, Change, Ladder, Level
 from engine.fast.levels cimport release_level
 from engine.fast.memory cimport resize
 from engine.fast.records cimport DeltaRecord
@@ -26,9 +26,9 @@ cdef inline void forget_changes(BookCore *core) noexcept nogil:
 
 
 cdef inline int _reserve_marks(Ladder *ladder) noexcept nogil:
-    if ladder.marks != NULL or ladder.level_capacity == 0:
+    if ladder.marks != NULL or ladder.block_capacity == 0:
         return 0
-    return resize(<void **>&ladder.marks, 0, ladder.level_capacity, sizeof(uint32_t), True)
+    return resize(<void **>&ladder.marks, 0, <uint64_t>ladder.block_capacity * BLOCK, sizeof(uint32_t), True)
 
 
 cdef inline int keep_changes(BookCore *core, bint keep) noexcept nogil:

@@ -15,4 +15,5 @@ cdef object state_of(BookCore *core, object limits)
 cdef int restore_state(BookCore *core, object state) except -1
 cdef uint64_t pool_bytes(BookCore *core) noexcept
 cdef int take_limits(BookCore *core, object limits) except -1
+cdef void free_orders(BookCore *core) noexcept nogil
 cdef void free_pools(BookCore *core) noexcept

@@ -11,12 +11,12 @@ from libc.string cimport memset
 from engine.fast.apply cimport TOLD
 from engine.fast.band cimport auction_counts, begin_minute, reserve_hour
 from engine.fast.core cimport (
-    ARMED, CONDITIONAL, MINUTES, MODE_SHIFT, NO_KEY, POSTED, RARE, SELLS, Branch, Hour, Ladder, Level, Node,
-    Pair, Taker, Terms,
+    ARMED, BLOCK, CONDITIONAL, MINUTES, MODE_SHIFT, NO_KEY, POSTED, RARE, SELLS, Block, Branch, Hour, Ladder,
+    Level, Node, Pair, Taker, Terms,
 )
 from engine.fast.eligibility cimport RATING_SHIFT, is_conditional, is_rare
 from engine.fast.ids cimport find_order
-from engine.fast.levels cimport clear_ladder, key_behind, level_at
+from engine.fast.levels cimport clear_ladder, key_behind, level_at, price_end
 from engine.fast.lives cimport price_of, reserve_rest, rest, wait
 from engine.fast.maps cimport reserve_pair, set_value
 from engine.fast.pool cimport shown_of, terms_of
@@ -187,7 +187,7 @@ cdef int _restore_order(BookCore *core, object order, bint waits) except -1:
         taker.flags |= CONDITIONAL
     if find_order(core, taker.order_id):
         raise ValueError("the state holds an order twice")
-    if not waits and not 1 <= taker.price < (<int64_t>1 << (6 * core.height + 6)):
+    if not waits and not 1 <= taker.price < price_end(core.height):
         raise ValueError("the state holds an order at no price")
     if reserve_rest(core, &taker) < 0:
         raise MemoryError("no memory for the orders of a state")
@@ -242,15 +242,17 @@ cdef uint64_t pool_bytes(BookCore *core) noexcept:
     cdef uint64_t size = 0
     cdef int side
     for side in range(2):
-        size += core.sides[side].level_capacity * sizeof(Level)
-        size += core.sides[side].level_capacity * sizeof(uint32_t) if core.sides[side].marks != NULL else 0
+        size += core.sides[side].block_capacity * (BLOCK * sizeof(Level) + sizeof(Block))
+        if core.sides[side].marks != NULL:
+            size += core.sides[side].block_capacity * BLOCK * sizeof(uint32_t)
     size += core.node_capacity * (sizeof(Node) + (sizeof(uint32_t) if core.term_of != NULL else 0))
     size += core.term_capacity * sizeof(Terms) + core.branch_capacity * sizeof(Branch)
     size += core.pending_capacity * sizeof(EventRecord) + core.refill_capacity * sizeof(core.refills[0])
     size += core.change_capacity * sizeof(core.changes[0]) + core.stop_capacity * 3 * sizeof(uint32_t)
     size += sizeof(Hour) if core.hour != NULL else 0
-    size += (core.ids.now.mask + 1) * sizeof(uint64_t) if core.ids.now.slots != NULL else 0
-    size += (core.ids.old.mask + 1) * sizeof(uint64_t) if core.ids.old.slots != NULL else 0
+    size += core.node_capacity * sizeof(uint32_t)
+    size += (<uint64_t>core.ids.now.last + 1) * sizeof(uint32_t) if core.ids.now.heads != NULL else 0
+    size += (<uint64_t>core.ids.old.last + 1) * sizeof(uint32_t) if core.ids.old.heads != NULL else 0
     size += (core.accounts.mask + 1) * sizeof(Pair) if core.accounts.pairs != NULL else 0
     size += (core.barons.mask + 1) * sizeof(Pair) if core.barons.pairs != NULL else 0
     return size
@@ -270,31 +272,48 @@ cdef int take_limits(BookCore *core, object limits) except -1:
     core.limits.auction_s = limits.auction_s
     core.limits.cooldown_s = limits.cooldown_s
     core.limits.fires = limits.fires
-    # A price has six bits in each branch: four high up to 24 bits.
-    core.height = 3
-    while <uint64_t><uint32_t>core.limits.price_max >> (6 * (core.height + 1)):
+    # As few branches as the prices need.
+    core.height = 0
+    while core.limits.price_max >= price_end(core.height):
         core.height += 1
     clear_ladder(&core.sides[0], False, core.height)
     clear_ladder(&core.sides[1], True, core.height)
     return 0
 
 
-cdef void free_pools(BookCore *core) noexcept:
-    """Give back all that a book has allocated."""
+cdef void free_orders(BookCore *core) noexcept nogil:
+    """Give back what a book without live orders has for them; it begins again as a new one does."""
     cdef int side
     for side in range(2):
         free(core.sides[side].levels)
+        free(core.sides[side].blocks)
         free(core.sides[side].marks)
+        memset(&core.sides[side], 0, sizeof(Ladder))
+        clear_ladder(&core.sides[side], side, core.height)
     free(core.nodes)
     free(core.term_of)
     free(core.terms)
     free(core.branches)
+    free(core.ids.now.heads)
+    free(core.ids.old.heads)
+    free(core.ids.behind)
+    memset(&core.ids, 0, sizeof(core.ids))
+    core.nodes = NULL
+    core.term_of = NULL
+    core.terms = NULL
+    core.branches = NULL
+    core.node_capacity = core.node_used = core.node_free = core.node_spare = 0
+    core.term_capacity = core.term_used = core.term_free = core.term_spare = 0
+    core.branch_capacity = core.branch_used = core.branch_free = core.branch_spare = 0
+
+
+cdef void free_pools(BookCore *core) noexcept:
+    """Give back all that a book has allocated."""
+    free_orders(core)
     free(core.pending)
     free(core.changes)
     free(core.hour)
     free(core.refills)
-    free(core.ids.now.slots)
-    free(core.ids.old.slots)
     free(core.accounts.pairs)
     free(core.barons.pairs)
     free(core.buy_stops.nodes)
