@@ -32,6 +32,8 @@ class Queues(Doors):
         """By account: live conditional orders, armed ones included."""
         self._conditional_at: Counter[Side] = Counter()
         """By side: conditional orders at rest."""
+        self._unconditional_of: Counter[tuple[Side, int]] = Counter()
+        """By side and account: unconditional orders at rest."""
 
     def _new_ladder(self, side: Side) -> Ladder:
         return Ladder(side)
@@ -75,16 +77,23 @@ class Queues(Doors):
     def _rest(self, order: RestingOrder) -> None:
         """An order comes to rest at the back of its level, showing what it shows."""
         self._keep(order)
-        self._conditional_at[order.side] += conditional(order)
+        self._count(order, 1)
         self._ladders[order.side].add(order.price, order.order_id)
         self._touch(order.side, order.price)
 
     def _unrest(self, order: RestingOrder) -> None:
         """An order at rest leaves its level."""
         self._forget(order)
-        self._conditional_at[order.side] -= conditional(order)
+        self._count(order, -1)
         self._ladders[order.side].remove(order.price, order.order_id)
         self._touch(order.side, order.price)
+
+    def _count(self, order: RestingOrder, more: int) -> None:
+        """There is one order more at rest, or less."""
+        if conditional(order):
+            self._conditional_at[order.side] += more
+        else:
+            self._unconditional_of[order.side, order.account] += more
 
     def _change(self, order: RestingOrder) -> None:
         """A live order becomes this one, in its place; its price is what it was."""

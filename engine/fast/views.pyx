@@ -19,6 +19,7 @@ from engine.fast.ids cimport find_order
 from engine.fast.levels cimport clear_ladder, key_behind, level_at
 from engine.fast.lives cimport price_of, reserve_rest, rest, wait
 from engine.fast.maps cimport reserve_pair, set_value
+from engine.fast.owners cimport drop_owners, owner_bytes
 from engine.fast.pool cimport shown_of, terms_of
 from engine.fast.records cimport BUY, SELL, TIME_GTC, TYPE_LIMIT, EventRecord
 
@@ -253,6 +254,7 @@ cdef uint64_t pool_bytes(BookCore *core) noexcept:
     size += (core.ids.old.mask + 1) * sizeof(uint64_t) if core.ids.old.slots != NULL else 0
     size += (core.accounts.mask + 1) * sizeof(Pair) if core.accounts.pairs != NULL else 0
     size += (core.barons.mask + 1) * sizeof(Pair) if core.barons.pairs != NULL else 0
+    size += owner_bytes(core)
     return size
 
 
@@ -297,6 +299,7 @@ cdef void free_pools(BookCore *core) noexcept:
     free(core.ids.old.slots)
     free(core.accounts.pairs)
     free(core.barons.pairs)
+    drop_owners(core)
     free(core.buy_stops.nodes)
     free(core.sell_stops.nodes)
     free(core.due.nodes)
