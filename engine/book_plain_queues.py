@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from engine.book import BookLimits, Level, RestingOrder
-from engine.book_plain_doors import Doors
+from engine.book_plain_doors import Doors, id_of
 from engine.book_plain_ladder import Ladder, Queue
 from engine.book_plain_orders import conditional, displayed, is_stop
 from engine.book_plain_stops import Stops
@@ -42,10 +42,13 @@ class Queues(Doors):
 
     def get(self, order_id: int) -> RestingOrder:
         """A live order, armed stops included; KeyError when it isn't there."""
-        return self._orders[order_id]
+        order = self._orders.get(id_of(order_id))
+        if order is None:
+            raise KeyError(order_id)
+        return order
 
     def __contains__(self, order_id: int) -> bool:
-        return order_id in self._orders
+        return id_of(order_id) in self._orders
 
     def __len__(self) -> int:
         """Live orders, armed stops included."""

@@ -259,7 +259,7 @@ cdef uint64_t pool_bytes(BookCore *core) noexcept:
 
 
 cdef int take_limits(BookCore *core, object limits) except -1:
-    """The bounds that a book is held to; OverflowError for one that its field can't hold."""
+    """The bounds that a book is held to; BookLimits has seen to it that each fits its field."""
     core.limits.max_looked = limits.max_looked
     core.limits.max_stops = limits.max_stops
     core.limits.max_conditional_account = limits.max_conditional_account

@@ -10,6 +10,7 @@ import random
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -20,7 +21,7 @@ from setuptools import Distribution, Extension
 
 from engine import book as protocol
 from engine import kinds, reasons, records
-from engine.book import UNBOUNDED, BookLimits, encode_state
+from engine.book import UNBOUNDED, Book, BookLimits, encode_state
 from engine.book_fast import FastBook, Order
 from engine.book_plain import PlainBook
 from engine.fast.layouts import codes, layouts
@@ -259,6 +260,7 @@ def test_a_second_thread_is_refused_while_a_batch_runs() -> None:
 DRIVER: Final = '''# cython: language_level=3
 """Drives a book record by record, as a compiled engine would."""
 
+from cpython.buffer cimport PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
 from libc.stdint cimport uint64_t
 
 from engine.book_fast cimport FastBook
@@ -279,6 +281,35 @@ def drive(FastBook book, const unsigned char[::1] commands, unsigned char[::1] o
             refused += book.apply(&(<const CommandRecord *>&commands[0])[place], &sink) != 0
         told = book.tell_changes(<DeltaRecord *>&deltas[0], <uint64_t>deltas.shape[0] // sizeof(DeltaRecord))
     return sink.next - begin, told, refused, book.drain(&sink)
+
+
+cdef class Array:
+    """Bytes in steps, and its words for who asks for what it isn't: NumPy's are ValueErrors, too."""
+
+    cdef bytearray block
+    cdef Py_ssize_t length
+    cdef Py_ssize_t step
+    cdef bint sealed
+
+    def __init__(self, data, step=1, sealed=False):
+        self.block, self.length, self.step, self.sealed = bytearray(data), len(data) // step, step, sealed
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        if self.step != 1 and flags & PyBUF_STRIDES != PyBUF_STRIDES:
+            raise ValueError("the array is not contiguous")
+        if self.sealed and flags & PyBUF_WRITABLE:
+            raise ValueError("the array is read-only")
+        view.obj = self
+        view.buf = <void *><char *>self.block
+        view.len = self.length
+        view.itemsize = 1
+        view.readonly = self.sealed
+        view.ndim = 1
+        view.suboffsets = NULL
+        view.internal = NULL
+        view.format = NULL
+        view.shape = &self.length if flags & PyBUF_ND else NULL
+        view.strides = &self.step if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
 '''
 
 
@@ -321,3 +352,22 @@ def test_compiled_code_drives_a_book_without_python(driver: ModuleType) -> None:
     assert outs[0] == outs[1]
     assert tolds[0] == tolds[1]
     assert encode_state(by_batch.state()) == encode_state(by_code.state())
+
+
+@pytest.mark.parametrize("book", [PlainBook(), FastBook()], ids=["plain", "fast"])
+def test_arrays_that_are_scattered_or_sealed_are_buffer_errors(driver: ModuleType, book: Book) -> None:
+    """Whatever their own words would be."""
+    array, ticks = driver.Array, packed([Command(Op.TICK), Command(Op.TICK)])
+    whole, scattered, sealed = array(bytes(400)), array(bytes(400), 2), array(bytes(400), sealed=True)
+    assert book.batch(array(ticks, sealed=True), whole, whole) == (2, 0, 0, 0)
+    assert book.submit(array(ticks[:COMMAND_BYTES])) == b""
+    calls: list[Callable[[], object]] = [
+        lambda: book.batch(array(2 * ticks, 2), whole),
+        *[lambda wrong=wrong: book.batch(ticks, wrong) for wrong in (scattered, sealed)],
+        *[lambda wrong=wrong: book.batch(ticks, whole, wrong) for wrong in (scattered, sealed)],
+        *[lambda ask=ask: ask(array(ticks, 2)) for ask in (book.submit, book.walk, book.protection)],
+        lambda: book.submit_many([array(ticks, 2)]),
+    ]
+    for call in calls:
+        with pytest.raises(BufferError, match="give a"):
+            call()
