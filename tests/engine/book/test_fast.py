@@ -184,8 +184,41 @@ assert len(events) == 400_000 and len(book) == 0
 """
 
 
-def test_without_memory_a_command_does_nothing_and_the_book_lives_on() -> None:
-    answer = subprocess.run([sys.executable, "-c", STARVED], cwd=ROOT, capture_output=True, text=True, check=False)
+UNCOUNTED: Final = """
+import resource
+from engine.book_fast import FastBook
+from engine.kinds import Side
+from engine.records import Command, Op, Session, unpack_events
+from tests.engine.book.test_fast import new, packed
+
+book = FastBook()
+book.submit(Command(Op.SET_SESSION, ts_ns=1, shape=Session.AUCTION))
+orders = 140_000
+crowd = packed([new(number, Side.SELL, 10)._replace(account=number) for number in range(1, orders + 1)])
+out = bytearray(40 * orders)
+assert book.batch(crowd, out).consumed == orders
+enter = [new(orders + account, Side.BUY, 10)._replace(account=account) for account in (2_000, orders + 1)]
+before = len(book), book.session, book.depth(Side.SELL, 9), book.depth(Side.BUY, 9)
+pages = int(open("/proc/self/statm").read().split()[0])
+hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 20), hard))
+starved = 0
+for order in enter:
+    try:
+        book.submit(order)
+    except MemoryError:
+        starved += 1
+resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+assert starved == 2, starved
+assert (len(book), book.session, book.depth(Side.SELL, 9), book.depth(Side.BUY, 9)) == before
+said = [(event.kind.name, event.reason.name) for order in enter for event in unpack_events(book.submit(order))]
+assert said == [("REJECTED", "WALK_LIMIT"), ("ACCEPTED", "NONE")], said
+"""
+
+
+@pytest.mark.parametrize("life", [STARVED, UNCOUNTED])
+def test_without_memory_a_command_does_nothing_and_the_book_lives_on(life: str) -> None:
+    answer = subprocess.run([sys.executable, "-c", life], cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
 
 
