@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from operator import index
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -19,12 +20,14 @@ from engine.units import PRICE_MAX_TICKS, QUANTITY_MAX
 
 PRICE_MAX_OF_A_BOOK: Final = 2**24 - 1
 """Ticks: the fast book finds a level by 24 bits of its price, and the plain book takes no more, so that both are one."""
+LIMIT_MAX: Final = 2**32 - 1
+"""The largest number that any limit may be: each is 32 bits of the fast book."""
 
 
 class BookLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The rulebook's bounds on a book (§2, §6). 0 switches a bound, or the band, off.
 
-    ValueError for a `price_max` above PRICE_MAX_OF_A_BOOK.
+    ValueError for one outside 0..LIMIT_MAX, and for a `price_max` above PRICE_MAX_OF_A_BOOK; TypeError for no whole number.
     """
 
     max_looked: int = 1_024
@@ -48,6 +51,9 @@ class BookLimits(msgspec.Struct, frozen=True, kw_only=True):
     """No auction by a breach within this time of the end of the last auction."""
 
     def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            if not 0 <= index(getattr(self, name)) <= LIMIT_MAX:
+                raise ValueError(f"{name}: a limit is a number of 0 to {LIMIT_MAX}, not {getattr(self, name)}")
         if self.price_max > PRICE_MAX_OF_A_BOOK:
             raise ValueError(f"price_max: a book holds prices up to {PRICE_MAX_OF_A_BOOK} ticks, not {self.price_max}")
 
@@ -214,7 +220,7 @@ class Book(Protocol):
         """The protection price of a market order without one; 0 when nothing that it is eligible for is there."""
 
     def get(self, order_id: int) -> RestingOrder:
-        """A live order, armed stops included; KeyError when it isn't there."""
+        """A live order, armed stops included; KeyError when it isn't there, as for what can't be an id (7.0, a list)."""
 
     def __contains__(self, order_id: int) -> bool: ...
 

@@ -11,9 +11,7 @@ expiry times or client ids.
 """
 
 cimport cython
-from cpython.buffer cimport (
-    PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer,
-)
+from cpython.buffer cimport PyBuffer_FillInfo, PyBuffer_Release
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -22,6 +20,7 @@ from libc.string cimport memcpy, memset
 from engine.fast.apply cimport apply_at_length, apply_command
 from engine.fast.auction cimport Clearing, find_clearing
 from engine.fast.band cimport reference_price, take_reference
+from engine.fast.buffers cimport open_buffer
 from engine.fast.checks cimport is_malformed, read_order
 from engine.fast.core cimport NO_ASK, NO_BID, Fills, Taker, unlikely
 from engine.fast.entry cimport protection_price
@@ -186,7 +185,7 @@ cdef class FastBook:
                 # No op is 0.
                 record.op = 0
             return 0
-        PyObject_GetBuffer(order, &buffer, PyBUF_SIMPLE)
+        open_buffer(order, &buffer, False)
         try:
             if buffer.len != sizeof(CommandRecord):
                 raise ValueError(f"a command is a record of {sizeof(CommandRecord)} bytes")
@@ -320,12 +319,12 @@ cdef class FastBook:
         memset(&room, 0, sizeof(room))
         memset(&told, 0, sizeof(told))
         try:
-            PyObject_GetBuffer(commands, &given, PyBUF_SIMPLE)
-            PyObject_GetBuffer(out, &room, PyBUF_SIMPLE | PyBUF_WRITABLE)
-            if deltas is not None:
-                PyObject_GetBuffer(deltas, &told, PyBUF_SIMPLE | PyBUF_WRITABLE)
+            open_buffer(commands, &given, False)
             if given.len % <Py_ssize_t>sizeof(CommandRecord):
                 raise ValueError(f"commands are whole records of {sizeof(CommandRecord)} bytes")
+            open_buffer(out, &room, True)
+            if deltas is not None:
+                open_buffer(deltas, &told, True)
             # Opening a buffer may have run Python, and so another thread.
             self._free_to_use()
             if begin_changes(&self.core, deltas is not None) < 0:

@@ -339,7 +339,7 @@ class PlainBook(Sessions):
             barons=tuple((baron, *known) for baron, known in sorted(self._barons.items())),
             bids=tuple(self.resting(Side.BUY)),
             asks=tuple(self.resting(Side.SELL)),
-            stops=tuple(map(self.get, self._stops.ids())),
+            stops=tuple(map(self._orders.__getitem__, self._stops.ids())),
         )
 
     def restore(self, state: BookState) -> None:

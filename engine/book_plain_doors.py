@@ -164,19 +164,19 @@ def record_of(order: Any) -> bytes:
     if not isinstance(order, Command):
         if _bytes_of(order) != COMMAND_BYTES:
             raise ValueError(f"a command is a record of {COMMAND_BYTES} bytes")
-        return bytes(memoryview(order).cast("B"))
+        return memoryview(order).tobytes()
     if len(order) != len(Command._fields):
         raise ValueError(f"a command has {len(Command._fields)} fields")
     try:
         return COMMAND.pack(*_AS_RECORD(order))
     except (struct.error, TypeError, OverflowError):
-        return Command(_NO_OP, order_id=_order_id(order)).pack()
+        return Command(_NO_OP, order_id=id_of(order[1])).pack()
 
 
-def _order_id(command: Command) -> int:
-    """The id of a command that can't be packed; 0 if that doesn't fit its field either."""
+def id_of(value: Any) -> int:
+    """An order id as whatever Python can use as an index; 0, which is nobody's, for what its field can't hold."""
     try:
-        order_id = index(command[1])
+        order_id = index(value)
     except (TypeError, OverflowError):
         return 0
     return order_id if 0 <= order_id <= ORDER_ID_MAX else 0

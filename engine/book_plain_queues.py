@@ -13,7 +13,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from engine.book import BookLimits, Level, RestingOrder
-from engine.book_plain_doors import Doors
+from engine.book_plain_doors import Doors, id_of
 from engine.book_plain_ladder import Ladder, Queue
 from engine.book_plain_orders import conditional, displayed, is_stop
 from engine.book_plain_stops import Stops
@@ -33,6 +33,8 @@ class Queues(Doors):
         """By account: live conditional orders, armed ones included."""
         self._conditional_at: Counter[Side] = Counter()
         """By side: conditional orders at rest."""
+        self._unconditional_of: Counter[tuple[Side, int]] = Counter()
+        """By side and account: unconditional orders at rest."""
 
     def _new_ladder(self, side: Side) -> Ladder:
         return Ladder(side)
@@ -41,10 +43,13 @@ class Queues(Doors):
 
     def get(self, order_id: int) -> RestingOrder:
         """A live order, armed stops included; KeyError when it isn't there."""
-        return self._orders[order_id]
+        order = self._orders.get(id_of(order_id))
+        if order is None:
+            raise KeyError(order_id)
+        return order
 
     def __contains__(self, order_id: int) -> bool:
-        return order_id in self._orders
+        return id_of(order_id) in self._orders
 
     def __len__(self) -> int:
         """Live orders, armed stops included."""
@@ -77,16 +82,23 @@ class Queues(Doors):
     def _rest(self, order: RestingOrder) -> None:
         """An order comes to rest at the back of its level, showing what it shows."""
         self._keep(order)
-        self._conditional_at[order.side] += conditional(order)
+        self._count(order, 1)
         self._ladders[order.side].add(order.price, order.order_id)
         self._touch(order.side, order.price)
 
     def _unrest(self, order: RestingOrder) -> None:
         """An order at rest leaves its level."""
         self._forget(order)
-        self._conditional_at[order.side] -= conditional(order)
+        self._count(order, -1)
         self._ladders[order.side].remove(order.price, order.order_id)
         self._touch(order.side, order.price)
+
+    def _count(self, order: RestingOrder, more: int) -> None:
+        """There is one order more at rest, or less."""
+        if conditional(order):
+            self._conditional_at[order.side] += more
+        else:
+            self._unconditional_of[order.side, order.account] += more
 
     def _change(self, order: RestingOrder) -> None:
         """A live order becomes this one, in its place; its price is what it was."""

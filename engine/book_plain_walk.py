@@ -126,12 +126,14 @@ class Walks(Queues):
     def _own_refusal(self, order: RestingOrder, gone: int) -> Reason:
         """Why an order mustn't join an auction: it crosses an unconditional one of its own account, or too many to look at.
 
+        An account that has none there is never refused: strangers' orders, however many, shut nobody out who is on one side.
         gone: makers that the same order's walk has taken away, and so has looked at already.
         """
-        if order.account == 0:
+        opposite = OPPOSITE[order.side]
+        if order.account == 0 or not self._unconditional_of[opposite, order.account]:
             return Reason.NONE
         looked = gone
-        for _, queue in self._ladders[OPPOSITE[order.side]].inside(order.price):
+        for _, queue in self._ladders[opposite].inside(order.price):
             for maker in map(self._orders.__getitem__, queue):
                 if self._looked_enough(looked):
                     return Reason.WALK_LIMIT

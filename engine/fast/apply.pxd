@@ -11,6 +11,7 @@ from engine.fast.eligibility cimport RATING_SHIFT
 from engine.fast.entry cimport NO_MEMORY, enter_new, fire_stop, say_session
 from engine.fast.lanes cimport goes_at_once, moves_at_once, rests_at_once
 from engine.fast.maps cimport reserve_pair, set_value
+from engine.fast.owners cimport drop_owners
 from engine.fast.pool cimport terms_of
 from engine.fast.records cimport (
     OP_AMEND, OP_CANCEL, OP_FIRE, OP_MASS_CANCEL, OP_MOVE_WINDOW, OP_NEW, OP_REDUCE, OP_SET_BARON,
@@ -43,10 +44,10 @@ cdef inline bint _lets_in(BookCore *core, const CommandRecord *command) noexcept
 cdef inline int _set_session(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
     if command.shape == SESSION_CONTINUOUS and core.session != SESSION_CONTINUOUS:
         return clear(core, sink, command.reason)
-    if command.shape == SESSION_EXPIRED and (
-        cancel_all(core, sink, ALL_SIDES, 0, 0, REASON_INSTRUMENT_EXPIRED) < 0
-    ):
-        return NO_MEMORY
+    if command.shape == SESSION_EXPIRED:
+        if cancel_all(core, sink, ALL_SIDES, 0, 0, REASON_INSTRUMENT_EXPIRED) < 0:
+            return NO_MEMORY
+        drop_owners(core)
     core.session = command.shape
     say_session(core, sink, command.reason, 0)
     return 0

@@ -11,6 +11,7 @@ from engine.fast.eligibility cimport joins_auction
 from engine.fast.entry cimport NO_MEMORY, say_session
 from engine.fast.levels cimport key_before, key_behind, key_of, leave_level, level_at, price_of_key
 from engine.fast.lives cimport bury, displayed
+from engine.fast.owners cimport drop_owners
 from engine.fast.pool cimport shown_of, terms_of
 from engine.fast.records cimport (
     BUY, EVENT_AUCTION, KIND_CLEARED, KIND_TRADE, SELL, SESSION_AUCTION, SESSION_CONTINUOUS, SESSION_PRE_OPEN,
@@ -236,6 +237,8 @@ cdef inline int clear(BookCore *core, Sink *sink, uint8_t reason) noexcept nogil
         return NO_MEMORY
     if core.limits.max_looked != 0 and core.limits.max_looked < left:
         left = core.limits.max_looked
+    # Nobody enters any more before trading is continuous.
+    drop_owners(core)
     take_reference(core)
     while core.clearing_price != 0 or _begin_clearing(core, sink):
         cleared_price = core.clearing_price

@@ -167,7 +167,7 @@ cdef struct Table:
 
 
 cdef struct Pair:
-    # An entry of a small map: an account and its live conditional orders, or a Baron and what it offers.
+    # An entry of a small map: an account and so many of its orders, or a Baron and what it offers.
     uint32_t key
     uint32_t value
 
@@ -253,6 +253,8 @@ cdef struct BookCore:
     Hour *hour
     Refill *refills
     const uint64_t *reasons
+    # Unconditional orders at rest by account, of each side; NULL where they aren't counted.
+    Map *owners
     Ladder sides[2]
     Table ids
     Map accounts

@@ -21,6 +21,7 @@ from engine.fast.matching cimport (
     LOOKED_ENOUGH, NOBODY, OPENS_AUCTION, first_counterpart, own_refusal, match_dry, match_taker, reach_of,
     reserve_refills, same_account,
 )
+from engine.fast.owners cimport count_owners, seeks_in_vain
 from engine.fast.pool cimport give_terms
 from engine.fast.records cimport (
     EVENT_ARMED, KIND_ACCEPTED, KIND_SESSION, KIND_TRIGGERED, REASON_CONDITIONAL_LIMIT,
@@ -186,6 +187,8 @@ cdef inline void settle(
             _cancel_rest(core, sink, taker, REASON_OUTSIDE_BAND)
             return
         reason = own_refusal(core, taker, gone)
+        if reason == REASON_WALK_LIMIT and seeks_in_vain(core, not taker.sells, taker.account):
+            reason = 0
         if reason:
             _cancel_rest(core, sink, taker, reason)
         else:
@@ -209,13 +212,19 @@ cdef inline void enter(BookCore *core, Sink *sink, Taker *taker) noexcept nogil:
     settle(core, sink, taker, outcome, before - core.ids.count)
 
 
-cdef inline uint8_t session_refusal(BookCore *core, Taker *taker) noexcept nogil:
-    """Check 14: what may enter before trading, and that nothing may in a halt."""
+cdef inline int session_refusal(BookCore *core, Taker *taker) noexcept nogil:
+    """Check 14: what may enter before trading, and that nothing may in a halt; 0, a reason, or NO_MEMORY."""
+    cdef uint8_t reason
     if core.session == SESSION_HALTED:
         return REASON_SESSION_CLOSED
     if taker.flags & CONDITIONAL or not may_rest(taker):
         return REASON_SESSION_CLOSED
-    return own_refusal(core, taker, 0)
+    reason = own_refusal(core, taker, 0)
+    if unlikely(reason == REASON_WALK_LIMIT) and core.owners == NULL:
+        if count_owners(core) < 0:
+            return NO_MEMORY
+        return own_refusal(core, taker, 0)
+    return reason
 
 
 cdef inline int enter_new(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:

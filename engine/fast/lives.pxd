@@ -9,7 +9,8 @@ from engine.fast.core cimport (
 )
 from engine.fast.ids cimport insert_order, remove_order, reserve_id
 from engine.fast.levels cimport join_level, leave_level, open_level, reserve_level
-from engine.fast.maps cimport forget, reserve_pair, set_value, value_of
+from engine.fast.maps cimport add_to, reserve_pair
+from engine.fast.owners cimport count_owner, reserve_owner
 from engine.fast.pool cimport (
     give_node, give_terms, reserve_node, reserve_terms, shown_of, take_node, take_terms, terms_of,
 )
@@ -32,7 +33,7 @@ cdef inline uint32_t displayed(Terms *terms, uint32_t leaves) noexcept nogil:
 cdef inline int reserve_rest(BookCore *core, Taker *taker) noexcept nogil:
     """Room for an order to rest or to wait; 0, or -1 when there is no memory. Nothing changes but capacities.
     """
-    if reserve_level(core, &core.sides[taker.sells]) < 0:
+    if reserve_level(core, &core.sides[taker.sells]) < 0 or reserve_owner(core, taker.sells) < 0:
         return -1
     if taker.node == 0 and (reserve_node(core) < 0 or reserve_id(core) < 0):
         return -1
@@ -40,18 +41,6 @@ cdef inline int reserve_rest(BookCore *core, Taker *taker) noexcept nogil:
         if reserve_terms(core) < 0 or reserve_stop(core) < 0 or reserve_pair(&core.accounts) < 0:
             return -1
     return 0
-
-
-cdef inline void count_conditional(BookCore *core, uint32_t account, int32_t more) noexcept nogil:
-    """An account has one conditional order more, or less."""
-    cdef uint32_t count
-    if account == 0:
-        return
-    count = value_of(&core.accounts, account) + <uint32_t>more
-    if count:
-        set_value(&core.accounts, account, count)
-    else:
-        forget(&core.accounts, account)
 
 
 cdef inline uint32_t keep(BookCore *core, Taker *taker) noexcept nogil:
@@ -75,7 +64,7 @@ cdef inline uint32_t keep(BookCore *core, Taker *taker) noexcept nogil:
         node.place = taker.flags
         terms = take_terms(core, index)
         if taker.flags & CONDITIONAL:
-            count_conditional(core, taker.account, 1)
+            add_to(&core.accounts, taker.account, 1)
         if taker.terms.display:
             core.icebergs += 1
     else:
@@ -98,6 +87,7 @@ cdef inline void rest(BookCore *core, Taker *taker) noexcept nogil:
     index = keep(core, taker)
     level = open_level(core, ladder, taker.price)
     join_level(core, ladder, level, index, core.nodes[index].place, shown)
+    count_owner(core, index, taker.sells, 1)
 
 
 cdef inline void bury(BookCore *core, uint32_t index) noexcept nogil:
@@ -105,7 +95,7 @@ cdef inline void bury(BookCore *core, uint32_t index) noexcept nogil:
     cdef Node *node = &core.nodes[index]
     if not BARE and unlikely(node.place & RARE):
         if node.place & CONDITIONAL:
-            count_conditional(core, node.account, -1)
+            add_to(&core.accounts, node.account, -1)
         if terms_of(core, index).display:
             core.icebergs -= 1
         give_terms(core, index)
@@ -119,6 +109,7 @@ cdef inline void step_out(BookCore *core, uint32_t index) noexcept nogil:
     if not BARE and unlikely(place & ARMED):
         disarm(core, index)
     else:
+        count_owner(core, index, place & SELLS != 0, -1)
         leave_level(core, &core.sides[1 if place & SELLS else 0], index, shown_of(core, index))
 
 

@@ -1,6 +1,6 @@
-"""Small maps of numbers: live conditional orders by account, and what each Baron offers. Key 0 is nobody."""
+"""Small maps of numbers: orders by account, and what each Baron offers. Key 0 is nobody."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from engine.fast.core cimport Map, Pair
@@ -72,3 +72,15 @@ cdef inline void forget(Map *pairs, uint32_t key) noexcept nogil:
     pairs.pairs[hole].key = 0
     pairs.pairs[hole].value = 0
     pairs.count -= 1
+
+
+cdef inline void add_to(Map *pairs, uint32_t key, int32_t more) noexcept nogil:
+    """A count goes up or down, and is gone at 0; room was reserved."""
+    cdef uint32_t count
+    if key == 0:
+        return
+    count = value_of(pairs, key) + <uint32_t>more
+    if count:
+        set_value(pairs, key, count)
+    else:
+        forget(pairs, key)

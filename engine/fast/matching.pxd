@@ -14,6 +14,7 @@ from engine.fast.eligibility cimport maker_terms, shows_too_little, tradable
 from engine.fast.levels cimport key_behind, key_of, leave_level, level_at, requeue, shrink_level
 from engine.fast.lives cimport bury, displayed
 from engine.fast.memory cimport grown_by_half, resize
+from engine.fast.owners cimport has_none
 from engine.fast.pool cimport shown_of
 from engine.fast.records cimport (
     KIND_REFILLED, KIND_TRADE, REASON_OUTSIDE_BAND, REASON_SELF_TRADE, REASON_WALK_LIMIT,
@@ -53,7 +54,7 @@ cdef inline uint8_t own_refusal(BookCore *core, Taker *taker, uint32_t gone) noe
     cdef int64_t reach = reach_of(ladder, taker)
     cdef uint64_t looks = _looks(core) - gone
     cdef uint32_t index
-    if taker.account == 0:
+    if taker.account == 0 or has_none(core, ladder.sells, taker.account):
         return 0
     while key <= reach:
         index = ladder.levels[level_at(core, ladder, key)].first

@@ -19,6 +19,7 @@ from engine.fast.ids cimport find_order
 from engine.fast.levels cimport clear_ladder, key_behind, level_at, price_end
 from engine.fast.lives cimport price_of, reserve_rest, rest, wait
 from engine.fast.maps cimport reserve_pair, set_value
+from engine.fast.owners cimport drop_owners, owner_bytes
 from engine.fast.pool cimport shown_of, terms_of
 from engine.fast.records cimport BUY, SELL, TIME_GTC, TYPE_LIMIT, EventRecord
 
@@ -255,11 +256,12 @@ cdef uint64_t pool_bytes(BookCore *core) noexcept:
     size += (<uint64_t>core.ids.old.last + 1) * sizeof(uint32_t) if core.ids.old.heads != NULL else 0
     size += (core.accounts.mask + 1) * sizeof(Pair) if core.accounts.pairs != NULL else 0
     size += (core.barons.mask + 1) * sizeof(Pair) if core.barons.pairs != NULL else 0
+    size += owner_bytes(core)
     return size
 
 
 cdef int take_limits(BookCore *core, object limits) except -1:
-    """The bounds that a book is held to; OverflowError for one that its field can't hold."""
+    """The bounds that a book is held to; BookLimits has seen to it that each fits its field."""
     core.limits.max_looked = limits.max_looked
     core.limits.max_stops = limits.max_stops
     core.limits.max_conditional_account = limits.max_conditional_account
@@ -316,6 +318,7 @@ cdef void free_pools(BookCore *core) noexcept:
     free(core.refills)
     free(core.accounts.pairs)
     free(core.barons.pairs)
+    drop_owners(core)
     free(core.buy_stops.nodes)
     free(core.sell_stops.nodes)
     free(core.due.nodes)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from engine.book import BookState, Indicative, Level, RestingOrder
 from engine.book_plain import PlainBook
 from engine.book_plain_ladder import Ladder, Queue
-from engine.book_plain_orders import conditional, displayed, is_stop
+from engine.book_plain_orders import OPPOSITE, conditional, displayed, is_stop
 from engine.book_plain_walk import Plan
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.reasons import Reason
@@ -281,6 +281,27 @@ class OwnSoughtAfresh(PlainBook):
         return super()._own_refusal(order, 0)
 
 
+class OwnForEver(PlainBook):
+    """Who has had an order at rest on a side and cancelled it counts as having it still."""
+
+    def _cancel(self, order: RestingOrder, reason: Reason) -> None:
+        super()._cancel(order, reason)
+        if not (conditional(order) or is_stop(order)):
+            self._unconditional_of[order.side, order.account] += 1
+
+
+class CrowdShutsOut(PlainBook):
+    """A crowd before an auction shuts out those, too, who have nothing of their own in it."""
+
+    def _own_refusal(self, order: RestingOrder, gone: int) -> Reason:
+        mine = OPPOSITE[order.side], order.account
+        self._unconditional_of[mine] += 1
+        try:
+            return super()._own_refusal(order, gone)
+        finally:
+            self._unconditional_of[mine] -= 1
+
+
 class ShutAskSells(PlainBook):
     """An ask whose hours are over takes part in an auction."""
 
@@ -366,6 +387,8 @@ CANARIES: Final = (
     Canary(OwnOrdersCount, "selves"),
     Canary(OwnSoughtForEver, "selves"),
     Canary(OwnSoughtAfresh, "bands"),
+    Canary(OwnForEver, "sessions"),
+    Canary(CrowdShutsOut, "windows"),
     Canary(ShutAskSells, "windows"),
     Canary(FokEatsItself, "selves", breaks_a_law=False),
     Canary(AnewInPlace, "moves"),

@@ -6,6 +6,7 @@ deed, breaks a law here. It must never see a book's inside; its caller compares 
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -20,7 +21,8 @@ from tests.engine.book.laws_walk import Walk, own_refusal
 __all__ = ["Auditor", "Breach"]
 
 NAMED = (Op.CANCEL, Op.AMEND, Op.REDUCE, Op.MOVE_WINDOW, Op.FIRE)
-ACTIVE = (Session.PRE_OPEN, Session.AUCTION, Session.CONTINUOUS)
+BEFORE_TRADING = (Session.PRE_OPEN, Session.AUCTION)
+ACTIVE = (*BEFORE_TRADING, Session.CONTINUOUS)
 
 
 class Auditor:
@@ -82,6 +84,11 @@ class Auditor:
             law(event.reason in early, "a stale command is refused as unknown", command, event)
         elif event.reason is Reason.DUPLICATE_ORDER_ID:
             law(live is not None, "an id whose order is gone is free", command)
+        elif event.reason in (Reason.SELF_TRADE, Reason.WALK_LIMIT) and ledger.session in BEFORE_TRADING:
+            order = known_of(command) if live is None else dataclasses.replace(live)
+            if live is not None and command.flags & Given.PRICE:
+                order.price = command.price
+            law(own_refusal(ledger, order) is event.reason, "an auction shuts out who would meet his own", order)
 
     def _answer(self, command: Command, events: list[BookEvent]) -> list[BookEvent]:
         """Take what the command itself must have led to; the events that follow it."""

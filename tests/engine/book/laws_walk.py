@@ -264,9 +264,10 @@ def own_refusal(ledger: Ledger, order: Known, gone: int = 0) -> Reason:
 
     gone: makers that its walk has filled or cancelled, which it looked at, too.
     """
-    if not order.account:
-        return Reason.NONE
     opposite = Side.SELL if order.side is Side.BUY else Side.BUY
+    has_own = any(other.account == order.account and not other.conditional for other in ledger.first(opposite))
+    if not order.account or not has_own:
+        return Reason.NONE
     bound = ledger.limits.max_looked
     for looked, other in enumerate(ledger.first(opposite), gone):
         if other.price > order.price if order.side is Side.BUY else other.price < order.price:

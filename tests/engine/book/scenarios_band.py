@@ -92,6 +92,7 @@ BAND: Final = [
             (
                 *AT_100,
                 sell(3, 110, 1),
+                sell(8, 500, 1, account=5),
                 *(sell(number, 136 + number, 1, account=6) for number in (4, 5, 6)),
                 buy(7, limit, 4, account=5),
                 "trade 3 x7 buy 1@110 other 3",

@@ -162,6 +162,7 @@ WINDOWS: Final = [
         (
             *(sell(number, 10, 2, account=6, lot=2) for number in (1, 2)),
             _AUCTION,
+            sell(6, 50, 1, account=5),
             buy(3, 10, 1, account=5),
             "accepted 3 buy 1@10 leaves 1",
             sell(4, 9, 1, account=7),

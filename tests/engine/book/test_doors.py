@@ -189,6 +189,8 @@ def test_buffers_are_contiguous_and_what_is_written_writable(book: Book) -> None
     for wrong_view in ((scattered[:128], bytearray(400)), (commands, scattered), (commands, bytearray(400), scattered)):
         with pytest.raises(BufferError):
             book.batch(*wrong_view)
+    with pytest.raises(ValueError, match="64"):
+        book.batch(commands[1:], bytes(400))
     with pytest.raises(TypeError):
         book.batch("no buffer", bytearray(400))
     assert book.batch(commands, bytearray(400)) == (2, 0, 0, 0)

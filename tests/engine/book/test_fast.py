@@ -10,6 +10,7 @@ import random
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -20,7 +21,7 @@ from setuptools import Distribution, Extension
 
 from engine import book as protocol
 from engine import kinds, reasons, records
-from engine.book import UNBOUNDED, BookLimits, encode_state
+from engine.book import UNBOUNDED, Book, BookLimits, encode_state
 from engine.book_fast import FastBook, Order
 from engine.book_plain import PlainBook
 from engine.fast.layouts import codes, layouts
@@ -183,8 +184,41 @@ assert len(events) == 400_000 and len(book) == 0
 """
 
 
-def test_without_memory_a_command_does_nothing_and_the_book_lives_on() -> None:
-    answer = subprocess.run([sys.executable, "-c", STARVED], cwd=ROOT, capture_output=True, text=True, check=False)
+UNCOUNTED: Final = """
+import resource
+from engine.book_fast import FastBook
+from engine.kinds import Side
+from engine.records import Command, Op, Session, unpack_events
+from tests.engine.book.test_fast import new, packed
+
+book = FastBook()
+book.submit(Command(Op.SET_SESSION, ts_ns=1, shape=Session.AUCTION))
+orders = 140_000
+crowd = packed([new(number, Side.SELL, 10)._replace(account=number) for number in range(1, orders + 1)])
+out = bytearray(40 * orders)
+assert book.batch(crowd, out).consumed == orders
+enter = [new(orders + account, Side.BUY, 10)._replace(account=account) for account in (2_000, orders + 1)]
+before = len(book), book.session, book.depth(Side.SELL, 9), book.depth(Side.BUY, 9)
+pages = int(open("/proc/self/statm").read().split()[0])
+hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (1 << 20), hard))
+starved = 0
+for order in enter:
+    try:
+        book.submit(order)
+    except MemoryError:
+        starved += 1
+resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+assert starved == 2, starved
+assert (len(book), book.session, book.depth(Side.SELL, 9), book.depth(Side.BUY, 9)) == before
+said = [(event.kind.name, event.reason.name) for order in enter for event in unpack_events(book.submit(order))]
+assert said == [("REJECTED", "WALK_LIMIT"), ("ACCEPTED", "NONE")], said
+"""
+
+
+@pytest.mark.parametrize("life", [STARVED, UNCOUNTED])
+def test_without_memory_a_command_does_nothing_and_the_book_lives_on(life: str) -> None:
+    answer = subprocess.run([sys.executable, "-c", life], cwd=ROOT, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
 
 
@@ -259,6 +293,7 @@ def test_a_second_thread_is_refused_while_a_batch_runs() -> None:
 DRIVER: Final = '''# cython: language_level=3
 """Drives a book record by record, as a compiled engine would."""
 
+from cpython.buffer cimport PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
 from libc.stdint cimport uint64_t
 
 from engine.book_fast cimport FastBook
@@ -279,6 +314,35 @@ def drive(FastBook book, const unsigned char[::1] commands, unsigned char[::1] o
             refused += book.apply(&(<const CommandRecord *>&commands[0])[place], &sink) != 0
         told = book.tell_changes(<DeltaRecord *>&deltas[0], <uint64_t>deltas.shape[0] // sizeof(DeltaRecord))
     return sink.next - begin, told, refused, book.drain(&sink)
+
+
+cdef class Array:
+    """Bytes in steps, and its words for who asks for what it isn't: NumPy's are ValueErrors, too."""
+
+    cdef bytearray block
+    cdef Py_ssize_t length
+    cdef Py_ssize_t step
+    cdef bint sealed
+
+    def __init__(self, data, step=1, sealed=False):
+        self.block, self.length, self.step, self.sealed = bytearray(data), len(data) // step, step, sealed
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        if self.step != 1 and flags & PyBUF_STRIDES != PyBUF_STRIDES:
+            raise ValueError("the array is not contiguous")
+        if self.sealed and flags & PyBUF_WRITABLE:
+            raise ValueError("the array is read-only")
+        view.obj = self
+        view.buf = <void *><char *>self.block
+        view.len = self.length
+        view.itemsize = 1
+        view.readonly = self.sealed
+        view.ndim = 1
+        view.suboffsets = NULL
+        view.internal = NULL
+        view.format = NULL
+        view.shape = &self.length if flags & PyBUF_ND else NULL
+        view.strides = &self.step if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
 '''
 
 
@@ -321,3 +385,22 @@ def test_compiled_code_drives_a_book_without_python(driver: ModuleType) -> None:
     assert outs[0] == outs[1]
     assert tolds[0] == tolds[1]
     assert encode_state(by_batch.state()) == encode_state(by_code.state())
+
+
+@pytest.mark.parametrize("book", [PlainBook(), FastBook()], ids=["plain", "fast"])
+def test_arrays_that_are_scattered_or_sealed_are_buffer_errors(driver: ModuleType, book: Book) -> None:
+    """Whatever their own words would be."""
+    array, ticks = driver.Array, packed([Command(Op.TICK), Command(Op.TICK)])
+    whole, scattered, sealed = array(bytes(400)), array(bytes(400), 2), array(bytes(400), sealed=True)
+    assert book.batch(array(ticks, sealed=True), whole, whole) == (2, 0, 0, 0)
+    assert book.submit(array(ticks[:COMMAND_BYTES])) == b""
+    calls: list[Callable[[], object]] = [
+        lambda: book.batch(array(2 * ticks, 2), whole),
+        *[lambda wrong=wrong: book.batch(ticks, wrong) for wrong in (scattered, sealed)],
+        *[lambda wrong=wrong: book.batch(ticks, whole, wrong) for wrong in (scattered, sealed)],
+        *[lambda ask=ask: ask(array(ticks, 2)) for ask in (book.submit, book.walk, book.protection)],
+        lambda: book.submit_many([array(ticks, 2)]),
+    ]
+    for call in calls:
+        with pytest.raises(BufferError, match="give a"):
+            call()

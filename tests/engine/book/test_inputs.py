@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from decimal import Decimal
 from enum import IntEnum
@@ -56,6 +57,12 @@ class _Subclass(Command):
         return bytes(COMMAND_BYTES)
 
 
+class _Halves(ctypes.Structure):
+    """A buffer whose format is of fields, like a NumPy record's."""
+
+    _fields_ = (("first", ctypes.c_uint64 * 4), ("last", ctypes.c_uint32 * 8))
+
+
 class _Packs:
     """No Command, and no buffer."""
 
@@ -92,6 +99,7 @@ def short(fields: int) -> Any:
         (memoryview(GOOD.pack()).cast("Q"), ACCEPTED),
         (memoryview(GOOD.pack()).cast("B", (8, 8)), ACCEPTED),
         (Order(*GOOD), ACCEPTED),
+        (_Halves.from_buffer_copy(GOOD.pack()), ACCEPTED),
         (_Subclass(*GOOD), ACCEPTED),
         (wrong(price=_Ten.TEN, quantity=_Number(3)), ACCEPTED),
         (wrong(price=_Index(10), order_id=_Index(7)), ACCEPTED),

@@ -6,11 +6,11 @@ import pytest
 
 from engine.book import BookLimits, RestingOrder
 from engine.book_plain import PlainBook
-from engine.records import COMMAND_BYTES, Command, Flag, unpack_command, unpack_events
+from engine.records import COMMAND_BYTES, Command, Flag, Session, unpack_command, unpack_events
 from tests.engine.book.cases import BookFactory
 from tests.engine.book.flows import segments
 from tests.engine.book.flows_regimes import REGIMES
-from tests.engine.book.words import DECREMENT, FOK, IOC, MARKET, buy, line, sell
+from tests.engine.book.words import DECREMENT, FOK, IOC, MARKET, buy, cancel, line, sell, session
 
 
 class Watched(PlainBook):
@@ -78,3 +78,24 @@ def test_every_search_begins_at_the_best_and_ends_at_the_same_order(
     book = make_book(BookLimits(max_looked=max_looked, band_ppm=0))
     book.submit_many([sell(1, 100, 2, hours=2), sell(2, 100, 2, hours=2), sell(3, 100, 2), sell(4, 101, 9)])
     assert [line(event) for event in unpack_events(book.submit(taker))] == said
+
+
+def test_a_thousand_strangers_shut_nobody_out_of_an_auction(make_book: BookFactory) -> None:
+    """At the rulebook's own limit: renters and providers, who are on one side, enter; who is on both is told why not."""
+    book = make_book(BookLimits())
+    book.submit(session(Session.AUCTION))
+    book.submit_many([sell(number, 10, 1, account=9) for number in range(1, 1_101)])
+    book.submit_many([sell(2_001, 20, 1, account=6), sell(2_002, 20, 1, account=7)])
+    entering = [buy(3_000 + account, 10, 1, account=account) for account in (5, 6, 7)]
+    accepted = "accepted {0} buy 1@10 leaves 1"
+    assert [line(event) for event in unpack_events(book.submit_many([*entering, cancel(2_002), *entering[1:]]))] == [
+        accepted.format(3_005),
+        "rejected 3006 walk_limit",
+        "rejected 3007 walk_limit",
+        "canceled 2002 sell 1@20 requested",
+        "rejected 3006 walk_limit",
+        accepted.format(3_007),
+    ]
+    assert [line(event) for event in unpack_events(book.submit(buy(4_000, 9, 1, account=6)))] == [
+        "accepted 4000 buy 1@9 leaves 1"
+    ]

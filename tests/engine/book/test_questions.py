@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.book import (
+    LIMIT_MAX,
     PRICE_MAX_OF_A_BOOK,
     Book,
     BookLimits,
@@ -324,6 +326,44 @@ def test_no_book_has_prices_beyond_24_bits(make_book: BookFactory) -> None:
     assert depth(book, BUY) == f"1@{PRICE_MAX_OF_A_BOOK}"
     with pytest.raises(ValueError, match="price_max"):
         make_book(BookLimits(price_max=PRICE_MAX_OF_A_BOOK + 1))
+
+
+@pytest.mark.parametrize("field", [name for name in BookLimits.__struct_fields__ if name != "price_max"])
+def test_a_limit_is_a_number_of_32_bits(make_book: BookFactory, field: str) -> None:
+    for value in (0, LIMIT_MAX):
+        limits = replace(BookLimits(), **{field: value})
+        assert make_book(limits).state().limits == limits
+    for value in (-1, LIMIT_MAX + 1, 2**70):
+        with pytest.raises(ValueError, match=field):
+            replace(BookLimits(), **{field: value})
+    with pytest.raises(TypeError):
+        replace(BookLimits(), **{field: 1.5})
+    state = make_book(BookLimits(max_looked=LIMIT_MAX)).state()
+    with pytest.raises(ValueError, match="max_looked"):
+        decode_state(encode_state(state).replace(b"\xce\xff\xff\xff\xff", b"\xcf" + bytes([0, 0, 0, 1]) + bytes(4), 1))
+
+
+class _Seven:
+    def __index__(self) -> int:
+        return 7
+
+
+@pytest.mark.parametrize("order_id", [7, _Seven()])
+def test_an_id_is_what_python_takes_as_an_index(make_book: BookFactory, order_id: Any) -> None:
+    book = make_book(BookLimits())
+    book.submit(buy(7, 10, 1))
+    assert order_id in book
+    assert book.get(order_id).order_id == 7
+
+
+@pytest.mark.parametrize("order_id", [7.0, "7", None, [7], {7: 7}, 0, -7, 2**64, 2**64 + 7, 8])
+def test_what_is_no_id_is_nobodys(make_book: BookFactory, order_id: Any) -> None:
+    book = make_book(BookLimits())
+    book.submit(buy(7, 10, 1))
+    assert order_id not in book
+    with pytest.raises(KeyError) as missing:
+        book.get(order_id)
+    assert missing.value.args == (order_id,)
 
 
 def test_minutes_older_than_an_hour_are_forgotten_at_the_next_trade(make_book: BookFactory) -> None:
