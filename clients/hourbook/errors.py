@@ -25,10 +25,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HourbookError(Exception):
-    """Base of all errors of this client. `code` is of the exchange's table of errors, or one of this client's own."""
+    """Base of all errors of this client. `code` is of the exchange's table of errors, or one of this client's own.
+
+    As text it is the code, the field at fault if there is one, and what was wrong with what to do.
+    """
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.code}: {problem.detail}")
+        at = f" ({problem.field})" if problem.field else ""
+        super().__init__(f"{problem.code}{at}: {problem.detail}")
         self.problem = problem
 
     @property

@@ -232,7 +232,7 @@ class Placed(Model, frozen=True):
 
 
 class Changed(Model, frozen=True):
-    """An order after its amend or cancel; an amend tells `price`, total `quantity` and a gtd order's `expire`."""
+    """An order after its amend or cancel; of a cancel `price`, total `quantity` and `expire` may not be known yet."""
 
     seq: int
     order_id: str

@@ -6,19 +6,20 @@ REST and WebSocket both raise `Problem`; this room never knows which of the two 
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from engine.ids import format_id
-from engine.kinds import OrderStatus, edge_name
-from engine.messages import Rejected, Reply
+from engine.limits import Limits
 from engine.reasons import ADVICE, Reason
 
 RETRY_AFTER_MS: Final = 200
 """What a refused caller is told to wait when the queue is full or the read side is behind."""
 MEDIA_TYPE: Final = "application/problem+json"
+
+_INDEX: Final = re.compile(r"\[\d+\]\Z")
 
 Outcome = Literal["rejected", "unknown"]
 
@@ -152,12 +153,35 @@ TABLE: Final[dict[str, Entry]] = _GATEWAY | {
 }
 """Every code that a caller may meet."""
 
-_PUBLIC_FIELDS: Final = {
-    "order_type": "type",
-    "delivery": "ssh_keys",
-    "self_trade": "stp",
-    "after_ns": "after_ms",
+_LIMITS: Final = Limits()
+_FORM_OF_NAMES: Final = "Use 1 to 36 letters, digits, hyphens and underscores."
+_EXPIRY: Final = "Only a gtd order has an expiry: leave it out, or give time_in_force gtd with it."
+
+OF_FIELD: Final[dict[str, dict[str, str]]] = {
+    "invalid_quantity": {
+        "display_quantity": f"Show at most the quantity and at least a part in {_LIMITS.display_ratio} of it, in whole lots.",
+        "min_quantity": "Ask for at most the quantity, and at most display_quantity where the order has one.",
+        "lot": f"Give at most {2**16 - 1}, and at most the quantity, which is a multiple of it.",
+    },
+    "invalid_order": {
+        "time_in_force": "A market order is ioc or fok; leave time_in_force out for ioc.",
+        "stop_price": "Only stop and stop_limit orders have one: leave it out, or give one of those types.",
+        "post_only": "Only a limit order that may rest (gtc, gtd or day) can be post_only.",
+        "display_quantity": "Leave it out: ioc, fok, market and stop orders never rest, so they show nothing.",
+        "stp": "Choose another stp, or leave out lot, min_quantity and same_baron: decrement cuts orders by any number.",
+        "same_baron": "Leave out same_baron or display_quantity: what comes from one Baron whole isn't shown in parts.",
+        "expire": _EXPIRY,
+        "expire_us": _EXPIRY,
+        "tag": _FORM_OF_NAMES,
+        "client_order_id": _FORM_OF_NAMES,
+    },
+    "invalid_expiry": {"after_ms": "Give at most a day, in milliseconds; 0 switches it off."},
+    "too_many_orders": {
+        "name": "Withdraw a set of quotes first: send it with an empty list.",
+        "quotes": "Send fewer quotes, or cancel open orders first.",
+    },
 }
+"""By code and the last name of its field, what to do where the code alone doesn't tell."""
 
 
 class ProblemBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"kind": "type"}):
@@ -178,13 +202,14 @@ class ProblemBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
 
 class Problem(Exception):
-    """A request that can't be answered as asked; `code` is in TABLE."""
+    """A request that can't be answered as asked; `code` is in TABLE. `advice`: what to do, where this case knows better."""
 
     def __init__(
         self,
         code: str | Reason,
         wrong: str = "",
         *,
+        advice: str = "",
         field: str | None = None,
         retry_after_ms: int | None = None,
         outcome: Outcome = "rejected",
@@ -197,13 +222,14 @@ class Problem(Exception):
         entry = TABLE[name]
         self.code = name
         self.status = int(entry.status)
+        known = OF_FIELD.get(name, {}).get(last_name(field or ""), entry.advice)
         title = name.replace("_", " ").capitalize()
         self.body = ProblemBody(
             kind=f"urn:hourbook:error:{name}",
             title=title,
             status=self.status,
             code=name,
-            detail=f"{(wrong or title).rstrip('.')}. {entry.advice}",
+            detail=f"{(wrong or title).rstrip('.')}. {advice or known}",
             outcome=outcome,
             field=field,
             retry_after_ms=retry_after_ms,
@@ -215,45 +241,14 @@ class Problem(Exception):
         super().__init__(self.body.detail)
 
 
+def last_name(field: str) -> str:
+    """`price` of `offers[3].price`, `quotes` of `quotes[2]`."""
+    return _INDEX.sub("", field.rpartition(".")[2])
+
+
 def overloaded() -> Problem:
     return Problem("overloaded", "The exchange has more to do than it can take in", retry_after_ms=RETRY_AFTER_MS)
 
 
 def outcome_unknown() -> Problem:
     return Problem("outcome_unknown", "The exchange's log failed in the middle of it", outcome="unknown")
-
-
-def hours_allowed(max_term_hours: int) -> str:
-    """The limits that INVALID_HOURS is about (§4, §5)."""
-    return (
-        f"hours go from 1 to {max_term_hours}; of an on-demand ask alone, max_hours from 2 to {max_term_hours}, "
-        "and min_hours below it"
-    )
-
-
-def rejection(reply: Reply, max_term_hours: int, expiry: str = "expire") -> Problem | None:
-    """The problem of a reply that is a rejection; None when the command was taken.
-
-    `max_term_hours`: the longest term; `expiry`: what the door calls the field of an order's expiry.
-    """
-    first = reply.events[0] if reply.events else None
-    if not isinstance(first, Rejected):
-        return None
-    known = first.order_status is not OrderStatus.NONE
-    return Problem(
-        first.reason,
-        hours_allowed(max_term_hours) if first.reason is Reason.INVALID_HOURS else "",
-        field=(expiry if first.field == "expire_ns" else public_field(first.field)) if first.field else None,
-        seq=reply.seq,
-        order_id=format_id("ord", first.order_id) if first.order_id and known else None,
-        order_status=edge_name(first.order_status) if known else None,
-    )
-
-
-def public_field(field: str) -> str:
-    """A command's field as callers know it: `offers[3].price_ticks` is `offers[3].price`."""
-    head, dot, last = field.rpartition(".")
-    last = _PUBLIC_FIELDS.get(last, last)
-    for unit in ("_ticks", "_micros"):
-        last = last.removesuffix(unit)
-    return head + dot + last

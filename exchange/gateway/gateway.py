@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from engine.ids import INDEX_MAX, SEQ_MAX
-from engine.messages import Command, Reply
+from engine.messages import AmendOrder, Command, Rejected, Reply
+from engine.reasons import Reason
 from exchange.gateway.deps import Deps
-from exchange.gateway.errors import RETRY_AFTER_MS, Problem, outcome_unknown, overloaded, rejection
+from exchange.gateway.errors import RETRY_AFTER_MS, Problem, outcome_unknown, overloaded
 from exchange.gateway.idempotency import InFlight
 from exchange.gateway.meter import Meter
 from exchange.gateway.orders_in import Instruments
-from exchange.read.interface import BaronRow
+from exchange.gateway.refusals import instrument_named, refused, rejection
+from exchange.read.interface import BaronRow, InstrumentRow
 from exchange.sequencer.interface import OutcomeUnknown, Overloaded
 
 READ_WAIT_S: Final = 5.0
@@ -41,9 +43,11 @@ class Gateway:
     async def enter(self, command: Command) -> Reply:
         """Enter a command; Problem when it is refused, not taken, or its outcome isn't known."""
         reply = await self.send(command)
-        problem = rejection(reply, self.deps.max_term_hours)
-        if problem is not None:
-            raise problem
+        if rejected := refused(reply):
+            closed = None
+            if rejected.reason is Reason.SESSION_CLOSED:
+                closed = await self._closed(rejected, command, reply.seq)
+            raise rejection(rejected, command, reply.seq, self.deps.max_term_hours, closed)
         return reply
 
     async def send(self, command: Command) -> Reply:
@@ -56,6 +60,16 @@ class Gateway:
             raise outcome_unknown() from error
         self._acknowledged_seq = max(self._acknowledged_seq, reply.seq)
         return reply
+
+    async def _closed(self, rejected: Rejected, command: Command, seq: int) -> InstrumentRow | None:
+        """The instrument whose session didn't take a command, as it was then; None where that isn't known in time."""
+        if not await self.deps.read.reached(seq, READ_WAIT_S):
+            return None
+        number = instrument_named(rejected, command)
+        if isinstance(command, AmendOrder):
+            order = await self.deps.read.order(command.order_id)
+            number = 0 if order is None else order.instrument
+        return next((row for row in await self.instruments.listed() if row.instrument == number), None)
 
     async def read_from(self, seq: int) -> None:
         """Wait until the read models have `seq`; Problem read_side_behind."""

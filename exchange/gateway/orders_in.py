@@ -150,14 +150,20 @@ async def place_in(
     stored: StoredSshKeys,
     expire_ns: int,
     connection: int = 0,
+    expiry: str = "expire",
 ) -> PlaceOrder:
-    """The command of an order; `client_id` is used when the body names none ("" for none at all)."""
+    """The command of an order; `client_id` is used when the body names none ("" for none at all).
+
+    `expiry`: what the door calls the field of an order's expiry.
+    """
     row = await instruments.of_symbol(body.instrument, "instrument")
     side = SIDES[body.side]
     order_type = _TYPES[body.type]
     _check_sides_fields(body, side)
     _check_prices(body, side, order_type)
     time = TimeInForce.IOC if order_type is OrderType.MARKET else TimeInForce.GTC
+    if body.time_in_force == "gtd" and not expire_ns:
+        raise Problem("missing_field", "A gtd order says when it expires", field=expiry)
     default_hours = ONDEMAND_DEFAULT_HOURS if row.kind is Kind.ONDEMAND and side is Side.BUY else 0
     return PlaceOrder(
         account=account,
@@ -194,7 +200,7 @@ def _check_sides_fields(body: OrderTerms, side: Side) -> None:
     foreign = ask_only if side is Side.BUY else bid_only
     for field, value in foreign.items():
         if value is not None:
-            raise Problem(Reason.INVALID_ORDER, f"A {body.side} has no {field}", field=field)
+            raise Problem(Reason.INVALID_ORDER, f"A {body.side} has no {field}", advice="Leave it out.", field=field)
     if side is Side.SELL and body.baron is None:
         raise Problem("missing_field", "A sell names the Baron that will deliver", field="baron")
 

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
 from engine.reasons import Reason
 from exchange.gateway import wording
-from exchange.gateway.errors import Problem
+from exchange.gateway.errors import Problem, last_name
 from exchange.gateway.schema import MAX_HOURS
 
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -25,7 +25,6 @@ BODY_TIMEOUT_S: Final = 10.0
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_INDEX: Final = re.compile(r"\[\d+\]\Z")
 _AT: Final = re.compile(r" - at `\$\.?(.*)`\Z", re.DOTALL)
 _NAMED: Final = re.compile(r"Object (contains unknown|missing required) field `(.*)`\Z", re.DOTALL)
 _MAX_ECHO_CHARS: Final = 200
@@ -96,10 +95,10 @@ def decode_body(data: bytes, kind: type[T], max_term_hours: int = MAX_HOURS) -> 
         decoded = msgspec.json.decode(data, type=kind)
         _NAMES.decode(text)
     except msgspec.ValidationError as error:
-        _check_syntax(data)
+        _check_syntax(data, text)
         raise fault(error, kind, wording.plain(text), "invalid_field", max_term_hours) from error
     except (msgspec.DecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise _invalid_json(error) from error
+        raise _invalid_json(error, text) from error
     return decoded
 
 
@@ -130,6 +129,7 @@ def fault(
 
     `otherwise` is the code of what has no better one.
     """
+    is_text = otherwise == "invalid_parameter"
     message = str(error)
     at = _AT.search(message)
     path = at[1] if at else ""
@@ -137,15 +137,15 @@ def fault(
     if named := _NAMED.match(what):
         field = f"{path}.{named[2]}" if path else named[2]
         code = "unknown_field" if named[1] == "contains unknown" else "missing_field"
-        thing = "parameter" if otherwise == "invalid_parameter" else "field"
+        thing = "parameter" if is_text else "field"
         wrong = f"There is no such {thing}" if code == "unknown_field" else f"The {thing} is missing"
-        if otherwise == "invalid_parameter":
+        if is_text:
             code = otherwise
         return Problem(code, f"{wrong}: {field[:_MAX_ECHO_CHARS]}", field=field[:_MAX_ECHO_CHARS])
     field = path[:_MAX_ECHO_CHARS]
-    reason = _MARKET_CODES.get(_INDEX.sub("", path.rpartition(".")[2]))
-    code = otherwise if reason is None or otherwise == "invalid_parameter" else reason.name.lower()
-    return Problem(code, wording.say(kind, values, path, max_term_hours), field=field or None)
+    reason = _MARKET_CODES.get(last_name(path))
+    code = otherwise if reason is None or is_text else reason.name.lower()
+    return Problem(code, wording.say(kind, values, path, max_term_hours, is_text), field=field or None)
 
 
 def _check_media_type(content_types: list[str]) -> None:
@@ -173,7 +173,7 @@ async def _has_body(request: Request) -> bool:
     return False
 
 
-def _check_syntax(data: bytes) -> None:
+def _check_syntax(data: bytes, text: str) -> None:
     """Problem invalid_json; a decoder that wants a certain struct may find that missing before it finds broken JSON."""
     try:
         msgspec.json.decode(data)
@@ -181,7 +181,7 @@ def _check_syntax(data: bytes) -> None:
         # Well-formed JSON with a number that no machine holds: what is wrong with the field says more.
         return
     except (msgspec.DecodeError, RecursionError) as error:
-        raise _invalid_json(error) from error
+        raise _invalid_json(error, text) from error
 
 
 def _refuse_doubled(pairs: list[tuple[str, object]]) -> None:
@@ -199,8 +199,25 @@ _NAMES: Final = json.JSONDecoder(object_pairs_hook=_refuse_doubled, parse_int=st
 """Reads JSON that is known to be good once more, for its fields' names alone."""
 
 
-def _invalid_json(error: Exception) -> Problem:
+def _invalid_json(error: Exception, text: str) -> Problem:
+    if _has_half_pair(text):
+        return Problem(
+            "invalid_json",
+            "A string of the body holds half of a surrogate pair, which is no character",
+            advice="Escape a character outside the basic plane as both halves, or send it as UTF-8.",
+        )
     return Problem("invalid_json", str(error)[:_MAX_ECHO_CHARS])
+
+
+def _has_half_pair(text: str) -> bool:
+    """Whether it is JSON but for that: the decoder's own words for it are of a text cut off."""
+    try:
+        json.dumps(wording.plain(text), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False
 
 
 def _too_slow() -> Problem:

@@ -28,11 +28,16 @@ class _Number(str):
     """A JSON number as it was written: however long, it is never reckoned with."""
 
 
-def say(kind: type[msgspec.Struct], values: Any, path: str, max_term_hours: int) -> str:
-    """`hours is 745, and must be a whole number from 1 to 744`: of a path that msgspec named in `kind`."""
+def say(kind: type[msgspec.Struct], values: Any, path: str, max_term_hours: int, is_text: bool = False) -> str:
+    """`hours is 745, and must be a whole number from 1 to 744`: of a path that msgspec named in `kind`.
+
+    is_text: all values came as text, as parameters do, of which 1 and 0 count as true and false.
+    """
     steps = _STEP.findall(path)
     given = shown(_value_at(values, steps))
-    return f"{path or 'The body'} is {given}, and must be {_allowed(_type_at(kind, steps), max_term_hours)}"
+    allowed = _type_at(kind, steps)
+    or_digits = " (or 1 or 0)" if is_text and isinstance(_bare(allowed), inspect.BoolType) else ""
+    return f"{path or 'The body'} is {given}, and must be {_allowed(allowed, max_term_hours)}{or_digits}"
 
 
 def plain(text: str) -> Any:

@@ -144,6 +144,7 @@ def test_orders_by_hand(renter: Shell) -> None:
     assert "canceled" in renter.text("orders", "--all", "--limit", "1")
     stop = renter.answer("buy", SPOT, "1", "9.10", "--stop", "9.00", "--display", "1", "--tag", "cli")["order"]
     assert (stop["type"], stop["armed"], stop["stop_price"]) == ("stop_limit", True, "9.0000")
+    assert "9.0000 (armed)" in renter.text("orders")
     gtd = renter.answer(
         "buy", SPOT, "1", "1.00", "--expire", "2199-01-01T00:00Z", "--tag", "cli", "--feature", "nvlink"
     )
@@ -242,6 +243,10 @@ def test_errors_say_what_to_do_and_exit_codes_tell_them_apart(renter: Shell) -> 
     assert renter.run("balance", HOURBOOK_URL="http://127.0.0.1:1").returncode == 4
     assert renter.run("balance", HOURBOOK_URL="nowhere").returncode == 2
     assert renter.run("buy", SPOT, "1", "cheap").returncode == 2
+    when = renter.run("buy", SPOT, "1", "1.00", "--expire", "tomorrow")
+    assert (when.returncode, "'tomorrow' is no time; give one with its zone, such as 2026" in when.stderr) == (2, True)
+    field = renter.run("buy", SPOT, "1", "1.00", "--min-quantity", "2")
+    assert "invalid_quantity (min_quantity): min_quantity is 2, where quantity is 1." in field.stderr
     assert renter.run("balance", "--", "ls").returncode == 2
     assert renter.run("fly").returncode == 2
 

@@ -93,6 +93,7 @@ def test_a_problem_is_told_whole_and_not_repeated() -> None:
     assert (told.code, told.field, told.outcome, told.retry_after_ms) == ("order_closed", "order_id", "rejected", None)
     assert (told.problem.order_id, told.problem.order_status, told.problem.status) == ("ord_1", "filled", 409)
     assert told.detail == "It is so. Do that."
+    assert str(told) == "order_closed (order_id): It is so. Do that."
     assert len(server.seen) == 1
 
 

@@ -16,6 +16,13 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.timeout(300)
 
 ACTIVE = "#leases li[data-state=active]"
+HOLD_THE_TRADES = """
+    const fetchAtOnce = window.fetch;
+    window.fetch = async (path, options) => {
+        if (path.startsWith("/v1/trades/")) await new Promise((release) => { window.release = release; });
+        return fetchAtOnce(path, options);
+    };
+"""
 DROP_ONE_BOOK_UPDATE = """
     const deliver = WebSocket.prototype.addEventListener;
     WebSocket.prototype.addEventListener = function (type, listener) {
@@ -41,7 +48,7 @@ def test_from_the_book_to_a_lease_without_a_reload(exchange: Exchange, browser: 
     browser.wait_text("#asks", "2.0000\t8\t–\t1")
     browser.wait_text(f"button[data-symbol='{SPOT}']", "2.0000")
     browser.wait_text(f"button[data-symbol='{ONDEMAND}']", "2.0000")
-    assert "No trades yet." in browser.text("#trades-note")
+    browser.wait_text("#trades-note", "No trades yet.")
     assert (browser.text("#book-simulated"), browser.text("#trades-simulated")) == ("simulated", "")
     browser.wait_text(f"tr:has(button[data-symbol='{SPOT}']) th", "simulated")
 
@@ -113,8 +120,10 @@ def test_a_market_that_doesnt_trade_says_so(exchange: Exchange, browser: Browser
     bid = {"instrument": SPOT, "side": "buy", "quantity": 1}
     renter.post("/v1/orders", bid | {"price": "2.0000"})
     exchange.offer_all("3.0000")
-    renter.post("/v1/orders", bid | {"price": "3.0000"})
+    browser.wait_text("#trades", "2.0000\t1\tbuy *")
+    renter.post("/v1/orders", bid | {"price": "3.1000"})
     browser.wait_text("#book-session", "auction until ")
+    browser.wait_text("#spread", "−0.1000, crossed until an auction clears it")
     browser.wait_text(cell, "auction until ")
 
     def bring_to(session: str) -> None:
@@ -133,6 +142,17 @@ def test_a_market_that_doesnt_trade_says_so(exchange: Exchange, browser: Browser
     assert browser.run("document.documentElement.scrollWidth") == 360
     bring_to("continuous")
     wait_until(lambda: (browser.text("#book-session"), browser.text(cell)) == ("", ""), "it to trade again")
+    browser.wait_text("#trades", "\t1\tauction *")
+    assert browser.complaints() == []
+
+
+def test_no_trades_is_said_once_that_is_known(exchange: Exchange, browser: Browser) -> None:
+    browser.call("Page.addScriptToEvaluateOnNewDocument", source=HOLD_THE_TRADES)
+    show(browser, exchange, SPOT)
+    browser.wait_text("#trades-note", "Loading the last trades.")
+    wait_until(lambda: browser.run("Boolean(window.release)"), "the trades to be asked for")
+    browser.run("window.release()")
+    browser.wait_text("#trades-note", "No trades yet.")
     assert browser.complaints() == []
 
 

@@ -8,7 +8,7 @@ from typing import get_args
 
 from hourbook.cli.config import UsageError
 from hourbook.cli.market import add_asked
-from hourbook.cli.output import emit, mark, note, table
+from hourbook.cli.output import cell, emit, mark, note, table
 from hourbook.cli.session import Commands, Session
 from hourbook.client import OrderType, SelfTrade, Side, TimeInForce
 from hourbook.models import Order
@@ -44,7 +44,7 @@ def _side(commands: Commands, common: argparse.ArgumentParser, side: Side) -> ar
     parser.add_argument("--market", action="store_true", help="at the best price there is")
     parser.add_argument("--stop", dest="stop_price", metavar="PRICE", help="wait until a trade is at it or beyond")
     parser.add_argument("--time-in-force", choices=get_args(TimeInForce))
-    parser.add_argument("--expire", type=datetime.fromisoformat, metavar="TIME", help="such as 2026-12-24T18:00Z; gtd")
+    parser.add_argument("--expire", type=_moment, metavar="TIME", help="such as 2026-12-24T18:00Z; gtd")
     parser.add_argument("--display", type=int, metavar="GPUS", help="show so many at a time (iceberg)")
     parser.add_argument("--min-quantity", type=int, metavar="GPUS", help="of every fill")
     parser.add_argument("--stp", choices=get_args(SelfTrade), help="when it meets your own (cancel_newest)")
@@ -55,6 +55,15 @@ def _side(commands: Commands, common: argparse.ArgumentParser, side: Side) -> ar
     parser.set_defaults(run=_place, side=side, hours=None, features=[], same_baron=False)
     parser.set_defaults(baron=None, max_hours=None, min_hours=None, lot=None)
     return parser
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time; give one with its zone, such as 2026-12-24T18:00Z"
+        ) from error
 
 
 def _type(options: argparse.Namespace) -> OrderType:
@@ -126,10 +135,19 @@ def _cancel(options: argparse.Namespace, session: Session) -> int:
     return 0
 
 
+def _stop(order: Order) -> str | None:
+    """A stop's price, and whether it still waits for it."""
+    if order.stop_price is None:
+        return None
+    if order.triggered is not None:
+        return f"{cell(order.stop_price)} (triggered)"
+    return f"{cell(order.stop_price)} (armed)" if order.armed else cell(order.stop_price)
+
+
 def _show(orders: list[Order]) -> None:
     rows = [
         (order.id, order.status, order.instrument, mark(order.side, order.simulated), order.price, order.quantity,
-         order.leaves_quantity, order.type, order.stop_price, order.origin, order.reason, order.created)
+         order.leaves_quantity, order.type, _stop(order), order.origin, order.reason, order.created)
         for order in orders
     ]  # fmt: skip
     headings = ("order", "status", "instrument", "side", "price", "GPUs", "leaves", "type", "stop", "origin", "reason",

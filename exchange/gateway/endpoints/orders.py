@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from engine.messages import AllCanceled, Amended, Canceled, Command, Reply
 from engine.reasons import Reason
 from exchange.gateway.endpoint import Call
@@ -14,6 +16,9 @@ from exchange.gateway.schema import AmendBody, CancelFilter, Nothing, OpenPage, 
 from exchange.gateway.views import orders as views
 from exchange.gateway.views.text import next_cursor, parse_cursor
 from exchange.read.interface import OrderRow
+
+TERMS_WAIT_S: Final = 1.0
+"""How long the answer of a cancel waits for the read side, to tell the order's terms with it."""
 
 
 async def place(gateway: Gateway, call: Call[OrderBody, Nothing]) -> views.Placed:
@@ -90,7 +95,7 @@ def _count(reply: Reply) -> int:
 
 
 async def _change(gateway: Gateway, account: int, order_id: int, command: Command) -> views.Changed:
-    """Enter an amend or cancel, and tell what its own events say."""
+    """Enter an amend or cancel, and tell what its own events say; what a cancel's don't say, from the read side."""
     reply = await gateway.enter(command)
     result = Result(reply)
     told = (event for event in reply.events if isinstance(event, Amended | Canceled))
@@ -100,10 +105,18 @@ async def _change(gateway: Gateway, account: int, order_id: int, command: Comman
     return views.changed(
         reply.seq,
         row,
+        None if row.quantity else await _canceled_terms(gateway, order_id, reply.seq),
         (await gateway.instruments.of_number(instrument)).symbol,
         _fills(result, order_id),
         await lease_views(gateway, leases, account),
     )
+
+
+async def _canceled_terms(gateway: Gateway, order_id: int, seq: int) -> OrderRow | None:
+    """The order as its cancel left it; None when the read side isn't there soon: a cancel's answer waits for nothing long."""
+    if not await gateway.deps.read.reached(seq, TERMS_WAIT_S):
+        return None
+    return await gateway.deps.read.order(order_id)
 
 
 def _fills(result: Result, order_id: int) -> list[views.Fill]:

@@ -8,8 +8,9 @@ from engine.messages import AuctionCleared, InstrumentSession, Reply, Traded
 from engine.reasons import Reason
 from engine.records import Session
 from engine.units import format_money, format_price
-from exchange.gateway.errors import TABLE, Problem, hours_allowed
+from exchange.gateway.errors import TABLE, Problem
 from exchange.gateway.ports import QuoteLine
+from exchange.gateway.refusals import hours_allowed, session_words
 from exchange.gateway.views.text import View, format_price_if, format_time, format_time_if
 from exchange.read.interface import BookView, DepthLevel, InstrumentRow, TradeRow
 
@@ -220,13 +221,16 @@ def quote(line: QuoteLine, row: InstrumentRow, max_term_hours: int) -> Quote:
         hold=format_money(line.hold_micros) if whole else None,
         simulated=line.simulated,
         reason=None if whole else edge_name(line.reason),
-        detail=None if whole else _why(line.reason, max_term_hours),
+        detail=None if whole else _why(line.reason, row, max_term_hours),
     )
 
 
-def _why(reason: Reason, max_term_hours: int) -> str:
+def _why(reason: Reason, row: InstrumentRow, max_term_hours: int) -> str:
     if reason is Reason.INVALID_HOURS:
         return Problem(reason, hours_allowed(max_term_hours)).body.detail
+    if reason is Reason.SESSION_CLOSED:
+        words = session_words(row)
+        return f"{words.wrong}. {words.advice}"
     return TABLE[edge_name(reason)].advice
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from engine.ids import format_id
 from engine.kinds import OrderStatus, edge_name
@@ -14,9 +14,12 @@ from exchange.gateway.views.text import View, features_out, format_price_if, for
 from exchange.read.interface import BaronRow, OrderRow
 from exchange.registry.rows import BaronEntry
 
+_CLOSED: Final = (OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
+
 
 class Order(View, frozen=True):
-    """`origin`: client, rental, offer (placed for an offer of PUT /v1/asks), or quote. `reason`: why it was cut or closed.
+    """`origin`: client, rental, offer (placed for an offer of PUT /v1/asks), or quote. `reason`: why it was cut or closed,
+    null when nothing but its owner's amends changed it.
 
     `price` is null for a stop without a protection price, until it is triggered. `armed`: a stop that waits for its trigger;
     `shown_quantity`: what the book shows of it. `quote_set`: the set of quotes that it is of. `simulated`: the Baron of a sell
@@ -91,9 +94,9 @@ class Placed(View, frozen=True):
 
 
 class Changed(View, frozen=True):
-    """An order after its amend or cancel. `price`, `quantity` (total) and `expire` are null when they were not told.
+    """An order after its amend or cancel, with its price, total `quantity` and `expire`.
 
-    An amend tells all three, a cancel none.
+    Of a canceled order these three are null while the read side hasn't come to the cancel.
     """
 
     seq: int
@@ -160,7 +163,7 @@ def order(row: OrderRow, symbol: str, simulated: bool) -> Order:
         display_quantity=row.display_quantity or None,
         min_quantity=row.min_quantity or None,
         status=edge_name(row.status),
-        reason=reason_if(row.reason),
+        reason=reason_of(row),
         origin=edge_name(row.origin),
         quote_set=row.quote_set or None,
         tag=row.tag or None,
@@ -199,9 +202,12 @@ def liquidity(event: Traded, order_id: int) -> Literal["maker", "taker", "auctio
     return "taker" if event.taker_order_id == order_id else "maker"
 
 
-def changed(seq: int, row: OrderRow, symbol: str, fills: list[Fill], leases: list[Lease]) -> Changed:
-    """From a row of which only what this command's events said is known: price 0 stands for not told."""
+def changed(
+    seq: int, row: OrderRow, terms: OrderRow | None, symbol: str, fills: list[Fill], leases: list[Lease]
+) -> Changed:
+    """From a row of which only what this command's events said is known; `terms` has the rest, if that is known."""
     status = row.status
+    terms = terms or row
     if status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED):
         status = OrderStatus.PARTIALLY_FILLED if row.leaves_quantity < row.quantity else OrderStatus.NEW
     return Changed(
@@ -209,11 +215,11 @@ def changed(seq: int, row: OrderRow, symbol: str, fills: list[Fill], leases: lis
         order_id=format_id("ord", row.order_id),
         instrument=symbol,
         status=edge_name(status),
-        price=format_price_if(row.price_ticks),
-        quantity=row.quantity or None,
-        expire=format_time_if(row.expire_ns),
+        price=format_price_if(terms.price_ticks),
+        quantity=terms.quantity or None,
+        expire=format_time_if(terms.expire_ns),
         leaves_quantity=row.leaves_quantity,
-        reason=reason_if(row.reason),
+        reason=reason_of(row),
         fills=fills,
         leases=leases,
     )
@@ -258,5 +264,7 @@ def _why_fewer(gpus: int, listed_gpus: int, baron: BaronRow, enrolled: bool, onl
     return f"{note}; what is leased under the offer counts, and other asks or a bid of yours may be in its way"
 
 
-def reason_if(reason: Reason) -> str | None:
-    return None if reason is Reason.NONE else edge_name(reason)
+def reason_of(row: OrderRow) -> str | None:
+    """Why an order was cut or closed; that its owner once amended it is no reason of what it is now."""
+    amended = row.reason is Reason.REQUESTED and row.status not in _CLOSED
+    return None if amended or row.reason is Reason.NONE else edge_name(row.reason)

@@ -119,7 +119,8 @@ class QuoteTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class SetQuotes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Replace your set of quotes of this name, whole and at once; an empty list withdraws it (rulebook §5).
 
-    `max_fills`: after so many fills what is left of the set is cancelled; never when it is left out.
+    `max_fills`: after so many fills what is left of the set is cancelled, at the end of the command that reached it, which
+    may have filled more; never when it is left out.
     """
 
     name: ClientOrderId
@@ -211,7 +212,8 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `price` is null for a stop without a protection price, until it is triggered; `armed`: a stop that waits for its trigger;
     `shown_quantity`: what the book shows of it. The `last_` fields and `liquidity` belong to a trade; `duplicate`: the
-    client id came again, and this is the first order.
+    client id came again, and this is the first order, as it is by now. `reason`: of a cut, a cancel or an expiry, and of what
+    changed the order (`requested`: you) on the report of that change alone.
     `simulated`: of a trade, whether the Baron that delivers has no real GPUs; else whether a sell's has none, and null for a
     buy, which names none.
     """

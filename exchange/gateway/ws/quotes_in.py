@@ -56,6 +56,8 @@ def _check_sides_fields(quote: messages.QuoteTerms, side: Side, at: str) -> None
     foreign = ("baron", "max_hours") if side is Side.BUY else ("hours",)
     for field in foreign:
         if getattr(quote, field) is not None:
-            raise Problem(Reason.INVALID_ORDER, f"A {quote.side} has no {field}", field=at + field)
+            raise Problem(
+                Reason.INVALID_ORDER, f"A {quote.side} has no {field}", advice="Leave it out.", field=at + field
+            )
     if side is Side.SELL and quote.baron is None:
         raise Problem("missing_field", "A sell names the Baron that will deliver", field=at + "baron")

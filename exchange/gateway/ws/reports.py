@@ -50,6 +50,7 @@ def execution_report(change: OrderChange, symbol: str, simulated: bool | None) -
         trade=trade,
         liquidity=None if trade is None else orders.liquidity(trade, row.order_id),
         simulated=simulated,
+        amended=isinstance(event, Amended),
     )
 
 
@@ -156,7 +157,10 @@ def _report(
     liquidity: Liquidity | None,
     simulated: bool | None,
     duplicate: bool = False,
+    amended: bool = False,
 ) -> ExecutionReport:
+    """`amended`: what is told is an amend itself, whose reason is told with it."""
+    reason = (edge_name(row.reason) if row.reason else None) if amended else orders.reason_of(row)
     return ExecutionReport(
         order_id=format_id("ord", row.order_id),
         client_order_id=row.client_order_id or None,
@@ -184,7 +188,7 @@ def _report(
         last_quantity=0 if trade is None else trade.quantity,
         last_price=None if trade is None else format_price(trade.price_ticks),
         liquidity=liquidity,
-        reason=None if row.reason is Reason.NONE else edge_name(row.reason),
+        reason=reason,
         simulated=simulated,
         duplicate=duplicate,
     )

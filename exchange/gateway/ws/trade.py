@@ -23,12 +23,13 @@ from engine.messages import (
     Duplicate,
     KeepOrders,
     PlaceOrder,
+    Rejected,
     Reply,
 )
 from engine.reasons import Reason
 from engine.units import NS_PER_US
 from exchange.gateway.auth import require
-from exchange.gateway.errors import RETRY_AFTER_MS, Problem, outcome_unknown, overloaded, rejection
+from exchange.gateway.errors import RETRY_AFTER_MS, Problem, outcome_unknown, overloaded
 from exchange.gateway.orders_in import (
     Instruments,
     StoredSshKeys,
@@ -39,6 +40,7 @@ from exchange.gateway.orders_in import (
     place_in,
 )
 from exchange.gateway.reading import decode_body
+from exchange.gateway.refusals import instrument_named, refused, rejection
 from exchange.gateway.results import Result
 from exchange.gateway.schema import CancelFilter
 from exchange.gateway.ws.channels import Channels, Key
@@ -61,7 +63,7 @@ from exchange.gateway.ws.quotes_in import quotes_in
 from exchange.gateway.ws.reports import status_report
 from exchange.market_data.feed import Feed
 from exchange.market_data.live import Update
-from exchange.read.interface import OrderRow, ReadSide
+from exchange.read.interface import InstrumentRow, OrderRow, ReadSide
 from exchange.registry.rows import Principal, Scope
 from exchange.sequencer.interface import OutcomeUnknown, Overloaded, Submit
 
@@ -77,6 +79,8 @@ OrderCommand = PlaceOrder | AmendOrder | CancelOrder
 SetCommand = CancelAll | messages.CancelAllAfter | messages.SetQuotes
 """Commands about many orders at once."""
 
+_EXPIRY: Final = "expire_us"
+"""What this door calls an order's expiry."""
 _NS_PER_MS: Final = 1_000_000
 
 log = logging.getLogger(__name__)
@@ -134,7 +138,9 @@ class TradeOps:
         body = decode_body(bytes(asked.params), Place, self._max_term_hours)
         expire_ns = (body.expire_us or 0) * NS_PER_US
         account = self._principal.account
-        command = await place_in(account, body, "", self._instruments, self._stored, expire_ns, self._number)
+        command = await place_in(
+            account, body, "", self._instruments, self._stored, expire_ns, self._number, expiry=_EXPIRY
+        )
         self._enter(connection, asked, command)
 
     async def _amend(self, connection: Connection, asked: Asked) -> None:
@@ -259,8 +265,8 @@ class TradeOps:
         self, connection: Connection, asked: Asked, command: OrderCommand | SetCommand, reply: Reply, update: Update
     ) -> None:
         """The reply, from the very changes whose events follow it."""
-        if problem := rejection(reply, self._max_term_hours, "expire_us"):
-            connection.refuse(asked.id, asked.in_us, problem)
+        if rejected := refused(reply):
+            connection.refuse(asked.id, asked.in_us, self._rejection(rejected, command, reply.seq))
             return
         if isinstance(command, SetCommand):
             connection.reply(asked, self._told(reply), reply.seq)
@@ -282,8 +288,8 @@ class TradeOps:
         self, connection: Connection, asked: Asked, command: OrderCommand | SetCommand, reply: Reply
     ) -> None:
         """The reply, from the read models: for what memory has let go of."""
-        if problem := rejection(reply, self._max_term_hours, "expire_us"):
-            connection.refuse(asked.id, asked.in_us, problem)
+        if rejected := refused(reply):
+            connection.refuse(asked.id, asked.in_us, self._rejection(rejected, command, reply.seq))
             return
         if isinstance(command, SetCommand):
             connection.reply(asked, self._told(reply), reply.seq)
@@ -305,6 +311,19 @@ class TradeOps:
         simulated = self._feed.live.simulated(row)
         connection.reply(asked, status_report(row, self._symbol(row), simulated, duplicate=duplicate), reply.seq)
 
+    def _rejection(self, rejected: Rejected, command: OrderCommand | SetCommand, seq: int) -> Problem:
+        closed = self._closed(rejected, command) if rejected.reason is Reason.SESSION_CLOSED else None
+        return rejection(rejected, command, seq, self._max_term_hours, closed, _EXPIRY)
+
+    def _closed(self, rejected: Rejected, command: OrderCommand | SetCommand) -> InstrumentRow | None:
+        """The instrument whose session didn't take a command."""
+        live = self._feed.live
+        number = instrument_named(rejected, command)
+        if isinstance(command, AmendOrder):
+            own = live.orders_of(command.account)
+            number = next((row.instrument for row in own if _is_named(row, command)), 0)
+        return live.instrument(number) if number else None
+
     def _told(self, reply: Reply) -> AllCanceled | CancelAllAfterSet | QuoteSet:
         """What a command about many orders did, from its own events."""
         for event in reply.events:
@@ -322,6 +341,12 @@ class TradeOps:
 
     def _symbol(self, row: OrderRow) -> str:
         return self._feed.live.instrument(row.instrument).symbol
+
+
+def _is_named(row: OrderRow, command: AmendOrder) -> bool:
+    if command.order_id:
+        return row.order_id == command.order_id
+    return row.client_order_id == command.client_order_id
 
 
 def _named(params: Amend | Cancel) -> tuple[int, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from engine.messages import Rejected, Reply
 from engine.reasons import ADVICE, Reason
 from exchange.gateway import errors
 
@@ -30,12 +29,17 @@ def test_each_code_that_is_raised_is_in_the_table() -> None:
     assert len(raised) > 20
 
 
-def test_a_rejection_names_the_public_field() -> None:
-    event = Rejected(account=1, reason=Reason.INVALID_OFFER, field="offers[3].price_ticks")
-    problem = errors.rejection(Reply(7, 0, (event,)), 744)
-    assert problem is not None
-    assert (problem.body.field, problem.body.seq, problem.status) == ("offers[3].price", 7, 422)
-    assert errors.rejection(Reply(8, 0, ()), 744) is None
+def test_what_a_field_adds_is_of_a_code_in_the_table() -> None:
+    assert set(errors.OF_FIELD) <= set(errors.TABLE)
+    for advices in errors.OF_FIELD.values():
+        for advice in advices.values():
+            assert advice[0].isupper() and advice.endswith("."), advice
+
+
+def test_no_advice_repeats_its_title() -> None:
+    for reason, advice in ADVICE.items():
+        title = reason.name.lower().replace("_", " ")
+        assert title not in advice.lower().replace("is ", "").replace("has ", ""), advice
 
 
 def test_a_problem_says_what_was_wrong_and_what_to_do() -> None:

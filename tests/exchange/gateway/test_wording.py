@@ -83,7 +83,7 @@ def test_what_was_wrong_and_what_is_allowed(kind: type[msgspec.Struct], body: An
 PARAMETERS = [
     ("/leases?limit=0", 'limit is "0", and must be a whole number from 1 to 200.'),
     ("/leases?limit=x", 'limit is "x", and must be a whole number from 1 to 200.'),
-    ("/leases?open=maybe", 'open is "maybe", and must be true or false.'),
+    ("/leases?open=maybe", 'open is "maybe", and must be true or false (or 1 or 0).'),
     ("/leases?role=king", 'role is "king", and must be one of provider, renter.'),
     ("/leases?page=2", "There is no such parameter: page."),
     (f"/books/{SPOT}?levels=1001", 'levels is "1001", and must be a whole number from 1 to 1000.'),

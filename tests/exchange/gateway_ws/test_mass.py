@@ -100,6 +100,37 @@ async def test_a_set_of_quotes_stands_is_replaced_and_withdrawn(exchange: House)
     assert await open_orders(exchange, maker) == []
 
 
+async def test_one_set_too_many_says_to_withdraw_one(exchange: House) -> None:
+    maker = await exchange.party()
+    bid = {"instrument": SPOT, "side": "buy", "quantity": 1, "price": "1.0000"}
+    async with exchange.trade(maker) as wire:
+        for number in range(64):
+            await wire.ok("quotes.set", name=f"s{number}", quotes=[bid])
+        error = await wire.refused("quotes.set", name="s64", quotes=[bid])
+        assert (error["code"], error["field"]) == ("too_many_orders", "name")
+        assert error["detail"].startswith("The account has 64 sets of quotes, as many as it may. Withdraw a set")
+        await wire.ok("quotes.set", name="s0", quotes=[])
+        await wire.ok("quotes.set", name="s64", quotes=[bid])
+
+
+async def test_an_amend_is_the_reason_of_its_own_report_alone(exchange: House) -> None:
+    maker, taker = await exchange.party(baron=True), await exchange.party()
+    async with exchange.trade(taker) as bids, exchange.trade(maker) as asks:
+        await bids.ok("subscribe", ch="orders")
+        placed = (await bids.ok("order.place", **BUY))["result"]["order_id"]
+        amended = await bids.ok("order.amend", order_id=placed, quantity=3)
+        event = await bids.skip_to(lambda message: message.get("seq") == amended["seq"])
+        assert [(one["exec_type"], one["reason"]) for one in event["data"]] == [("replaced", "requested")]
+        standing = await open_orders(exchange, taker)
+        assert [(one["status"], one["reason"]) for one in standing] == [("new", None)]
+        sell = {"instrument": SPOT, "side": "sell", "quantity": 1, "price": "2.0000", "baron": maker.baron}
+        traded = await asks.ok("order.place", **sell)
+        event = await bids.skip_to(lambda message: message.get("ch") == "orders" and message["seq"] == traded["seq"])
+        assert [(one["exec_type"], one["reason"]) for one in event["data"]] == [("trade", None)]
+        error = await bids.refused("cancel_all_after", after_ms=-1)
+        assert error["detail"].endswith("Give at most a day, in milliseconds; 0 switches it off.")
+
+
 async def test_a_set_that_has_had_its_fills_goes(exchange: House) -> None:
     maker, renter = await exchange.party(baron=True), await exchange.party()
     async with exchange.trade(maker) as wire, exchange.trade(renter) as taker:

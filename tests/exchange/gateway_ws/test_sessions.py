@@ -89,9 +89,18 @@ async def test_an_auction_by_a_breach_is_seen_everywhere(exchange: House) -> Non
 async def test_a_halt_leaves_orders_and_takes_their_cancels_alone(exchange: House) -> None:
     renter = await exchange.party()
     async with exchange.trade(renter) as wire:
-        placed = (await wire.ok("order.place", **BUY))["result"]["order_id"]
+        await wire.ok("order.place", **BUY | {"instrument": ONDEMAND, "client_order_id": "elsewhere"})
+        placed = (await wire.ok("order.place", **BUY | {"client_order_id": "halted"}))["result"]["order_id"]
         await exchange.enter(SetSession(instrument=1, session=Session.HALTED))
-        assert (await wire.refused("order.place", **BUY))["code"] == "session_closed"
-        assert (await wire.refused("order.amend", order_id=placed, quantity=1))["code"] == "session_closed"
+        bid = {"instrument": SPOT, "side": "buy", "quantity": 1, "price": "1.0000"}
+        refused = [
+            await wire.refused("order.place", **BUY),
+            await wire.refused("order.amend", order_id=placed, quantity=1),
+            await wire.refused("order.amend", client_order_id="halted", quantity=1),
+            await wire.refused("quotes.set", name="mm", quotes=[bid]),
+        ]
+        for error in refused:
+            assert error["code"] == "session_closed"
+            assert error["detail"] == f"{SPOT} is halted, and takes cancels alone. Cancel, or wait for continuous."
         gone = (await wire.ok("order.cancel", order_id=placed))["result"]
         assert (gone["status"], gone["reason"]) == ("canceled", "requested")

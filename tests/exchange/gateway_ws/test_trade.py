@@ -30,6 +30,7 @@ async def test_an_order_rests_is_amended_and_cancelled(exchange: House) -> None:
 
         amended = (await wire.ok("order.amend", order_id=order["order_id"], price="1.9999", quantity=3))["result"]
         assert (amended["exec_type"], amended["price"], amended["quantity"]) == ("replaced", "1.9999", 3)
+        assert (amended["status"], amended["reason"]) == ("new", "requested")
         amended = (await wire.ok("order.amend", client_order_id="mine", quantity=2))["result"]
         assert (amended["order_id"], amended["leaves_quantity"]) == (order["order_id"], 2)
 
@@ -229,7 +230,7 @@ BAD_ORDERS: list[tuple[dict[str, Json], str, str | None]] = [
     (BUY | {"type": "stop", "stop_price": "2.5", "price": None}, "missing_field", "price"),
     (BUY | {"type": "stop_limit"}, "missing_field", "stop_price"),
     (BUY | {"type": "stop_limit", "stop_price": "0"}, "invalid_price", "stop_price"),
-    (BUY | {"time_in_force": "gtd"}, "invalid_expiry", "expire_us"),
+    (BUY | {"time_in_force": "gtd"}, "missing_field", "expire_us"),
     (BUY | {"time_in_force": "gtd", "expire_us": 1}, "invalid_expiry", "expire_us"),
     (BUY | {"time_in_force": "gtd", "expire_us": 10**16}, "invalid_expiry", "expire_us"),
     (BUY | {"expire_us": 10**15}, "invalid_order", "expire_us"),

@@ -13,19 +13,24 @@ export class Depth {
   #asks = ladder(byId("asks"), "ask");
   #bids = ladder(byId("bids"), "bid");
   #trades = tape(byId("trades"));
+  #session = "continuous";
+  #book = null;
 
   /** Name the market that is shown from now on; its book and trades aren't known yet. */
   open(instrument) {
     say(byId("book-title"), `${instrument.sku}`);
     say(byId("book-note"), `${instrument.region}, ${kindName(instrument.kind)}. Dollars per GPU-hour.`);
     notice(byId("book-session"), "");
+    this.#session = "continuous";
     this.showBook(null);
-    this.showTrades([]);
+    this.showTrades(null);
   }
 
   /** `row`: of the channel `instruments`. */
   showSession(row) {
     notice(byId("book-session"), sessionNote(row));
+    this.#session = row.session;
+    this.#showSpread();
   }
 
   showBook(book) {
@@ -35,26 +40,34 @@ export class Depth {
     const rows = Math.max(MIN_ROWS, Math.min(LEVELS, Math.max(bids.length, asks.length)));
     fill(this.#asks.toReversed(), asks, rows, largest);
     fill(this.#bids, bids, rows, largest);
-    say(byId("spread"), spread(bids[0], asks[0]));
+    this.#book = book;
+    this.#showSpread();
     byId("book-simulated").hidden = !book?.simulated;
     say(byId("book-seq"), book?.seq == null ? "–" : count(book.seq));
     say(byId("depth-note"), note(bids.length, asks.length, book !== null));
   }
 
-  /** Trades, newest first. */
-  showTrades(trades) {
+  #showSpread() {
+    say(byId("spread"), spread(this.#book?.bids[0], this.#book?.asks[0], this.#session));
+  }
+
+  /** Trades, newest first; null while they aren't known. */
+  showTrades(known) {
+    const trades = known ?? [];
     this.#trades.forEach(({ row, cells }, index) => {
       const trade = trades[index];
       row.hidden = !trade;
       if (!trade) return;
-      row.dataset.side = trade.takerSide;
+      row.dataset.side = trade.auction ? "" : trade.takerSide;
       row.dataset.trade = trade.id;
       say(cells[0], clock(trade.timeMs));
       say(cells[1], trade.price);
       say(cells[2], count(trade.quantity));
-      say(cells[3], trade.simulated ? `${trade.takerSide} *` : trade.takerSide);
+      // In an auction both sides rested: nobody was the taker.
+      const taker = trade.auction ? "auction" : trade.takerSide;
+      say(cells[3], trade.simulated ? `${taker} *` : taker);
     });
-    byId("trades-note").hidden = trades.length > 0;
+    notice(byId("trades-note"), known === null ? "Loading the last trades." : trades.length ? "" : "No trades yet.");
     byId("trades-simulated").hidden = !trades.some((trade) => trade.simulated);
   }
 }
@@ -124,10 +137,12 @@ function whole(level) {
   return level.quantity + level.conditional_quantity;
 }
 
-function spread(bid, ask) {
+/** Outside `continuous` bids and asks may cross; in it only those that don't fit each other's conditions. */
+function spread(bid, ask, session) {
   if (!bid || !ask) return "–";
   const gap = ticks(ask.price) - ticks(bid.price);
-  return gap >= 0 ? price(gap) : `−${price(-gap)}, among conditional orders`;
+  if (gap >= 0) return price(gap);
+  return `−${price(-gap)}, ${session === "continuous" ? "among conditional orders" : "crossed until an auction clears it"}`;
 }
 
 function note(bids, asks, known) {

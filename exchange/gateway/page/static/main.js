@@ -145,6 +145,7 @@ function choose(symbol) {
   const isFirst = chosen === "";
   chosen = symbol;
   tape = new Tape();
+  isTapeDirty = false;
   if (!isFirst) history.replaceState(null, "", `#${symbol}`);
   markets.choose(symbol);
   depth.open(instrument);
