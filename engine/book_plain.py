@@ -130,7 +130,14 @@ class PlainBook(Sessions):
 
     def _accept(self, order: RestingOrder, flags: int = 0) -> None:
         self._say(
-            EventKind.ACCEPTED, order.order_id, order.side, order.price, order.quantity, order.leaves, flags=flags
+            EventKind.ACCEPTED,
+            order.order_id,
+            order.side,
+            order.price,
+            order.quantity,
+            order.leaves,
+            flags=flags,
+            other_leaves=order.display_quantity,
         )
 
     # ------------------------------------------------------------ less of an order

@@ -228,6 +228,9 @@ class Walks(Queues):
 
     def _fok_refusal(self, order: RestingOrder) -> Reason:
         plan = self._plan(order, dry=True)
+        if plan.leaves == 0 and order.self_trade is SelfTrade.DECREMENT:
+            # What its own account's orders take off it may leave it too small for others.
+            plan = self._plan(order)
         if plan.leaves == 0:
             return Reason.NONE
         match plan.stop:
@@ -246,10 +249,6 @@ class Walks(Queues):
         for step in plan.steps:
             taker = self._carry_out(taker, step)
         if taker.leaves == 0:
-            return
-        if taker.time_in_force is TimeInForce.FOK:
-            # The dry walk was whole: what its own account's orders took off it made others pass it over.
-            self._say_canceled(taker, Reason.SELF_TRADE)
             return
         match plan.stop:
             case Stop.SELF_TRADE:

@@ -11,7 +11,7 @@ from engine.book import Walk
 from engine.book_plain_orders import conditional
 from engine.kinds import OrderType, Pot, Side, TimeInForce
 from engine.reasons import Reason
-from engine.records import Command, SelfTrade, Session
+from engine.records import Command, Session
 from engine.state import Order, Refused, State
 
 
@@ -85,9 +85,8 @@ def clear_way(state: State, order: Order, command: Command) -> bool:
     canceled = False
     while True:
         walk = book.walk(command)
-        # Under decrement a fok may be taken though its walk leaves something, and killed though it leaves nothing.
-        decrements = order.self_trade is SelfTrade.DECREMENT
-        if order.time_in_force is TimeInForce.FOK and walk.leaves and not decrements:
+        # The book kills a fok whose walk leaves something (and under decrement others, too).
+        if order.time_in_force is TimeInForce.FOK and walk.leaves:
             return True
         if len(walk.fills) > state.fills_left:
             if canceled:

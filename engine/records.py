@@ -87,7 +87,10 @@ class EventKind(IntEnum):
     """
 
     ACCEPTED = 1
-    """order_id, side, price (limit, or protection as reckoned; 0: reckoned at the trigger), quantity, leaves."""
+    """order_id, side, price (limit, or protection as reckoned; 0: reckoned at the trigger), quantity, leaves.
+
+    other_leaves: its display quantity, 0 unless an iceberg; flags ARMED.
+    """
     REJECTED = 2
     """order_id, reason. Nothing changed."""
     TRADE = 3

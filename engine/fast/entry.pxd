@@ -121,12 +121,19 @@ cdef inline uint8_t _post_only_refusal(BookCore *core, Taker *taker) noexcept no
 
 
 cdef inline int _fok_refusal(BookCore *core, Taker *taker) noexcept nogil:
+    """Why a fok isn't whole; 0 when it is, or NO_MEMORY. What it passes here it walks in earnest to its end."""
     cdef uint64_t found[2]
     cdef Taker dry = taker[0]
+    cdef uint64_t others
     cdef uint8_t stop
     if reserve_refills(core) < 0:
         return NO_MEMORY
     stop = match_dry(core, &dry, NULL, found, True)
+    others = found[1]
+    if dry.leaves == 0 and taker.mode == SELF_TRADE_DECREMENT and taker.account != 0:
+        # What its own account's orders take off it may leave it too small for others.
+        dry = taker[0]
+        stop = match_dry(core, &dry, NULL, found, False)
     if dry.leaves == 0:
         return 0
     if stop == STOP_SELF_TRADE:
@@ -135,7 +142,7 @@ cdef inline int _fok_refusal(BookCore *core, Taker *taker) noexcept nogil:
         return REASON_WALK_LIMIT
     if stop == STOP_OUTSIDE_BAND:
         return REASON_OUTSIDE_BAND
-    return REASON_FOK_KILLED if found[1] else REASON_NO_LIQUIDITY
+    return REASON_FOK_KILLED if others else REASON_NO_LIQUIDITY
 
 
 cdef inline int prepare(BookCore *core, Taker *taker) noexcept nogil:
@@ -169,10 +176,6 @@ cdef inline void settle(
     if taker.leaves == 0:
         if taker.node:
             bury(core, taker.node)
-        return
-    if unlikely(taker.time_in_force == TIME_FOK):
-        # The dry walk was whole: what its own account's orders took off it made others pass it over.
-        _cancel_rest(core, sink, taker, REASON_SELF_TRADE)
         return
     if unlikely(outcome != 0):
         if outcome != OPENS_AUCTION:
@@ -227,6 +230,14 @@ cdef inline int session_refusal(BookCore *core, Taker *taker) noexcept nogil:
     return reason
 
 
+cdef inline void _accept(BookCore *core, Sink *sink, Taker *taker, uint8_t flags) noexcept nogil:
+    emit(
+        core, sink, KIND_ACCEPTED, taker.order_id, 0, taker.price, taker.quantity, taker.leaves,
+        taker.terms.display if taker.flags & RARE else 0,
+        taker.sells + 1, 0, flags,
+    )
+
+
 cdef inline int enter_new(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
     """NEW: 0, the reason of its refusal, or NO_MEMORY."""
     cdef Taker taker
@@ -254,10 +265,7 @@ cdef inline int enter_new(BookCore *core, Sink *sink, const CommandRecord *comma
         if reserve_rest(core, &taker) < 0:
             return NO_MEMORY
         taker.terms.triggered = reaches(taker.sells, taker.terms.stop_price, core.last_price)
-        emit(
-            core, sink, KIND_ACCEPTED, taker.order_id, 0, taker.price, taker.quantity, taker.leaves, 0,
-            taker.sells + 1, 0, EVENT_ARMED,
-        )
+        _accept(core, sink, &taker, EVENT_ARMED)
         wait(core, &taker)
         return 0
     if likely(core.session == SESSION_CONTINUOUS):
@@ -266,11 +274,7 @@ cdef inline int enter_new(BookCore *core, Sink *sink, const CommandRecord *comma
             return reason
     if unlikely(reserve_entry(core, sink, &taker) < 0):
         return NO_MEMORY
-    emit(
-        core, sink, KIND_ACCEPTED, taker.order_id, 0, taker.price, taker.quantity, taker.leaves, 0,
-        taker.sells + 1,
-        0, 0,
-    )
+    _accept(core, sink, &taker, 0)
     if likely(core.session == SESSION_CONTINUOUS):
         enter(core, sink, &taker)
     else:

@@ -324,6 +324,13 @@ class FokEatsItself(PlainBook):
         return super()._plan(taker, dry and taker.self_trade is not SelfTrade.DECREMENT)
 
 
+class FokOnceDry(PlainBook):
+    """A fok is walked dry with its own account's orders as nothing, and then decremented by them all the same."""
+
+    def _fok_refusal(self, order: RestingOrder) -> Reason:
+        return super()._fok_refusal(replace(order, self_trade=SelfTrade.CANCEL_OLDEST))
+
+
 class SilentCancel(PlainBook):
     """A level that loses an order without a trade is no change for the deltas."""
 
@@ -391,6 +398,7 @@ CANARIES: Final = (
     Canary(CrowdShutsOut, "windows"),
     Canary(ShutAskSells, "windows"),
     Canary(FokEatsItself, "selves", breaks_a_law=False),
+    Canary(FokOnceDry, "selves"),
     Canary(AnewInPlace, "moves"),
     Canary(SilentCancel, "plain", breaks_a_law=False),
     Canary(ForgottenTrigger, "stops", breaks_a_law=False),

@@ -50,8 +50,10 @@ def steps(case: Case) -> Iterator[tuple[Command, list[str]]]:
 
 
 def _plainly_accepted(command: Command, event: BookEvent) -> bool:
-    said = (event.kind, event.order_id, event.price, event.quantity, event.leaves, event.flags)
-    plain = (EventKind.ACCEPTED, command.order_id, command.price, command.quantity, command.quantity, 0)
+    quantities = (event.quantity, event.leaves, event.other_leaves)
+    said = (event.kind, event.order_id, event.price, quantities, event.flags)
+    asked = (command.quantity, command.quantity, command.display_quantity)
+    plain = (EventKind.ACCEPTED, command.order_id, command.price, asked, 0)
     return command.op == Op.NEW and said == plain
 
 

@@ -34,7 +34,6 @@ class Walk:
         """Makers that were filled or cancelled."""
         self.shrunk = 0
         """What the maker of a decrement lost, until the taker has lost it too."""
-        self.decremented = False
         self.both = False
         """Whether cancel_both has taken the maker and now wants the remainder."""
         self.broken_band = False
@@ -145,7 +144,7 @@ class Walk:
         if event.order_id == taker.order_id:
             law(self.shrunk > 0, "decrement shrinks the maker first", event)
             self._shrink(taker, self.shrunk)
-            self.shrunk, self.decremented = 0, True
+            self.shrunk = 0
             law((event.quantity, event.leaves) == (taker.total, taker.leaves), "decrement shrinks both alike", event)
             return
         maker = self.ledger.orders[event.order_id]
@@ -206,9 +205,7 @@ class Walk:
         taker, ledger, reason = self.taker, self.ledger, event.reason
         met, _, _ = self._look()
         if taker.time_in_force is TimeInForce.FOK:
-            law(reason is Reason.SELF_TRADE, "a fok leaves a remainder by self-trade alone", event)
-            law(self.decremented, "a fok leaves a remainder by decrement alone", event)
-            return
+            law(False, "a fok leaves nothing", event)
         match reason:
             case Reason.SELF_TRADE | Reason.WALK_LIMIT if self.broken_band:
                 due = own_refusal(ledger, taker, self.gone)

@@ -123,7 +123,8 @@ _ACCEPTED: Final = {
 def _accepted_line(command: Command) -> str:
     side = "sell" if command.shape & 1 else "buy"
     quantity = command.quantity
-    return f"accepted {command.order_id} {side} {quantity}@{command.price} leaves {quantity}"
+    display = f" other {command.display_quantity}" if command.display_quantity else ""
+    return f"accepted {command.order_id} {side} {quantity}@{command.price} leaves {quantity}{display}"
 
 
 def _cases() -> list[Case]:

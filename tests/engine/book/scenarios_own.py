@@ -13,12 +13,15 @@ from tests.engine.book.words import (
     DECREMENT,
     FOK,
     MARKET,
+    STOP_LIMIT,
     amend,
     buy,
     sell,
 )
 
 _OWN: Final = (sell(1, 10, 2), sell(2, 10, 3, account=5), sell(3, 10, 4))
+_TOO_SMALL: Final = (sell(1, 10, 50, account=5), sell(2, 11, 100, min_quantity=60))
+"""A buy of 100 by account 5 could take all from the second, but not once the first has taken 50 off it."""
 
 OWN: Final = [
     Case(
@@ -194,42 +197,79 @@ OWN: Final = [
     ),
     *(
         Case(
-            f"a fok {kind} that decrement left too small for a minimum: the rest goes by self_trade",
+            f"a fok {kind} that decrement would leave too small for a minimum is killed, and nothing changes",
             (
-                sell(1, 10, 3, account=5),
-                sell(2, 10, 6, min_quantity=4),
+                *_TOO_SMALL,
                 taker,
-                "canceled 1 sell 3@10 self_trade",
-                "amended kept_priority 3 buy 3@10 leaves 3 self_trade",
-                "canceled 3 buy 3@10 self_trade",
+                "rejected 3 fok_killed",
             ),
-            asks="0+6@10",
             bids="",
+            asks="50@10 0+100@11",
+            orders={1: "50/50/50@10"},
         )
         for kind, taker in (
-            ("limit", buy(3, 10, 6, tif=FOK, stp=DECREMENT, account=5)),
-            ("market order", buy(3, 10, 6, MARKET, FOK, stp=DECREMENT, account=5)),
+            ("limit", buy(3, 11, 100, tif=FOK, stp=DECREMENT, account=5)),
+            ("market order", buy(3, 11, 100, MARKET, FOK, stp=DECREMENT, account=5)),
+            ("market order without a price", buy(3, 0, 100, MARKET, FOK, stp=DECREMENT, account=5)),
         )
+    ),
+    Case(
+        "a fok that decrement would leave too small, behind a fill",
+        (
+            sell(1, 99, 10),
+            sell(2, 100, 50, account=5),
+            sell(3, 101, 100, min_quantity=60),
+            buy(4, 101, 100, tif=FOK, stp=DECREMENT, account=5),
+            "rejected 4 fok_killed",
+            buy(4, 101, 110, tif=FOK, stp=DECREMENT, account=5),
+            "rejected 4 fok_killed",
+            sell(5, 101, 100),
+            buy(4, 101, 110, tif=FOK, stp=DECREMENT, account=5),
+            "trade 1 x4 buy 10@99 other 100",
+            "canceled 2 sell 50@100 self_trade",
+            "amended kept_priority 4 buy 60@101 leaves 50 self_trade",
+            "trade 5 x4 buy 50@101 leaves 50",
+        ),
+        bids="",
+        asks="50+100@101x2",
+    ),
+    Case(
+        "a stop with fok that decrement would leave too small goes when it fires, and nothing else",
+        (
+            *_TOO_SMALL,
+            buy(3, 11, 100, STOP_LIMIT, FOK, stp=DECREMENT, account=5, stop_price=9),
+            buy(6, 9, 1),
+            sell(7, 9, 1),
+            "trade 6 x7 sell 1@9",
+            "canceled 3 buy 100@11 fok_killed",
+        ),
+        asks="50@10 0+100@11",
     ),
     *(
         Case(
-            f"a fok whose rest meets {what} in the end: it goes by self_trade all the same",
+            f"a fok that decrement would lead to {what} is refused so, and nothing changes",
             (
                 *before,
                 sell(11, 100, 1, account=5),
                 sell(12, 100, 3, min_quantity=3),
                 *behind,
                 buy(14, 200, 3, tif=FOK, stp=DECREMENT, account=5),
-                "canceled 11 sell 1@100 self_trade",
-                "amended kept_priority 14 buy 2@200 leaves 2 self_trade",
-                "canceled 14 buy 2@200 self_trade",
+                f"rejected 14 {reason}",
             ),
             bids="",
+            asks=asks,
             limits=limits,
         )
-        for what, before, behind, limits in (
-            ("the walk's limit", (), (sell(13, 100, 9),), BookLimits(max_looked=2)),
-            ("the band", (sell(1, 100, 1), buy(2, 100, 1)), (sell(13, 140, 9),), BookLimits()),
+        for what, reason, before, behind, asks, limits in (
+            ("the walk's limit", "walk_limit", (), (sell(13, 100, 9),), "10+3@100x3", BookLimits(max_looked=2)),
+            (
+                "the band",
+                "outside_band",
+                (sell(1, 100, 1), buy(2, 100, 1)),
+                (sell(13, 140, 9),),
+                "1+3@100x2 9@140",
+                BookLimits(),
+            ),
         )
     ),
     Case(
