@@ -100,7 +100,9 @@ class Sessions(Walks):
         best_opposite = next(self._ladders[OPPOSITE[side]].levels(), None)
         if best_opposite is not None:
             for price, queue in self._ladders[side].inside(best_opposite[0]):
-                total = sum(order.leaves for order in map(self.get, queue) if self._joins_auction(order))
+                total = sum(
+                    order.leaves for order in map(self._orders.__getitem__, queue) if self._joins_auction(order)
+                )
                 if total:
                     totals[price] = total
         return totals
@@ -108,7 +110,7 @@ class Sessions(Walks):
     def _auction_side(self, side: Side, price: int) -> Iterator[RestingOrder]:
         """The orders of a side that would trade at a price, in price-time order."""
         for _, queue in self._ladders[side].inside(price):
-            yield from (order for order in map(self.get, queue) if self._joins_auction(order))
+            yield from (order for order in map(self._orders.__getitem__, queue) if self._joins_auction(order))
 
     def _auction_pairs(self, price: int) -> Iterator[tuple[RestingOrder, RestingOrder, int]]:
         """Ask, bid and quantity of each trade at a price, as the orders stand; nothing may change meanwhile."""
