@@ -8,23 +8,20 @@
 Whoever drives a book without the interpreter lock sees to it that nobody else uses it meanwhile.
 """
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from engine.fast.core cimport BookCore
 from engine.fast.records cimport CommandRecord, DeltaRecord, EventRecord, Sink
 
 
-cdef class Order:
-    cdef CommandRecord record
-
-
 cdef class FastBook:
     cdef BookCore core
     cdef object limits
-    cdef bint busy
 
+    cdef int enter(self) except -1
+    cdef void leave(self) noexcept nogil
     cdef int apply(self, const CommandRecord *command, Sink *sink) noexcept nogil
-    cdef uint64_t drain(self, Sink *sink) noexcept nogil
+    cdef int64_t drain(self, Sink *sink) noexcept nogil
     cdef int keep_changes(self, bint keep) noexcept nogil
     cdef uint64_t tell_changes(self, DeltaRecord *deltas, uint64_t room) noexcept nogil
     cdef uint64_t _run(

@@ -10,28 +10,27 @@ is the law: the same commands give the same events, depth and state. It never kn
 expiry times or client ids.
 """
 
-cimport cython
-from cpython.buffer cimport PyBuffer_FillInfo, PyBuffer_Release
+from cpython.buffer cimport PyBuffer_Release
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from engine.fast.apply cimport apply_at_length, apply_command
+from engine.fast.apply cimport STOPS_STARVED, apply_at_length, apply_command, finish_stops
 from engine.fast.auction cimport Clearing, find_clearing
 from engine.fast.band cimport reference_price, take_reference
 from engine.fast.buffers cimport open_buffer
-from engine.fast.checks cimport is_malformed, read_order
-from engine.fast.core cimport NO_ASK, NO_BID, Fills, Taker, unlikely
-from engine.fast.entry cimport protection_price
+from engine.fast.core cimport IN_USE, LOST, NO_ASK, NO_BID, STOPS_WAIT, unlikely
+from engine.fast.entry cimport NO_MEMORY
 from engine.fast.ids cimport find_order, prefetch_head, prefetch_node
 from engine.fast.levels cimport begin_level, end_level
-from engine.fast.matching cimport match_dry, reserve_refills
+from engine.fast.order cimport Order
+from engine.fast.questions cimport asked_of
 from engine.fast.records cimport (
-    OP_NEW, SELL, SESSION_CONTINUOUS, TYPE_LIMIT, TYPE_MARKET, TYPE_STOP, CommandRecord, DeltaRecord,
-    EventRecord, Sink,
+    SELL, SESSION_CONTINUOUS, CommandRecord, DeltaRecord, EventRecord, Sink,
 )
 from engine.fast.sink cimport drain as tell_pending
+from engine.fast.sink cimport put_back
 from engine.fast.telling cimport forget_changes
 from engine.fast.telling cimport keep_changes as begin_changes
 from engine.fast.telling cimport tell_changes as write_changes
@@ -39,9 +38,9 @@ from engine.fast.views cimport (
     best_levels, free_orders, free_pools, order_at, orders_at_rest, pool_bytes, restore_state, state_of,
     take_limits, wide,
 )
-from engine.fast.whole cimport as_i4, as_i8, as_u1, as_u2, as_u4, as_u8, read_values
+from engine.fast.whole cimport as_u8, read_values
 
-from engine.book import BatchResult, BookLimits, Fill, Indicative, Stop, Walk
+from engine.book import BatchResult, BookLimits, Indicative
 from engine.kinds import Side
 from engine.reasons import Reason
 from engine.records import Command, Session
@@ -55,78 +54,26 @@ cdef enum:
     NODES_AHEAD = 6
     # What waits for a caller seldom needs more; a larger buffer goes when it is empty.
     PENDING_KEPT = 64
+    # More orders than a book can hold.
+    ALL = 0x7FFFFFFFFFFFFFFF
 
 cdef uint64_t[4] REASONS
 memset(REASONS, 0, sizeof(REASONS))
 for _reason in Reason:
     REASONS[<int>_reason >> 6] |= <uint64_t>1 << (<int>_reason & 63)
 
+globals()["Order"] = Order
+
 cdef tuple SIDES = (None, *Side)
 cdef tuple SESSIONS = (None, *Session)
-cdef tuple STOPS = tuple(Stop)
-cdef object NOUGHT = 0
 
 
-@cython.final
-@cython.freelist(64)
-cdef class Order:
-    """A command for `submit`, its 64 bytes made at once; OverflowError for a value that its field can't hold.
-    """
-
-    def __cinit__(
-        self, op, order_id=NOUGHT, ts_ns=NOUGHT, account=NOUGHT, price=NOUGHT, quantity=NOUGHT, shape=NOUGHT,
-        flags=NOUGHT, display_quantity=NOUGHT, min_quantity=NOUGHT, stop_price=NOUGHT, window_end_h=NOUGHT,
-        baron=NOUGHT, tag=NOUGHT, features=NOUGHT, hours=NOUGHT, lot=NOUGHT, min_rating=NOUGHT, reason=NOUGHT,
-        reserved=NOUGHT,
-    ):
-        cdef CommandRecord *record = &self.record
-        memset(record, 0, sizeof(CommandRecord))
-        record.op = as_u1(op)
-        if order_id is not NOUGHT:
-            record.order_id = as_u8(order_id)
-        if ts_ns is not NOUGHT:
-            record.ts_ns = as_i8(ts_ns)
-        if account is not NOUGHT:
-            record.account = as_u4(account)
-        if price is not NOUGHT:
-            record.price = as_i4(price)
-        if quantity is not NOUGHT:
-            record.quantity = as_u4(quantity)
-        if shape is not NOUGHT:
-            record.shape = as_u1(shape)
-        if flags is not NOUGHT:
-            record.flags = as_u1(flags)
-        if display_quantity is not NOUGHT:
-            record.display_quantity = as_u4(display_quantity)
-        if min_quantity is not NOUGHT:
-            record.min_quantity = as_u4(min_quantity)
-        if stop_price is not NOUGHT:
-            record.stop_price = as_i4(stop_price)
-        if window_end_h is not NOUGHT:
-            record.window_end_h = as_u4(window_end_h)
-        if baron is not NOUGHT:
-            record.baron = as_u4(baron)
-        if tag is not NOUGHT:
-            record.tag = as_u4(tag)
-        if features is not NOUGHT:
-            record.features = as_u2(features)
-        if hours is not NOUGHT:
-            record.hours = as_u2(hours)
-        if lot is not NOUGHT:
-            record.lot = as_u2(lot)
-        if min_rating is not NOUGHT:
-            record.min_rating = as_u1(min_rating)
-        if reason is not NOUGHT:
-            record.reason = as_u1(reason)
-        if reserved is not NOUGHT:
-            record.reserved = as_u1(reserved)
-
-    def __getbuffer__(self, Py_buffer *view, int flags):
-        PyBuffer_FillInfo(view, self, &self.record, sizeof(CommandRecord), True, flags)
-
-    def pack(self):
-        """Its 64 bytes."""
-        return PyBytes_FromStringAndSize(<char *>&self.record, sizeof(CommandRecord))
+cdef inline bint _overlap(const Py_buffer *one, const Py_buffer *other) noexcept:
+    """Whether two buffers share a byte."""
+    return (
+        one.len > 0 and other.len > 0 and <char *>one.buf < <char *>other.buf + other.len
+        and <char *>other.buf < <char *>one.buf + one.len
+    )
 
 
 cdef class FastBook:
@@ -148,14 +95,31 @@ cdef class FastBook:
 
     # ---- compiled callers
 
+    cdef int enter(self) except -1:
+        """From now on the book is its caller's alone; RuntimeError if somebody is inside."""
+        self._free_to_use()
+        self.core.held |= IN_USE
+        return 0
+
+    cdef void leave(self) noexcept nogil:
+        self.core.held &= ~<uint8_t>IN_USE
+
     cdef int apply(self, const CommandRecord *command, Sink *sink) noexcept nogil:
-        """Apply one command: 0, the reason of its refusal, or -1 without memory with nothing changed."""
+        """Write what waits, then apply one command: 0, the reason of its refusal, or below 0 without memory."""
+        if unlikely(self.core.held & (STOPS_WAIT | LOST)):
+            if self.core.held & LOST or finish_stops(&self.core) < 0:
+                return NO_MEMORY
+        if unlikely(self.core.pending_count != 0):
+            tell_pending(&self.core, sink)
         return apply_command(&self.core, sink, command)
 
-    cdef uint64_t drain(self, Sink *sink) noexcept nogil:
-        """Write the events that found no room, as far as there is room now; how many still wait."""
+    cdef int64_t drain(self, Sink *sink) noexcept nogil:
+        """Write the events that wait, as far as there is room; how many still wait, or -1 while stops of the
+        last command find no memory.
+        """
+        cdef int finished = finish_stops(&self.core)
         tell_pending(&self.core, sink)
-        return self.core.pending_count - self.core.pending_first
+        return -1 if finished < 0 else <int64_t>(self.core.pending_count - self.core.pending_first)
 
     cdef int keep_changes(self, bint keep) noexcept nogil:
         """From now on note the levels that change, or forget them; 0, or -1 without memory."""
@@ -168,8 +132,17 @@ cdef class FastBook:
     # ---- commands
 
     cdef int _free_to_use(self) except -1:
-        if self.busy:
+        """Whether a call may begin. Whoever makes Python objects inside holds the book meanwhile: a collection of
+        garbage may run anything, and another thread.
+        """
+        if self.core.held & IN_USE:
             raise RuntimeError("another thread is using this book: give each book one thread at a time")
+        if self.core.held & LOST:
+            raise MemoryError("events were lost for want of memory: restore this book from its journal")
+        if self.core.held & STOPS_WAIT:
+            if finish_stops(&self.core) < 0:
+                raise MemoryError("no memory for stops that the last command made fire: nothing was done since")
+            self.core.tracking = False
         return 0
 
     cdef int _read(self, object order, CommandRecord *record) except -1:
@@ -195,20 +168,24 @@ cdef class FastBook:
         return 0
 
     cdef bytes _told(self, const EventRecord *events, uint64_t count):
-        """What waited, then the events at hand, then those that found no room there."""
-        cdef uint64_t waited = self.core.pending_count - self.core.pending_first
+        """What waits, but for the events at hand before it; without memory for the answer those wait, too."""
+        cdef BookCore *core = &self.core
+        cdef uint64_t waits = core.pending_count - core.pending_first
         cdef bytes data
-        if waited == 0:
-            self._trim()
-            return PyBytes_FromStringAndSize(<const char *>events, <Py_ssize_t>(count * sizeof(EventRecord)))
-        data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>((waited + count) * sizeof(EventRecord)))
+        try:
+            data = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>((count + waits) * sizeof(EventRecord)))
+        except MemoryError:
+            if put_back(core, events, count) < 0:
+                core.held |= LOST
+            raise
         memcpy(<char *>data, events, <size_t>(count * sizeof(EventRecord)))
-        memcpy(
-            <char *>data + count * sizeof(EventRecord), &self.core.pending[self.core.pending_first],
-            <size_t>(waited * sizeof(EventRecord)),
-        )
-        self.core.pending_first = 0
-        self.core.pending_count = 0
+        if waits:
+            memcpy(
+                <char *>data + count * sizeof(EventRecord), &core.pending[core.pending_first],
+                <size_t>(waits * sizeof(EventRecord)),
+            )
+        core.pending_first = 0
+        core.pending_count = 0
         self._trim()
         return data
 
@@ -216,7 +193,9 @@ cdef class FastBook:
         # Of ten thousands of books most are empty: what those had for orders goes back.
         if self.core.ids.count == 0 and self.core.change_count == 0 and self.core.node_capacity:
             free_orders(&self.core)
-        if self.core.pending_count == 0 and self.core.pending_capacity > PENDING_KEPT:
+        if self.core.pending_count == 0 and (
+            self.core.pending_capacity > PENDING_KEPT or self.core.ids.count == 0
+        ):
             free(self.core.pending)
             self.core.pending = NULL
             self.core.pending_capacity = 0
@@ -233,7 +212,7 @@ cdef class FastBook:
         else:
             self._read(order, &record)
         # Reading may have run Python, and so another thread.
-        if unlikely(self.busy):
+        if unlikely(self.core.held != 0):
             self._free_to_use()
         if unlikely(self.core.change_count != 0):
             forget_changes(&self.core)
@@ -242,14 +221,16 @@ cdef class FastBook:
         sink.next = &events[0]
         sink.end = &events[0] + AT_HAND
         sink.command = 0
-        if apply_command(&self.core, &sink, command) < 0:
+        if unlikely(apply_command(&self.core, &sink, command) == NO_MEMORY):
             raise MemoryError("no memory for this command: nothing was done")
-        if unlikely(self.core.pending_capacity > PENDING_KEPT):
-            return self._told(&events[0], <uint64_t>(sink.next - &events[0]))
-        if self.core.pending_count == 0:
-            return PyBytes_FromStringAndSize(
-                <const char *>&events[0], <Py_ssize_t>((sink.next - &events[0]) * sizeof(EventRecord))
-            )
+        if self.core.pending_capacity == 0 and self.core.ids.count != 0:
+            try:
+                return PyBytes_FromStringAndSize(
+                    <const char *>&events[0], <Py_ssize_t>((sink.next - &events[0]) * sizeof(EventRecord))
+                )
+            except MemoryError:
+                # Again, at length: what can't be told has to wait.
+                pass
         return self._told(&events[0], <uint64_t>(sink.next - &events[0]))
 
     def submit_many(self, orders):
@@ -259,6 +240,7 @@ cdef class FastBook:
         cdef tuple given = tuple(orders)
         cdef Py_ssize_t count = len(given)
         cdef Py_ssize_t place
+        cdef int outcome
         cdef CommandRecord *commands
         cdef EventRecord nowhere[1]
         cdef Sink sink
@@ -277,7 +259,8 @@ cdef class FastBook:
             begin_changes(&self.core, False)
             for place in range(count):
                 sink.command = <uint32_t>place
-                if apply_command(&self.core, &sink, &commands[place]) < 0:
+                outcome = apply_command(&self.core, &sink, &commands[place])
+                if outcome == NO_MEMORY or outcome == STOPS_STARVED and place + 1 < count:
                     raise MemoryError("no memory for all commands: the next call tells what was done")
         finally:
             free(commands)
@@ -288,6 +271,7 @@ cdef class FastBook:
     ) noexcept nogil:
         """Apply records while there is room for events; how many."""
         cdef BookCore *core = &self.core
+        cdef int outcome
         cdef bint ahead = core.ids.count > PREFETCH_FROM
         cdef uint64_t place = 0
         tell_pending(core, sink)
@@ -298,8 +282,11 @@ cdef class FastBook:
                 if place + NODES_AHEAD < count:
                     prefetch_node(core, commands[place + NODES_AHEAD].order_id)
             sink.command = <uint32_t>place
-            if apply_command(core, sink, &commands[place]) < 0:
+            outcome = apply_command(core, sink, &commands[place])
+            if unlikely(outcome < 0):
                 starved[0] = True
+                # It was applied itself where but its stops found none.
+                place += outcome == STOPS_STARVED
                 break
             place += 1
         return place
@@ -311,7 +298,7 @@ cdef class FastBook:
         cdef Py_buffer given, room, told
         cdef Sink sink
         cdef EventRecord *begin
-        cdef uint64_t consumed, changed
+        cdef uint64_t consumed, changed, waits
         cdef bint starved = False
         self._free_to_use()
         # A buffer that was never filled is released as nothing.
@@ -325,6 +312,8 @@ cdef class FastBook:
             open_buffer(out, &room, True)
             if deltas is not None:
                 open_buffer(deltas, &told, True)
+            if _overlap(&given, &room) or _overlap(&given, &told) or _overlap(&room, &told):
+                raise ValueError("commands, out and deltas may not overlap")
             # Opening a buffer may have run Python, and so another thread.
             self._free_to_use()
             if begin_changes(&self.core, deltas is not None) < 0:
@@ -332,7 +321,7 @@ cdef class FastBook:
             begin = <EventRecord *>room.buf
             sink.next = begin
             sink.end = begin + room.len // <Py_ssize_t>sizeof(EventRecord)
-            self.busy = True
+            self.core.held |= IN_USE
             with nogil:
                 consumed = self._run(
                     <const CommandRecord *>given.buf, <uint64_t>given.len // sizeof(CommandRecord), &sink,
@@ -341,62 +330,31 @@ cdef class FastBook:
                 changed = write_changes(
                     &self.core, <DeltaRecord *>told.buf, <uint64_t>told.len // sizeof(DeltaRecord)
                 )
-            self.core.tracking = False
-            self.busy = False
+            # What starved stops will change is told by the call that fires them.
+            self.core.tracking = self.core.held & STOPS_WAIT
+            self._trim()
+            waits = self.core.pending_count - self.core.pending_first
+            self.leave()
         finally:
             PyBuffer_Release(&told)
             PyBuffer_Release(&room)
             PyBuffer_Release(&given)
-        if starved and consumed == 0:
+        # Whatever was written has to be said, if only that; then the next call finds no memory, or does.
+        if starved and consumed == 0 and sink.next == begin and changed == 0:
             raise MemoryError("no memory for the first command: nothing was done")
-        self._trim()
-        return BatchResult(
-            consumed, sink.next - begin, changed, self.core.pending_count - self.core.pending_first
-        )
+        return BatchResult(consumed, sink.next - begin, changed, waits)
 
     # ---- questions
 
     def _as_of(self, order, bint walks):
         """Ask about an order at its own time, if that is later than the book's; a stop as if it fired."""
         cdef CommandRecord record
-        cdef Taker taker
-        cdef Fills fills
-        cdef BookCore *core = &self.core
-        cdef int64_t before_ns = core.now_ns
-        cdef uint64_t[2] found
-        cdef uint8_t stop
         self._read(order, &record)
-        self._free_to_use()
-        if record.op != OP_NEW or is_malformed(core, &record):
-            raise ValueError("ask about a NEW record whose every bit means something")
-        read_order(&record, &taker)
-        if taker.order_type >= TYPE_STOP:
-            taker.order_type = TYPE_MARKET if taker.order_type == TYPE_STOP else TYPE_LIMIT
-        if reserve_refills(core) < 0:
-            raise MemoryError("no memory to walk")
-        memset(&fills, 0, sizeof(fills))
-        core.referenced = False
-        if record.ts_ns > before_ns:
-            core.now_ns = record.ts_ns
+        self.enter()
         try:
-            if not walks:
-                return protection_price(core, &taker)
-            if taker.order_type == TYPE_MARKET and taker.price == 0:
-                taker.price = protection_price(core, &taker)
-            stop = match_dry(core, &taker, &fills, &found[0], False)
-            if fills.failed:
-                raise MemoryError("no memory for what the walk takes")
-            taken = [
-                Fill(fills.order_ids[place], fills.prices[place], fills.quantities[place])
-                for place in range(fills.count)
-            ]
-            return Walk(taken, taker.leaves, STOPS[stop])
+            return asked_of(&self.core, &record, walks)
         finally:
-            core.now_ns = before_ns
-            core.referenced = False
-            free(fills.order_ids)
-            free(fills.prices)
-            free(fills.quantities)
+            self.leave()
 
     def walk(self, order):
         """What a NEW would take if it were entered now as it stands; ValueError for a malformed one."""
@@ -421,7 +379,11 @@ cdef class FastBook:
         cdef unsigned int index = self._find(order_id)
         if index == 0:
             raise KeyError(order_id)
-        return order_at(&self.core, index)
+        self.enter()
+        try:
+            return order_at(&self.core, index)
+        finally:
+            self.leave()
 
     def __contains__(self, order_id):
         return self._find(order_id) != 0
@@ -433,14 +395,22 @@ cdef class FastBook:
 
     def depth(self, side, Py_ssize_t max_levels):
         """The best levels of a side, best first."""
-        self._free_to_use()
-        return best_levels(&self.core, side == SELL, max_levels)
+        cdef bint sells = side == SELL
+        self.enter()
+        try:
+            return best_levels(&self.core, sells, max_levels)
+        finally:
+            self.leave()
 
     def resting(self, side, max_orders=None):
         """The orders at rest of a side, in priority order; all of them, or the first so many."""
-        cdef Py_ssize_t most = self.core.ids.count if max_orders is None else max_orders
-        self._free_to_use()
-        return iter(orders_at_rest(&self.core, side == SELL, most))
+        cdef bint sells = side == SELL
+        cdef Py_ssize_t most = ALL if max_orders is None else max_orders
+        self.enter()
+        try:
+            return iter(orders_at_rest(&self.core, sells, most))
+        finally:
+            self.leave()
 
     def indicative(self):
         """What an auction would clear at now; None when nothing crosses."""
@@ -459,7 +429,8 @@ cdef class FastBook:
         self._free_to_use()
         self.core.referenced = False
         take_reference(&self.core)
-        return wide(self.core.reference_notional), self.core.reference_quantity
+        quantity = self.core.reference_quantity
+        return wide(self.core.reference_notional), quantity
 
     @property
     def session(self):
@@ -495,15 +466,32 @@ cdef class FastBook:
 
     def state(self):
         """All of it, for snapshots and hashes."""
-        self._free_to_use()
-        return state_of(&self.core, self.limits)
+        self.enter()
+        try:
+            return state_of(&self.core, self.limits)
+        finally:
+            self.leave()
 
     def restore(self, state):
-        """Become what `state` says; for a book that has just been made. Deltas start empty."""
-        self._free_to_use()
-        self.limits = state.limits
-        take_limits(&self.core, self.limits)
-        restore_state(&self.core, state)
+        """Become what `state` says, whatever it was: what waited to be told is forgotten. A wrong state leaves all
+        as it was.
+        """
+        cdef FastBook fresh
+        cdef BookCore was
+        if self.core.held & IN_USE:
+            self._free_to_use()
+        self.core.held |= IN_USE
+        try:
+            limits = state.limits
+            fresh = FastBook(limits)
+            restore_state(&fresh.core, state)
+            was = self.core
+            self.core = fresh.core
+            self.core.held = IN_USE
+            fresh.core = was
+        finally:
+            self.leave()
+        self.limits = limits
 
     def __sizeof__(self):
         """Bytes of the book and all its pools."""

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from engine.book import BookLimits, BookState, Fill, Indicative, RestingOrder, Walk
 from engine.book_plain_checks import malformed, new_refusal, shows_enough
-from engine.book_plain_doors import command_of, record_of
+from engine.book_plain_doors import alone, command_of, record_of
 from engine.book_plain_orders import conditional, fired, is_stop, may_rest, order_of
 from engine.book_plain_reference import rounded
 from engine.book_plain_sessions import Sessions
@@ -285,7 +285,10 @@ class PlainBook(Sessions):
 
     def _as_of(self, order: Any, question: Callable[[RestingOrder], _Answer]) -> _Answer:
         """Ask about an order at its own time, if that is later than the book's; a stop as if it fired."""
-        command = command_of(record_of(order), 0)
+        return self._asked(command_of(record_of(order), 0), question)
+
+    @alone
+    def _asked(self, command: Command, question: Callable[[RestingOrder], _Answer]) -> _Answer:
         if command.op != Op.NEW or malformed(command):
             raise ValueError("ask about a NEW record whose every bit means something")
         taker = order_of(command)
@@ -296,39 +299,47 @@ class PlainBook(Sessions):
         finally:
             self._now_ns, self._command_reference = now_ns, command_reference
 
+    @alone
     def indicative(self) -> Indicative | None:
         """What an auction would clear at now; None when nothing crosses."""
-        return self._clearing_result(rounded(self.reference()))
+        return self._clearing_result(rounded(self._reference.at(self._now_ns)))
 
+    @alone
     def reference(self) -> tuple[int, int]:
         """The reference price as of the last command's time, as (sum of price x quantity, quantity); (0, 0): none."""
         return self._reference.at(self._now_ns)
 
     @property
+    @alone
     def session(self) -> Session:
         return self._session
 
     @property
+    @alone
     def last_price(self) -> int:
         """Ticks; 0: never traded."""
         return self._reference.last_price
 
     @property
+    @alone
     def stops_due(self) -> bool:
         """Whether a TICK would do something now: stops wait to fire by themselves, or a clearing isn't finished."""
         return self._clearing_price != 0 or (self._limits.fires and self._next_stop() != 0)
 
     @property
+    @alone
     def clearing_price(self) -> int:
         """Of a clearing that isn't finished; 0 none."""
         return self._clearing_price
 
+    @alone
     def next_stop(self) -> int:
         """Id of the first triggered stop in order of entry, in `continuous`; 0 when none may fire now."""
         return self._next_stop()
 
     # ------------------------------------------------------------ state
 
+    @alone
     def state(self) -> BookState:
         """All of it, for snapshots and hashes."""
         reference = self._reference
@@ -344,13 +355,20 @@ class PlainBook(Sessions):
                 (minute, *divmod(value, 2**64), volume) for minute, (value, volume) in reference.minutes.items()
             ),
             barons=tuple((baron, *known) for baron, known in sorted(self._barons.items())),
-            bids=tuple(self.resting(Side.BUY)),
-            asks=tuple(self.resting(Side.SELL)),
+            bids=tuple(self._queue(Side.BUY)),
+            asks=tuple(self._queue(Side.SELL)),
             stops=tuple(map(self._orders.__getitem__, self._stops.ids())),
         )
 
+    @alone
     def restore(self, state: BookState) -> None:
-        """Become what `state` says; for a book that has just been made. Deltas start empty."""
+        """Become what `state` says, whatever it was: what waited to be told is forgotten."""
+        fresh = type(self)(state.limits)
+        fresh._fill(state)
+        # Everything is the other's from now on, but whose turn it is, and who carries commands out.
+        vars(self).update(vars(fresh), _turn=self._turn, _commands=self._commands)
+
+    def _fill(self, state: BookState) -> None:
         self._limits = state.limits
         self._session = state.session
         self._now_ns = state.last_ts_ns

@@ -6,12 +6,15 @@ This room knows the layouts and no rule of matching.
 
 from __future__ import annotations
 
+import ctypes
 import struct
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import wraps
+from itertools import combinations
 from operator import index, itemgetter
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from engine.book import BatchResult, Level
 from engine.kinds import Side
@@ -36,6 +39,25 @@ _AS_RECORD: Final[Callable[[tuple[Any, ...]], tuple[Any, ...]]] = itemgetter(*ma
 _NO_OP: Final[Any] = 0
 ORDER_ID_MAX: Final = 2**64 - 1
 QUANTITY_FIELD_MAX: Final = 2**32 - 1
+
+_Answer = TypeVar("_Answer")
+_Arguments = ParamSpec("_Arguments")
+
+
+def alone(
+    call: Callable[Concatenate[Any, _Arguments], _Answer],
+) -> Callable[Concatenate[Any, _Arguments], _Answer]:
+    """A method of a book that nobody else may be inside of meanwhile."""
+
+    @wraps(call)
+    def guarded(book: Doors, /, *arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Answer:
+        book._take_turn()
+        try:
+            return call(book, *arguments, **named)
+        finally:
+            book._end_turn()
+
+    return guarded
 
 
 class Doors(ABC):
@@ -65,39 +87,37 @@ class Doors(ABC):
     def submit_many(self, orders: Iterable[Any]) -> bytes:
         """Apply commands in order; all event records, each with the index of its command."""
         # All are read before the first is applied: a wrong one leaves the book as it was.
-        records = [record_of(order) for order in orders]
-        self._take_turn()
-        try:
-            self._keep_changes(False)
-            for self._index, record in enumerate(records):
-                self._apply(command_of(record, 0))
-            events = b"".join(EVENT.pack(*event) for event in self._unread)
-            self._unread.clear()
-            return events
-        finally:
-            self._end_turn()
+        return self._apply_all([record_of(order) for order in orders])
 
+    @alone
+    def _apply_all(self, records: list[bytes]) -> bytes:
+        self._keep_changes(False)
+        for self._index, record in enumerate(records):
+            self._apply(command_of(record, 0))
+        events = b"".join(EVENT.pack(*event) for event in self._unread)
+        self._unread.clear()
+        return events
+
+    @alone
     def batch(self, commands: Any, out: Any, deltas: Any = None) -> BatchResult:
         """Apply packed commands while `out` has room; ValueError where `commands` isn't whole records."""
-        self._take_turn()
-        try:
-            records = _bytes_of(commands) // COMMAND_BYTES
-            if _bytes_of(commands) % COMMAND_BYTES:
-                raise ValueError(f"commands are whole records of {COMMAND_BYTES} bytes")
-            room = _room(out, EVENT_BYTES)
-            changes_room = 0 if deltas is None else _room(deltas, DELTA_BYTES)
-            self._keep_changes(deltas is not None)
-            written = self._write_events(out, 0, room)
-            consumed = 0
-            while consumed < records and written < room:
-                self._index = consumed
-                self._apply(command_of(commands, consumed * COMMAND_BYTES))
-                consumed += 1
-                written += self._write_events(out, written, room)
-            told = self._write_changes(deltas, changes_room)
-            return BatchResult(consumed, written, told, len(self._unread))
-        finally:
-            self._end_turn()
+        records = _bytes_of(commands) // COMMAND_BYTES
+        room = _room(out, EVENT_BYTES)
+        changes_room = 0 if deltas is None else _room(deltas, DELTA_BYTES)
+        if _overlap(commands, out, b"" if deltas is None else deltas):
+            raise ValueError("commands, out and deltas may not overlap")
+        if _bytes_of(commands) % COMMAND_BYTES:
+            raise ValueError(f"commands are whole records of {COMMAND_BYTES} bytes")
+        self._keep_changes(deltas is not None)
+        written = self._write_events(out, 0, room)
+        consumed = 0
+        while consumed < records and written < room:
+            self._index = consumed
+            self._apply(command_of(commands, consumed * COMMAND_BYTES))
+            consumed += 1
+            written += self._write_events(out, written, room)
+        told = self._write_changes(deltas, changes_room)
+        return BatchResult(consumed, written, told, len(self._unread))
 
     def _take_turn(self) -> None:
         # Taking from a list is one step for every thread, so that of two only one gets in.
@@ -203,3 +223,22 @@ def _room(buffer: Any, record_bytes: int) -> int:
     if memoryview(buffer).readonly:
         raise BufferError("give a writable buffer")
     return _bytes_of(buffer) // record_bytes
+
+
+_PY_BUFFER: Final = ctypes.c_void_p * 16
+"""Room for C's `Py_buffer`, which begins with the address."""
+
+
+def _span(buffer: Any) -> range:
+    """The addresses of a buffer's bytes."""
+    view = _PY_BUFFER()
+    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(buffer), view, 0)
+    begin = view[0] or 0
+    ctypes.pythonapi.PyBuffer_Release(view)
+    return range(begin, begin + _bytes_of(buffer))
+
+
+def _overlap(*buffers: Any) -> bool:
+    """Whether two of them share a byte: what is written into one would change what is read from the other."""
+    spans = [span for span in map(_span, buffers) if span]
+    return any(one.start < other.stop and other.start < one.stop for one, other in combinations(spans, 2))

@@ -13,7 +13,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from engine.book import BookLimits, Level, RestingOrder
-from engine.book_plain_doors import Doors, id_of
+from engine.book_plain_doors import Doors, alone, id_of
 from engine.book_plain_ladder import Ladder, Queue
 from engine.book_plain_orders import conditional, displayed, is_stop
 from engine.book_plain_stops import Stops
@@ -41,6 +41,7 @@ class Queues(Doors):
 
     # ------------------------------------------------------------ questions
 
+    @alone
     def get(self, order_id: int) -> RestingOrder:
         """A live order, armed stops included; KeyError when it isn't there."""
         order = self._orders.get(id_of(order_id))
@@ -48,21 +49,27 @@ class Queues(Doors):
             raise KeyError(order_id)
         return order
 
+    @alone
     def __contains__(self, order_id: int) -> bool:
         return id_of(order_id) in self._orders
 
+    @alone
     def __len__(self) -> int:
         """Live orders, armed stops included."""
         return len(self._orders)
 
+    @alone
     def depth(self, side: Side, max_levels: int) -> list[Level]:
         """The best levels of a side, best first."""
         return [self._totals(price, queue) for price, queue in self._ladders[side].best(max_levels)]
 
+    @alone
     def resting(self, side: Side, max_orders: int | None = None) -> Iterator[RestingOrder]:
         """The orders at rest of a side, in priority order; all of them, or the first so many."""
-        most = None if max_orders is None else max(max_orders, 0)
-        return iter([self._orders[order_id] for order_id in islice(self._ladders[side].ids(), most)])
+        return iter(self._queue(side, None if max_orders is None else max(max_orders, 0)))
+
+    def _queue(self, side: Side, most: int | None = None) -> list[RestingOrder]:
+        return [self._orders[order_id] for order_id in islice(self._ladders[side].ids(), most)]
 
     def _level(self, side: Side, price: int) -> Level:
         return self._totals(price, self._ladders[side].queue(price))

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from engine.fast.auction cimport clear
 from engine.fast.checks cimport is_malformed
 from engine.fast.changes cimport amend, cancel, cancel_all, mass_cancel, move_window, owned, reduce
-from engine.fast.core cimport ARMED, BARE, BookCore, likely, unlikely
+from engine.fast.core cimport ARMED, BARE, STOPS_WAIT, BookCore, likely, unlikely
 from engine.fast.deltas cimport reserve_changes
 from engine.fast.eligibility cimport RATING_SHIFT
 from engine.fast.entry cimport NO_MEMORY, enter_new, fire_stop, say_session
@@ -25,6 +25,8 @@ cdef enum:
     # What any command may say beside fills, cancels of many and what stops do.
     EVENTS_AT_LEAST = 8
     ALL_SIDES = 3
+    # Beside NO_MEMORY.
+    STOPS_STARVED = -2
     # A Baron that was told is in the map even with nothing to offer.
     TOLD = 0x80000000
 
@@ -98,19 +100,22 @@ cdef inline int _carry_out(BookCore *core, Sink *sink, const CommandRecord *comm
     return 0
 
 
-cdef inline void _fire_due(BookCore *core, Sink *sink) noexcept nogil:
-    """The triggered stops fire in order of entry, those among them that a firing triggers, so many a command.
+cdef inline int _fire_due(BookCore *core, Sink *sink, uint64_t left) noexcept nogil:
+    """The triggered stops fire in order of entry, those among them that a firing triggers, so many; 0, or
+    STOPS_STARVED.
     """
-    cdef uint64_t left = core.limits.max_stops if core.limits.max_stops else <uint64_t>-1
     while core.due.count and core.session == SESSION_CONTINUOUS and left:
-        left -= 1
-        # Without memory the rest waits for the next command, as it does beyond max_stops.
         if fire_stop(core, sink, core.due.nodes[0]) < 0:
-            return
+            # They belong to this command: nothing else may come between, or a replay would tell another story.
+            core.stops_left = left
+            core.held |= STOPS_WAIT
+            return STOPS_STARVED
+        left -= 1
+    return 0
 
 
-cdef inline int apply_at_length(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
-    """The long way of `apply_command`; room for the least of events was reserved."""
+cdef inline int _check_and_carry_out(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
+    """A command without the stops after it: 0, the reason of its refusal, or NO_MEMORY."""
     cdef int64_t before_ns = core.now_ns
     cdef int reason
     core.referenced = False
@@ -127,8 +132,6 @@ cdef inline int apply_at_length(BookCore *core, Sink *sink, const CommandRecord 
         else:
             reason = _carry_out(core, sink, command)
             if likely(reason == 0):
-                if not BARE and unlikely(core.due.count != 0) and core.limits.fires:
-                    _fire_due(core, sink)
                 return 0
             if reason == NO_MEMORY:
                 core.now_ns = before_ns
@@ -137,8 +140,49 @@ cdef inline int apply_at_length(BookCore *core, Sink *sink, const CommandRecord 
     return reason
 
 
+cdef inline int apply_at_length(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
+    """The long way of `apply_command`, for which room for the least of events was reserved; without a command
+    (NULL), what was left of the last one's stops.
+    """
+    cdef CommandRecord record
+    cdef uint64_t left
+    cdef int reason
+    if likely(command != NULL):
+        # Another thread may write over the caller's meanwhile: what was checked is what is done.
+        record = command[0]
+        reason = _check_and_carry_out(core, sink, &record)
+        if unlikely(reason != 0):
+            return reason
+        left = core.limits.max_stops if core.limits.max_stops else <uint64_t>-1
+    else:
+        left = core.stops_left
+        core.held &= ~<uint8_t>STOPS_WAIT
+    if not BARE and unlikely(core.due.count != 0) and core.limits.fires:
+        return _fire_due(core, sink, left)
+    return 0
+
+
+cdef inline int finish_stops(BookCore *core) noexcept nogil:
+    """Before anything else: the last command's stops that found no memory. 0, or STOPS_STARVED again.
+
+    What they say waits like all that found no room, with their command's index.
+    """
+    cdef EventRecord nowhere[1]
+    cdef Sink sink
+    if likely(not core.held & STOPS_WAIT):
+        return 0
+    sink.next = &nowhere[0]
+    sink.end = &nowhere[0]
+    sink.command = core.command
+    return core.at_length(core, &sink, NULL)
+
+
 cdef inline int apply_command(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
-    """Apply one command: 0, the reason of its refusal, or NO_MEMORY with nothing changed and nothing said."""
+    """Apply one command: 0, the reason of its refusal, NO_MEMORY with nothing changed and nothing said, or
+    STOPS_STARVED: applied, but stops that it made fire found no memory.
+
+    Not while stops are starved; `finish_stops` comes first.
+    """
     cdef Py_ssize_t room = <char *>sink.end - <char *>sink.next
     core.command = sink.command
     if unlikely(room < <Py_ssize_t>(EVENTS_AT_LEAST * sizeof(EventRecord))) and (

@@ -61,6 +61,12 @@ cdef enum:
     NO_BID = 0
     MINUTES = 60
 
+    # Bits of BookCore.held: why a call can't simply begin. Somebody is inside; stops of the last command found
+    # no memory and come first; events are lost for want of memory.
+    IN_USE = 1
+    STOPS_WAIT = 2
+    LOST = 4
+
 
 cdef struct Node:
     uint64_t order_id
@@ -268,6 +274,8 @@ cdef struct BookCore:
     int64_t now_ns
     int64_t auction_end_ns
     uint64_t entries
+    # With STOPS_WAIT: how many of them may still fire.
+    uint64_t stops_left
     # The band's reference, as of the beginning of the command.
     uint128_t reference_notional
     uint64_t reference_quantity
@@ -304,6 +312,7 @@ cdef struct BookCore:
     # Of the trees of prices: branches above the lowest.
     int height
     uint8_t session
+    uint8_t held
     bint referenced
     bint tracking
 

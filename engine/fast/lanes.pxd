@@ -1,9 +1,10 @@
 """Short ways for what a book is asked most: a plain limit order that rests, the cancel and the move of one.
 
-Each does what the long way does, or nothing at all: then the long way answers.
+Each does what the long way does, or nothing at all: then the long way answers. What is used again is read once,
+since another thread may write over a caller's buffer meanwhile: what was checked is what is done.
 """
 
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from engine.fast.core cimport (
@@ -31,6 +32,10 @@ cdef enum:
     AMEND_PRICE = 0x00010003
     # The reason among lot, min_rating and reason, which NEW doesn't use.
     REASON_BITS = 0xFF000000
+    # Where shape, flags and the self-trade mode in the shape begin in the word.
+    SHAPE_SHIFT = 8
+    FLAGS_SHIFT = 16
+    MODE_BITS = 13
 
 
 cdef inline uint32_t _word(const CommandRecord *command) noexcept nogil:
@@ -40,11 +45,11 @@ cdef inline uint32_t _word(const CommandRecord *command) noexcept nogil:
     return word
 
 
-cdef inline bint _is_quiet(BookCore *core, const CommandRecord *command) noexcept nogil:
+cdef inline bint _is_quiet(BookCore *core, int64_t ts_ns, uint64_t order_id) noexcept nogil:
     """Whether the time is right, the session continuous, and no stop waits to fire."""
     return (
-        command.ts_ns >= core.now_ns and core.session == SESSION_CONTINUOUS and core.due.count == 0
-        and command.order_id != 0
+        ts_ns >= core.now_ns and core.session == SESSION_CONTINUOUS and core.due.count == 0
+        and order_id != 0
     )
 
 
@@ -61,67 +66,74 @@ cdef inline bint _is_plain(const CommandRecord *command) noexcept nogil:
 
 cdef inline bint rests_at_once(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
     """NEW: a plain limit order that meets nobody."""
-    cdef uint32_t sells = command.shape & 1
+    cdef uint32_t word = _word(command)
+    cdef uint32_t sells = word >> SHAPE_SHIFT & 1
+    cdef uint64_t order_id = command.order_id
+    cdef int64_t ts_ns = command.ts_ns
+    cdef int32_t price = command.price
+    cdef uint32_t quantity = command.quantity
     cdef Ladder *ladder = &core.sides[sells]
     cdef Ladder *other = &core.sides[1 - sells]
     cdef Node *node
     cdef uint32_t index, flags
-    if (_word(command) & ~<uint32_t>NEW_FREE) != OP_NEW or not _is_plain(command):
+    if (word & ~<uint32_t>NEW_FREE) != OP_NEW or not _is_plain(command):
         return False
-    if not _is_quiet(core, command):
+    if not _is_quiet(core, ts_ns, order_id):
         return False
-    if command.price < 1 or command.price > core.limits.price_max:
+    if price < 1 or price > core.limits.price_max:
         return False
-    if command.quantity == 0 or command.quantity > core.limits.quantity_max:
+    if quantity == 0 or quantity > core.limits.quantity_max:
         return False
-    if other.best_key <= key_of(other, command.price):
+    if other.best_key <= key_of(other, price):
         return False
     if unlikely(
         core.node_spare == 0 or core.ids.count >= core.ids.grow_at or ladder.block_spare == 0
         or core.branch_spare < HEIGHTS
     ):
         return False
-    if unlikely(find_order(core, command.order_id) != 0):
+    if unlikely(find_order(core, order_id) != 0):
         return False
-    core.now_ns = command.ts_ns
+    core.now_ns = ts_ns
     emit_plain(
-        core, sink, KIND_ACCEPTED | (sells + 1) << 8, command.order_id, command.price, command.quantity,
-        command.quantity,
+        core, sink, KIND_ACCEPTED | (sells + 1) << 8, order_id, price, quantity,
+        quantity,
     )
     index = take_node(core)
-    insert_order(core, command.order_id, index)
+    insert_order(core, order_id, index)
     node = &core.nodes[index]
-    node.order_id = command.order_id
+    node.order_id = order_id
     node.account = command.account
-    node.leaves = command.quantity
-    node.quantity = command.quantity
-    flags = sells * SELLS | command.flags * POSTED | <uint32_t>(command.shape >> 5) << MODE_SHIFT
-    join_level(core, ladder, open_level(core, ladder, command.price), index, flags, command.quantity)
+    node.leaves = quantity
+    node.quantity = quantity
+    flags = sells * SELLS | (word >> FLAGS_SHIFT) * POSTED | (word >> MODE_BITS & 3) << MODE_SHIFT
+    join_level(core, ladder, open_level(core, ladder, price), index, flags, quantity)
     return True
 
 
-cdef inline uint32_t _plain_order(BookCore *core, const CommandRecord *command) noexcept nogil:
+cdef inline uint32_t _plain_order(BookCore *core, uint64_t order_id, uint32_t account) noexcept nogil:
     """The live order that a command names, if nothing about it is rare and its account may; or 0."""
-    cdef uint32_t index = find_order(core, command.order_id)
+    cdef uint32_t index = find_order(core, order_id)
     cdef Node *node = &core.nodes[index]
     if unlikely(index == 0) or unlikely(node.place & RARE):
         return 0
-    if unlikely(command.account != 0 and command.account != node.account):
+    if unlikely(account != 0 and account != node.account):
         return 0
     return index
 
 
 cdef inline bint goes_at_once(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
     """CANCEL: of an order with nothing rare about it, by request."""
+    cdef uint64_t order_id = command.order_id
+    cdef int64_t ts_ns = command.ts_ns
     cdef uint32_t index, sells, leaves
     cdef Node *node
     cdef Ladder *ladder
     cdef Level *level
     if (_word(command) & ~<uint32_t>CANCEL_FREE) != OP_CANCEL or command.reason:
         return False
-    if not _is_quiet(core, command):
+    if not _is_quiet(core, ts_ns, order_id):
         return False
-    index = _plain_order(core, command)
+    index = _plain_order(core, order_id, command.account)
     if unlikely(index == 0):
         return False
     node = &core.nodes[index]
@@ -129,13 +141,13 @@ cdef inline bint goes_at_once(BookCore *core, Sink *sink, const CommandRecord *c
     sells = (node.place & SELLS) // SELLS
     ladder = &core.sides[sells]
     level = &ladder.levels[node.place >> PLACE_SHIFT]
-    core.now_ns = command.ts_ns
+    core.now_ns = ts_ns
     emit_plain(
-        core, sink, KIND_CANCELED | (sells + 1) << 8 | <uint32_t>REASON_REQUESTED << 16, command.order_id,
+        core, sink, KIND_CANCELED | (sells + 1) << 8 | <uint32_t>REASON_REQUESTED << 16, order_id,
         <int32_t>level.price, leaves, 0,
     )
     leave_level(core, ladder, index, leaves)
-    remove_order(core, command.order_id, index)
+    remove_order(core, order_id, index)
     give_node(core, index)
     return True
 
@@ -143,16 +155,18 @@ cdef inline bint goes_at_once(BookCore *core, Sink *sink, const CommandRecord *c
 cdef inline bint moves_at_once(BookCore *core, Sink *sink, const CommandRecord *command) noexcept nogil:
     """AMEND: a new price for an order with nothing rare about it, at which it meets nobody."""
     cdef uint32_t index, sells, leaves, before, after
+    cdef uint64_t order_id = command.order_id
+    cdef int64_t ts_ns = command.ts_ns
     cdef int32_t price = command.price
     cdef Node *node
     cdef Ladder *ladder
     cdef Ladder *other
     cdef Level *level
-    if (_word(command) & ~<uint32_t>AMEND_FREE) != AMEND_PRICE or not _is_quiet(core, command):
+    if (_word(command) & ~<uint32_t>AMEND_FREE) != AMEND_PRICE or not _is_quiet(core, ts_ns, order_id):
         return False
     if price < 1 or price > core.limits.price_max:
         return False
-    index = _plain_order(core, command)
+    index = _plain_order(core, order_id, command.account)
     if unlikely(index == 0):
         return False
     node = &core.nodes[index]
@@ -163,10 +177,10 @@ cdef inline bint moves_at_once(BookCore *core, Sink *sink, const CommandRecord *
         return False
     if unlikely(ladder.block_spare == 0 or core.branch_spare < HEIGHTS):
         return False
-    core.now_ns = command.ts_ns
+    core.now_ns = ts_ns
     leaves = node.leaves
     emit_plain(
-        core, sink, KIND_AMENDED | (sells + 1) << 8, command.order_id, price, node.quantity, leaves
+        core, sink, KIND_AMENDED | (sells + 1) << 8, order_id, price, node.quantity, leaves
     )
     # As `leave_level` and `join_level`, without the side's counts: it neither wins nor loses an order.
     before = node.place >> PLACE_SHIFT

@@ -4,7 +4,7 @@ first.
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport abort
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 
 from engine.fast.core cimport BookCore, likely, unlikely
 from engine.fast.memory cimport grown_by_half, resize
@@ -122,3 +122,22 @@ cdef inline void drain(BookCore *core, Sink *sink) noexcept nogil:
     if core.pending_first == core.pending_count:
         core.pending_first = 0
         core.pending_count = 0
+
+
+cdef inline int put_back(BookCore *core, const EventRecord *events, uint64_t count) noexcept nogil:
+    """Events that couldn't be told wait before all that wait; 0, or -1 when there is no memory."""
+    cdef EventRecord nowhere[1]
+    cdef Sink sink
+    cdef EventRecord *first
+    sink.next = &nowhere[0]
+    sink.end = &nowhere[0]
+    if reserve_events(core, &sink, count) < 0:
+        return -1
+    if count:
+        first = &core.pending[core.pending_first]
+        memmove(
+            first + count, first, <size_t>((core.pending_count - core.pending_first) * sizeof(EventRecord))
+        )
+        memcpy(first, events, <size_t>(count * sizeof(EventRecord)))
+        core.pending_count += count
+    return 0

@@ -208,7 +208,7 @@ cdef int _restore_order(BookCore *core, object order, bint waits) except -1:
 
 
 cdef int restore_state(BookCore *core, object state) except -1:
-    """Become what `state` says; for a book that has just been made. Deltas start empty."""
+    """A core that has just been made becomes what `state` says."""
     core.session = state.session
     core.now_ns = state.last_ts_ns
     core.last_price = state.last_price
@@ -284,7 +284,9 @@ cdef int take_limits(BookCore *core, object limits) except -1:
 
 
 cdef void free_orders(BookCore *core) noexcept nogil:
-    """Give back what a book without live orders has for them; it begins again as a new one does."""
+    """Give back what a book without live orders, and with no change to tell, has for them; it begins again as
+    a new one does.
+    """
     cdef int side
     for side in range(2):
         free(core.sides[side].levels)
@@ -307,18 +309,26 @@ cdef void free_orders(BookCore *core) noexcept nogil:
     core.node_capacity = core.node_used = core.node_free = core.node_spare = 0
     core.term_capacity = core.term_used = core.term_free = core.term_spare = 0
     core.branch_capacity = core.branch_used = core.branch_free = core.branch_spare = 0
+    # Nobody waits, hides or is counted where no order is live.
+    free(core.refills)
+    free(core.accounts.pairs)
+    free(core.buy_stops.nodes)
+    free(core.sell_stops.nodes)
+    free(core.due.nodes)
+    free(core.changes)
+    core.refills = NULL
+    core.refill_capacity = 0
+    core.changes = NULL
+    core.change_capacity = 0
+    memset(&core.accounts, 0, sizeof(core.accounts))
+    core.buy_stops.nodes = core.sell_stops.nodes = core.due.nodes = NULL
+    core.stop_capacity = 0
 
 
 cdef void free_pools(BookCore *core) noexcept:
     """Give back all that a book has allocated."""
     free_orders(core)
     free(core.pending)
-    free(core.changes)
     free(core.hour)
-    free(core.refills)
-    free(core.accounts.pairs)
     free(core.barons.pairs)
     drop_owners(core)
-    free(core.buy_stops.nodes)
-    free(core.sell_stops.nodes)
-    free(core.due.nodes)

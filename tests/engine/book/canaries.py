@@ -172,7 +172,9 @@ class HiddenShown(PlainBook):
     """The depth tells what icebergs hide."""
 
     def _totals(self, price: int, queue: Queue) -> Level:
-        hidden = sum(order.leaves - order.shown for order in map(self.get, queue) if not conditional(order))
+        hidden = sum(
+            order.leaves - order.shown for order in map(self._orders.__getitem__, queue) if not conditional(order)
+        )
         level = super()._totals(price, queue)
         return level._replace(unconditional=level.unconditional + hidden)
 
