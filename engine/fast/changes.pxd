@@ -13,8 +13,9 @@ from engine.fast.core cimport (
 )
 from engine.fast.entry cimport NO_MEMORY, enter, prepare, reserve_entry, session_refusal
 from engine.fast.ids cimport find_order
-from engine.fast.levels cimport key_behind, level_at, shrink_level
+from engine.fast.levels cimport key_behind, leave_level, level_at, shrink_level
 from engine.fast.lives cimport bury, price_of, rest, step_out, taker_of
+from engine.fast.owners cimport count_owner
 from engine.fast.pool cimport reserve_terms, shown_of, take_terms, terms_of
 from engine.fast.records cimport (
     GIVEN_ANEW, GIVEN_PRICE, GIVEN_QUANTITY, REASON_INVALID_ORDER, REASON_INVALID_PRICE,
@@ -138,7 +139,8 @@ cdef inline int _enter_anew(BookCore *core, Sink *sink, uint32_t index, Taker *t
         return reason
     if unlikely(reserve_entry(core, sink, taker) < 0):
         return NO_MEMORY
-    step_out(core, index)
+    count_owner(core, index, taker.sells, -1)
+    leave_level(core, &core.sides[taker.sells], index, shown_of(core, index))
     emit_amended(
         core, sink, taker.order_id, taker.sells, taker.price, taker.quantity, taker.leaves, REASON_NONE, False
     )

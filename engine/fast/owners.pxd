@@ -7,7 +7,7 @@ when trading begins: where no auction is that crowded, and in continuous trading
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from engine.fast.core cimport CONDITIONAL, NO_KEY, BookCore, Ladder, Map, Node, Pair
+from engine.fast.core cimport CONDITIONAL, NO_KEY, BookCore, Ladder, Map, Node, Pair, unlikely
 from engine.fast.levels cimport key_behind, level_at
 from engine.fast.maps cimport add_to, reserve_pair, value_of
 
@@ -29,7 +29,9 @@ cdef inline void drop_owners(BookCore *core) noexcept nogil:
 
 cdef inline int reserve_owner(BookCore *core, bint sells) noexcept nogil:
     """Room for one more account; 0, or -1 when there is no memory."""
-    return reserve_pair(&core.owners[1 if sells else 0]) if core.owners != NULL else 0
+    if unlikely(core.owners != NULL):
+        return reserve_pair(&core.owners[1 if sells else 0])
+    return 0
 
 
 cdef inline int count_owners(BookCore *core) noexcept nogil:
@@ -59,7 +61,7 @@ cdef inline int count_owners(BookCore *core) noexcept nogil:
 
 cdef inline void count_owner(BookCore *core, uint32_t index, bint sells, int32_t more) noexcept nogil:
     """An order comes to rest, or leaves; room was reserved."""
-    if core.owners != NULL and _counts(&core.nodes[index]):
+    if unlikely(core.owners != NULL) and _counts(&core.nodes[index]):
         add_to(&core.owners[1 if sells else 0], core.nodes[index].account, more)
 
 
