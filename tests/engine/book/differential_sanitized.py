@@ -61,12 +61,17 @@ def run(library: Path, module: str, *arguments: str, timeout_s: int) -> subproce
     )
 
 
-def use(library: Path) -> None:
-    """From now on this process finds the engine's extensions here; RuntimeError if one of them isn't sanitized."""
+def find_in(library: Path) -> None:
+    """From now on this process finds the engine's extensions here."""
     for folder in sorted({path.parent for path in library.rglob("*.so")}):
         package = importlib.import_module(".".join(folder.relative_to(library).parts))
         package.__path__.insert(0, str(folder))
     importlib.import_module("engine.book_fast")
+
+
+def use(library: Path) -> None:
+    """As `find_in`; RuntimeError if one of them isn't sanitized."""
+    find_in(library)
     for name, module in list(sys.modules.items()):
         found = Path(getattr(module, "__file__", None) or "")
         if not name.startswith("engine.") or found.suffix != ".so":
