@@ -176,7 +176,7 @@ REGIMES: Final[dict[str, Regime]] = {
         pace=0.4,
         sessions=(3, 3, 3, 2),
     ),
-    "selves": Regime(accounts=3, spread=2, lean=0, iceberg=0.2, modes=tuple(SelfTrade), sessions=BUSY),
+    "selves": Regime(accounts=3, spread=2, lean=0, iceberg=0.2, minimum=0.3, modes=tuple(SelfTrade), sessions=BUSY),
     "huge": Regime(
         other_ops=_AUCTION_OPS,
         types=(*_STOPS, *(OrderType.LIMIT,) * 12),

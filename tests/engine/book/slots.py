@@ -39,7 +39,7 @@ def _orders(first: int, middle: int) -> Iterator[Command]:
     for place in range(EACH):
         ask, bid = middle + 1 + place * PRICE_STEP, middle - 1 - place * PRICE_STEP
         far = {"ts_ns": NOW_NS, "window_end_h": NOW_H + 1_000}
-        kinds = (
+        kinds: tuple[tuple[str, int, dict[str, int]], ...] = (
             ("sell", ask, {"display_quantity": 2}),
             ("sell", ask + 1, {"lot": 2}),
             ("sell", ask + 2, {"hours": 2, "baron": 1 + place}),
