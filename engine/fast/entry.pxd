@@ -121,7 +121,7 @@ cdef inline uint8_t _post_only_refusal(BookCore *core, Taker *taker) noexcept no
 
 
 cdef inline int _fok_refusal(BookCore *core, Taker *taker) noexcept nogil:
-    """Why a fok isn't whole; 0 when it is, or NO_MEMORY. What it passes here it walks in earnest to its end."""
+    """Why a fok isn't whole; 0 when it is, or NO_MEMORY."""
     cdef uint64_t found[2]
     cdef Taker dry = taker[0]
     cdef uint64_t others

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from engine.book import BookState, Indicative, Level, RestingOrder
 from engine.book_plain import PlainBook
 from engine.book_plain_ladder import Ladder, Queue
-from engine.book_plain_orders import OPPOSITE, conditional, displayed, is_stop
+from engine.book_plain_orders import OPPOSITE, conditional, displayed, is_stop, may_rest
 from engine.book_plain_walk import Plan
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.reasons import Reason
@@ -333,6 +333,66 @@ class FokOnceDry(PlainBook):
         return super()._fok_refusal(replace(order, self_trade=SelfTrade.CANCEL_OLDEST))
 
 
+class FokKiller(PlainBook):
+    """No fok is whole enough."""
+
+    def _fok_refusal(self, order: RestingOrder) -> Reason:
+        return Reason.FOK_KILLED
+
+
+class FokAnyhow(PlainBook):
+    """A fok takes what there is."""
+
+    def _fok_refusal(self, order: RestingOrder) -> Reason:
+        return Reason.NONE
+
+
+class AmendRefuser(PlainBook):
+    """No amend asks for a good quantity."""
+
+    def _amend(self, command: Command) -> Reason:
+        known = self._own(command) is not None and command.flags
+        return Reason.INVALID_QUANTITY if known else super()._amend(command)
+
+
+class PostOnlyTakes(PlainBook):
+    """An order that may only rest trades all the same."""
+
+    def _post_only_refusal(self, order: RestingOrder) -> Reason:
+        return Reason.NONE
+
+
+class PostOnlyNever(PlainBook):
+    """An order that may only rest is refused where its own account's stands opposite, whatever comes first."""
+
+    def _post_only_refusal(self, order: RestingOrder) -> Reason:
+        reason = super()._post_only_refusal(order)
+        return Reason.SELF_TRADE if reason is Reason.POST_ONLY_WOULD_TRADE else reason
+
+
+class NoLiquidityEver(PlainBook):
+    """Nobody finds a price for a market order without one."""
+
+    def _protection(self, taker: RestingOrder) -> int:
+        return 0
+
+
+class ShutBeforeTrading(PlainBook):
+    """Before trading nothing enters."""
+
+    def _session_refusal(self, order: RestingOrder) -> Reason:
+        return super()._session_refusal(order) if self._session is Session.CONTINUOUS else Reason.SESSION_CLOSED
+
+
+class OneConditionalLess(PlainBook):
+    """An account may have one conditional order less than it may."""
+
+    def _conditional_refusal(self, order: RestingOrder) -> Reason:
+        full = self._conditional_of[order.account] + 1 == self._limits.max_conditional_account
+        counts = order.account and conditional(order) and (may_rest(order) or is_stop(order))
+        return Reason.TOO_MANY_CONDITIONAL if full and counts else super()._conditional_refusal(order)
+
+
 class SilentCancel(PlainBook):
     """A level that loses an order without a trade is no change for the deltas."""
 
@@ -392,15 +452,23 @@ CANARIES: Final = (
     Canary(FirstRatingForEver, "eligible"),
     Canary(NoCooldown, "bands"),
     Canary(SparedStops, "wild"),
-    Canary(RoundedAway, "plain", breaks_a_law=False),
+    Canary(RoundedAway, "plain"),
     Canary(OwnOrdersCount, "selves"),
     Canary(OwnSoughtForEver, "selves"),
     Canary(OwnSoughtAfresh, "bands"),
     Canary(OwnForEver, "sessions"),
     Canary(CrowdShutsOut, "windows"),
     Canary(ShutAskSells, "windows"),
-    Canary(FokEatsItself, "selves", breaks_a_law=False),
+    Canary(FokEatsItself, "selves"),
     Canary(FokOnceDry, "selves"),
+    Canary(FokKiller, "plain"),
+    Canary(FokAnyhow, "plain"),
+    Canary(AmendRefuser, "plain"),
+    Canary(PostOnlyTakes, "plain"),
+    Canary(PostOnlyNever, "plain"),
+    Canary(NoLiquidityEver, "plain"),
+    Canary(ShutBeforeTrading, "sessions"),
+    Canary(OneConditionalLess, "eligible", sizes=(600,)),
     Canary(AnewInPlace, "moves"),
     Canary(SilentCancel, "plain", breaks_a_law=False),
     Canary(ForgottenTrigger, "stops", breaks_a_law=False),

@@ -25,6 +25,8 @@ DELTA_ROOMS: Final = (-1, 0, 31, 32, 33, 100, 3_200, 64_000, 64_000)
 ENOUGH: Final = 1 << 16
 UNTOUCHED: Final = 0xA5
 CHECK_EVERY: Final = 300
+LONG: Final = 15_000
+LOOKS_AT_A_CROWD: Final = 6
 
 
 def fast_book() -> BookFactory:
@@ -84,11 +86,13 @@ def plan(chance: random.Random, commands: bytes) -> Iterator[Step]:
     """A segment's commands in steps of every way and size, with buffers of every size."""
     records = [commands[at : at + COMMAND_BYTES] for at in range(0, len(commands), COMMAND_BYTES)]
     done = checked = 0
+    # A crowd is seldom looked at whole: that takes the longer the more live.
+    check_every = CHECK_EVERY if len(records) <= LONG else len(records) // LOOKS_AT_A_CROWD
     while done < len(records):
         taken = tuple(records[done : done + chance.choice(STEP_COMMANDS)])
         done += len(taken)
         check = Check.GLANCE
-        if done - checked >= CHECK_EVERY or done == len(records):
+        if done - checked >= check_every or done == len(records):
             checked = done
             check = chance.choice([Check.ALL, Check.ALL, Check.RESTORE])
         draw = chance.random()

@@ -18,6 +18,9 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 BUILD: Final = ROOT / "build" / "sanitize"
 BUILD_S: Final = 400
 SWITCH: Final = "HOURBOOK_SANITIZE"
+CROWD_COMMANDS: Final = 40_000
+CHUNK: Final = 500 * 64
+ROOM: Final = 1 << 20
 MARK: Final = b"__asan_report"
 """A name that every module built with AddressSanitizer asks for."""
 
@@ -61,12 +64,17 @@ def run(library: Path, module: str, *arguments: str, timeout_s: int) -> subproce
     )
 
 
-def use(library: Path) -> None:
-    """From now on this process finds the engine's extensions here; RuntimeError if one of them isn't sanitized."""
+def find_in(library: Path) -> None:
+    """From now on this process finds the engine's extensions here."""
     for folder in sorted({path.parent for path in library.rglob("*.so")}):
         package = importlib.import_module(".".join(folder.relative_to(library).parts))
         package.__path__.insert(0, str(folder))
     importlib.import_module("engine.book_fast")
+
+
+def use(library: Path) -> None:
+    """As `find_in`; RuntimeError if one of them isn't sanitized."""
+    find_in(library)
     for name, module in list(sys.modules.items()):
         found = Path(getattr(module, "__file__", None) or "")
         if not name.startswith("engine.") or found.suffix != ".so":
@@ -81,8 +89,23 @@ def overflow() -> None:
     ctypes.memset(ctypes.addressof(block), 0, 4_096)
 
 
+def crowd(seed: int) -> int:
+    """A life in which so many orders stand at once that tables grow by and by, over this build alone; the most at once."""
+    from tests.engine.book.differential_pair import fast_book
+    from tests.engine.book.flows import segments
+
+    (segment,) = segments(seed, CROWD_COMMANDS, "crowd")
+    book, out, most = fast_book()(segment.limits), bytearray(ROOM), 0
+    for at in range(0, len(segment.commands), CHUNK):
+        result = book.batch(memoryview(segment.commands)[at : at + CHUNK], out)
+        if result.pending:
+            raise RuntimeError(f"{result.pending} events found no room")
+        most = max(most, len(book))
+    return most
+
+
 def main(library: str, commands: str, *seeds: str) -> int:
-    """Play so many commands of each seed's flow; without a seed, the canary."""
+    """Play so many commands of each seed's flow, then a crowd; without a seed, the canary."""
     use(Path(library).resolve())
     if not seeds:
         overflow()
@@ -92,6 +115,8 @@ def main(library: str, commands: str, *seeds: str) -> int:
     for seed in seeds:
         print(f"seed {seed}", flush=True)
         differential.run(int(seed), int(commands), fast_book())
+    if seeds:
+        print(f"a crowd of {crowd(int(seeds[0])):,}", flush=True)
     print("sanitized and equal")
     return 0
 

@@ -17,7 +17,7 @@ from engine.book import PRICE_MAX_OF_A_BOOK, UNBOUNDED, BookLimits
 from engine.reasons import Reason
 from engine.records import COMMAND, COMMAND_BYTES, Given, Op, Session, Sides
 from engine.units import NS_PER_HOUR, NS_PER_S
-from tests.engine.book.flows_regimes import REGIMES, TO_THE_HOUR, Regime, Row, new_rows
+from tests.engine.book.flows_regimes import ALONE, REGIMES, TO_THE_HOUR, Regime, Row, new_rows
 
 ID_MASK: Final = 2**64 - 1
 INT64_MAX: Final = 2**63 - 1
@@ -74,8 +74,8 @@ def segments(seed: int, commands: int, only: str = "", sizes: Sequence[int] = SE
     chance = random.Random(seed)
     number = 0
     while commands > 0:
-        limits = random_limits(chance)
-        size = min(commands, chance.choice(sizes))
+        limits = BookLimits() if only in ALONE else random_limits(chance)
+        size = commands if only in ALONE else min(commands, chance.choice(sizes))
         yield Segment(seed, number, limits, Life(random.Random(chance.getrandbits(64)), limits, only).lived(size))
         commands -= size
         number += 1
@@ -106,7 +106,7 @@ class Life:
         while len(self.records) < size:
             name = self.only or self.chance.choice(list(REGIMES))
             count = min(size - len(self.records), self.chance.choice(REGIME_COMMANDS))
-            self._live(REGIMES[name], count)
+            self._live((REGIMES | ALONE)[name], count)
         del self.records[size:]
         if size > 2 * LAST_COMMANDS and self.chance.random() < 0.5:
             del self.records[-LAST_COMMANDS:]
@@ -128,7 +128,9 @@ class Life:
 
     def _live(self, regime: Regime, count: int) -> None:
         chance = self.chance
-        if chance.random() < 0.15:
+        if regime.middle:
+            self.middle = regime.middle
+        elif chance.random() < 0.15:
             self.middle = self._middle()
         if chance.random() < regime.jump:
             self.middle = max(
@@ -177,16 +179,22 @@ class Life:
             *row.rest,
         )
 
-    def _known(self, regime: Regime) -> int:
-        """An id given before: mostly a late one, sometimes the first, sometimes one that never was."""
+    def _known(self, regime: Regime, goes: bool) -> int:
+        """An id given before: mostly a late one, sometimes an early one, sometimes one that never was.
+
+        goes: it is cancelled, and hardly named again.
+        """
         uniform = self.chance.random
         draw, resters = uniform(), self.resters
         if draw > 0.98 or not resters:
             made = int(uniform() * (self.made + 3))
-        elif draw > 0.85:
-            made = resters[int(uniform() * len(resters))]
         else:
-            made = resters[-1 - int(uniform() * min(regime.memory, len(resters)))]
+            memory = len(resters) if draw > 0.95 else min(regime.memory, len(resters))
+            at = len(resters) - 1 - int(uniform() * memory)
+            made = resters[at]
+            if goes and uniform() < 0.95:
+                resters[at] = resters[-1]
+                resters.pop()
         return (self.id_base + made * self.id_stride) & ID_MASK
 
     def _other(self, op: int, regime: Regime, rows: list[Row]) -> bytes:
@@ -199,7 +207,7 @@ class Life:
         if op == 0:
             return self._malformed(self._new(regime, rows[int(uniform() * len(rows))]))
         if op in (Op.CANCEL, Op.AMEND, Op.REDUCE, Op.MOVE_WINDOW, Op.FIRE):
-            order_id = self._known(regime)
+            order_id = self._known(regime, op == Op.CANCEL)
             account = int(uniform() * regime.accounts) if uniform() < 0.1 else 0
             reason = CANCEL_REASONS[int(uniform() * len(CANCEL_REASONS))] if uniform() < 0.5 else 0
         if op == Op.AMEND:

@@ -80,6 +80,8 @@ class Regime(NamedTuple):
     modes: Sequence[SelfTrade] = (SelfTrade.CANCEL_NEWEST, *SelfTrade)
     sessions: Sequence[int] = CALM
     careless: float = 0.03
+    middle: int = 0
+    """Where the prices stay; 0: anywhere."""
 
 
 _STOPS: Final = (OrderType.LIMIT,) * 3 + (OrderType.MARKET,) + (OrderType.STOP,) * 3 + (OrderType.STOP_LIMIT,) * 3
@@ -138,6 +140,24 @@ REGIMES: Final[dict[str, Regime]] = {
     "sessions": Regime(
         other_ops=_AUCTION_OPS, sessions=BUSY, types=(OrderType.LIMIT,) * 15 + _STOPS, waits_ns=SECONDS, lasting=0.92
     ),
+    "ties": Regime(
+        new_share=0.84,
+        other_ops=(Op.SET_SESSION,) * 10 + (Op.CANCEL,) * 3 + (Op.AMEND,),
+        sessions=(Session.AUCTION, Session.PRE_OPEN, Session.CONTINUOUS, Session.CONTINUOUS),
+        types=(OrderType.LIMIT,),
+        lasting=1.0,
+        spread=9,
+        lean=0,
+        drift=0.1,
+        accounts=40,
+        quantities=(5, 5, 5, 10),
+        iceberg=0,
+        conditional=0,
+        windows=0,
+        waits_ns=(*SECONDS, *MINUTES, NS_PER_HOUR),
+        pace=0.05,
+        careless=0,
+    ),
     "windows": Regime(
         other_ops=(*_AUCTION_OPS, *(Op.MOVE_WINDOW,) * 6),
         sessions=BUSY,
@@ -156,7 +176,7 @@ REGIMES: Final[dict[str, Regime]] = {
         pace=0.4,
         sessions=(3, 3, 3, 2),
     ),
-    "selves": Regime(accounts=3, spread=2, lean=0, iceberg=0.2, modes=tuple(SelfTrade), sessions=BUSY),
+    "selves": Regime(accounts=3, spread=2, lean=0, iceberg=0.2, minimum=0.3, modes=tuple(SelfTrade), sessions=BUSY),
     "huge": Regime(
         other_ops=_AUCTION_OPS,
         types=(*_STOPS, *(OrderType.LIMIT,) * 12),
@@ -179,6 +199,28 @@ REGIMES: Final[dict[str, Regime]] = {
         careless=0.12,
     ),
 }
+
+
+ALONE: Final[dict[str, Regime]] = {
+    "crowd": Regime(
+        new_share=0.86,
+        other_ops=(Op.CANCEL,) * 6 + (Op.AMEND,) * 6 + (Op.REDUCE,),
+        spread=3_000,
+        lean=2_950,
+        accounts=5_000,
+        memory=40_000,
+        iceberg=0.02,
+        conditional=0.01,
+        windows=0.01,
+        lasting=0.96,
+        drift=0,
+        jump=0,
+        careless=0.01,
+        middle=1_000_000,
+    ),
+}
+"""What takes a whole long life of its own, under the rulebook's limits: here so many orders live at once that the fast book's
+table of ids grows by and by, and is fetched ahead."""
 
 
 def new_rows(chance: random.Random, regime: Regime, count: int) -> list[Row]:

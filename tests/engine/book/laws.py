@@ -16,13 +16,12 @@ from engine.reasons import Reason
 from engine.records import BookEvent, Command, EventFlag, EventKind, Given, Op, Session
 from tests.engine.book.laws_auction import Clearing, clearing
 from tests.engine.book.laws_ledger import Breach, Known, Ledger, known_of, law
+from tests.engine.book.laws_refusals import NAMED, as_fired, entry, malformed, refusal
 from tests.engine.book.laws_walk import Walk, own_refusal
 
 __all__ = ["Auditor", "Breach"]
 
-NAMED = (Op.CANCEL, Op.AMEND, Op.REDUCE, Op.MOVE_WINDOW, Op.FIRE)
-BEFORE_TRADING = (Session.PRE_OPEN, Session.AUCTION)
-ACTIVE = (*BEFORE_TRADING, Session.CONTINUOUS)
+ACTIVE = (Session.PRE_OPEN, Session.AUCTION, Session.CONTINUOUS)
 
 
 class Auditor:
@@ -48,15 +47,13 @@ class Auditor:
 
     def feed(self, command: Command, events: Sequence[BookEvent]) -> None:
         """Check one command's events; Breach when a law is broken."""
-        ledger = self.ledger
         for event in events:
             self.seen[event.kind, event.reason] += 1
+        due = self._checked(command)
         if any(event.kind is EventKind.REJECTED for event in events):
-            self._rejected(command, events)
+            self._rejected(command, events, due)
             return
-        law(command.ts_ns >= ledger.now_ns, "time goes on", command)
-        ledger.now_ns = command.ts_ns
-        self._reference = ledger.reference()
+        law(not due, "what a check refuses is refused", command, due)
         self._fired = self._cleared = 0
         if self._clearing is not None:
             self._clearing.time_passed()
@@ -68,27 +65,22 @@ class Auditor:
 
     # ------------------------------------------------------------ the answer to the command itself
 
-    def _rejected(self, command: Command, events: Sequence[BookEvent]) -> None:
-        ledger, event = self.ledger, events[0]
+    def _checked(self, command: Command) -> Reason:
+        """Why the command must be refused, or NONE; in passing, the book's time becomes the command's."""
+        ledger = self.ledger
+        if malformed(command):
+            return Reason.MALFORMED_RECORD
+        if command.ts_ns < ledger.now_ns:
+            return Reason.TIME_WENT_BACK
+        ledger.now_ns = command.ts_ns
+        self._reference = ledger.reference()
+        return refusal(ledger, command, self._reference, clearing=self._clearing is not None)
+
+    def _rejected(self, command: Command, events: Sequence[BookEvent], due: Reason) -> None:
+        event = events[0]
         law(len(events) == 1, "a reject is all that is said", *events)
         law(event.order_id == command.order_id, "a reject names its order", event)
-        if event.reason not in (Reason.MALFORMED_RECORD, Reason.TIME_WENT_BACK):
-            ledger.now_ns = command.ts_ns
-        live = ledger.orders.get(command.order_id)
-        if command.op in NAMED and event.reason is Reason.UNKNOWN_ORDER:
-            mine = live is not None and command.account in (0, live.account)
-            fires = live is not None and live.armed and live.triggered
-            law(not mine or (command.op == Op.FIRE and not fires), "a live order is known", command, live)
-        elif command.op in NAMED and live is None:
-            early = (Reason.MALFORMED_RECORD, Reason.TIME_WENT_BACK, Reason.SESSION_CLOSED)
-            law(event.reason in early, "a stale command is refused as unknown", command, event)
-        elif event.reason is Reason.DUPLICATE_ORDER_ID:
-            law(live is not None, "an id whose order is gone is free", command)
-        elif event.reason in (Reason.SELF_TRADE, Reason.WALK_LIMIT) and ledger.session in BEFORE_TRADING:
-            order = known_of(command) if live is None else dataclasses.replace(live)
-            if live is not None and command.flags & Given.PRICE:
-                order.price = command.price
-            law(own_refusal(ledger, order) is event.reason, "an auction shuts out who would meet his own", order)
+        law(event.reason is due, "a refusal says the first check that fails", command, event, due)
 
     def _answer(self, command: Command, events: list[BookEvent]) -> list[BookEvent]:
         """Take what the command itself must have led to; the events that follow it."""
@@ -133,7 +125,11 @@ class Auditor:
         law((event.quantity, event.leaves) == (order.total, order.total), "what is accepted is what was asked", event)
         law(event.side == order.side, "what is accepted is what was asked", event)
         law(0 < order.total <= self.limits.quantity_max, "a quantity is inside its bounds", order)
-        law(order.price in (0, event.price), "an order's price is its own", event)
+        law(event.other_leaves == order.display, "what is accepted says what an iceberg shows", event)
+        due = order.price
+        if order.order_type is OrderType.MARKET:
+            due = entry(ledger, order, self._reference).price
+        law(event.price == due, "an order's price is its own, or its protection", event, due)
         order.price = event.price
         ledger.orders[order.order_id] = order
         is_stop = order.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
@@ -316,7 +312,10 @@ class Auditor:
             case EventKind.CANCELED if self._is_refused_stop(event):
                 self._end_walk()
                 self._next_stop(command, event)
-                self._gone(self._live(event), event)
+                stop = self._live(event)
+                due = entry(ledger, as_fired(stop), self._reference).reason
+                law(event.reason is due, "a stop that may not enter says why", event, due)
+                self._gone(stop, event)
             case EventKind.TRADE | EventKind.REFILLED | EventKind.CANCELED | EventKind.AMENDED:
                 law(walk is not None, "only a walk trades, refills and cancels by itself", event)
                 assert walk is not None
@@ -385,7 +384,9 @@ class Auditor:
             event,
             stop,
         )
-        law(stop.price in (0, event.price), "a stop that fires keeps its price", event, stop)
+        due = entry(ledger, as_fired(stop), self._reference)
+        law(not due.reason, "a stop that may not enter doesn't fire", event, due)
+        law(event.price == due.price, "a stop that fires keeps its price, or gets its protection", event, due)
         stop.price = event.price
         ledger.stops.remove(stop)
         stop.armed = False

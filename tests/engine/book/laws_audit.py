@@ -10,7 +10,6 @@ from tests.engine.book.laws import Auditor, Breach
 from tests.engine.book.table import command_line, event_line
 
 ALL_LEVELS = 1 << 30
-DEPTH_EVERY = 16
 LINES_SHOWN = 20
 
 
@@ -27,9 +26,8 @@ def audited(segment: Segment, factory: BookFactory) -> Auditor:
         try:
             auditor.feed(command, events)
             assert len(book) == len(auditor), "live orders are those that were told"
-            if at // COMMAND_BYTES % DEPTH_EVERY == 0:
-                for side in Side:
-                    assert book.depth(side, ALL_LEVELS) == auditor.depth(side), "the depth is the sum of its orders"
+            for side in Side:
+                assert book.depth(side, ALL_LEVELS) == auditor.depth(side), "the depth is the sum of its orders"
         except AssertionError as breach:
             where = f"seed {segment.seed}, segment {segment.number}, command {at // COMMAND_BYTES}"
             raise Breach("\n".join([*lines, f"{where}: {breach}"])) from breach

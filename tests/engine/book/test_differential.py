@@ -9,6 +9,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from engine.book_plain import PlainBook
+from engine.records import COMMAND_BYTES
 from tests.engine.book.canaries import IcebergKeepsPriority, RestingIoc
 from tests.engine.book.differential import again, fresh_seed, main, run
 from tests.engine.book.differential_machine import against
@@ -21,6 +22,7 @@ SEEDS = range(1, 5)
 FRESH = 6
 """Seeds that no run had before."""
 COMMANDS = 190_000
+CROWD_COMMANDS = 40_000
 REGIME_COMMANDS = 10_000
 LEAST = 2_000_000
 
@@ -61,6 +63,22 @@ def test_a_fresh_life_that_differs_is_shrunk_to_a_table(capsys: pytest.CaptureFi
 @pytest.mark.parametrize("regime", REGIMES)
 def test_a_life_of_one_kind(regime: str) -> None:
     assert run(99, REGIME_COMMANDS, fast_book(), regime) == REGIME_COMMANDS
+
+
+@pytest.mark.timeout(600)
+def test_a_crowd_lives_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """So many orders at once that the fast book's table of ids grows by and by, and is fetched ahead."""
+    assert live_anew(capsys, CROWD_COMMANDS, fast_book(), "crowd") == CROWD_COMMANDS
+
+
+def test_a_crowd_is_one() -> None:
+    (segment,) = segments(1, CROWD_COMMANDS, "crowd")
+    book = fast_book()(segment.limits)
+    live = 0
+    for at in range(0, len(segment.commands), 100 * COMMAND_BYTES):
+        book.batch(segment.commands[at : at + 100 * COMMAND_BYTES], bytearray(1 << 20))
+        live = max(live, len(book))
+    assert live > 20_000
 
 
 def test_it_is_two_million_commands() -> None:
