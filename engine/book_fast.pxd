@@ -1,11 +1,23 @@
-"""The fast book for compiled code: drive it record by record, with no Python object and no interpreter lock.
+"""The fast book for compiled code: drive it record by record, with no Python object and no interpreter lock. The
+contract stands in docs/book.md, "The compiled door"; this is its natural use:
 
+    cdef EventRecord events[256]
     cdef Sink sink
-    sink.next, sink.end = &events[0], &events[0] + room
-    sink.command = 0
-    book.apply(&command, &sink)
-
-Whoever drives a book without the interpreter lock sees to it that nobody else uses it meanwhile.
+    book.enter()                                    # with the interpreter lock; RuntimeError if it is in use
+    with nogil:
+        for place in range(count):
+            sink.next, sink.end = &events[0], &events[256]
+            sink.command = place
+            answer = book.apply(&commands[place], &sink)
+            tell(&events[0], sink.next)             # first what waited, then this command's
+            if answer == -1:                        # no memory: it was not applied; give it again later
+                break
+        waits = 1
+        while waits > 0:                            # what found no room
+            sink.next = &events[0]
+            waits = book.drain(&sink)
+            tell(&events[0], sink.next)
+    book.leave()
 """
 
 from libc.stdint cimport int64_t, uint64_t

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
+from operator import index
 
 from msgspec.structs import replace
 
@@ -58,15 +59,21 @@ class Queues(Doors):
         """Live orders, armed stops included."""
         return len(self._orders)
 
-    @alone
     def depth(self, side: Side, max_levels: int) -> list[Level]:
         """The best levels of a side, best first."""
-        return [self._totals(price, queue) for price, queue in self._ladders[side].best(max_levels)]
+        return self._depth(side, index(max_levels))
 
     @alone
+    def _depth(self, side: Side, max_levels: int) -> list[Level]:
+        return [self._totals(price, queue) for price, queue in self._ladders[side].best(max_levels)]
+
     def resting(self, side: Side, max_orders: int | None = None) -> Iterator[RestingOrder]:
         """The orders at rest of a side, in priority order; all of them, or the first so many."""
-        return iter(self._queue(side, None if max_orders is None else max(max_orders, 0)))
+        return self._resting(side, None if max_orders is None else max(index(max_orders), 0))
+
+    @alone
+    def _resting(self, side: Side, most: int | None) -> Iterator[RestingOrder]:
+        return iter(self._queue(side, most))
 
     def _queue(self, side: Side, most: int | None = None) -> list[RestingOrder]:
         return [self._orders[order_id] for order_id in islice(self._ladders[side].ids(), most)]

@@ -6,6 +6,7 @@ Pages that a process touched are what a machine runs out of, so the resident set
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def orders_bytes(count: int) -> float:
     """Bytes for each plain limit order at rest, as they lie near the touch."""
     out = bytearray(EVENTS_ROOM * EVENT_BYTES)
     book = FastBook()
-    gc.collect()
+    settle()
     before = resident_bytes()
     for first in range(1, count + 1, BATCH):
         # Made on the way: a list of all would leave room behind that the book could take unseen.
@@ -64,12 +65,23 @@ def resting(number: int) -> bytes:
 def books_bytes(count: int) -> float:
     """Bytes for each book that has just been made, its Python object included."""
     books: list[FastBook | None] = [None] * count
+    # The first one makes what all share, and pages of the list are touched.
     books[0] = FastBook()
-    gc.collect()
+    settle()
     before = resident_bytes()
     for index in range(1, count):
         books[index] = FastBook()
-    return (resident_bytes() - before) / (count - 1)
+    each = (resident_bytes() - before) / (count - 1)
+    # Half a book's own size can't be: then it took what was free in the process, and the figure means nothing.
+    if each < sys.getsizeof(books[0]) / 2:
+        raise RuntimeError(f"{each:.0f} B a book of {sys.getsizeof(books[0])} B: {count:,} are too few to measure")
+    return each
+
+
+def settle() -> None:
+    """Give the system what the process has no use for, so that what comes is not put into old places unseen."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def main(arguments: Sequence[str]) -> int:

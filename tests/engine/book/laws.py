@@ -6,7 +6,6 @@ deed, breaks a law here. It must never see a book's inside; its caller compares 
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 

@@ -291,29 +291,63 @@ def test_a_second_thread_is_refused_while_a_batch_runs() -> None:
 
 
 DRIVER: Final = '''# cython: language_level=3
-"""Drives a book record by record, as a compiled engine would."""
+"""Drives a book record by record, as a compiled engine would, with room for few events at a time."""
 
 from cpython.buffer cimport PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy
 
 from engine.book_fast cimport FastBook
 from engine.fast.records cimport CommandRecord, DeltaRecord, EventRecord, Sink
 
 
-def drive(FastBook book, const unsigned char[::1] commands, unsigned char[::1] out, unsigned char[::1] deltas):
+cdef class Mute(FastBook):
+    """A book whose `drain` writes nothing."""
+
+    cdef int64_t drain(self, Sink *sink) noexcept nogil:
+        return 0
+
+
+def drive(
+    FastBook book, const unsigned char[::1] commands, unsigned char[::1] out, unsigned char[::1] deltas,
+    uint64_t room
+):
+    cdef EventRecord events[64]
     cdef Sink sink
-    cdef EventRecord *begin = <EventRecord *>&out[0]
+    cdef CommandRecord command
+    cdef unsigned char *to = &out[0]
     cdef uint64_t place, told
+    cdef int64_t waits = 1
     cdef int refused = 0
-    sink.next = begin
-    sink.end = begin + out.shape[0] // <Py_ssize_t>sizeof(EventRecord)
+    book.enter()
     with nogil:
         book.keep_changes(True)
         for place in range(<uint64_t>commands.shape[0] // sizeof(CommandRecord)):
+            memcpy(&command, &commands[place * sizeof(CommandRecord)], sizeof(CommandRecord))
+            sink.next = &events[0]
+            sink.end = &events[0] + room
             sink.command = <unsigned int>place
-            refused += book.apply(&(<const CommandRecord *>&commands[0])[place], &sink) != 0
+            refused += book.apply(&command, &sink) != 0
+            memcpy(to, &events[0], <char *>sink.next - <char *>&events[0])
+            to += <char *>sink.next - <char *>&events[0]
+        while waits > 0:
+            sink.next = &events[0]
+            sink.end = &events[0] + (room or 1)
+            waits = book.drain(&sink)
+            memcpy(to, &events[0], <char *>sink.next - <char *>&events[0])
+            to += <char *>sink.next - <char *>&events[0]
         told = book.tell_changes(<DeltaRecord *>&deltas[0], <uint64_t>deltas.shape[0] // sizeof(DeltaRecord))
-    return sink.next - begin, told, refused, book.drain(&sink)
+        book.keep_changes(False)
+        book.leave()
+    return (to - &out[0]) // <Py_ssize_t>sizeof(EventRecord), told, refused
+
+
+def entered(FastBook book, question):
+    book.enter()
+    try:
+        return question(book)
+    finally:
+        book.leave()
 
 
 cdef class Array:
@@ -369,22 +403,46 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     return module
 
 
-def test_compiled_code_drives_a_book_without_python(driver: ModuleType) -> None:
-    commands = packed(
+def driven_life() -> bytes:
+    """Few events for most commands, and many for some."""
+    return packed(
         [
             *spread_out(300),
             new(1, Side.BUY, 5),
             *[new(1_000 + extra, Side.SELL, 1, 30, TimeInForce.IOC) for extra in range(20)],
+            new(2_000, Side.BUY, 10**7, 400, TimeInForce.IOC),
         ]
     )
+
+
+@pytest.mark.parametrize("room", [0, 1, 3, 8, 64])
+def test_compiled_code_drives_a_book_without_python(driver: ModuleType, room: int) -> None:
+    """Whatever the room, the events are those of a batch, all of them and in their order."""
     limits = BookLimits(band_ppm=0)
     by_batch, by_code = FastBook(limits), FastBook(limits)
     outs, tolds = [bytearray(1 << 16) for _ in range(2)], [bytearray(1 << 15) for _ in range(2)]
-    result = by_batch.batch(commands, outs[0], tolds[0])
-    assert driver.drive(by_code, commands, outs[1], tolds[1]) == (result.written, result.deltas, 1, 0)
+    result = by_batch.batch(driven_life(), outs[0], tolds[0])
+    assert result.pending == 0
+    assert driver.drive(by_code, driven_life(), outs[1], tolds[1], room) == (result.written, result.deltas, 1)
     assert outs[0] == outs[1]
     assert tolds[0] == tolds[1]
     assert encode_state(by_batch.state()) == encode_state(by_code.state())
+
+
+def test_a_drain_that_writes_nothing_is_caught(driver: ModuleType) -> None:
+    """The mutant of the test above: with little room its story is cut short."""
+    mute, out = driver.Mute(BookLimits(band_ppm=0)), bytearray(1 << 16)
+    whole = FastBook(BookLimits(band_ppm=0)).batch(driven_life(), bytearray(1 << 16)).written
+    assert driver.drive(mute, driven_life(), out, bytearray(1 << 15), 3)[0] < whole
+
+
+def test_compiled_code_that_is_inside_keeps_others_out(driver: ModuleType) -> None:
+    book = FastBook()
+    with pytest.raises(RuntimeError, match="another thread"):
+        driver.entered(book, len)
+    with pytest.raises(RuntimeError, match="another thread"):
+        driver.entered(book, FastBook.state)
+    assert len(book) == 0
 
 
 @pytest.mark.parametrize("book", [PlainBook(), FastBook()], ids=["plain", "fast"])
