@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.book.canaries_fast import NAMES, NOBODY, ROOT, build
+from tests.engine.book.canaries_fast import NAMES, NOBODY, build
+from tests.engine.book.differential_sanitized import ROOT
 
 PROGRAM = "tests.engine.book.canaries_fast"
 RUN_S = 200

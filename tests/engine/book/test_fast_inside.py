@@ -85,7 +85,7 @@ def test_nobody_enters_while_a_question_is_answered(
 ) -> None:
     """Neither another thread nor the same one, from Python code that runs in the midst."""
     book = filled(make_book)
-    answers: list[tuple[bool, bool]] = []
+    answers: list[tuple[bool, ...]] = []
 
     def meanwhile() -> None:
         if not refuses(book, "len") or len(answers) > 3:
@@ -197,11 +197,11 @@ def test_a_buffer_that_changes_while_it_is_read_breaks_nothing() -> None:
     kinds = [
         b"".join(command._replace(op=op, shape=shape_of(side), flags=flags).pack() for command in chance)
         for op, side, flags in (
-            (1, Side.BUY, 0),
-            (2, Side.SELL, 0),
-            (3, Side.SELL, 1),
-            (1, Side.SELL, 0),
-            (3, Side.BUY, 3),
+            (Op.NEW, Side.BUY, 0),
+            (Op.CANCEL, Side.SELL, 0),
+            (Op.AMEND, Side.SELL, 1),
+            (Op.NEW, Side.SELL, 0),
+            (Op.AMEND, Side.BUY, 3),
         )
     ]
     commands = bytearray(kinds[0] * 300)
