@@ -330,7 +330,7 @@ cdef class FastBook:
                     &self.core, <DeltaRecord *>told.buf, <uint64_t>told.len // sizeof(DeltaRecord)
                 )
             # What starved stops will change is told by the call that fires them.
-            self.core.tracking = self.core.held & STOPS_WAIT
+            self.core.tracking = self.core.tracking and self.core.held & STOPS_WAIT != 0
             self._trim()
             waits = self.core.pending_count - self.core.pending_first
             self.leave()
