@@ -85,7 +85,7 @@ def test_nobody_enters_while_a_question_is_answered(
 ) -> None:
     """Neither another thread nor the same one, from Python code that runs in the midst."""
     book = filled(make_book)
-    answers: list[tuple[bool, bool]] = []
+    answers: list[tuple[bool, ...]] = []
 
     def meanwhile() -> None:
         if not refuses(book, "len") or len(answers) > 3:
@@ -195,7 +195,7 @@ def test_a_buffer_that_changes_while_it_is_read_breaks_nothing() -> None:
     """Whatever stood there at the time was applied; the book is whole, and lives on."""
     chance = [Command(Op.NEW, number, price=90 + number % 9, quantity=1 + number % 5) for number in range(1, 60)]
     kinds = [
-        b"".join(command._replace(op=op, shape=shape_of(side), flags=flags).pack() for command in chance)
+        b"".join(command._replace(op=Op(op), shape=shape_of(side), flags=flags).pack() for command in chance)
         for op, side, flags in (
             (1, Side.BUY, 0),
             (2, Side.SELL, 0),

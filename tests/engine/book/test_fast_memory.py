@@ -91,10 +91,12 @@ for allowed in range(9):
             pools.value = allowed if calls == 1 else 0 if calls < 4 else -1
             try:
                 result = book.batch(packed(life[done:]), out, deltas)
+                pools.value = -1
                 done += result.consumed
                 heard += out[: result.written * EVENT_BYTES]
             except MemoryError:
                 pass
+            pools.value = 0 if calls < 4 else -1
             try:
                 len(book)
             except MemoryError:
