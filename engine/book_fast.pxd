@@ -1,5 +1,5 @@
-"""The fast book for compiled code: drive it record by record, with no Python object and no interpreter lock. The
-contract stands in docs/book.md, "The compiled door"; this is its natural use:
+"""The fast book for compiled code: drive it record by record, with no Python object and no interpreter lock.
+The contract stands in docs/book.md, "The compiled door"; this is its natural use:
 
     cdef EventRecord events[256]
     cdef Sink sink

@@ -105,7 +105,7 @@ cdef class FastBook:
         self.core.held &= ~<uint8_t>IN_USE
 
     cdef int apply(self, const CommandRecord *command, Sink *sink) noexcept nogil:
-        """Write what waits, then apply one command: 0, the reason of its refusal, or below 0 without memory."""
+        """Write what waits, then apply a command: 0, the reason of its refusal, or below 0 without memory."""
         if unlikely(self.core.held & (STOPS_WAIT | LOST)):
             if self.core.held & LOST or finish_stops(&self.core) < 0:
                 return NO_MEMORY
@@ -132,7 +132,7 @@ cdef class FastBook:
     # ---- commands
 
     cdef int _free_to_use(self) except -1:
-        """Whether a call may begin. Whoever makes Python objects inside holds the book meanwhile: a collection of
+        """Whether a call may begin. Who makes Python objects inside holds the book meanwhile: a collection of
         garbage may run anything, and another thread.
         """
         if self.core.held & IN_USE:
@@ -141,7 +141,7 @@ cdef class FastBook:
             raise MemoryError("events were lost for want of memory: restore this book from its journal")
         if self.core.held & STOPS_WAIT:
             if finish_stops(&self.core) < 0:
-                raise MemoryError("no memory for stops that the last command made fire: nothing was done since")
+                raise MemoryError("no memory for stops that the last command fires: nothing was done since")
             self.core.tracking = False
         return 0
 
@@ -331,7 +331,7 @@ cdef class FastBook:
                     &self.core, <DeltaRecord *>told.buf, <uint64_t>told.len // sizeof(DeltaRecord)
                 )
             # What starved stops will change is told by the call that fires them.
-            self.core.tracking = self.core.held & STOPS_WAIT
+            self.core.tracking = self.core.tracking and self.core.held & STOPS_WAIT != 0
             self._trim()
             waits = self.core.pending_count - self.core.pending_first
             self.leave()
@@ -473,8 +473,8 @@ cdef class FastBook:
             self.leave()
 
     def restore(self, state):
-        """Become what `state` says, whatever it was: what waited to be told is forgotten. A wrong state leaves all
-        as it was.
+        """Become what `state` says, whatever it was: what waited to be told is forgotten. A wrong state
+        leaves all as it was.
         """
         cdef FastBook fresh
         cdef BookCore was

@@ -106,7 +106,7 @@ cdef inline int _fire_due(BookCore *core, Sink *sink, uint64_t left) noexcept no
     """
     while core.due.count and core.session == SESSION_CONTINUOUS and left:
         if fire_stop(core, sink, core.due.nodes[0]) < 0:
-            # They belong to this command: nothing else may come between, or a replay would tell another story.
+            # They belong to this command: were anything else done before, a replay would tell another story.
             core.stops_left = left
             core.held |= STOPS_WAIT
             return STOPS_STARVED

@@ -61,8 +61,8 @@ cdef enum:
     NO_BID = 0
     MINUTES = 60
 
-    # Bits of BookCore.held: why a call can't simply begin. Somebody is inside; stops of the last command found
-    # no memory and come first; events are lost for want of memory.
+    # Bits of BookCore.held: why a call can't simply begin. Somebody is inside; stops of the last command
+    # found no memory and come first; events are lost for want of memory.
     IN_USE = 1
     STOPS_WAIT = 2
     LOST = 4

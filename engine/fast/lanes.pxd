@@ -1,7 +1,7 @@
 """Short ways for what a book is asked most: a plain limit order that rests, the cancel and the move of one.
 
-Each does what the long way does, or nothing at all: then the long way answers. What is used again is read once,
-since another thread may write over a caller's buffer meanwhile: what was checked is what is done.
+Each does what the long way does, or nothing at all: then the long way answers. What is used again is read
+once, since another thread may write over a caller's buffer meanwhile: what was checked is what is done.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t

@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 # cython: binding=False
-"""A command as an object of its own: whoever makes one has its record already, and `submit` reads it where it stands.
+"""A command as an object of its own: whoever makes one has its record already, and `submit` reads it where it
+stands.
 
 It never changes once it is made, so that no thread can change it while a book reads it.
 """

@@ -20,8 +20,8 @@ cdef tuple STOPS = tuple(Stop)
 
 
 cdef object asked_of(BookCore *core, const CommandRecord *record, bint walks):
-    """The Walk, or the protection price, of an order at its own time, if that is later than the book's; a stop as
-    if it fired. ValueError for what is no NEW, MemoryError with nothing changed.
+    """The Walk, or the protection price, of an order at its own time, if that is later than the book's; a
+    stop as if it fired. ValueError for what is no NEW, MemoryError with nothing changed.
     """
     cdef Taker taker
     cdef Fills fills

@@ -234,7 +234,9 @@ def test_an_engine_with_other_fills_is_out_and_fails_the_bench(tmp_path: Path) -
 
 def test_memory_is_measured_in_a_process_of_its_own() -> None:
     assert 32 <= memory.measured("orders", 200_000) < 1_000
-    assert 32 <= memory.measured("books", 2_000) < 100_000
+    # A book takes what it says itself, but for the pages at both ends, and what an allocator adds.
+    own = sys.getsizeof(FastBook())
+    assert 0.98 * own <= memory.measured("books", 2_000) < 1.5 * own
 
 
 def test_the_command_writes_every_figure(

@@ -195,7 +195,7 @@ def test_a_buffer_that_changes_while_it_is_read_breaks_nothing() -> None:
     """Whatever stood there at the time was applied; the book is whole, and lives on."""
     chance = [Command(Op.NEW, number, price=90 + number % 9, quantity=1 + number % 5) for number in range(1, 60)]
     kinds = [
-        b"".join(command._replace(op=op, shape=shape_of(side), flags=flags).pack() for command in chance)
+        b"".join(command._replace(op=Op(op), shape=shape_of(side), flags=flags).pack() for command in chance)
         for op, side, flags in (
             (Op.NEW, Side.BUY, 0),
             (Op.CANCEL, Side.SELL, 0),

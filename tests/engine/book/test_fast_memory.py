@@ -81,6 +81,7 @@ life = [buy(300, 105, 25), tick(), sell(301, 99, 1), buy(302, 500, 1, IOC)]
 loud = 0
 for allowed in range(9):
     for room in (1, 5, 8, 12, 15, 20, 30, 60):
+        deltas = bytearray(1 << 12) if allowed % 2 else None
         book, plain = FastBook(LIMITS), PlainBook(LIMITS)
         assert book.submit_many(before) == plain.submit_many(before)
         want = said(plain.submit_many(life))
@@ -89,11 +90,13 @@ for allowed in range(9):
             calls += 1
             pools.value = allowed if calls == 1 else 0 if calls < 4 else -1
             try:
-                result = book.batch(packed(life[done:]), out)
+                result = book.batch(packed(life[done:]), out, deltas)
+                pools.value = -1
                 done += result.consumed
                 heard += out[: result.written * EVENT_BYTES]
             except MemoryError:
                 pass
+            pools.value = 0 if calls < 4 else -1
             try:
                 len(book)
             except MemoryError:
