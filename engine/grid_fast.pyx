@@ -1,8 +1,8 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The hour grid, compiled: pages of 31 days, each with a row of hours a count (rulebook §4).
 
-Same answers as `engine.grid_plain` for every sequence of calls. The loops over hours stand apart and have no branch, so
-that the compiler makes them go several hours at a time.
+Same answers as `engine.grid_plain` for every sequence of calls. The loops over hours stand apart and have no
+branch, so that the compiler makes them go several hours at a time.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t
@@ -59,7 +59,7 @@ cdef class FastGrid:
             free(self.slots[slot])
 
     cdef int add(self, Count count, uint32_t start_h, uint32_t end_h, int32_t quantity) noexcept nogil:
-        """Take `quantity` on to each hour of a span that isn't empty; an Outcome, and nothing changed unless DONE."""
+        """Take `quantity` on to each hour of a span (not empty); an Outcome: unless DONE nothing changed."""
         cdef int64_t first = start_h // PAGE_HOURS
         cdef int64_t last = (end_h - 1) // PAGE_HOURS
         cdef int64_t low = first if self.first_page < 0 or first < self.first_page else self.first_page
@@ -183,7 +183,9 @@ cdef class FastGrid:
         self.let_go(before_h)
 
 
-cdef bint same(const Page *page, int64_t place, int32_t bought, int32_t sold, int32_t reserved) noexcept nogil:
+cdef bint same(
+    const Page *page, int64_t place, int32_t bought, int32_t sold, int32_t reserved
+) noexcept nogil:
     return (
         page.hours[<int>BOUGHT][place] == bought
         and page.hours[<int>SOLD][place] == sold
@@ -192,7 +194,11 @@ cdef bint same(const Page *page, int64_t place, int32_t bought, int32_t sold, in
 
 
 cdef object hour_of(const Page *page, int64_t place):
-    return Hour(page.hours[<int>BOUGHT][place], page.hours[<int>SOLD][place], page.hours[<int>RESERVED][place])
+    return Hour(
+        page.hours[<int>BOUGHT][place],
+        page.hours[<int>SOLD][place],
+        page.hours[<int>RESERVED][place],
+    )
 
 
 cdef object check_span(start_h, end_h):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,12 +32,13 @@ def played(grid: HourGrid, call: Call) -> object:
     """What a call says: a value, or that it was refused."""
     name, start, end, quantity = call
     try:
-        if name == "forget":
-            return grid.forget(start)
         if name == "least":
             return grid.least_free(start, end), grid.least_deliverable(start, end)
-        add: Callable[[int, int, int], None] = getattr(grid, name)
-        return add(start, end, quantity)
+        if name == "forget":
+            grid.forget(start)
+        else:
+            getattr(grid, name)(start, end, quantity)
+        return None
     except ValueError as error:
         return str(error)
 
