@@ -221,7 +221,8 @@ class LeaseScheduled(_Event, frozen=True, tag=13):
 class LeaseChanged(_Event, frozen=True, tag=14):
     """A lease's new state, whole; an active one says it again at each full hour of use, when its charge was posted.
 
-    active_ns, ended_ns: 0 until so. charged_micros: usage posted, fees not counted.
+    active_ns, ended_ns: 0 until so. charged_micros: usage posted, fees not counted. ends_ns: when its notice is over (ENDING
+    and after, with the notice's reason), 0 where it had none.
     """
 
     lease_id: int
@@ -236,6 +237,7 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     wiped: bool
     access: bytes
     detail: str
+    ends_ns: int = 0
 
 
 class Transfer(_Event, frozen=True, tag=15):

@@ -101,6 +101,8 @@ def _fire(state: State, kind: int, number: int) -> None:
             in_book.cancel(state, state.orders[number], Reason.WINDOW_CLOSED)
         case TimerKind.DEAD_MAN:
             mass_cancels.dead_man(state, state.accounts[number])
+        case TimerKind.NOTICE_END:
+            leases.notice_end(state, state.leases[number])
         case TimerKind.TERM_END:
             leases.term_end(state, state.leases[number])
         case TimerKind.LEASE_HOUR:

@@ -236,10 +236,17 @@ class Lease(_Record):
     provider_fee_micros: int = 0
     access: bytes = b""
     detail: str = ""
+    ends_ns: int = 0
+    """When its notice is over; 0: it has none."""
 
     @property
     def live(self) -> bool:
-        return self.state in (LeaseState.PROVISIONING, LeaseState.ACTIVE)
+        return self.state in (LeaseState.PROVISIONING, LeaseState.ACTIVE, LeaseState.ENDING)
+
+    @property
+    def used(self) -> bool:
+        """Whether it takes SSH and is charged."""
+        return self.state in (LeaseState.ACTIVE, LeaseState.ENDING)
 
 
 POTS: Final = max(Pot) + 1
