@@ -46,6 +46,8 @@ class MarketListed(_Event, frozen=True, tag=2):
 
 
 class BaronRegistered(_Event, frozen=True, tag=3):
+    """Its rating is `engine.units.RATING_NEW` until a BaronRating says another."""
+
     baron: int
     provider: int
     sku: str
@@ -101,6 +103,7 @@ class Accepted(_Event, frozen=True, tag=6):
     expire_ns: int = 0
     armed: bool = False
     quote_set: str = ""
+    min_rating: int = 0
 
 
 class Rejected(_Event, frozen=True, tag=7):
@@ -330,6 +333,23 @@ class QuotesSet(_Event, frozen=True, tag=23):
     max_fills: int
 
 
+class BaronRating(_Event, frozen=True, tag=24):
+    """A Baron's rating, 0 to 100 (§10)."""
+
+    baron: int
+    rating: int
+
+
+class AccountLimitsSet(_Event, frozen=True, tag=25):
+    """An account's limits and kill switch, whole; 0: the shard's bound on open orders, none on the others (§2)."""
+
+    account: int
+    max_open_orders: int
+    max_notional_micros: int
+    max_gpus: int
+    killed: bool
+
+
 Event = (
     AccountOpened
     | MarketListed
@@ -354,4 +374,6 @@ Event = (
     | AllCanceled
     | CancelAllAfterSet
     | QuotesSet
+    | BaronRating
+    | AccountLimitsSet
 )

@@ -71,6 +71,7 @@ def wiped(state: State, command: LeaseWiped) -> None:
     del state.leases[lease.lease_id]
     renter = state.accounts[lease.renter]
     renter.leases -= 1
+    renter.gpus -= lease.quantity
     renter.wiped_leases[lease.lease_id] = None
     if len(renter.wiped_leases) > state.limits.max_client_ids:
         del renter.wiped_leases[next(iter(renter.wiped_leases))]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from engine import (
+    account_limits,
     capacity,
     in_book,
     leases,
@@ -47,10 +48,12 @@ from engine.messages import (
     RegisterBaron,
     Rejected,
     Rent,
+    SetAccountLimits,
     SetCapacity,
     SetFeatures,
     SetOffers,
     SetQuotes,
+    SetRating,
     SetSession,
     Tick,
     Withdraw,
@@ -135,6 +138,8 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     CancelAll: mass_cancels.cancel_all,
     CancelAllAfter: mass_cancels.cancel_all_after,
     SetQuotes: quote_sets.set_quotes,
+    SetRating: capacity.set_rating,
+    SetAccountLimits: account_limits.set_limits,
 }
 
 
@@ -191,9 +196,10 @@ class Machine:
         *,
         features: int = 0,
         same_baron: bool = False,
+        min_rating: int = 0,
     ) -> list[Quote]:
         """What a Rent would find in each instrument now, cheapest whole one first, then the others with their reason."""
-        wish = Wish(quantity, hours, max_price_ticks, features, same_baron)
+        wish = Wish(quantity, hours, max_price_ticks, features, same_baron, min_rating)
         return quotes.quote(self._state, account, instruments, wish, now_ns)
 
     def balances(self) -> Iterator[tuple[int, Pot, int]]:

@@ -18,7 +18,7 @@ from engine.codec import DecodeError
 from engine.limits import Limits
 from engine.state import Account, Baron, BookFactory, Instrument, Lease, Order, State
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 _DIGEST_BYTES: Final = 32
 
 
