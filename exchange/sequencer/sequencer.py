@@ -30,8 +30,10 @@ from engine.messages import (
     LeaseFailed,
     LeaseWiped,
     Reply,
+    SetAccountLimits,
     SetCapacity,
     SetFeatures,
+    SetRating,
     SetSession,
     Tick,
 )
@@ -54,8 +56,10 @@ RESERVED: Final = (
     LeaseActive,
     LeaseFailed,
     LeaseWiped,
+    SetAccountLimits,
     SetCapacity,
     SetFeatures,
+    SetRating,
     SetSession,
 )
 """What lessens risk or says what has happened is still taken when orders aren't."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from engine.ids import format_id
 from engine.kinds import OrderStatus, edge_name
@@ -13,6 +13,8 @@ from exchange.gateway.views.leases import Lease
 from exchange.gateway.views.text import View, features_out, format_price_if, format_time, format_time_if
 from exchange.read.interface import BaronRow, OrderRow
 from exchange.registry.rows import BaronEntry
+
+_KILLED: Final = "nothing is listed: the exchange's administration has stopped the account"
 
 
 class Order(View, frozen=True):
@@ -49,6 +51,7 @@ class Order(View, frozen=True):
     stp: str
     hours: int | None
     features: list[str]
+    min_rating: int | None
     same_baron: bool
     baron: str | None
     simulated: bool | None
@@ -168,6 +171,7 @@ def order(row: OrderRow, symbol: str, simulated: bool) -> Order:
         stp=edge_name(row.self_trade),
         hours=row.hours or None,
         features=features_out(row.features),
+        min_rating=row.min_rating or None,
         same_baron=row.same_baron,
         baron=format_id("brn", row.baron) if row.baron else None,
         simulated=simulated if row.baron else None,
@@ -220,9 +224,9 @@ def changed(seq: int, row: OrderRow, symbol: str, fills: list[Fill], leases: lis
 
 
 def offer(
-    row: Offer, symbol: str, listed_gpus: int, baron: BaronRow, entry: BaronEntry | None, online: bool
+    row: Offer, symbol: str, listed_gpus: int, baron: BaronRow, entry: BaronEntry | None, online: bool, killed: bool
 ) -> StandingOffer:
-    """An offer, what is listed for it now, and what its Baron's state says about the difference."""
+    """An offer, what is listed for it now, and what its Baron's state and its account's say about the difference."""
     return StandingOffer(
         baron=format_id("brn", row.baron),
         simulated=baron.simulated,
@@ -233,7 +237,9 @@ def offer(
         min_hours=row.min_hours or None,
         lot=row.lot or None,
         listed_gpus=listed_gpus,
-        note=_why_fewer(row.gpus, listed_gpus, baron, entry is not None and entry.enrolled, online),
+        note=_KILLED
+        if killed
+        else _why_fewer(row.gpus, listed_gpus, baron, entry is not None and entry.enrolled, online),
     )
 
 
