@@ -11,32 +11,10 @@ from typing import Any
 
 import pytest
 
-from engine import (
-    account_limits,
-    auction_bounds,
-    book_orders,
-    capacity,
-    fills,
-    leases,
-    matching,
-    money,
-    open_orders,
-    timers,
-    trades,
-)
+from engine import auction_bounds, book_orders, capacity, fills, leases, matching, money, open_orders, timers, trades
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.limits import Limits
-from engine.messages import (
-    CancelOrder,
-    EndLease,
-    LeaseWiped,
-    Quote,
-    SetAccountLimits,
-    SetCapacity,
-    SetQuotes,
-    SetRating,
-    SetSession,
-)
+from engine.messages import CancelOrder, EndLease, LeaseWiped, Quote, SetCapacity, SetQuotes, SetSession
 from engine.records import Session
 from engine.state import Broken
 from tests.engine.shard import (
@@ -99,22 +77,6 @@ def crowd() -> None:
     shard.wait(HOUR)
 
 
-def bounded() -> None:
-    """Accounts with limits, one that is killed, and bids that ask for a rating."""
-    shard = Shard()
-    shard.place(ask(PAT, 20_000, 4))
-    shard.place(bid(ALICE, 20_000, 1, min_rating=71))
-    shard.do(SetRating(baron=BARON, rating=90))
-    shard.do(bid(ALICE, 20_000, 1, min_rating=90))
-    shard.do(SetRating(baron=BARON, rating=10))
-    shard.do(ask(PAT, 20_000, 1))
-    shard.do(SetAccountLimits(account=BOB, max_gpus=3, max_notional_micros=7_000_000, max_open_orders=2))
-    for price, quantity in ((20_000, 4), (30_000, 3), (19_000, 1), (19_000, 1), (19_000, 1)):
-        shard.apply(bid(BOB, price, quantity))
-    shard.do(SetAccountLimits(account=PAT, killed=True))
-    shard.apply(ask(PAT, 20_000, 1))
-
-
 def nothing(*_: object) -> None:
     """Does nothing where something is needed."""
 
@@ -147,31 +109,9 @@ CROWD_CANARIES: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
 ]
 
 
-BOUNDED_CANARIES: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
-    ("a new Baron's rating isn't told", capacity, "_tell_books", lambda _: nothing),
-    ("ratings don't reach the book", book_orders, "new", lambda new: lambda *given: new(*given)._replace(min_rating=0)),
-    ("limits don't bind", account_limits, "check_growth", lambda _: nothing),
-    ("open orders aren't counted", account_limits, "check_entry", lambda _: nothing),
-    ("the kill switch leaves orders", account_limits, "_cancel_all", lambda _: nothing),
-    ("the kill switch lets orders in", account_limits, "check_alive", lambda _: nothing),
-]
-
-
 def test_the_stories_are_lawful() -> None:
     story()
     crowd()
-    bounded()
-
-
-@pytest.mark.parametrize(
-    ("name", "module", "function", "bug"), BOUNDED_CANARIES, ids=[canary[0] for canary in BOUNDED_CANARIES]
-)
-def test_a_bug_in_bounds_or_ratings_is_caught(
-    name: str, module: ModuleType, function: str, bug: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, function, bug(getattr(module, function)))
-    with pytest.raises((AssertionError, Broken)):
-        bounded()
 
 
 @pytest.mark.parametrize(
