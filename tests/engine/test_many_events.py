@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from engine import stops
 from engine.book_fast import FastBook
+from engine.ids import INDEX_MAX
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
