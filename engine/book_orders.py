@@ -12,7 +12,7 @@ from typing import Final
 from engine.kinds import Kind, Side, TimeInForce
 from engine.reasons import Reason
 from engine.records import Command, Flag, Given, Op, Session, shape_of
-from engine.state import Order
+from engine.state import Baron, Order
 from engine.units import NS_PER_HOUR
 
 _POST_ONLY: Final = int(Flag.POST_ONLY)
@@ -47,6 +47,7 @@ def new(order: Order, ts_ns: int) -> Command:
         features=order.features,
         hours=term_hours if bid else order.min_hours,
         lot=order.lot,
+        min_rating=order.min_rating,
     )
 
 
@@ -78,8 +79,9 @@ def fire(order: Order, ts_ns: int) -> Command:
     return Command(op=Op.FIRE, order_id=order.order_id, ts_ns=ts_ns)
 
 
-def set_baron(baron: int, ts_ns: int, features: int) -> Command:
-    return Command(op=Op.SET_BARON, ts_ns=ts_ns, baron=baron, features=features)
+def set_baron(baron: Baron, ts_ns: int) -> Command:
+    """What its asks offer, as the shard has it."""
+    return Command(op=Op.SET_BARON, ts_ns=ts_ns, baron=baron.baron, features=baron.features, min_rating=baron.rating)
 
 
 def set_session(session: Session, ts_ns: int) -> Command:

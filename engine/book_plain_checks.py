@@ -12,8 +12,8 @@ from engine.book_plain_orders import KNOWN_SHAPES, POST_ONLY, SAME_BARON, SHAPES
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.reasons import Reason
 from engine.records import Command, Given, Op, SelfTrade, Session, Sides
+from engine.units import RATING_MAX
 
-RATING_MAX: Final = 100
 _OPS: Final = frozenset(Op)
 _SESSIONS: Final = frozenset(Session)
 _REASONS: Final = frozenset(Reason)

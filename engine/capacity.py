@@ -13,6 +13,7 @@ from engine import book_events, book_orders, in_book, open_orders, order_terms
 from engine.kinds import Kind
 from engine.messages import (
     BaronFeatures,
+    BaronRating,
     BaronRegistered,
     CapacityChanged,
     ListMarket,
@@ -20,6 +21,7 @@ from engine.messages import (
     RegisterBaron,
     SetCapacity,
     SetFeatures,
+    SetRating,
 )
 from engine.reasons import Reason
 from engine.state import Baron, Instrument, Listing, Refused, State
@@ -52,7 +54,7 @@ def register_baron(state: State, command: RegisterBaron) -> None:
         raise Refused(Reason.INVALID_MARKET, "sku")
     found = state.barons.get(command.baron)
     if found is None:
-        state.barons[command.baron] = Baron(
+        found = state.barons[command.baron] = Baron(
             baron=command.baron,
             provider=command.provider,
             sku=command.sku,
@@ -60,6 +62,7 @@ def register_baron(state: State, command: RegisterBaron) -> None:
             spot=Listing(instrument=market[0], kind=Kind.SPOT),
             ondemand=Listing(instrument=market[1], kind=Kind.ONDEMAND),
         )
+        _tell_books(state, found)
     elif (found.provider, found.sku, found.region) != (command.provider, command.sku, command.region):
         raise Refused(Reason.BARON_EXISTS, "baron")
     state.emit(BaronRegistered(baron=command.baron, provider=command.provider, sku=command.sku, region=command.region))
@@ -67,9 +70,7 @@ def register_baron(state: State, command: RegisterBaron) -> None:
 
 def set_capacity(state: State, command: SetCapacity) -> None:
     """Set the number of verified GPUs; asks beyond what is left are cut, leases stay."""
-    baron = state.barons.get(command.baron)
-    if baron is None:
-        raise Refused(Reason.UNKNOWN_BARON, "baron")
+    baron = _known(state, command.baron)
     if not 0 <= command.gpus <= QUANTITY_MAX:
         raise Refused(Reason.INVALID_CAPACITY, "gpus")
     baron.verified_gpus = command.gpus
@@ -79,15 +80,33 @@ def set_capacity(state: State, command: SetCapacity) -> None:
 
 def set_features(state: State, command: SetFeatures) -> None:
     """From now on a Baron has these features; what rests stays as it is (§5, §6)."""
-    baron = state.barons.get(command.baron)
-    if baron is None:
-        raise Refused(Reason.UNKNOWN_BARON, "baron")
+    baron = _known(state, command.baron)
     order_terms.check_features(command.features)
     baron.features = command.features
-    for listing in baron.listings():
-        told = book_orders.set_baron(baron.baron, state.last_ts_ns, baron.features)
-        book_events.must(state, listing.instrument, told)
+    _tell_books(state, baron)
     state.emit(BaronFeatures(baron=baron.baron, features=baron.features))
+
+
+def set_rating(state: State, command: SetRating) -> None:
+    """From now on a Baron has this rating; what rests stays as it is (§5, §10)."""
+    baron = _known(state, command.baron)
+    order_terms.check_rating(command.rating, "rating")
+    baron.rating = command.rating
+    _tell_books(state, baron)
+    state.emit(BaronRating(baron=baron.baron, rating=baron.rating))
+
+
+def _known(state: State, number: int) -> Baron:
+    baron = state.barons.get(number)
+    if baron is None:
+        raise Refused(Reason.UNKNOWN_BARON, "baron")
+    return baron
+
+
+def _tell_books(state: State, baron: Baron) -> None:
+    """Every book that its asks stand in knows what they offer: its rating and its features (§5)."""
+    for listing in baron.listings():
+        book_events.must(state, listing.instrument, book_orders.set_baron(baron, state.last_ts_ns))
 
 
 def changed(state: State, baron: Baron) -> None:

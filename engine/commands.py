@@ -94,7 +94,8 @@ class PlaceOrder(_Command, frozen=True, tag=8):
     hours: bids only; on-demand: guaranteed term (1 or more); spot: upper limit of the lease, 0 for none.
     baron, max_hours: asks only; max_hours (2 to 744) on-demand only, 0 for spot.
     delivery: bids only; opaque to the engine, at most 8 KiB, echoed into the events of its leases; never empty.
-    features (bits of `engine.kinds.Feature`), same_baron: bids only. lot, min_hours: asks only, min_hours on-demand only.
+    features (bits of `engine.kinds.Feature`), same_baron, min_rating (0 to 100, the Baron's): bids only.
+    lot, min_hours: asks only, min_hours on-demand only.
     display_quantity: what an iceberg shows, 0 for all. min_quantity: of every fill. expire_ns: gtd only.
     tag: a mass cancel's handle, of a client id's form. connection: whose loss cancels it, 0 for none.
     """
@@ -123,6 +124,7 @@ class PlaceOrder(_Command, frozen=True, tag=8):
     tag: str = ""
     expire_ns: int = 0
     connection: int = 0
+    min_rating: int = 0
 
 
 class CancelOrder(_Command, frozen=True, tag=9):
@@ -160,6 +162,7 @@ class Rent(_Command, frozen=True, tag=11):
     client_order_id: str = ""
     features: int = 0
     same_baron: bool = False
+    min_rating: int = 0
 
 
 class EndLease(_Command, frozen=True, tag=12):
@@ -259,6 +262,26 @@ class KeepOrders(_Command, frozen=True, tag=22):
     connection: int
 
 
+class SetRating(_Command, frozen=True, tag=23):
+    """From now on a Baron has this rating, 0 to 100 (§10). From the provisioner or an operator."""
+
+    baron: int
+    rating: int
+
+
+class SetAccountLimits(_Command, frozen=True, tag=24):
+    """Bound what an account may have open (§2, docs/machine.md); None leaves a term as it is, 0 takes it away.
+
+    killed: its kill switch. On, all of its orders go, those of offers too, and nothing of it enters. From an operator.
+    """
+
+    account: int
+    max_open_orders: int | None = None
+    max_notional_micros: int | None = None
+    max_gpus: int | None = None
+    killed: bool | None = None
+
+
 Command = (
     OpenAccount
     | Deposit
@@ -282,4 +305,6 @@ Command = (
     | CancelAllAfter
     | SetQuotes
     | KeepOrders
+    | SetRating
+    | SetAccountLimits
 )

@@ -46,6 +46,8 @@ class MarketListed(_Event, frozen=True, tag=2):
 
 
 class BaronRegistered(_Event, frozen=True, tag=3):
+    """Its rating is `engine.units.RATING_NEW` until a BaronRating says another."""
+
     baron: int
     provider: int
     sku: str
@@ -101,6 +103,7 @@ class Accepted(_Event, frozen=True, tag=6):
     expire_ns: int = 0
     armed: bool = False
     quote_set: str = ""
+    min_rating: int = 0
 
 
 class Rejected(_Event, frozen=True, tag=7):
@@ -221,7 +224,8 @@ class LeaseScheduled(_Event, frozen=True, tag=13):
 class LeaseChanged(_Event, frozen=True, tag=14):
     """A lease's new state, whole; an active one says it again at each full hour of use, when its charge was posted.
 
-    active_ns, ended_ns: 0 until so. charged_micros: usage posted, fees not counted.
+    active_ns, ended_ns: 0 until so. charged_micros: usage posted, fees not counted. ends_ns: when its notice is over (ENDING
+    and after, with the notice's reason), 0 where it had none.
     """
 
     lease_id: int
@@ -236,6 +240,7 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     wiped: bool
     access: bytes
     detail: str
+    ends_ns: int = 0
 
 
 class Transfer(_Event, frozen=True, tag=15):
@@ -328,6 +333,23 @@ class QuotesSet(_Event, frozen=True, tag=23):
     max_fills: int
 
 
+class BaronRating(_Event, frozen=True, tag=24):
+    """A Baron's rating, 0 to 100 (§10)."""
+
+    baron: int
+    rating: int
+
+
+class AccountLimitsSet(_Event, frozen=True, tag=25):
+    """An account's limits and kill switch, whole; 0: the shard's bound on open orders, none on the others (§2)."""
+
+    account: int
+    max_open_orders: int
+    max_notional_micros: int
+    max_gpus: int
+    killed: bool
+
+
 Event = (
     AccountOpened
     | MarketListed
@@ -352,4 +374,6 @@ Event = (
     | AllCanceled
     | CancelAllAfterSet
     | QuotesSet
+    | BaronRating
+    | AccountLimitsSet
 )

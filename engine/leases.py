@@ -44,7 +44,9 @@ def quit_lease(state: State, command: EndLease) -> None:
     if not lease.live:
         raise Refused(Reason.LEASE_ENDED, "lease_id")
     ended_ns = _not_after_due(lease, state.last_ts_ns)
-    _finish(state, lease, ended_ns, LeaseState.ENDED, EndReason.QUIT)
+    # Who goes while notice runs was sent away: no minimum.
+    reason = lease.reason if lease.state is LeaseState.ENDING else EndReason.QUIT
+    _finish(state, lease, ended_ns, LeaseState.ENDED, reason)
 
 
 def failed(state: State, command: LeaseFailed) -> None:
@@ -69,6 +71,7 @@ def wiped(state: State, command: LeaseWiped) -> None:
     del state.leases[lease.lease_id]
     renter = state.accounts[lease.renter]
     renter.leases -= 1
+    renter.gpus -= lease.quantity
     renter.wiped_leases[lease.lease_id] = None
     if len(renter.wiped_leases) > state.limits.max_client_ids:
         del renter.wiped_leases[next(iter(renter.wiped_leases))]
@@ -87,14 +90,22 @@ def term_end(state: State, lease: Lease) -> None:
     _finish(state, lease, lease.due_ns, LeaseState.ENDED, EndReason.EXPIRED)
 
 
+def notice_end(state: State, lease: Lease) -> None:
+    """The notice is over, and the lease with it."""
+    _finish(state, lease, lease.due_ns, LeaseState.ENDED, lease.reason)
+
+
 def full_hour(state: State, lease: Lease) -> None:
-    """A full hour of use is over: post it, and fill the prefund up for what comes; what can't be topped up ends here."""
+    """A full hour of use is over: post it, and fill the prefund up for what comes; what can't be topped up gets notice.
+
+    The time of the notice is in what it has paid already (§9).
+    """
     due_ns = lease.due_ns
     _post(state, lease, _usage(lease, due_ns - lease.active_ns))
     missing = _prefund_needed(state, lease, due_ns) - lease.prefund_micros
     available = state.accounts[lease.renter].pots[Pot.AVAILABLE]
     if missing > available:
-        _finish(state, lease, due_ns, LeaseState.ENDED, EndReason.UNPAID)
+        give_notice(state, lease, due_ns, EndReason.UNPAID)
         return
     if missing > 0:
         renter = lease.renter
@@ -105,6 +116,15 @@ def full_hour(state: State, lease: Lease) -> None:
 
 
 # ---------------------------------------------------------------- opening, charging, ending
+
+
+def give_notice(state: State, lease: Lease, now_ns: int, reason: EndReason) -> None:
+    """An active lease has notice from now on, and runs on until it is over, at most to its term's end (§7)."""
+    timers.arm_lease(state, lease, 0)
+    lease.state, lease.reason = LeaseState.ENDING, reason
+    lease.ends_ns = now_ns + state.limits.notice_s * NS_PER_S
+    timers.arm_lease(state, lease, min(lease.ends_ns, lease.term_end_ns or lease.ends_ns))
+    _emit_changed(state, lease, wiped=False)
 
 
 def begin(state: State, lease: Lease) -> None:
@@ -145,7 +165,7 @@ def _prefund_needed(state: State, lease: Lease, at_ns: int) -> int:
 
 def _charged_ns(lease: Lease, ended_ns: int) -> int:
     """How much time a lease that ends now is charged for (§7, §8)."""
-    was_active = lease.state is LeaseState.ACTIVE
+    was_active = lease.used
     elapsed_ns = ended_ns - lease.active_ns if was_active else 0
     if lease.reason is EndReason.PROVIDER_FAILED:
         return elapsed_ns if elapsed_ns >= NS_PER_HOUR else 0
@@ -209,5 +229,6 @@ def _emit_changed(state: State, lease: Lease, wiped: bool) -> None:
             wiped=wiped,
             access=lease.access,
             detail=lease.detail,
+            ends_ns=lease.ends_ns,
         )
     )

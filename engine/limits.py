@@ -51,6 +51,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How far through the best eligible price a market order may go when it names no protection (§5)."""
     prefund_s: int = 3_720
     """What a bid holds and a lease's prefund is filled up to: one hour and 120 s (§9)."""
+    notice_s: int = 120
+    """How long a lease runs on after notice; what a prefund covers beyond its hour is no less (§7, §9)."""
     spot_minimum_s: int = 60
     ondemand_minimum_s: int = 3_600
 

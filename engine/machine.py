@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from engine import (
+    account_limits,
     capacity,
     in_book,
     leases,
@@ -48,10 +49,12 @@ from engine.messages import (
     RegisterBaron,
     Rejected,
     Rent,
+    SetAccountLimits,
     SetCapacity,
     SetFeatures,
     SetOffers,
     SetQuotes,
+    SetRating,
     SetSession,
     Tick,
     Withdraw,
@@ -102,6 +105,8 @@ def _fire(state: State, kind: int, number: int) -> None:
             in_book.cancel(state, state.orders[number], Reason.WINDOW_CLOSED)
         case TimerKind.DEAD_MAN:
             mass_cancels.dead_man(state, state.accounts[number])
+        case TimerKind.NOTICE_END:
+            leases.notice_end(state, state.leases[number])
         case TimerKind.TERM_END:
             leases.term_end(state, state.leases[number])
         case TimerKind.LEASE_HOUR:
@@ -135,6 +140,8 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     CancelAllAfter: mass_cancels.cancel_all_after,
     SetQuotes: quote_sets.set_quotes,
     KeepOrders: mass_cancels.keep_orders,
+    SetRating: capacity.set_rating,
+    SetAccountLimits: account_limits.set_limits,
 }
 
 
@@ -191,9 +198,10 @@ class Machine:
         *,
         features: int = 0,
         same_baron: bool = False,
+        min_rating: int = 0,
     ) -> list[Quote]:
         """What a Rent would find in each instrument now, cheapest whole one first, then the others with their reason."""
-        wish = Wish(quantity, hours, max_price_ticks, features, same_baron)
+        wish = Wish(quantity, hours, max_price_ticks, features, same_baron, min_rating)
         return quotes.quote(self._state, account, instruments, wish, now_ns)
 
     def balances(self) -> Iterator[tuple[int, Pot, int]]:

@@ -6,7 +6,7 @@ money, capacity, and the bound on an account's leases, for which the walk is mad
 
 from __future__ import annotations
 
-from engine import book_events, book_orders, capacity, in_book, money, open_orders, trades
+from engine import account_limits, book_events, book_orders, capacity, in_book, money, open_orders, trades
 from engine.book import Walk
 from engine.book_plain_orders import conditional
 from engine.kinds import OrderType, Pot, Side, TimeInForce
@@ -41,10 +41,8 @@ def amend(state: State, order: Order, amended: Order, *, later: bool) -> None:
     check_session(state, order.instrument)
     less = amended.price_ticks == order.price_ticks and amended.quantity < order.quantity and not later
     in_place = order.armed or less
-    if order.side is Side.BUY:
-        check_funds(state, amended, freed_micros=money.order_hold_micros(state, order, order.leaves_quantity))
-    else:
-        check_funds(state, amended, freed_gpus=order.leaves_quantity)
+    freed_micros = money.order_hold_micros(state, order, order.leaves_quantity) if order.side is Side.BUY else 0
+    check_funds(state, amended, freed_micros, order.leaves_quantity)
     if not in_place and not clear_way(state, amended, book_orders.new(amended, state.last_ts_ns)):
         in_book.cancel(state, order, Reason.WALK_LIMIT)
         return
@@ -54,10 +52,15 @@ def amend(state: State, order: Order, amended: Order, *, later: bool) -> None:
 
 
 def check_funds(state: State, order: Order, freed_micros: int = 0, freed_gpus: int = 0) -> None:
-    """Refused unless money or capacity are there for all it leaves; `freed_*` is what its old self gives back."""
+    """Refused unless money or capacity are there for all it leaves, inside the account's limits.
+
+    `freed_*` is what its old self gives back.
+    """
     if order.side is Side.BUY:
+        account = state.accounts[order.account]
         hold = money.order_hold_micros(state, order, order.leaves_quantity)
-        if hold > state.accounts[order.account].pots[Pot.AVAILABLE] + freed_micros:
+        account_limits.check_growth(account, order.leaves_quantity - freed_gpus, hold - freed_micros)
+        if hold > account.pots[Pot.AVAILABLE] + freed_micros:
             raise Refused(Reason.INSUFFICIENT_FUNDS)
     else:
         capacity.check_ask(state.barons[order.baron], order.kind, order.leaves_quantity, freed_gpus)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine import in_book, matching, open_orders, order_terms, timers
+from engine import account_limits, in_book, matching, open_orders, order_terms, timers
 from engine.kinds import OrderType, Origin, Side, TimeInForce
 from engine.messages import Offer, OffersSet, SetOffers
 from engine.reasons import Reason
@@ -19,6 +19,9 @@ from engine.state import Baron, Instrument, Listing, Order, Refused, State
 def set_offers(state: State, command: SetOffers) -> None:
     """Make this the whole list of the account's offers; leases stay whatever happens to theirs."""
     account = state.open_account(command.account)
+    if command.offers:
+        # To take all of them away is a cancel, which a killed account may do.
+        account_limits.check_alive(account)
     if len(command.offers) > state.limits.max_offers:
         raise Refused(Reason.TOO_MANY_OFFERS, "offers")
     named: dict[tuple[int, int], Offer] = {}
@@ -112,7 +115,7 @@ def _target_gpus(state: State, baron: Baron, listing: Listing, offer: Offer) -> 
 def _enter(state: State, baron: Baron, listing: Listing, offer: Offer, quantity: int) -> None:
     """Enter the offer's ask as an incoming order; what is refused waits for the next full hour."""
     try:
-        order_terms.check_open_orders(state, state.open_account(baron.provider))
+        account_limits.check_entry(state, state.open_account(baron.provider))
         order = _ask(state, baron, state.instruments[listing.instrument], offer, quantity)
         # Named before it enters: what closes it on the way takes its name away again.
         listing.offer_order_id = order.order_id

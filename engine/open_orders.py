@@ -34,6 +34,7 @@ def admit(state: State, order: Order) -> None:
         account.quote_sets[order.quote_set].orders += 1
     _emit_accepted(state, order)
     if order.side is Side.BUY:
+        account.gpus += order.leaves_quantity
         hold = money.order_hold_micros(state, order, order.leaves_quantity)
         money.change_hold(state, order.account, hold, order.order_id)
     else:
@@ -57,7 +58,9 @@ def amend(
     bid = order.side is Side.BUY
     before_micros = money.order_hold_micros(state, order, before_quantity) if bid else 0
     order.price_ticks, order.quantity, order.leaves_quantity = price_ticks, quantity, leaves_quantity
-    if not bid:
+    if bid:
+        state.accounts[order.account].gpus += leaves_quantity - before_quantity
+    else:
         listing = listing_of(state, order)
         listing.asked_gpus += leaves_quantity - before_quantity
         if not kept_priority:
@@ -94,6 +97,7 @@ def close(state: State, order: Order, reason: Reason) -> None:
         listing_of(state, order).asked_gpus -= before
     order.leaves_quantity = 0
     if order.side is Side.BUY:
+        state.accounts[order.account].gpus -= before
         release_down(state, order, before)
     expired = reason in (Reason.WINDOW_CLOSED, Reason.EXPIRED)
     forget(state, order, OrderStatus.EXPIRED if expired else OrderStatus.CANCELED)
@@ -166,5 +170,6 @@ def _emit_accepted(state: State, order: Order) -> None:
             expire_ns=order.expire_ns,
             armed=order.armed,
             quote_set=order.quote_set,
+            min_rating=order.min_rating,
         )
     )

@@ -13,8 +13,8 @@ from engine.kinds import Feature, Kind, OrderType, Origin, Side, TimeInForce
 from engine.messages import PlaceOrder
 from engine.reasons import Reason
 from engine.records import SelfTrade
-from engine.state import Account, Baron, Instrument, Order, Refused, State
-from engine.units import INT64_MAX, NS_PER_DAY, NS_PER_HOUR, PRICE_MAX_TICKS, PRICE_MIN_TICKS, QUANTITY_MAX
+from engine.state import Baron, Instrument, Order, Refused, State
+from engine.units import INT64_MAX, NS_PER_DAY, NS_PER_HOUR, PRICE_MAX_TICKS, PRICE_MIN_TICKS, QUANTITY_MAX, RATING_MAX
 
 _ASK_HOURS_MIN: Final = 2
 """An on-demand ask's window begins with the running hour: a shorter one couldn't serve a whole hour any more."""
@@ -23,7 +23,7 @@ _LOT_MAX: Final = 2**16 - 1
 _FEATURES: Final = int(sum(Feature))
 _STOPS: Final = (OrderType.STOP, OrderType.STOP_LIMIT)
 _LASTING: Final = (TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY)
-_BID_ONLY: Final = ("hours", "delivery", "features", "same_baron")
+_BID_ONLY: Final = ("hours", "delivery", "features", "same_baron", "min_rating")
 _ASK_ONLY: Final = ("baron", "max_hours", "lot", "min_hours")
 
 
@@ -77,6 +77,7 @@ def _order(state: State, command: PlaceOrder, instrument: Instrument, origin: Or
         expire_ns=_expire_ns(state, command),
         connection=command.connection,
         quote_set=quote_set,
+        min_rating=command.min_rating,
     )
 
 
@@ -146,6 +147,7 @@ def _check_bid(state: State, command: PlaceOrder, instrument: Instrument) -> Non
     _check_absent(command, _ASK_ONLY)
     check_hours(state, command.hours, instrument.kind)
     check_features(command.features)
+    check_rating(command.min_rating, "min_rating")
     if command.same_baron and command.display_quantity:
         raise Refused(Reason.INVALID_ORDER, "same_baron")
     check_delivery(state, command.delivery)
@@ -206,6 +208,11 @@ def check_features(features: int, field: str = "features") -> None:
         raise Refused(Reason.INVALID_FEATURES, field)
 
 
+def check_rating(rating: int, field: str) -> None:
+    if not 0 <= rating <= RATING_MAX:
+        raise Refused(Reason.INVALID_RATING, field)
+
+
 def check_delivery(state: State, delivery: bytes) -> None:
     if not delivery:
         raise Refused(Reason.NO_SSH_KEY, "delivery")
@@ -231,11 +238,6 @@ def check_min_hours(min_hours: int, max_hours: int, field: str = "min_hours") ->
     """The shortest term that an on-demand ask sells, inside its window; none (0) on spot, which has no window (§4)."""
     if not 0 <= min_hours < max(max_hours, 1):
         raise Refused(Reason.INVALID_HOURS, field)
-
-
-def check_open_orders(state: State, account: Account) -> None:
-    if account.open_orders >= state.limits.max_open_orders:
-        raise Refused(Reason.TOO_MANY_ORDERS)
 
 
 def check_own_baron(state: State, account: int, number: int, instrument: Instrument, field: str = "baron") -> Baron:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine import client_ids, in_book, matching, open_orders, order_terms, timers
+from engine import account_limits, client_ids, in_book, matching, open_orders, order_terms, timers
 from engine.book_orders import new
 from engine.kinds import OrderStatus, OrderType, Origin, TimeInForce
 from engine.messages import AmendOrder, CancelOrder, PlaceOrder
@@ -21,7 +21,7 @@ def place(state: State, command: PlaceOrder) -> None:
     if client_ids.repeated(state, account, command.client_order_id, command):
         return
     order = order_terms.order_of(state, command)
-    order_terms.check_open_orders(state, account)
+    account_limits.check_entry(state, account)
     if command.order_type is OrderType.MARKET and command.price_ticks == 0:
         matching.check_session(state, order.instrument, order.order_type)
         order.price_ticks = protection_ticks(state, order, state.last_ts_ns)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from engine import capacity, client_ids, in_book, matching, money, order_terms
+from engine import account_limits, capacity, client_ids, in_book, matching, money, order_terms
 from engine.kinds import Kind, OrderType, Origin, Pot, Side, TimeInForce
 from engine.messages import PlaceOrder, Quote, QuotesSet, SetQuotes
 from engine.reasons import Reason
@@ -20,6 +20,9 @@ from engine.units import INT64_MAX
 def set_quotes(state: State, command: SetQuotes) -> None:
     """Replace the account's set of this name; refused whole, with the quote and field at fault."""
     account = state.open_account(command.account)
+    if command.quotes:
+        # To withdraw a set is a cancel.
+        account_limits.check_alive(account)
     old = _live(state, account, command.name)
     _check_set(state, account, command, len(old))
     quotes = [_order(state, command, index, quote) for index, quote in enumerate(command.quotes)]
@@ -74,7 +77,7 @@ def _check_set(state: State, account: Account, command: SetQuotes, live: int) ->
         raise Refused(Reason.INVALID_QUOTES, "max_fills")
     if len(command.quotes) > limits.max_quotes:
         raise Refused(Reason.INVALID_QUOTES, "quotes")
-    if account.open_orders - live + len(command.quotes) > limits.max_open_orders:
+    if account.open_orders - live + len(command.quotes) > account_limits.open_orders_bound(state, account):
         raise Refused(Reason.TOO_MANY_ORDERS, "quotes")
 
 
@@ -104,14 +107,27 @@ def _order(state: State, command: SetQuotes, index: int, quote: Quote) -> Order:
 
 
 def _check_money(state: State, account: Account, quotes: list[Order], old: list[Order]) -> None:
-    def hold(order: Order) -> int:
-        return money.order_hold_micros(state, order, order.leaves_quantity) if order.side is Side.BUY else 0
-
-    left = account.pots[Pot.AVAILABLE] + sum(hold(order) for order in old)
+    """The bids of the set, one after another: the account's limits, and money for their holds."""
+    freed_gpus, freed_micros = _bids(state, old)
+    gpus = micros = 0
     for index, order in enumerate(quotes):
-        left -= hold(order)
-        if left < 0:
+        if order.side is Side.SELL:
+            continue
+        gpus += order.leaves_quantity
+        micros += money.order_hold_micros(state, order, order.leaves_quantity)
+        try:
+            account_limits.check_growth(account, gpus, micros, freed_gpus, freed_micros)
+        except Refused as refusal:
+            raise Refused(refusal.reason, f"quotes[{index}]") from refusal
+        if micros > account.pots[Pot.AVAILABLE] + freed_micros:
             raise Refused(Reason.INSUFFICIENT_FUNDS, f"quotes[{index}]")
+
+
+def _bids(state: State, orders: list[Order]) -> tuple[int, int]:
+    """GPUs that the bids among them leave, and what they hold."""
+    bids = [order for order in orders if order.side is Side.BUY]
+    held_micros = sum(money.order_hold_micros(state, bid, bid.leaves_quantity) for bid in bids)
+    return sum(bid.leaves_quantity for bid in bids), held_micros
 
 
 def _check_capacity(state: State, quotes: list[Order], old: list[Order]) -> None:

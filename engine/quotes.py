@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from engine import book_orders, client_ids, matching, money, order_terms, orders
+from engine import account_limits, book_orders, client_ids, matching, money, order_terms, orders
 from engine.book import Stop, Walk
 from engine.kinds import Kind, OrderType, Origin, Side, TimeInForce
 from engine.messages import Rent
@@ -37,13 +37,14 @@ _NOBODYS_ID: Final = 1
 
 
 class Wish(NamedTuple):
-    """What is to be rented, wherever it is found: GPUs, hours, features (`engine.kinds.Feature`), all on one Baron or not."""
+    """What is to be rented, wherever it is found: GPUs, hours, features (`engine.kinds.Feature`), rating, on one Baron or not."""
 
     quantity: int
     hours: int
     max_price_ticks: int = 0
     features: int = 0
     same_baron: bool = False
+    min_rating: int = 0
 
 
 class Quote(NamedTuple):
@@ -87,10 +88,17 @@ def rent(state: State, command: Rent) -> None:
     if client_ids.repeated(state, account, command.client_order_id, command):
         return
     listed = _check_instruments(state, command.instruments)
-    wish = Wish(command.quantity, command.hours, command.max_price_ticks, command.features, command.same_baron)
+    wish = Wish(
+        command.quantity,
+        command.hours,
+        command.max_price_ticks,
+        command.features,
+        command.same_baron,
+        command.min_rating,
+    )
     _check_wish(state, listed[0].kind, wish)
     order_terms.check_delivery(state, command.delivery)
-    order_terms.check_open_orders(state, account)
+    account_limits.check_entry(state, account)
     order_id = state.new_id()
     best: tuple[Quote, Order] | None = None
     reasons = []
@@ -134,6 +142,7 @@ def _check_wish(state: State, kind: Kind, wish: Wish) -> None:
     if wish.max_price_ticks:
         order_terms.check_price(wish.max_price_ticks, "max_price_ticks")
     order_terms.check_features(wish.features)
+    order_terms.check_rating(wish.min_rating, "min_rating")
 
 
 def _fok(account: Account, instrument: Instrument, order_id: int, wish: Wish) -> Order:
@@ -158,6 +167,7 @@ def _fok(account: Account, instrument: Instrument, order_id: int, wish: Wish) ->
         delivery=b"",
         features=wish.features,
         same_baron=wish.same_baron,
+        min_rating=wish.min_rating,
     )
 
 

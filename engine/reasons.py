@@ -17,6 +17,10 @@ class Reason(IntEnum):
     INSUFFICIENT_FUNDS = 2
     INVALID_AMOUNT = 3
     ACCOUNT_EXISTS = 4
+    INVALID_LIMITS = 5
+    GPU_LIMIT = 6
+    NOTIONAL_LIMIT = 7
+    ACCOUNT_KILLED = 8
     # listing
     UNKNOWN_INSTRUMENT = 10
     MARKET_EXISTS = 11
@@ -30,6 +34,7 @@ class Reason(IntEnum):
     INVALID_CAPACITY = 25
     INVALID_OFFER = 26
     TOO_MANY_OFFERS = 27
+    INVALID_RATING = 28
     # orders
     INVALID_PRICE = 40
     INVALID_QUANTITY = 41
@@ -90,6 +95,10 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.INSUFFICIENT_FUNDS: "Deposit more, cancel open orders, or ask for fewer GPUs or a lower price.",
     Reason.INVALID_AMOUNT: "Give a positive amount of at most 100000000000 dollars.",
     Reason.ACCOUNT_EXISTS: "Use it, or open one under another number.",
+    Reason.INVALID_LIMITS: "Give limits from 0 up, and open orders no more than the exchange's own bound.",
+    Reason.GPU_LIMIT: "Cancel bids, end leases, or ask for fewer GPUs; an operator sets the account's limit (GET /v1/limits).",
+    Reason.NOTIONAL_LIMIT: "Cancel orders, end leases, or bid for less; an operator sets the account's limit (GET /v1/limits).",
+    Reason.ACCOUNT_KILLED: "An operator has stopped the account: cancel, end leases, and ask the exchange's administration.",
     Reason.UNKNOWN_INSTRUMENT: "Take a symbol from GET /v1/instruments.",
     Reason.MARKET_EXISTS: "Use its two instruments.",
     Reason.INVALID_MARKET: "Give a SKU and a region of letters, digits and hyphens.",
@@ -101,6 +110,7 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.INVALID_CAPACITY: "Give from 0 to 100000 GPUs.",
     Reason.INVALID_OFFER: "An offer names your Baron, an instrument of its market once, a price and 1 to 100000 GPUs.",
     Reason.TOO_MANY_OFFERS: "Send fewer offers in one list.",
+    Reason.INVALID_RATING: "Give a rating from 0 to 100.",
     Reason.INVALID_PRICE: "Give a price from 0.0001 to 1000.0000 on the grid of 0.0001.",
     Reason.INVALID_QUANTITY: "Give from 1 to 100000 GPUs.",
     Reason.INVALID_HOURS: "Give whole hours inside the limits of the instrument's kind.",

@@ -30,6 +30,7 @@ from engine.limits import Limits
 from engine.messages import EXCHANGE_ACCOUNT, Event, Offer
 from engine.reasons import Reason
 from engine.records import SelfTrade
+from engine.units import RATING_NEW
 
 BookFactory = Callable[[BookLimits], Book]
 Timer = tuple[int, int, int]
@@ -93,6 +94,13 @@ class Account(_Record):
     quote_sets: dict[str, QuoteSet] = {}
     dead_man_ns: int = 0
     """When all of its orders are cancelled, if nothing is heard before; 0: never."""
+    gpus: int = 0
+    """What its open bids leave, and the GPUs of its leases, as renter, that aren't wiped yet."""
+    max_open_orders: int = 0
+    """Its own limits, set by an operator; 0: the shard's bound on open orders, none on the others."""
+    max_notional_micros: int = 0
+    max_gpus: int = 0
+    killed: bool = False
 
 
 class Instrument(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
@@ -132,6 +140,7 @@ class Baron(_Record):
     simulated: bool = False
     offer_due_ns: int = 0
     features: int = 0
+    rating: int = RATING_NEW
 
     def listing(self, kind: Kind) -> Listing:
         return self.spot if kind is Kind.SPOT else self.ondemand
@@ -182,6 +191,7 @@ class Order(_Record):
     """A stop that waits for its trigger."""
     connection: int = 0
     quote_set: str = ""
+    min_rating: int = 0
 
     @property
     def may_rest(self) -> bool:
@@ -236,10 +246,17 @@ class Lease(_Record):
     provider_fee_micros: int = 0
     access: bytes = b""
     detail: str = ""
+    ends_ns: int = 0
+    """When its notice is over; 0: it has none."""
 
     @property
     def live(self) -> bool:
-        return self.state in (LeaseState.PROVISIONING, LeaseState.ACTIVE)
+        return self.state in (LeaseState.PROVISIONING, LeaseState.ACTIVE, LeaseState.ENDING)
+
+    @property
+    def used(self) -> bool:
+        """Whether it takes SSH and is charged."""
+        return self.state in (LeaseState.ACTIVE, LeaseState.ENDING)
 
 
 POTS: Final = max(Pot) + 1

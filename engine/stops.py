@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine import book_events, book_orders, in_book, matching, trades
+from engine import account_limits, book_events, book_orders, in_book, matching, trades
 from engine.ids import INDEX_MAX
+from engine.kinds import Side
 from engine.reasons import Reason
 from engine.state import Order, Refused, State
 
@@ -59,6 +60,8 @@ def _fire(state: State, order: Order) -> None:
     """A stop enters with its own bound on fills; what its account may not do cancels it."""
     state.fills_left = state.limits.max_looked
     try:
+        if order.side is Side.BUY:
+            account_limits.check_standing(state.accounts[order.account])
         if not matching.clear_way(state, order, book_orders.new(order, state.last_ts_ns)):
             in_book.cancel(state, order, Reason.WALK_LIMIT)
             return

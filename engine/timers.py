@@ -19,10 +19,11 @@ class TimerKind(IntEnum):
     ORDER_EXPIRED = 1
     WINDOW_CLOSED = 2
     DEAD_MAN = 3
-    TERM_END = 4
-    LEASE_HOUR = 5
-    AUCTION_END = 6
-    OFFER_HOUR = 7
+    NOTICE_END = 4
+    TERM_END = 5
+    LEASE_HOUR = 6
+    AUCTION_END = 7
+    OFFER_HOUR = 8
 
 
 def hour_floor_ns(ts_ns: int) -> int:
@@ -119,5 +120,8 @@ def _order_timers(order: Order) -> list[Timer]:
 
 
 def _lease_timer(lease: Lease) -> Timer:
-    kind = TimerKind.TERM_END if lease.due_ns == lease.term_end_ns else TimerKind.LEASE_HOUR
+    if lease.due_ns == lease.ends_ns:
+        kind = TimerKind.NOTICE_END
+    else:
+        kind = TimerKind.TERM_END if lease.due_ns == lease.term_end_ns else TimerKind.LEASE_HOUR
     return lease.due_ns, kind, lease.lease_id

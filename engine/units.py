@@ -23,6 +23,9 @@ PPM: Final = 1_000_000
 PRICE_MIN_TICKS: Final = 1
 PRICE_MAX_TICKS: Final = 10_000_000
 QUANTITY_MAX: Final = 100_000
+RATING_MAX: Final = 100
+RATING_NEW: Final = 70
+"""What a new Baron's rating starts at (§10)."""
 AMOUNT_MAX_MICROS: Final = 10**17
 """No single deposit, and no account's sum of pots, is above this; larger products still fit int64."""
 INT64_MAX: Final = 2**63 - 1

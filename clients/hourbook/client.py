@@ -103,9 +103,10 @@ class Client:
         max_price: Number | None = None,
         features: Sequence[str] = (),
         same_baron: bool = False,
+        min_rating: int | None = None,
     ) -> models.Quotes:
         """What a rental would cost now, or why there is none."""
-        body = _wish(sku, gpus, hours, kind, regions, max_price, features, same_baron)
+        body = _wish(sku, gpus, hours, kind, regions, max_price, _asked(features, same_baron, min_rating))
         return self._post("/v1/quotes", models.Quotes, body)
 
     # ---------------------------------------------------------------- leases
@@ -122,12 +123,14 @@ class Client:
         idempotency_key: str = "",
         features: Sequence[str] = (),
         same_baron: bool = False,
+        min_rating: int | None = None,
     ) -> models.Rental:
         """Take the best price, all or nothing. `hours`: the term of on-demand, an upper limit for spot.
 
-        `features`: what each Baron must have (infiniband, nvlink, certified, secure); `same_baron`: all GPUs on one.
+        `features`: what each Baron must have (infiniband, nvlink, certified, secure); `min_rating`: how it must be rated, 0 to
+        100; `same_baron`: all GPUs on one.
         """
-        wish = _wish(sku, gpus, hours, kind, regions, max_price, features, same_baron)
+        wish = _wish(sku, gpus, hours, kind, regions, max_price, _asked(features, same_baron, min_rating))
         body = wish | {"ssh_keys": ssh_keys}
         return self._post("/v1/rentals", models.Rental, body, idempotency_key)
 
@@ -172,6 +175,7 @@ class Client:
         hours: int | None = None,
         features: Sequence[str] = (),
         same_baron: bool = False,
+        min_rating: int | None = None,
         baron: str | None = None,
         lot: int | None = None,
         min_hours: int | None = None,
@@ -180,7 +184,7 @@ class Client:
     ) -> models.Placed:
         """Place an order. `expire`: of a gtd order, with a time zone; `stop_price`: of a stop; `display_quantity`: an iceberg.
 
-        Buys alone: `hours`, `features`, `same_baron`; sells alone: `baron`, `lot`, `min_hours`, `max_hours`.
+        Buys alone: `hours`, `features`, `min_rating`, `same_baron`; sells alone: `baron`, `lot`, `min_hours`, `max_hours`.
         """
         body = {
             "instrument": instrument,
@@ -198,7 +202,7 @@ class Client:
             "client_order_id": client_order_id,
             "tag": tag,
             "hours": hours,
-            **_asked(features, same_baron),
+            **_asked(features, same_baron, min_rating),
             "baron": baron,
             "lot": lot,
             "min_hours": min_hours,
@@ -272,6 +276,10 @@ class Client:
 
     def balances(self, min_seq: int = 0) -> models.Balances:
         return self._get("/v1/balances", models.Balances, min_seq=min_seq)
+
+    def limits(self, min_seq: int = 0) -> models.Limits:
+        """What an operator lets your account have open."""
+        return self._get("/v1/limits", models.Limits, min_seq=min_seq)
 
     def transfers(self, limit: int = PAGE) -> list[models.Transfer]:
         return self._list("/v1/transfers", _Transfers, "transfers", limit)
@@ -348,9 +356,9 @@ def _time(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _asked(features: Sequence[str], same_baron: bool) -> dict[str, Any]:
+def _asked(features: Sequence[str], same_baron: bool, min_rating: int | None) -> dict[str, Any]:
     """What a buy asks of a Baron; a sell can't even say that it asks for nothing."""
-    return {"features": list(features) or None, "same_baron": same_baron or None}
+    return {"features": list(features) or None, "same_baron": same_baron or None, "min_rating": min_rating}
 
 
 def _wish(
@@ -360,8 +368,7 @@ def _wish(
     kind: Kind,
     regions: Sequence[str] | None,
     max_price: Number | None,
-    features: Sequence[str],
-    same_baron: bool,
+    asked: Mapping[str, Any],
 ) -> dict[str, Any]:
     return {
         "sku": sku,
@@ -370,7 +377,7 @@ def _wish(
         "kind": kind,
         "regions": None if regions is None else list(regions),
         "max_price": _text(max_price),
-        **_asked(features, same_baron),
+        **asked,
     }
 
 

@@ -199,6 +199,7 @@ class Order(Model, frozen=True):
     stp: str
     hours: int | None
     features: list[str]
+    min_rating: int | None
     same_baron: bool
     baron: str | None
     simulated: bool | None
@@ -283,7 +284,7 @@ class Offers(Model, frozen=True):
 
 
 class Baron(Model, frozen=True):
-    """`enrolled`: an agent has its credential; `online`: it is connected now; `simulated`: no real GPUs."""
+    """`enrolled`: an agent has its credential; `online`: it is connected now; `simulated`: no real GPUs; `rating`: 0 to 100."""
 
     id: str
     name: str
@@ -296,8 +297,20 @@ class Baron(Model, frozen=True):
     leased_gpus: int
     simulated: bool
     features: list[str]
+    rating: int
     created: datetime
     seq: int
+
+
+class Limits(Model, frozen=True):
+    """What your account may have open; None: only the exchange's own bound. `killed`: an operator has stopped it."""
+
+    seq: int
+    account: str
+    max_open_orders: int | None
+    max_notional: Decimal | None
+    max_gpus: int | None
+    killed: bool
 
 
 class NewBaron(Model, frozen=True):

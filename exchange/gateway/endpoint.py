@@ -26,6 +26,7 @@ Q = TypeVar("Q", bound=msgspec.Struct)
 A = TypeVar("A", bound=msgspec.Struct)
 
 PATH_IDS: Mapping[str, tuple[str, str | Reason]] = {
+    "account_id": ("acc", Reason.UNKNOWN_ACCOUNT),
     "order_id": ("ord", Reason.UNKNOWN_ORDER),
     "lease_id": ("lse", Reason.UNKNOWN_LEASE),
     "baron_id": ("brn", Reason.UNKNOWN_BARON),

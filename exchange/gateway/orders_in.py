@@ -190,12 +190,18 @@ async def place_in(
         tag=body.tag or "",
         expire_ns=expire_ns,
         connection=connection,
+        min_rating=body.min_rating or 0,
     )
 
 
 def _check_sides_fields(body: OrderTerms, side: Side) -> None:
     """Refuse here, in words, what the other side alone has: for the command, some of it would be nothing."""
-    bid_only = {"hours": body.hours, "features": body.features, "same_baron": body.same_baron or None}
+    bid_only = {
+        "hours": body.hours,
+        "features": body.features,
+        "min_rating": body.min_rating,
+        "same_baron": body.same_baron or None,
+    }
     ask_only = {"baron": body.baron, "lot": body.lot, "min_hours": body.min_hours, "max_hours": body.max_hours}
     foreign = ask_only if side is Side.BUY else bid_only
     for field, value in foreign.items():
@@ -258,6 +264,7 @@ async def rent_in(
         client_order_id=client_id,
         features=features_in(body.features),
         same_baron=body.same_baron,
+        min_rating=body.min_rating or 0,
     )
 
 

@@ -45,6 +45,7 @@ class Quoter(Protocol):
         *,
         features: int = 0,
         same_baron: bool = False,
+        min_rating: int = 0,
     ) -> list[QuoteLine]:
         """Quote each instrument as `Rent` would now, cheapest whole one first, then those that can't, with the reason."""
 

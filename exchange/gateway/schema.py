@@ -15,7 +15,7 @@ from msgspec import Meta
 from engine.ids import SEQ_MAX
 from engine.kinds import Feature
 from engine.limits import Limits
-from engine.units import MONEY_PATTERN, PRICE_PATTERN, QUANTITY_MAX
+from engine.units import MONEY_PATTERN, NUMBER_MAX, PRICE_PATTERN, QUANTITY_MAX, RATING_MAX
 from exchange.gateway.ssh_keys import MAX_LINE_CHARS
 from exchange.gateway.wording import IS_TERM, SAID
 from exchange.registry.rows import MAX_SSH_KEYS, Scope
@@ -96,6 +96,8 @@ FeatureName = Literal["infiniband", "nvlink", "certified", "secure"]
 Features = Annotated[list[FeatureName], Meta(max_length=len(Feature))]
 Lot = Annotated[int, Meta(ge=1, le=MAX_LOT, description="GPUs; a fill is a multiple of it (8: whole nodes).")]
 
+Rating = Annotated[int, Meta(ge=0, le=RATING_MAX, description="Of a Baron, 0 to 100.")]
+
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of everything that is sent."""
@@ -152,7 +154,7 @@ class Depth(Since, frozen=True):
 class QuoteBody(_Body, frozen=True):
     """What a rental would cost now; `hours` is the guaranteed term of on-demand, an upper limit for spot.
 
-    `features`: what each Baron must have; `same_baron`: all GPUs on one.
+    `features`: what each Baron must have; `min_rating`: how it must be rated; `same_baron`: all GPUs on one.
     """
 
     sku: Sku
@@ -163,6 +165,7 @@ class QuoteBody(_Body, frozen=True):
     max_price: Price | None = None
     features: Features | None = None
     same_baron: bool = False
+    min_rating: Rating | None = None
 
 
 class RentalBody(QuoteBody, frozen=True):
@@ -178,8 +181,8 @@ class OrderTerms(_Body, frozen=True):
     `stop_price`: stops alone, which a trade at it or beyond triggers. `time_in_force`: gtc when it is left out, ioc for a
     market order. `display_quantity`: what an iceberg shows. `min_quantity`: of every fill. `stp`: what an order that meets
     one of your own does. A buy may give `hours` (on-demand: guaranteed term, 1 when left out; spot: upper limit),
-    `features` and `same_baron`; a sell gives `baron`, may give `lot`, and on an on-demand instrument gives `max_hours` and
-    may give `min_hours`.
+    `features`, `min_rating` and `same_baron`; a sell gives `baron`, may give `lot`, and on an on-demand instrument gives
+    `max_hours` and may give `min_hours`.
     """
 
     instrument: Symbol
@@ -196,6 +199,7 @@ class OrderTerms(_Body, frozen=True):
     client_order_id: ClientOrderId | None = None
     hours: Hours | None = None
     features: Features | None = None
+    min_rating: Rating | None = None
     same_baron: bool = False
     baron: BaronId | None = None
     lot: Lot | None = None
@@ -251,6 +255,29 @@ class FeaturesBody(_Body, frozen=True):
     """The features that a Baron has, whole (rulebook §5)."""
 
     features: Features
+
+
+class RatingBody(_Body, frozen=True):
+    """The rating that a Baron has from now on (rulebook §10)."""
+
+    rating: Rating
+
+
+class LimitsBody(_Body, frozen=True):
+    """What an account may have open, whole (rulebook §2); null, or left out: only the exchange's own bound.
+
+    `max_gpus`: of its bids and its leases together; `max_notional`: dollars that it may hold for them.
+    """
+
+    max_open_orders: Annotated[int, Meta(ge=1, le=_LIMITS.max_open_orders)] | None = None
+    max_notional: Money | None = None
+    max_gpus: Annotated[int, Meta(ge=1, le=NUMBER_MAX)] | None = None
+
+
+class KillSwitchBody(_Body, frozen=True):
+    """On (`killed`), all orders of the account are cancelled and new ones refused; off, its offers enter anew."""
+
+    killed: bool
 
 
 class BaronBody(_Body, frozen=True):

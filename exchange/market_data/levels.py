@@ -105,7 +105,7 @@ def is_conditional(row: OrderRow, kind: Kind) -> bool:
     """Whether the order is choosy about its counterpart (§5); a spot bid's hours are a limit, and bind nobody."""
     term = kind is Kind.ONDEMAND and row.side is Side.BUY and row.hours > 1
     least = max(row.min_quantity, row.lot, row.min_hours) > 1
-    return term or least or row.same_baron or row.features != 0
+    return term or least or row.same_baron or row.features != 0 or row.min_rating != 0
 
 
 def _direction(side: Side) -> int:

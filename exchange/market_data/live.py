@@ -12,7 +12,7 @@ import msgspec
 
 from engine.messages import Offer, Reply
 from exchange.market_data.levels import LevelDelta, Levels
-from exchange.read.interface import BaronRow, BookView, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import AccountLimitsRow, BaronRow, BookView, InstrumentRow, LeaseRow, OrderRow, TradeRow
 from exchange.read.projection import Changes, is_live, project
 from exchange.read.queries import Snapshot
 
@@ -141,6 +141,9 @@ class Live:
 
     def save_offers(self, account: int, offers: tuple[Offer, ...]) -> None:
         """Offers show as the orders that they are."""
+
+    def save_account_limits(self, row: AccountLimitsRow) -> None:
+        """Limits bind in the engine alone; who asks for them asks the database."""
 
     def _forget_lease(self, row: LeaseRow) -> None:
         del self._leases[row.lease_id]

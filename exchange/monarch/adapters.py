@@ -79,6 +79,7 @@ class Quotes:
         *,
         features: int = 0,
         same_baron: bool = False,
+        min_rating: int = 0,
     ) -> list[gateway.QuoteLine]:
         now_ns = max(self._clock_ns(), self._machine.last_ts_ns)
         quotes = self._machine.quote(
@@ -90,6 +91,7 @@ class Quotes:
             now_ns,
             features=features,
             same_baron=same_baron,
+            min_rating=min_rating,
         )
         return [gateway.QuoteLine(**quote._asdict()) for quote in quotes]
 

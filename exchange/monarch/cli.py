@@ -11,11 +11,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from engine.books import CompiledBookMissing
 from exchange.monarch.config import Config, ConfigError, load
 
+_Tasks: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 PRIVATE_UMASK = 0o077
 """Everything that Monarch writes is its own alone."""
 
@@ -73,6 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     features.set_defaults(run=_features)
 
+    _add_accounts(admin, common)
+
     verify = commands.add_parser(
         "verify", parents=[common], help="prove that the ledger equals the engine, and all sums to zero"
     )
@@ -91,6 +94,27 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--gate-port-last", type=int, default=22_999, metavar="PORT")
     demo.set_defaults(run=_demo)
     return parser
+
+
+def _add_accounts(admin: _Tasks, common: argparse.ArgumentParser) -> None:
+    """What an operator says of Barons' ratings and of accounts."""
+    rating = admin.add_parser("rating", parents=[common], help="say how a Baron is rated")
+    rating.add_argument("baron", metavar="BARON")
+    rating.add_argument("rating", type=int, metavar="RATING", help="0 to 100")
+    rating.set_defaults(run=_rating)
+    limits = admin.add_parser(
+        "limits", parents=[common], help="what an account may have open: show it, or with flags set all of it"
+    )
+    limits.add_argument("account", metavar="ACCOUNT")
+    limits.add_argument("--max-open-orders", type=int, metavar="ORDERS")
+    limits.add_argument("--max-notional", metavar="DOLLARS", help="held for its bids and leases")
+    limits.add_argument("--max-gpus", type=int, metavar="GPUS", help="of its bids and leases together")
+    limits.add_argument("--none", action="store_true", help="take all limits away")
+    limits.set_defaults(run=_limits)
+    kill = admin.add_parser("kill", parents=[common], help="stop an account: cancel its orders, refuse new ones")
+    kill.add_argument("account", metavar="ACCOUNT")
+    kill.add_argument("--off", action="store_true", help="let it trade again")
+    kill.set_defaults(run=_kill)
 
 
 def _config(options: argparse.Namespace) -> Config:
@@ -140,6 +164,46 @@ def _features(options: argparse.Namespace) -> int:
         lambda: operate.set_features(_config(options), os.environ, options.baron, options.features),
         lambda answer: f"{answer['baron']} {' '.join(answer['features']) or 'no features'}",
     )
+
+
+def _rating(options: argparse.Namespace) -> int:
+    from exchange.monarch import operate
+
+    return _operate(
+        options,
+        lambda: operate.set_rating(_config(options), os.environ, options.baron, options.rating),
+        lambda answer: f"{answer['baron']} {answer['rating']}",
+    )
+
+
+def _limits(options: argparse.Namespace) -> int:
+    from exchange.monarch import operate
+
+    given = {name: getattr(options, name) for name in ("max_open_orders", "max_notional", "max_gpus")}
+    asks = all(value is None for value in given.values()) and not options.none
+    if options.none and any(value is not None for value in given.values()):
+        raise ConfigError("--none takes all limits away; give it alone")
+    return _operate(
+        options,
+        lambda: operate.limits(_config(options), os.environ, options.account, None if asks else given),
+        _limits_said,
+    )
+
+
+def _kill(options: argparse.Namespace) -> int:
+    from exchange.monarch import operate
+
+    return _operate(
+        options,
+        lambda: operate.set_kill_switch(_config(options), os.environ, options.account, not options.off),
+        lambda answer: f"{_limits_said(answer)}; {answer['canceled_orders']} orders cancelled",
+    )
+
+
+def _limits_said(answer: dict[str, Any]) -> str:
+    limits = [f"{name} {answer[name]}" for name in ("max_open_orders", "max_notional", "max_gpus") if answer[name]]
+    killed = ["stopped"] if answer["killed"] else []
+    return f"{answer['account']} {', '.join(limits + killed) or 'no limits'}"
 
 
 def _operate(

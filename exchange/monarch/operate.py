@@ -1,4 +1,4 @@
-"""`monarch admin session` and `admin features`: an operator's word to the Monarch that runs, through its own API.
+"""`monarch admin session`, `features`, `rating`, `limits`, `kill`: an operator's word to the Monarch that runs, by its own API.
 
 The address is the running Monarch's, as its home tells; the key, which must hold the scope `admin`, comes from
 `HOURBOOK_KEY`, since what stands in a command line can be read by others.
@@ -29,6 +29,25 @@ def set_session(config: Config, environ: Mapping[str, str], symbol: str, session
 def set_features(config: Config, environ: Mapping[str, str], baron: str, features: list[str]) -> dict[str, Any]:
     """Say which features a Baron has, whole (rulebook §5); what the API answers. RestError when it refuses."""
     return dict(_running(config, environ).put(f"/v1/barons/{quote(baron, safe='')}/features", {"features": features}))
+
+
+def set_rating(config: Config, environ: Mapping[str, str], baron: str, rating: int) -> dict[str, Any]:
+    """Say how a Baron is rated (rulebook §10); what the API answers. RestError when it refuses."""
+    return dict(_running(config, environ).put(f"/v1/barons/{quote(baron, safe='')}/rating", {"rating": rating}))
+
+
+def limits(
+    config: Config, environ: Mapping[str, str], account: str, wanted: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Set all limits of an account, or (None) ask for them; what the API answers. RestError when it refuses."""
+    rest, path = _running(config, environ), f"/v1/accounts/{quote(account, safe='')}/limits"
+    return dict(rest.get(path) if wanted is None else rest.put(path, dict(wanted)))
+
+
+def set_kill_switch(config: Config, environ: Mapping[str, str], account: str, killed: bool) -> dict[str, Any]:
+    """Stop an account, or let it trade again; what the API answers. RestError when it refuses."""
+    path = f"/v1/accounts/{quote(account, safe='')}/kill-switch"
+    return dict(_running(config, environ).put(path, {"killed": killed}))
 
 
 def _running(config: Config, environ: Mapping[str, str]) -> Rest:

@@ -15,6 +15,7 @@ from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, OrderType, Or
 from engine.messages import Offer
 from engine.reasons import Reason
 from engine.records import SelfTrade, Session
+from engine.units import RATING_NEW
 
 
 class InstrumentRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +84,7 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
     armed: bool = False
     triggered_ns: int = 0
     shown_quantity: int = 0
+    min_rating: int = 0
 
 
 class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +137,18 @@ class BaronRow(msgspec.Struct, frozen=True, kw_only=True):
     simulated: bool
     seq: int
     features: int = 0
+    rating: int = RATING_NEW
+
+
+class AccountLimitsRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator lets an account have open (§2); 0: the shard's bound on open orders, none on the others."""
+
+    account: int
+    max_open_orders: int
+    max_notional_micros: int
+    max_gpus: int
+    killed: bool
+    seq: int
 
 
 class DepthLevel(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,6 +203,9 @@ class ReadSide(Protocol):
 
     async def offer_asks(self, account: int) -> list[OrderRow]:
         """The live asks that stand for the account's offers."""
+
+    async def account_limits(self, account: int) -> AccountLimitsRow | None:
+        """None where nobody ever set any."""
 
     async def baron(self, baron: int) -> BaronRow | None: ...
 

@@ -19,7 +19,7 @@ import msgspec
 
 from engine.messages import Offer, Reply
 from exchange.read import schema
-from exchange.read.interface import BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import AccountLimitsRow, BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
 from exchange.read.projection import ReadError, project
 
 BUSY_TIMEOUT_MS: Final = 5_000
@@ -122,6 +122,7 @@ class _Batch:
         self._leases: dict[int, LeaseRow] = {}
         self._barons: dict[int, BaronRow] = {}
         self._offers: dict[int, tuple[Offer, ...]] = {}
+        self._limits: dict[int, AccountLimitsRow] = {}
 
     def order(self, order_id: int) -> OrderRow | None:
         return self._orders.get(order_id) or self._load("orders", OrderRow, order_id)
@@ -160,6 +161,9 @@ class _Batch:
     def save_offers(self, account: int, offers: tuple[Offer, ...]) -> None:
         self._offers[account] = offers
 
+    def save_account_limits(self, row: AccountLimitsRow) -> None:
+        self._limits[row.account] = row
+
     def write(self) -> None:
         """Write every changed row; the caller holds the transaction."""
         tables: tuple[tuple[str, dict[int, msgspec.Struct]], ...] = (
@@ -168,6 +172,7 @@ class _Batch:
             ("trades", dict(self._trades)),
             ("leases", dict(self._leases)),
             ("barons", dict(self._barons)),
+            ("account_limits", dict(self._limits)),
         )
         for table, rows in tables:
             self._connection.executemany(schema.upsert(table), map(schema.to_sql, rows.values()))

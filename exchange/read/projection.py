@@ -14,9 +14,11 @@ import msgspec
 from engine.kinds import Kind, LeaseState, OrderStatus, edge_name
 from engine.messages import (
     Accepted,
+    AccountLimitsSet,
     Amended,
     AuctionCleared,
     BaronFeatures,
+    BaronRating,
     BaronRegistered,
     Canceled,
     CapacityChanged,
@@ -33,7 +35,7 @@ from engine.messages import (
     Triggered,
 )
 from exchange.read import rows
-from exchange.read.interface import BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import AccountLimitsRow, BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
 
 LIVE_STATUSES = frozenset({OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED})
 ENDED_STATES = frozenset({LeaseState.ENDED, LeaseState.FAILED})
@@ -70,6 +72,8 @@ class Store(Protocol):
     def save_trade(self, row: TradeRow) -> None: ...
 
     def save_offers(self, account: int, offers: tuple[Offer, ...]) -> None: ...
+
+    def save_account_limits(self, row: AccountLimitsRow) -> None: ...
 
 
 class OrderChange(msgspec.Struct, frozen=True):
@@ -218,6 +222,11 @@ def _project_listing(changes: Changes, event: Event, store: Store) -> None:
     elif isinstance(event, BaronFeatures):
         baron = _baron(store, seq, event.baron)
         store.save_baron(msgspec.structs.replace(baron, features=event.features, seq=seq))
+    elif isinstance(event, BaronRating):
+        baron = _baron(store, seq, event.baron)
+        store.save_baron(msgspec.structs.replace(baron, rating=event.rating, seq=seq))
+    elif isinstance(event, AccountLimitsSet):
+        store.save_account_limits(rows.limited(event, seq))
     elif isinstance(event, InstrumentSession):
         _save_instrument(changes, rows.in_session(_instrument(store, seq, event.instrument), event), store)
     elif isinstance(event, AuctionCleared):

@@ -13,7 +13,7 @@ import msgspec
 from engine.kinds import Origin
 from engine.messages import Offer
 from exchange.read import schema
-from exchange.read.interface import BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import AccountLimitsRow, BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
 
 PAGE_MAX: Final = 200
 _NEWEST: Final = 2**63 - 1
@@ -87,6 +87,9 @@ class Queries:
         """Live asks that were placed for the account's offers: at most one each."""
         where = f"account = ? AND origin = ? AND {schema.LIVE_ORDER} ORDER BY order_id"
         return self._rows("orders", OrderRow, where, (account, int(Origin.OFFER)))
+
+    def account_limits(self, account: int) -> AccountLimitsRow | None:
+        return self._one("account_limits", AccountLimitsRow, "account = ?", (account,))
 
     def baron(self, baron: int) -> BaronRow | None:
         return self._one("barons", BaronRow, "baron = ?", (baron,))

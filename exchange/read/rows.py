@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from engine.kinds import EndReason, OrderStatus
 from engine.messages import (
     Accepted,
+    AccountLimitsSet,
     Amended,
     AuctionCleared,
     Canceled,
@@ -25,7 +26,7 @@ from engine.messages import (
     Triggered,
 )
 from engine.reasons import Reason
-from exchange.read.interface import InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import AccountLimitsRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
 
 _OVER: Final = (Reason.WINDOW_CLOSED, Reason.EXPIRED)
 """The order's own end of time, which FIX calls expired; all else that cancels was somebody's doing."""
@@ -65,6 +66,7 @@ def accepted(event: Accepted, seq: int, ts_ns: int) -> OrderRow:
         tag=event.tag,
         expire_ns=event.expire_ns,
         quote_set=event.quote_set,
+        min_rating=event.min_rating,
         armed=event.armed,
     )
     return replace(row, shown_quantity=_displayed(row))
@@ -153,6 +155,17 @@ def cleared(row: InstrumentRow, event: AuctionCleared, ts_ns: int) -> Instrument
         auction_quantity=event.quantity,
         auction_surplus_quantity=event.surplus_quantity,
         auction_surplus_side=event.surplus_side,
+    )
+
+
+def limited(event: AccountLimitsSet, seq: int) -> AccountLimitsRow:
+    return AccountLimitsRow(
+        account=event.account,
+        max_open_orders=event.max_open_orders,
+        max_notional_micros=event.max_notional_micros,
+        max_gpus=event.max_gpus,
+        killed=event.killed,
+        seq=seq,
     )
 
 

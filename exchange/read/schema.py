@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 import msgspec
 
 from engine.kinds import LeaseState, OrderStatus
-from exchange.read.interface import BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import AccountLimitsRow, BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
 from exchange.read.projection import ENDED_STATES, LIVE_STATUSES
 
 APPLICATION_ID: Final = 0x48427264
@@ -30,6 +30,7 @@ TABLES: Final[dict[str, tuple[type[msgspec.Struct], str]]] = {
     "trades": (TradeRow, "trade_id"),
     "leases": (LeaseRow, "lease_id"),
     "barons": (BaronRow, "baron"),
+    "account_limits": (AccountLimitsRow, "account"),
 }
 
 

@@ -18,7 +18,7 @@ from engine.codec import decode_events
 from engine.messages import Offer
 from exchange.log.consumer import follow
 from exchange.log.interface import LogReader, Record
-from exchange.read.interface import BaronRow, BookView, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import AccountLimitsRow, BaronRow, BookView, InstrumentRow, LeaseRow, OrderRow, TradeRow
 from exchange.read.model import ReadModel, connect
 from exchange.read.queries import Queries, Snapshot
 
@@ -97,6 +97,9 @@ class SqlReadSide:
 
     async def offer_asks(self, account: int) -> list[OrderRow]:
         return await self._ask(lambda queries: queries.offer_asks(account))
+
+    async def account_limits(self, account: int) -> AccountLimitsRow | None:
+        return await self._ask(lambda queries: queries.account_limits(account))
 
     async def baron(self, baron: int) -> BaronRow | None:
         return await self._ask(lambda queries: queries.baron(baron))

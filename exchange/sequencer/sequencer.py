@@ -31,8 +31,10 @@ from engine.messages import (
     LeaseFailed,
     LeaseWiped,
     Reply,
+    SetAccountLimits,
     SetCapacity,
     SetFeatures,
+    SetRating,
     SetSession,
     Tick,
 )
@@ -56,8 +58,10 @@ RESERVED: Final = (
     LeaseActive,
     LeaseFailed,
     LeaseWiped,
+    SetAccountLimits,
     SetCapacity,
     SetFeatures,
+    SetRating,
     SetSession,
 )
 """What lessens risk or says what has happened is still taken when orders aren't."""

@@ -149,6 +149,13 @@ def test_orders_by_hand(renter: Shell) -> None:
         "buy", SPOT, "1", "1.00", "--expire", "2199-01-01T00:00Z", "--tag", "cli", "--feature", "nvlink"
     )
     assert (gtd["order"]["time_in_force"], gtd["order"]["features"]) == ("gtd", ["nvlink"])
+    rated = renter.answer("buy", SPOT, "1", "1.00", "--min-rating", "90", "--tag", "rated")["order"]
+    assert rated["min_rating"] == 90
+    assert renter.text("cancel", "--all", "--tag", "rated") == "1 orders canceled\n"
+    assert renter.answer("quote", "--sku", SKU, "--min-rating", "90")["quotes"][0]["available_gpus"] == 0
+    assert renter.run("rent", "--sku", SKU, "--min-rating", "90").returncode == 1
+    assert "the exchange's own bound" in renter.text("limits")
+    assert renter.answer("limits")["killed"] is False
     assert renter.run("cancel").returncode == 2
     assert renter.run("cancel", order_id, "--all").returncode == 2
     assert renter.text("cancel", "--all", "--tag", "cli", "--side", "buy") == "2 orders canceled\n"

@@ -98,6 +98,39 @@ def test_orders_of_every_kind(renter: Client) -> None:
     assert raised.value.code == "no_liquidity"
 
 
+def test_a_buy_may_ask_for_a_rating(renter: Client) -> None:
+    with pytest.raises(Rejected) as raised:
+        renter.rent(SKU, min_rating=71)
+    assert raised.value.code == "no_liquidity"
+    (quote,) = [quote for quote in renter.quotes(SKU, min_rating=70).quotes if quote.available_gpus]
+    assert quote.detail is None
+    assert renter.quotes(SKU, min_rating=71).quotes[0].available_gpus == 0
+    order = renter.place(SPOT, "buy", 1, "1.00", min_rating=71).order
+    assert order.min_rating == 71
+    renter.cancel(order.id)
+
+
+def test_an_account_sees_its_limits_and_why_it_is_refused(exchange: Exchange, renter: Client) -> None:
+    free = renter.limits()
+    assert (free.max_open_orders, free.max_notional, free.max_gpus, free.killed) == (None, None, None, False)
+    path = f"/v1/accounts/{free.account}"
+    exchange.rest("admin").put(f"{path}/limits", {"max_notional": "1.50"})
+    said = exchange.rest("admin").put(f"{path}/kill-switch", {"killed": True})
+    try:
+        bound = renter.limits(min_seq=said["seq"])
+        assert (bound.max_notional, bound.killed) == (Decimal("1.5"), True)
+        with pytest.raises(Rejected) as raised:
+            renter.place(SPOT, "buy", 1, "1.00")
+        assert raised.value.code == "account_killed"
+        exchange.rest("admin").put(f"{path}/kill-switch", {"killed": False})
+        with pytest.raises(Rejected) as raised:
+            renter.place(SPOT, "buy", 2, "1.00")
+        assert raised.value.code == "notional_limit"
+    finally:
+        exchange.rest("admin").put(f"{path}/kill-switch", {"killed": False})
+        exchange.rest("admin").put(f"{path}/limits", {})
+
+
 def test_lists_are_read_to_their_end(renter: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     placed = [renter.place(SPOT, "buy", 1, "1.00").order for _ in range(5)]
     monkeypatch.setattr("hourbook.client.PAGE", 2)

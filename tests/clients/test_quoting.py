@@ -36,6 +36,7 @@ def baron(number: int, verified: int, leased: int = 0, region: str = REGION) -> 
         leased_gpus=leased,
         simulated=True,
         features=[],
+        rating=70,
         created=datetime(2026, 1, 1, tzinfo=UTC),
         seq=1,
     )

@@ -18,8 +18,11 @@ from engine.kinds import EndReason, Kind, LeaseState, Pot, Side, TransferCode
 from engine.machine import Machine
 from engine.messages import (
     Accepted,
+    AccountLimitsSet,
     Amended,
     BaronFeatures,
+    BaronRating,
+    BaronRegistered,
     Canceled,
     CapacityChanged,
     Event,
@@ -78,6 +81,12 @@ class Auditor:
         self.leases: dict[int, SeenLease] = {}
         self.capacity: dict[int, CapacityChanged] = {}
         self.features: dict[int, int] = {}
+        self.ratings: dict[int, int] = {}
+        self.limits: dict[int, AccountLimitsSet] = {}
+        self.stood: dict[int, tuple[int, int, int]] = {}
+        """Open orders, GPUs and held money of the accounts with limits, after the command before."""
+        self.topped_up: Counter[int] = Counter()
+        """Money that the command put aside for running leases, which no limit stops."""
         self.sessions: dict[int, Session] = {}
         self.quotes: dict[tuple[int, str], tuple[int, int]] = {}
         """(max_fills, fills) by account and name of the set of quotes."""
@@ -86,11 +95,13 @@ class Auditor:
         """Take in one command's events, and check every law."""
         rejected = [event for event in events if isinstance(event, Rejected)]
         assert not rejected or len(events) == 1, "a refused command has Rejected as its only event"
+        self.topped_up.clear()
         self._trades_make_leases(events)
         ended = [self._take(event) for event in events]
         for lease in ended:
             if lease is not None:
                 self._charged_as_it_should(lease)
+        self._account_limits()
         self.commands += 1
         if self.commands % self.every:
             return
@@ -148,6 +159,12 @@ class Auditor:
                 self.quotes[event.account, event.name] = (event.max_fills, 0)
             case BaronFeatures():
                 self.features[event.baron] = event.features
+            case BaronRegistered():
+                self.ratings.setdefault(event.baron, 70)
+            case BaronRating():
+                self.ratings[event.baron] = event.rating
+            case AccountLimitsSet():
+                self.limits[event.account] = event
             case Transfer():
                 self._transfer(event)
         return None
@@ -171,6 +188,7 @@ class Auditor:
         bid, ask = (taker, maker) if taker.accepted.side is Side.BUY else (maker, taker)
         features = self.features.get(ask.accepted.baron, 0)
         assert features & bid.accepted.features == bid.accepted.features, "the Baron has what the bid asks for"
+        assert self.ratings[ask.accepted.baron] >= bid.accepted.min_rating, "the Baron is rated as the bid asks"
         if self.machine.state.instruments[trade.instrument].kind is Kind.ONDEMAND:
             assert bid.accepted.hours >= ask.accepted.min_hours, "the term is no shorter than what the ask sells"
         assert maker.accepted.account != taker.accepted.account, "nobody trades with themselves"
@@ -199,6 +217,8 @@ class Auditor:
         lease = self.leases.get(transfer.ref)
         if lease is None:
             return
+        if transfer.code is TransferCode.PREPAY:
+            self.topped_up[transfer.credit_account] += transfer.amount_micros
         back = transfer.code is TransferCode.REFUND
         signed = -transfer.amount_micros if back else transfer.amount_micros
         payer = transfer.credit_account if back else transfer.debit_account
@@ -238,6 +258,32 @@ class Auditor:
         assert all(count == 1 for count in keys.values()), "fills of one order, Baron and price are one lease"
 
     # ---- the laws
+
+    def _account_limits(self) -> None:
+        """Nothing grows beyond an account's limits, whenever they were set; a killed account has no orders."""
+        for number, limits in self.limits.items():
+            orders = [order for order in self.orders.values() if order.accepted.account == number]
+            bids_gpus = sum(order.leaves for order in orders if order.accepted.side is Side.BUY)
+            stands = (
+                len(orders),
+                bids_gpus + self._leased_gpus(number),
+                self.pots[number, Pot.HELD] - self.topped_up[number],
+            )
+            before = self.stood.get(number, stands)
+            bounds = (
+                limits.max_open_orders or self.machine.state.limits.max_open_orders,
+                limits.max_gpus,
+                limits.max_notional_micros,
+            )
+            for what, now, was, most in zip(("orders", "GPUs", "notional"), stands, before, bounds, strict=True):
+                assert not most or now <= max(most, was), f"an account's {what} grew to {now}, beyond {most}"
+            assert not limits.killed or not orders, "a killed account has no orders"
+            self.stood[number] = (*stands[:2], self.pots[number, Pot.HELD])
+
+    def _leased_gpus(self, renter: int) -> int:
+        """GPUs of the account's leases that aren't wiped."""
+        leases = (seen for seen in self.leases.values() if seen.scheduled.renter == renter)
+        return sum(seen.scheduled.quantity for seen in leases if seen.last is None or not seen.last.wiped)
 
     def _charged_as_it_should(self, lease: SeenLease) -> None:
         """The charge of an ended lease, reckoned anew from its start, end and reason (rulebook §7, §8, §9)."""
@@ -311,6 +357,12 @@ class Auditor:
             )
         open_orders = Counter(order.accepted.account for order in self.orders.values())
         leases = Counter(lease.renter for lease in state.leases.values())
+        bids_gpus, leased_gpus = Counter[int](), Counter[int]()
+        for order in self.orders.values():
+            if order.accepted.side is Side.BUY:
+                bids_gpus[order.accepted.account] += order.leaves
+        for lease in state.leases.values():
+            leased_gpus[lease.renter] += lease.quantity
         for account in state.accounts.values():
             number = account.account
             assert account.open_orders == open_orders[number] <= state.limits.max_open_orders
@@ -318,6 +370,7 @@ class Auditor:
                 order_id for order_id, order in self.orders.items() if order.accepted.account == number
             ], "an account's orders are known in order of entry"
             assert account.leases == leases[number] <= state.limits.max_leases
+            assert account.gpus == bids_gpus[number] + leased_gpus[number], "an account's GPUs are counted"
             quotes = Counter(
                 order.accepted.quote_set
                 for order in self.orders.values()
@@ -350,6 +403,9 @@ class Auditor:
             )
             assert baron.leased_gpus == leased[baron.baron]
             for listing in baron.listings():
+                told = state.books[listing.instrument].state().barons
+                expected = (baron.baron, self.ratings[baron.baron], self.features.get(baron.baron, 0))
+                assert expected in told, "a book knows what its asks' Barons offer"
                 assert listing.asked_gpus == asked[baron.baron, listing.kind]
                 assert listing.asked_gpus <= max(0, baron.verified_gpus - baron.leased_gpus)
 
@@ -358,7 +414,7 @@ def _terms(order: RestingOrder) -> tuple[object, ...]:
     """What a book must know of an order for its eligibility and its manners."""
     minima = (max(order.lot, 1), max(order.min_quantity, 1), max(order.hours, 1))
     who = (order.account, order.side, order.baron, order.self_trade)
-    return who, minima, order.display_quantity, order.features, order.same_baron, order.post_only
+    return who, minima, order.display_quantity, order.features, order.min_rating, order.same_baron, order.post_only
 
 
 def _told(order: Accepted, kind: Kind) -> tuple[object, ...]:
@@ -366,7 +422,7 @@ def _told(order: Accepted, kind: Kind) -> tuple[object, ...]:
     hours = order.min_hours if order.side is Side.SELL else order.hours if kind is Kind.ONDEMAND else 0
     minima = (max(order.lot, 1), max(order.min_quantity, 1), max(hours, 1))
     who = (order.account, order.side, order.baron, order.self_trade)
-    return who, minima, order.display_quantity, order.features, order.same_baron, order.post_only
+    return who, minima, order.display_quantity, order.features, order.min_rating, order.same_baron, order.post_only
 
 
 def _uncrossed(book: BookState, now_ns: int) -> None:

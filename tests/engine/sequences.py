@@ -30,10 +30,12 @@ from engine.messages import (
     PlaceOrder,
     Quote,
     Rent,
+    SetAccountLimits,
     SetCapacity,
     SetFeatures,
     SetOffers,
     SetQuotes,
+    SetRating,
     SetSession,
     Tick,
     Withdraw,
@@ -158,7 +160,7 @@ _offers = st.builds(
 
 def _with_terms(order: PlaceOrder, terms: dict[str, Any]) -> PlaceOrder:
     """An order with rarer terms: those of its side."""
-    other = {"features", "same_baron"} if order.side is Side.SELL else {"lot", "min_hours"}
+    other = {"features", "same_baron", "min_rating"} if order.side is Side.SELL else {"lot", "min_hours"}
     return msgspec.structs.replace(order, **{name: value for name, value in terms.items() if name not in other})
 
 
@@ -172,6 +174,7 @@ _rarer = st.builds(
         display_quantity=st.sampled_from([1, 2]),
         min_quantity=st.sampled_from([2, 3]),
         features=st.sampled_from([1, 2, 3]),
+        min_rating=st.sampled_from([1, 70, 71]),
         same_baron=st.just(True),
         lot=st.sampled_from([1, 2, 3]),
         min_hours=st.sampled_from([1, 2, 5]),
@@ -246,6 +249,17 @@ _floor = st.one_of(
         session=st.sampled_from([Session.CONTINUOUS] * 6 + [Session.AUCTION] * 3 + [Session.PRE_OPEN, Session.HALTED]),
     ),
     st.builds(SetFeatures, baron=st.sampled_from([BARON, SECOND_BARON]), features=st.sampled_from([0, 1, 3])),
+    st.builds(SetRating, baron=st.sampled_from([BARON, SECOND_BARON]), rating=st.sampled_from([0, 69, 70, 100])),
+)
+
+_limits = st.builds(
+    SetAccountLimits,
+    account=_accounts,
+    max_open_orders=st.sampled_from([None, 0, 2, 4]),
+    max_notional_micros=st.sampled_from([None, 0, 2_500_000, 9_000_000]),
+    max_gpus=st.sampled_from([None, 0, 2, 6]),
+    # Off more often than on, so that life goes on.
+    killed=st.sampled_from([None, None, False, False, False, True]),
 )
 
 _reports = st.one_of(
@@ -291,6 +305,7 @@ _rentals = st.builds(
     delivery=st.just(b"key"),
     client_order_id=_client_ids,
     features=st.sampled_from([0, 0, 0, 1]),
+    min_rating=st.sampled_from([0, 0, 0, 70]),
     same_baron=st.sampled_from([False, False, False, True]),
 )
 
@@ -311,6 +326,7 @@ _commands: st.SearchStrategy[Command] = st.one_of(
     _rentals, _rentals, _reports, _reports, _reports, _changes, _changes, _offer_lists, _others,
     st.builds(_with_terms, _bids, _rarer), st.builds(_with_terms, _asks, _rarer), _stops(_bids), _stops(_asks),
     _stops(st.builds(_with_terms, _asks, _rarer)), _expiring, _sets, _mass, _floor, _floor,
+    _limits,
 )  # fmt: skip
 
 steps: st.SearchStrategy[list[Step]] = st.lists(
@@ -341,6 +357,8 @@ def _wild_struct(struct: type[msgspec.Struct]) -> st.SearchStrategy[object]:
         if annotation in (tuple[Offer, ...], tuple[Quote, ...]):
             (part, _) = get_args(annotation)
             fields[name] = st.lists(_wild_struct(part), max_size=5).map(tuple)
+        elif annotation in (int | None, bool | None):
+            fields[name] = st.one_of(st.none(), _wild[get_args(annotation)[0]])
         elif annotation == Side | None:
             fields[name] = st.one_of(st.none(), st.sampled_from(Side))
         elif isinstance(annotation, type) and issubclass(annotation, IntEnum):

@@ -37,10 +37,12 @@ from engine.messages import (
     Refilled,
     Rejected,
     Rent,
+    SetAccountLimits,
     SetCapacity,
     SetFeatures,
     SetOffers,
     SetQuotes,
+    SetRating,
     SetSession,
     Traded,
     Triggered,
@@ -94,14 +96,14 @@ MET = {
         for reason in (
             "SELF_TRADE WALK_LIMIT TOO_MANY_LEASES CONDITIONAL_LIMIT OUTSIDE_BAND EXPIRED MASS_CANCELED QUOTE_REPLACED "
             "MAX_FILLS DISCONNECTED DEAD_MAN REQUESTED IOC_REMAINDER MARKET_REMAINDER CAPACITY_CUT OFFER_CHANGED "
-            "NO_LIQUIDITY"
+            "NO_LIQUIDITY ACCOUNT_KILLED"
         ).split()
     ),
     *(
         f"Rejected {reason}"
         for reason in (
             "FOK_KILLED NO_LIQUIDITY SELF_TRADE POST_ONLY_WOULD_TRADE SESSION_CLOSED TOO_MANY_CONDITIONAL "
-            "INSUFFICIENT_CAPACITY TOO_MANY_LEASES"
+            "INSUFFICIENT_CAPACITY TOO_MANY_LEASES TOO_MANY_ORDERS GPU_LIMIT NOTIONAL_LIMIT ACCOUNT_KILLED"
         ).split()
     ),
 }
@@ -128,7 +130,17 @@ class Life:
         for event in self.shard.wait(wait_ns) if wait_ns else []:
             self.count(event)
         often = (self.order,) * 40 + (self.stop,) * 6 + (self.change,) * 8 + (self.report,) * 14 + (self.quotes,) * 4
-        rare = (self.mass, self.floor, self.floor, self.capacity, self.offers, self.offers, self.rent, self.rent)
+        rare = (
+            self.mass,
+            self.floor,
+            self.floor,
+            self.capacity,
+            self.offers,
+            self.offers,
+            self.rent,
+            self.rent,
+            self.limits,
+        )
         for event in self.shard.apply(chance.choice(often + rare)()):
             self.count(event)
 
@@ -181,6 +193,8 @@ class Life:
                 changes |= {"lot": 2, "quantity": even} if even and order.side is Side.SELL else {}
             case 3:
                 changes |= {"features": 1} if order.side is Side.BUY else {}
+            case 11:
+                changes |= {"min_rating": chance.choice((60, 70, 71))} if order.side is Side.BUY else {}
             case 4:
                 changes |= {"same_baron": order.side is Side.BUY}
             case 5:
@@ -263,6 +277,8 @@ class Life:
 
     def floor(self) -> Command:
         chance = self.chance
+        if chance.random() < 0.2:
+            return SetRating(baron=chance.choice((BARON, SECOND_BARON)), rating=chance.choice((0, 60, 70, 100)))
         if chance.random() < 0.3:
             return SetFeatures(baron=chance.choice((BARON, SECOND_BARON)), features=chance.choice((0, 1)))
         closed = [n for n in (SPOT, ONDEMAND) if self.shard.machine.session(n) is not Session.CONTINUOUS]
@@ -270,6 +286,22 @@ class Life:
             return SetSession(instrument=chance.choice(closed), session=Session.CONTINUOUS)
         session = chance.choice((Session.AUCTION, Session.AUCTION, Session.PRE_OPEN, Session.HALTED))
         return SetSession(instrument=chance.choice((SPOT, ONDEMAND)), session=session)
+
+    def limits(self) -> Command:
+        """An operator's word on an account: mostly a limit, now and then the kill switch, and mostly it goes off again."""
+        chance = self.chance
+        killed = [row.account for row in self.shard.machine.state.accounts.values() if row.killed]
+        if killed:
+            return SetAccountLimits(account=chance.choice(killed), killed=False)
+        account = chance.choice((ALICE, BOB, PAT, QUINN))
+        if chance.random() < 0.2:
+            return SetAccountLimits(account=account, killed=True)
+        return SetAccountLimits(
+            account=account,
+            max_open_orders=chance.choice((0, 0, 6)),
+            max_gpus=chance.choice((0, 0, 20)),
+            max_notional_micros=chance.choice((0, 0, 40_000_000)),
+        )
 
     def capacity(self) -> Command:
         baron = self.chance.choice((BARON, SECOND_BARON, OTHER_BARON))

@@ -7,12 +7,14 @@ from msgspec.structs import replace
 
 from engine import stops
 from engine.book_fast import FastBook
+from engine.ids import INDEX_MAX
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import (
     AllCanceled,
     CancelAllAfter,
+    Canceled,
     Command,
     Deposit,
     Event,
@@ -21,6 +23,7 @@ from engine.messages import (
     PlaceOrder,
     Quote,
     RegisterBaron,
+    SetAccountLimits,
     SetCapacity,
     SetQuotes,
     Tick,
@@ -88,3 +91,21 @@ def test_dead_men_of_one_moment_go_in_several_ticks() -> None:
     while machine.next_due_ns() == now_ns:
         canceled.append([event.orders for event in do(Tick()) if isinstance(event, AllCanceled)])
     assert canceled == [[SETS * len(BIDS)]] * 2
+
+
+def test_one_kill_switch_takes_ten_thousand_orders_in_one_command() -> None:
+    machine = Machine(0, Limits(max_quote_sets=100), FastBook)
+
+    def do(command: Command) -> list[Event]:
+        return machine.apply(machine.last_seq + 1, 400_000 * NS_PER_HOUR, command)
+
+    do(ListMarket(sku="H100-SXM5-80GB", region="here"))
+    do(OpenAccount(account=1, maker_fee_ppm=0, taker_fee_ppm=0))
+    do(Deposit(account=1, amount_micros=1_000 * MICROS_PER_USD, client_id=""))
+    for number in range(40):
+        do(SetQuotes(account=1, name=f"set{number}", quotes=BIDS))
+    assert machine.counts().open_orders == 10_000
+    events = do(SetAccountLimits(account=1, killed=True))
+    assert sum(isinstance(event, Canceled) for event in events) == 10_000
+    assert len(events) <= INDEX_MAX
+    assert (machine.counts().open_orders, machine.state.accounts[1].gpus) == (0, 0)

@@ -74,6 +74,7 @@ def _rent(options: argparse.Namespace, session: Session) -> int:
         idempotency_key=options.idempotency_key,
         features=options.features,
         same_baron=options.same_baron,
+        min_rating=options.min_rating,
     )
     leases = rental.leases
     if options.wait:

@@ -41,6 +41,7 @@ def add_asked(parser: argparse.ArgumentParser) -> None:
         "--feature", action="append", dest="features", default=[], metavar="FEATURE",
         help="that each Baron must have: infiniband, nvlink, certified, secure; repeat it",
     )  # fmt: skip
+    parser.add_argument("--min-rating", type=int, metavar="RATING", help="that each Baron must have, 0 to 100")
     parser.add_argument("--same-baron", action="store_true", help="all GPUs on one Baron")
 
 
@@ -85,6 +86,7 @@ def _quote(options: argparse.Namespace, session: Session) -> int:
         options.max_price,
         options.features,
         options.same_baron,
+        options.min_rating,
     )
     if session.json:
         emit(quotes)

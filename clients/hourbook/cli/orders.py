@@ -52,7 +52,7 @@ def _side(commands: Commands, common: argparse.ArgumentParser, side: Side) -> ar
     parser.add_argument("--post-only", action="store_true", help="refuse rather than trade at once")
     parser.add_argument("--client-order-id", metavar="ID", help="your own id of it")
     parser.add_argument("--idempotency-key", default="", metavar="KEY", help="repeat one whose outcome is unknown")
-    parser.set_defaults(run=_place, side=side, hours=None, features=[], same_baron=False)
+    parser.set_defaults(run=_place, side=side, hours=None, features=[], same_baron=False, min_rating=None)
     parser.set_defaults(baron=None, max_hours=None, min_hours=None, lot=None)
     return parser
 
@@ -93,6 +93,7 @@ def _place(options: argparse.Namespace, session: Session) -> int:
         baron=options.baron,
         features=options.features,
         same_baron=options.same_baron,
+        min_rating=options.min_rating,
         max_hours=options.max_hours,
         min_hours=options.min_hours,
         lot=options.lot,

@@ -103,10 +103,11 @@ def _barons(options: argparse.Namespace, session: Session) -> int:
         return 0
     rows = [
         (baron.id, baron.name, baron.sku, baron.region, baron.verified_gpus, baron.leased_gpus, baron.enrolled,
-         baron.online, " ".join(baron.features), baron.simulated)
+         baron.online, baron.rating, " ".join(baron.features), baron.simulated)
         for baron in barons
     ]  # fmt: skip
-    headings = ("Baron", "name", "SKU", "region", "verified", "leased", "enrolled", "online", "features", "simulated")
+    headings = ("Baron", "name", "SKU", "region", "verified", "leased", "enrolled", "online", "rating", "features",
+                "simulated")  # fmt: skip
     table(headings, rows, "No Barons.")
     return 0
 

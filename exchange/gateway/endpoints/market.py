@@ -53,6 +53,7 @@ async def quotes(gateway: Gateway, call: Call[QuoteBody, Nothing]) -> views.Quot
         limit_ticks,
         features=features_in(body.features),
         same_baron=body.same_baron,
+        min_rating=body.min_rating or 0,
     )
     by_number = {row.instrument: row for row in rows}
     longest = gateway.deps.max_term_hours

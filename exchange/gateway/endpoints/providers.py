@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.ids import format_id
-from engine.messages import Offer, OffersSet, SetFeatures
+from engine.messages import Offer, OffersSet, SetFeatures, SetRating
 from engine.reasons import Reason
 from exchange.gateway.endpoint import Call
 from exchange.gateway.errors import Problem
 from exchange.gateway.gateway import Gateway
 from exchange.gateway.orders_in import features_in, offers_in
-from exchange.gateway.schema import AsksBody, BaronBody, FeaturesBody, Nothing, Page, Since
+from exchange.gateway.schema import AsksBody, BaronBody, FeaturesBody, Nothing, Page, RatingBody, Since
 from exchange.gateway.views import access, orders
 from exchange.gateway.views.text import features_out, next_cursor, parse_cursor
 from exchange.registry.registry import register_baron
@@ -71,6 +71,12 @@ async def set_features(gateway: Gateway, call: Call[FeaturesBody, Nothing]) -> a
     return access.BaronFeatures(seq=reply.seq, baron=format_id("brn", baron_id), features=names)
 
 
+async def set_rating(gateway: Gateway, call: Call[RatingBody, Nothing]) -> access.BaronRating:
+    baron_id = call.id("baron_id")
+    reply = await gateway.enter(SetRating(baron=baron_id, rating=call.body.rating))
+    return access.BaronRating(seq=reply.seq, baron=format_id("brn", baron_id), rating=call.body.rating)
+
+
 async def _view(gateway: Gateway, entry: BaronEntry) -> access.Baron:
     row = await gateway.deps.read.baron(entry.baron)
     return access.baron(entry, row, gateway.deps.baron_heartbeats().get(entry.baron))
@@ -87,10 +93,14 @@ async def _offer_views(
     entries = {number: await gateway.deps.registry.baron(number) for number in numbers}
     asks = {(ask.baron, ask.instrument): ask for ask in await gateway.deps.read.offer_asks(account)}
     online = gateway.deps.baron_heartbeats()
+    limits = await gateway.deps.read.account_limits(account)
+    killed = limits is not None and limits.killed
     shown = []
     for row in offers:
         symbol = (await gateway.instruments.of_number(row.instrument)).symbol
         ask = asks.get((row.baron, row.instrument))
         listed_gpus = ask.leaves_quantity if ask is not None else 0
-        shown.append(orders.offer(row, symbol, listed_gpus, barons[row.baron], entries[row.baron], row.baron in online))
+        shown.append(
+            orders.offer(row, symbol, listed_gpus, barons[row.baron], entries[row.baron], row.baron in online, killed)
+        )
     return shown

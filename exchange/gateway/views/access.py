@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.ids import format_id
+from engine.units import RATING_NEW
 from exchange.gateway.ssh_keys import fingerprint
 from exchange.gateway.views.text import View, features_out, format_time, format_time_if
 from exchange.read.interface import BaronRow
@@ -73,6 +74,7 @@ class Baron(View, frozen=True):
     leased_gpus: int
     simulated: bool
     features: list[str]
+    rating: int
     created: str
     seq: int
 
@@ -83,6 +85,14 @@ class BaronFeatures(View, frozen=True):
     seq: int
     baron: str
     features: list[str]
+
+
+class BaronRating(View, frozen=True):
+    """The rating of a Baron, from `seq` on."""
+
+    seq: int
+    baron: str
+    rating: int
 
 
 class NewBaron(View, frozen=True):
@@ -166,6 +176,7 @@ def baron(entry: rows.BaronEntry, row: BaronRow | None, heartbeat_ns: int | None
         leased_gpus=row.leased_gpus if row else 0,
         simulated=row.simulated if row else False,
         features=features_out(row.features) if row else [],
+        rating=row.rating if row else RATING_NEW,
         created=format_time(entry.created_ns),
         seq=row.seq if row else 0,
     )

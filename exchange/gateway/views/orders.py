@@ -15,6 +15,7 @@ from exchange.read.interface import BaronRow, OrderRow
 from exchange.registry.rows import BaronEntry
 
 _CLOSED: Final = (OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
+_KILLED: Final = "nothing is listed: the exchange's administration has stopped the account"
 
 
 class Order(View, frozen=True):
@@ -52,6 +53,7 @@ class Order(View, frozen=True):
     stp: str
     hours: int | None
     features: list[str]
+    min_rating: int | None
     same_baron: bool
     baron: str | None
     simulated: bool | None
@@ -171,6 +173,7 @@ def order(row: OrderRow, symbol: str, simulated: bool) -> Order:
         stp=edge_name(row.self_trade),
         hours=row.hours or None,
         features=features_out(row.features),
+        min_rating=row.min_rating or None,
         same_baron=row.same_baron,
         baron=format_id("brn", row.baron) if row.baron else None,
         simulated=simulated if row.baron else None,
@@ -226,9 +229,9 @@ def changed(
 
 
 def offer(
-    row: Offer, symbol: str, listed_gpus: int, baron: BaronRow, entry: BaronEntry | None, online: bool
+    row: Offer, symbol: str, listed_gpus: int, baron: BaronRow, entry: BaronEntry | None, online: bool, killed: bool
 ) -> StandingOffer:
-    """An offer, what is listed for it now, and what its Baron's state says about the difference."""
+    """An offer, what is listed for it now, and what its Baron's state and its account's say about the difference."""
     return StandingOffer(
         baron=format_id("brn", row.baron),
         simulated=baron.simulated,
@@ -239,7 +242,9 @@ def offer(
         min_hours=row.min_hours or None,
         lot=row.lot or None,
         listed_gpus=listed_gpus,
-        note=_why_fewer(row.gpus, listed_gpus, baron, entry is not None and entry.enrolled, online),
+        note=_KILLED
+        if killed
+        else _why_fewer(row.gpus, listed_gpus, baron, entry is not None and entry.enrolled, online),
     )
 
 

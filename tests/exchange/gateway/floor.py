@@ -196,9 +196,12 @@ async def floor(home: Path, change: Callable[[Deps], Deps] = lambda deps: deps) 
         *,
         features: int = 0,
         same_baron: bool = False,
+        min_rating: int = 0,
     ) -> list[ports.QuoteLine]:
         wish = (quantity, hours, max_price_ticks, clock())
-        lines = machine.quote(account, instruments, *wish, features=features, same_baron=same_baron)
+        lines = machine.quote(
+            account, instruments, *wish, features=features, same_baron=same_baron, min_rating=min_rating
+        )
         return [ports.QuoteLine(**line._asdict()) for line in lines]
 
     deps = Deps(

@@ -222,7 +222,6 @@ async def test_nobody_sees_anothers_orders(exchange: House) -> None:
 
 BAD_ORDERS: list[tuple[dict[str, Json], str, str | None]] = [
     ({}, "missing_field", "instrument"),
-    (BUY | {"min_rating": 50}, "unknown_field", "min_rating"),
     (BUY | {"reduce_only": True}, "unknown_field", "reduce_only"),
     (BUY | {"deadline_us": 1}, "unknown_field", "deadline_us"),
     (BUY | {"expire": "2030-01-01T00:00:00Z"}, "unknown_field", "expire"),
@@ -239,6 +238,8 @@ BAD_ORDERS: list[tuple[dict[str, Json], str, str | None]] = [
     (BUY | {"stp": "both"}, "invalid_field", "stp"),
     (BUY | {"stp": "decrement", "min_quantity": 2}, "invalid_order", "stp"),
     (BUY | {"features": ["gold"]}, "invalid_features", "features[0]"),
+    (BUY | {"min_rating": 101}, "invalid_rating", "min_rating"),
+    (BUY | {"min_rating": -1}, "invalid_rating", "min_rating"),
     (BUY | {"same_baron": True, "display_quantity": 2}, "invalid_order", "same_baron"),
     (BUY | {"lot": 8}, "invalid_order", "lot"),
     (BUY | {"min_hours": 2}, "invalid_order", "min_hours"),

@@ -29,10 +29,12 @@ from engine.messages import (
     Quote,
     Rent,
     Reply,
+    SetAccountLimits,
     SetCapacity,
     SetFeatures,
     SetOffers,
     SetQuotes,
+    SetRating,
     SetSession,
     Tick,
 )
@@ -89,7 +91,7 @@ def _rarer(chance: Random, side: Side, quantity: int) -> dict[str, Any]:
         "post_only": True,
     }
     if side is Side.BUY:
-        terms |= {"features": chance.choice((1, 2, 3)), "same_baron": True}
+        terms |= {"features": chance.choice((1, 2, 3)), "same_baron": True, "min_rating": chance.choice((1, 70, 71))}
     else:
         terms |= {"lot": chance.choice((1, 2, 3)), "min_hours": chance.choice((1, 2))}
     chosen = chance.sample(sorted(terms), chance.choice((0, 0, 0, 1, 1, 2)))
@@ -222,6 +224,19 @@ def _features(exchange: Exchange, chance: Random) -> Command:
     return SetFeatures(baron=chance.choice((1, 2)), features=chance.choice((0, Feature.INFINIBAND, 3, 15)))
 
 
+def _rating(exchange: Exchange, chance: Random) -> Command:
+    return SetRating(baron=chance.choice((1, 2)), rating=chance.choice((0, 69, 70, 100)))
+
+
+def _limits(exchange: Exchange, chance: Random) -> Command:
+    """Limits for a while; who was stopped goes on with the next of these."""
+    killed = [number for number, account in exchange.machine.state.accounts.items() if account.killed]
+    if killed:
+        return SetAccountLimits(account=killed[0], killed=False)
+    gpus, orders = chance.choice((0, 0, 30)), chance.choice((0, 0, 12))
+    return SetAccountLimits(account=_owner(chance), max_gpus=gpus, max_open_orders=orders, killed=chance.random() < 0.2)
+
+
 def _rent(exchange: Exchange, chance: Random) -> Command:
     return Rent(
         account=chance.choice(RENTERS),
@@ -232,6 +247,7 @@ def _rent(exchange: Exchange, chance: Random) -> Command:
         delivery=DELIVERY,
         features=chance.choice((0, 0, 1)),
         same_baron=chance.random() < 0.2,
+        min_rating=chance.choice((0, 0, 70)),
     )
 
 
@@ -274,6 +290,8 @@ _KINDS: dict[Callable[[Exchange, Random], Command], int] = {
     _cancel_all: 2,
     _session: 4,
     _features: 2,
+    _rating: 2,
+    _limits: 1,
     _rent: 4,
     _capacity: 2,
     _active: 8,

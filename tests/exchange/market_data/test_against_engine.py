@@ -56,6 +56,7 @@ TERMS = (
     "min_quantity",
     "self_trade",
     "features",
+    "min_rating",
     "same_baron",
     "lot",
     "min_hours",
@@ -149,8 +150,9 @@ def check_orders(exchange: Exchange, live: Live) -> None:
     for baron, expected in exchange.machine.state.barons.items():
         found = live.baron(baron)
         assert found is not None
-        assert (found.features, found.verified_gpus, found.leased_gpus) == (
+        assert (found.features, found.rating, found.verified_gpus, found.leased_gpus) == (
             expected.features,
+            expected.rating,
             expected.verified_gpus,
             expected.leased_gpus,
         )

@@ -196,6 +196,9 @@ def test_an_operator_halts_an_instrument_and_marks_a_baron(tmp_path: Path, monke
         said = monarch("admin", "features", "--home", str(tmp_path), "--json", baron, "nvlink", "secure")
         assert json.loads(said.stdout)["features"] == ["nvlink", "secure"]
         assert Rest(url, key).get(f"/v1/barons/{baron}")["features"] == ["nvlink", "secure"]
+        said = monarch("admin", "rating", "--home", str(tmp_path), baron, "91")
+        assert (said.returncode, said.stdout) == (0, f"{baron} 91\n"), said.stderr
+        assert Rest(url, key).get(f"/v1/barons/{baron}")["rating"] == 91
         refused = monarch("admin", "session", "--home", str(tmp_path), "nothing", "halted")
         assert (refused.returncode, "unknown_instrument" in refused.stderr) == (1, True)
 
@@ -228,6 +231,28 @@ def closed(rest: Rest, order: str) -> Any:
     """The order, if it is closed."""
     found = rest.get(f"/v1/orders/{order}")
     return found if found["status"] not in {"new", "partially_filled"} else None
+
+
+def test_an_operator_limits_an_account_and_stops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = json.loads(monarch("admin", "bootstrap", "--home", str(tmp_path), "--json").stdout)["key"]
+    monkeypatch.setenv("HOURBOOK_KEY", key)
+    with up(tmp_path) as (_, url):
+        account = Rest(url, key).get("/v1/account")["id"]
+
+        def tell(*words: str) -> str:
+            done = monarch("admin", words[0], "--home", str(tmp_path), account, *words[1:])
+            assert done.returncode == 0, done.stderr
+            return done.stdout.removeprefix(account).strip()
+
+        assert tell("limits") == "no limits"
+        assert tell("limits", "--max-gpus", "8", "--max-notional", "50") == "max_notional 50.000000, max_gpus 8"
+        assert tell("limits", "--max-open-orders", "3") == "max_open_orders 3"
+        assert tell("kill") == "max_open_orders 3, stopped; 0 orders cancelled"
+        assert Rest(url, key).get("/v1/limits")["killed"] is True
+        assert tell("kill", "--off") == "max_open_orders 3; 0 orders cancelled"
+        assert tell("limits", "--none") == "no limits"
+        both = monarch("admin", "limits", "--home", str(tmp_path), account, "--none", "--max-gpus", "1")
+        assert (both.returncode, "--none" in both.stderr) == (2, True)
 
 
 def test_a_kill_cuts_connections_and_what_was_to_go_with_them_goes_at_the_next_start(tmp_path: Path) -> None:

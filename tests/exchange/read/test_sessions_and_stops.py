@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 from engine.kinds import Feature, OrderStatus, OrderType, Side, TimeInForce
-from engine.messages import Quote, SetFeatures, SetQuotes, SetSession
+from engine.messages import Quote, SetAccountLimits, SetFeatures, SetQuotes, SetRating, SetSession
 from engine.reasons import Reason
 from engine.records import SelfTrade, Session
 from engine.units import NS_PER_HOUR
@@ -70,6 +70,7 @@ def test_all_terms_of_an_order_are_kept(tmp_path: Path) -> None:
             display_quantity=4,
             min_quantity=2,
             features=Feature.NVLINK | Feature.SECURE,
+            min_rating=65,
             self_trade=SelfTrade.CANCEL_OLDEST,
             tag="desk",
         )
@@ -81,6 +82,7 @@ def test_all_terms_of_an_order_are_kept(tmp_path: Path) -> None:
     assert (first.time_in_force, first.expire_ns, first.tag) == (TimeInForce.GTD, expire_ns, "desk")
     assert (first.display_quantity, first.min_quantity, first.shown_quantity) == (4, 2, 4)
     assert (first.features, first.self_trade) == (Feature.NVLINK | Feature.SECURE, SelfTrade.CANCEL_OLDEST)
+    assert (first.min_rating, second.min_rating) == (65, 0)
     assert (second.lot, second.min_hours) == (2, 2)
     assert third.same_baron
     midnight_ns = third.expire_ns
@@ -168,3 +170,25 @@ def test_features_are_the_baron_s(tmp_path: Path) -> None:
     queries = Read(exchange, tmp_path).queries
     assert [row.features for row in queries.barons(PROVIDERS[1], 0, 10)] == [Feature.INFINIBAND]
     assert [row.features for row in queries.barons(PROVIDERS[2], 0, 10)] == [0]
+
+
+def test_ratings_are_the_baron_s_70_until_told_otherwise(tmp_path: Path) -> None:
+    exchange = opened()
+    exchange.apply(SetRating(baron=1, rating=88))
+    queries = Read(exchange, tmp_path).queries
+    assert [row.rating for row in queries.barons(PROVIDERS[1], 0, 10)] == [88]
+    assert [row.rating for row in queries.barons(PROVIDERS[2], 0, 10)] == [70]
+
+
+def test_an_account_s_limits_are_kept_whole(tmp_path: Path) -> None:
+    exchange = opened()
+    exchange.apply(bid(FIRST, SPOT, 20_000, 3))
+    exchange.apply(SetAccountLimits(account=FIRST, max_gpus=4, max_notional_micros=5_000_000))
+    said = exchange.apply(SetAccountLimits(account=FIRST, killed=True))
+    read = Read(exchange, tmp_path)
+    row = read.queries.account_limits(FIRST)
+    assert row is not None
+    assert (row.max_open_orders, row.max_notional_micros, row.max_gpus, row.killed) == (0, 5_000_000, 4, True)
+    assert row.seq == said.seq
+    assert read.queries.account_limits(SECOND) is None
+    assert read.order(exchange.orders[0]).reason is Reason.ACCOUNT_KILLED

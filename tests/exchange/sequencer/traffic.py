@@ -29,9 +29,11 @@ from engine.messages import (
     RegisterBaron,
     Rent,
     Reply,
+    SetAccountLimits,
     SetCapacity,
     SetFeatures,
     SetQuotes,
+    SetRating,
     SetSession,
 )
 from engine.records import Session
@@ -178,7 +180,13 @@ class Traffic:
             case 12:
                 return SetSession(instrument=SPOT, session=pick.choice((Session.AUCTION, Session.CONTINUOUS)))
             case 13:
-                return pick.choice((CancelAll(account=renter, side=Side.BUY), SetFeatures(baron=BARON, features=1)))
+                words: tuple[Command, ...] = (
+                    CancelAll(account=renter, side=Side.BUY),
+                    SetFeatures(baron=BARON, features=1),
+                    SetRating(baron=BARON, rating=pick.randrange(101)),
+                    SetAccountLimits(account=renter, max_gpus=pick.randrange(40), killed=False),
+                )
+                return pick.choice(words)
             case _:
                 return self._lease_step()
 

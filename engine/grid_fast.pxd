@@ -1,0 +1,37 @@
+"""The hour grid for compiled callers: no call here needs a Python object."""
+
+from libc.stdint cimport int32_t, int64_t, uint32_t
+
+cdef enum:
+    PAGE_HOURS = 744
+    PAGES_MAX = 64
+    COUNT_MAX = 1073741824
+
+
+cdef enum Count:
+    BOUGHT
+    SOLD
+    RESERVED
+    COUNTS
+
+
+cdef enum Outcome:
+    DONE = 0
+    NO_MEMORY = -1
+    TOO_WIDE = -2
+    OUT_OF_RANGE = -3
+
+
+ctypedef struct Page:
+    int32_t hours[3][744]
+
+
+cdef class FastGrid:
+    # A ring: page p stands in slot p % PAGES_MAX; at most PAGES_MAX pages are spanned, so no two meet.
+    cdef Page *slots[64]
+    cdef int64_t first_page
+    cdef int64_t last_page
+
+    cdef int add(self, Count count, uint32_t start_h, uint32_t end_h, int32_t quantity) noexcept nogil
+    cdef int32_t least(self, uint32_t start_h, uint32_t end_h, bint without_reserved) noexcept nogil
+    cdef void let_go(self, uint32_t before_h) noexcept nogil
