@@ -24,7 +24,7 @@ from engine.fast.core cimport IN_USE, LOST, NO_ASK, NO_BID, STOPS_WAIT, unlikely
 from engine.fast.entry cimport NO_MEMORY
 from engine.fast.ids cimport find_order, prefetch_head, prefetch_node
 from engine.fast.levels cimport begin_level, end_level
-from engine.fast.order cimport Order
+from engine.fast.order cimport Order as OwnOrder
 from engine.fast.questions cimport asked_of
 from engine.fast.records cimport (
     SELL, SESSION_CONTINUOUS, CommandRecord, DeltaRecord, EventRecord, Sink,
@@ -41,6 +41,7 @@ from engine.fast.views cimport (
 from engine.fast.whole cimport as_u8, read_values
 
 from engine.book import BatchResult, BookLimits, Indicative
+from engine.fast.order import Order  # no-cython-lint: for whoever imports it from here
 from engine.kinds import Side
 from engine.reasons import Reason
 from engine.records import Command, Session
@@ -61,8 +62,6 @@ cdef uint64_t[4] REASONS
 memset(REASONS, 0, sizeof(REASONS))
 for _reason in Reason:
     REASONS[<int>_reason >> 6] |= <uint64_t>1 << (<int>_reason & 63)
-
-globals()["Order"] = Order
 
 cdef tuple SIDES = (None, *Side)
 cdef tuple SESSIONS = (None, *Session)
@@ -148,8 +147,8 @@ cdef class FastBook:
     cdef int _read(self, object order, CommandRecord *record) except -1:
         """The record of a command; one whose values don't fit becomes a malformed one."""
         cdef Py_buffer buffer
-        if type(order) is Order:
-            record[0] = (<Order>order).record
+        if type(order) is OwnOrder:
+            record[0] = (<OwnOrder>order).record
             return 0
         if isinstance(order, Command):
             try:
@@ -207,8 +206,8 @@ cdef class FastBook:
         cdef CommandRecord record
         cdef const CommandRecord *command = &record
         cdef Sink sink
-        if type(order) is Order:
-            command = &(<Order>order).record
+        if type(order) is OwnOrder:
+            command = &(<OwnOrder>order).record
         else:
             self._read(order, &record)
         # Reading may have run Python, and so another thread.

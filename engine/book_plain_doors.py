@@ -6,13 +6,11 @@ This room knows the layouts and no rule of matching.
 
 from __future__ import annotations
 
-import ctypes
 import struct
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import wraps
-from itertools import combinations
 from operator import index, itemgetter
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -225,20 +223,22 @@ def _room(buffer: Any, record_bytes: int) -> int:
     return _bytes_of(buffer) // record_bytes
 
 
-_PY_BUFFER: Final = ctypes.c_void_p * 16
-"""Room for C's `Py_buffer`, which begins with the address."""
+_OTHERS: Final = bytes(range(255, -1, -1))
+"""For each byte another one."""
 
 
-def _span(buffer: Any) -> range:
-    """The addresses of a buffer's bytes."""
-    view = _PY_BUFFER()
-    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(buffer), view, 0)
-    begin = view[0] or 0
-    ctypes.pythonapi.PyBuffer_Release(view)
-    return range(begin, begin + _bytes_of(buffer))
-
-
-def _overlap(*buffers: Any) -> bool:
+def _overlap(commands: Any, out: Any, deltas: Any) -> bool:
     """Whether two of them share a byte: what is written into one would change what is read from the other."""
-    spans = [span for span in map(_span, buffers) if span]
-    return any(one.start < other.stop and other.start < one.stop for one, other in combinations(spans, 2))
+    return _shows(commands, out) or _shows(commands, deltas) or _shows(out, deltas)
+
+
+def _shows(watched: Any, written: Any) -> bool:
+    """Whether what is written into one buffer shows in the other; found out by doing so, and put back."""
+    if not (_bytes_of(watched) and _bytes_of(written)):
+        return False
+    before, kept = bytes(watched), bytes(written)
+    view = memoryview(written).cast("B")
+    view[:] = kept.translate(_OTHERS)
+    shows = bytes(watched) != before
+    view[:] = kept
+    return shows

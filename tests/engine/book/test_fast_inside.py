@@ -77,7 +77,6 @@ def collects_often() -> Iterator[list[Callable[[], None]]]:
     gc.set_threshold(*before)
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="later interpreters collect between two bytecodes only")
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("inside", MAKES_OBJECTS)
 def test_nobody_enters_while_a_question_is_answered(
@@ -100,8 +99,9 @@ def test_nobody_enters_while_a_question_is_answered(
     collects_often.append(meanwhile)
     DOORS[inside](book)
     collects_often.clear()
-    assert answers
-    assert set(answers) == {(True, True)}
+    # Interpreters from 3.12 on collect between two bytecodes only, and so nowhere in the midst of some questions.
+    assert answers or sys.version_info >= (3, 12)
+    assert set(answers) <= {(True, True)}
     assert book.state() == before
 
 
