@@ -1,18 +1,17 @@
 """Leases: from the trade that opens one to the wipe that frees its GPUs, with its charge (rulebook §8, §9).
 
-The term runs from the fill, the charge from active to ended. Usage and fees are cumulative (due so far less posted so
-far) and posted at each full hour of use and at the end, out of a prefund that each full hour fills up again; so a charge
-can never exceed what is held for it. It knows no order books.
+The term runs from the fill, the charge (`engine.charging`) from active to ended. What is charged is posted at each full
+hour of use and at the end; who can't pay for what comes has notice. It knows no order books.
 """
 
 from __future__ import annotations
 
-from engine import capacity, money, timers
-from engine.kinds import EndReason, Fault, LeaseState, Pot, TransferCode
+from engine import capacity, charging, money, timers
+from engine.kinds import EndReason, Fault, LeaseState
 from engine.messages import EndLease, LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped
 from engine.reasons import Reason
-from engine.state import Broken, Lease, Refused, State
-from engine.units import NS_PER_HOUR, NS_PER_S, fee_micros, usage_micros
+from engine.state import Lease, Refused, State
+from engine.units import NS_PER_HOUR, NS_PER_S
 
 # ---------------------------------------------------------------- commands
 
@@ -100,28 +99,26 @@ def full_hour(state: State, lease: Lease) -> None:
     The time of the notice is in what it has paid already (§9).
     """
     due_ns = lease.due_ns
-    _post(state, lease, _usage(lease, due_ns - lease.active_ns))
-    missing = _prefund_needed(state, lease, due_ns) - lease.prefund_micros
-    available = state.accounts[lease.renter].pots[Pot.AVAILABLE]
-    if missing > available:
+    charging.post(state, lease, charging.usage(lease, lease.active_ns, due_ns))
+    if not charging.filled_up(state, lease, due_ns):
         give_notice(state, lease, due_ns, EndReason.UNPAID)
         return
-    if missing > 0:
-        renter = lease.renter
-        money.transfer(state, (renter, Pot.AVAILABLE), (renter, Pot.HELD), missing, TransferCode.PREPAY, lease.lease_id)
-        lease.prefund_micros += missing
     timers.arm_lease(state, lease, _next_due_ns(lease, due_ns))
     _emit_changed(state, lease, wiped=False)
 
 
-# ---------------------------------------------------------------- opening, charging, ending
+# ---------------------------------------------------------------- opening, notice, ending
 
 
 def give_notice(state: State, lease: Lease, now_ns: int, reason: EndReason) -> None:
-    """An active lease has notice from now on, and runs on until it is over, at most to its term's end (§7)."""
+    """An active lease has notice from now on, and runs on until it is over, at most to its term's end (§7).
+
+    Holds and shares of them are rounded, so a prefund may lack some micro-dollars of its last 120 s: then the lease ends
+    when what was paid is used up, a moment sooner.
+    """
     timers.arm_lease(state, lease, 0)
     lease.state, lease.reason = LeaseState.ENDING, reason
-    lease.ends_ns = now_ns + state.limits.notice_s * NS_PER_S
+    lease.ends_ns = now_ns + charging.affordable_ns(lease, now_ns, state.limits.notice_s * NS_PER_S)
     timers.arm_lease(state, lease, min(lease.ends_ns, lease.term_end_ns or lease.ends_ns))
     _emit_changed(state, lease, wiped=False)
 
@@ -150,67 +147,16 @@ def _next_due_ns(lease: Lease, ts_ns: int) -> int:
     return min(hour_ns, lease.term_end_ns) if lease.term_end_ns else hour_ns
 
 
-def _usage(lease: Lease, duration_ns: int) -> int:
-    return usage_micros(lease.price_ticks, lease.quantity, duration_ns)
-
-
-def _prefund_needed(state: State, lease: Lease, at_ns: int) -> int:
-    """What the time that a prefund covers will cost, at most to the end of the term."""
-    duration_ns = state.limits.prefund_s * NS_PER_S
-    if lease.term_end_ns:
-        duration_ns = min(duration_ns, lease.term_end_ns - at_ns)
-    return money.needed_micros(lease.price_ticks, lease.quantity, duration_ns, lease.renter_fee_ppm)
-
-
-def _charged_ns(lease: Lease, ended_ns: int) -> int:
-    """How much time a lease that ends now is charged for (§7, §8)."""
-    was_active = lease.used
-    elapsed_ns = ended_ns - lease.active_ns if was_active else 0
-    if lease.reason is EndReason.PROVIDER_FAILED:
-        return elapsed_ns if elapsed_ns >= NS_PER_HOUR else 0
-    if lease.reason in (EndReason.QUIT, EndReason.RENTER_FAILED):
-        minimum_ns = lease.minimum_s * NS_PER_S
-        if lease.term_end_ns:
-            minimum_ns = min(minimum_ns, lease.term_end_ns - (lease.active_ns if was_active else ended_ns))
-        return max(elapsed_ns, minimum_ns)
-    return elapsed_ns
-
-
 def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, reason: EndReason) -> None:
     """End a live lease: post what is due in all, give back what is left of the prefund. Its GPUs wait for the wipe."""
     lease.reason = reason
-    _post(state, lease, _usage(lease, _charged_ns(lease, ended_ns)))
+    charging.post(state, lease, charging.ended_usage(lease, ended_ns))
     money.change_hold(state, lease.renter, -lease.prefund_micros, lease.lease_id)
     lease.prefund_micros = 0
     lease.state = lease_state
     lease.ended_ns = ended_ns
     timers.arm_lease(state, lease, 0)
     _emit_changed(state, lease, wiped=False)
-
-
-def _post(state: State, lease: Lease, usage_due_micros: int) -> None:
-    """Bring what is posted to what is due in all: usage to the provider, each side's fee to the exchange; or refund."""
-    usage = usage_due_micros - lease.usage_micros
-    renter_fee = fee_micros(usage_due_micros, lease.renter_fee_ppm) - lease.renter_fee_micros
-    provider_fee = fee_micros(usage_due_micros, lease.provider_fee_ppm) - lease.provider_fee_micros
-    ref = lease.lease_id
-    held, receivable = (lease.renter, Pot.HELD), (lease.provider, Pot.RECEIVABLE)
-    if usage >= 0:
-        money.transfer(state, held, receivable, usage, TransferCode.USAGE, ref)
-        money.transfer(state, held, money.FEES, renter_fee, TransferCode.FEE, ref)
-        money.transfer(state, receivable, money.FEES, provider_fee, TransferCode.FEE, ref)
-        lease.prefund_micros -= usage + renter_fee
-    else:
-        available = (lease.renter, Pot.AVAILABLE)
-        # Fees first: the provider gets its own back before it gives back what they were taken from.
-        money.transfer(state, money.FEES, receivable, -provider_fee, TransferCode.REFUND, ref)
-        money.transfer(state, money.FEES, available, -renter_fee, TransferCode.REFUND, ref)
-        money.transfer(state, receivable, available, -usage, TransferCode.REFUND, ref)
-    if lease.prefund_micros < 0:
-        raise Broken(f"lease {ref} was charged {-lease.prefund_micros} more than is held for it")
-    lease.usage_micros = usage_due_micros
-    lease.renter_fee_micros += renter_fee
-    lease.provider_fee_micros += provider_fee
 
 
 def _emit_changed(state: State, lease: Lease, wiped: bool) -> None:

@@ -243,11 +243,6 @@ class Lease(_Record):
     def live(self) -> bool:
         return self.state in (LeaseState.PROVISIONING, LeaseState.ACTIVE, LeaseState.ENDING)
 
-    @property
-    def used(self) -> bool:
-        """Whether it takes SSH and is charged."""
-        return self.state in (LeaseState.ACTIVE, LeaseState.ENDING)
-
 
 POTS: Final = max(Pot) + 1
 """Length of an account's list of pots, which is indexed by Pot."""

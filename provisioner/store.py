@@ -44,7 +44,9 @@ from provisioner.ports import Access, Delivery
 from provisioner.records import LIVE_STATES, OVER_STATES, Applied, BaronRow, LeaseRow
 from provisioner.settings import MAX_LAZY_SEQS
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+_WITHOUT_NOTICE: Final = 1
+"""The version whose leases had no notice; it is brought up to date."""
 FIRST_GENERATION: Final = 1
 
 _TAKEN_IN: Final = 1
@@ -80,6 +82,7 @@ _leases = Table(
     Column("gpus", JSON, nullable=False, default=list),
     Column("host_key", String, nullable=False, default=""),
     Column("port", Integer, nullable=False, default=0),
+    Column("ends_ns", BigInteger, nullable=False, default=0),
 )
 _ports = Table(
     "ports",
@@ -119,6 +122,9 @@ class Store:
                 version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
                 if version == 0:
                     _meta.create_all(connection)
+                elif version == _WITHOUT_NOTICE:
+                    connection.exec_driver_sql("ALTER TABLE leases ADD COLUMN ends_ns BIGINT NOT NULL DEFAULT 0")
+                if version in (0, _WITHOUT_NOTICE):
                     connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA}")
                 elif version != SCHEMA:
                     raise StoreError(
@@ -216,7 +222,7 @@ class Store:
         if lease.wiped:
             self._connection.execute(delete(_leases).where(here))
             return
-        values: dict[str, Any] = {"state": int(lease.state), "active_ns": lease.active_ns}
+        values: dict[str, Any] = {"state": int(lease.state), "active_ns": lease.active_ns, "ends_ns": lease.ends_ns}
         if lease.state in OVER_STATES:
             values["port"] = 0
         self._connection.execute(update(_leases).where(here).values(values))

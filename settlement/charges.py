@@ -39,7 +39,7 @@ def ended_charge(lease: LeaseTerms) -> Charge:
     """The whole charge of a lease that has ended or failed; ValueError for a reason that no lease of today ends for."""
     elapsed_ns = lease.ended_ns - lease.active_ns if lease.active_ns else 0
     match lease.reason:
-        case EndReason.EXPIRED | EndReason.UNPAID:
+        case EndReason.EXPIRED | EndReason.UNPAID | EndReason.PREEMPTED | EndReason.DISPLACED:
             return _charge(lease, elapsed_ns)
         case EndReason.QUIT | EndReason.RENTER_FAILED:
             return _charge(lease, max(elapsed_ns, _minimum_ns(lease)))
@@ -50,9 +50,15 @@ def ended_charge(lease: LeaseTerms) -> Charge:
 
 
 def running_charges(lease: LeaseTerms, clock: Clock) -> set[Charge]:
-    """What may have been posted for a lease that runs: its full hours. One value, or one for each hour still to fire."""
+    """What may have been posted for a lease that runs: its full hours. One value, or one for each hour still to fire.
+
+    Under notice no hour is posted any more: the last was the notice's, or the one before it (§9).
+    """
     if not lease.active_ns:
         return {_charge(lease, 0)}
+    if lease.ends_ns:
+        last = (lease.ends_ns - lease.active_ns) // NS_PER_HOUR
+        return {_charge(lease, hours * NS_PER_HOUR) for hours in (max(0, last - 1), last)}
     fewest = max(0, clock.fired_ns - 1 - lease.active_ns) // NS_PER_HOUR
     most = max(0, clock.now_ns - lease.active_ns) // NS_PER_HOUR
     return {_charge(lease, hours * NS_PER_HOUR) for hours in range(min(fewest, most), most + 1)}

@@ -14,7 +14,10 @@ from engine.messages import LeaseChanged, LeaseScheduled, Reply
 
 
 class LeaseTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """A lease as the ledger knows it; field names are the table's columns. 0: no end, not yet active, not yet ended."""
+    """A lease as the ledger knows it; field names are the table's columns. 0: no end, not yet active, not yet ended.
+
+    ends_ns: when its notice is over; 0: it had none.
+    """
 
     lease_id: int
     renter: int
@@ -32,6 +35,7 @@ class LeaseTerms(msgspec.Struct, frozen=True, kw_only=True):
     ended_ns: int
     charged_micros: int
     wiped: bool
+    ends_ns: int
 
 
 _TERMS = (
@@ -47,8 +51,15 @@ _TERMS = (
     "provider_fee_ppm",
     "state",
 )
-_CHANGES = ("state", "reason", "active_ns", "ended_ns", "charged_micros", "wiped")
-_UNTOUCHED = {"reason": EndReason.NONE, "active_ns": 0, "ended_ns": 0, "charged_micros": 0, "wiped": False}
+_CHANGES = ("state", "reason", "active_ns", "ended_ns", "charged_micros", "wiped", "ends_ns")
+_UNTOUCHED = {
+    "reason": EndReason.NONE,
+    "active_ns": 0,
+    "ended_ns": 0,
+    "charged_micros": 0,
+    "wiped": False,
+    "ends_ns": 0,
+}
 
 
 class LeaseRows:

@@ -66,6 +66,7 @@ LEASES: Final = Table(
     Column("ended_ns", BigInteger, nullable=False),
     Column("charged_micros", BigInteger, nullable=False),
     Column("wiped", Boolean, nullable=False),
+    Column("ends_ns", BigInteger, nullable=False, server_default="0"),
 )
 
 # One row, made with the table: an update that finds another sequence than the expected one changes nothing.

@@ -32,6 +32,7 @@ MAX_FINDINGS: Final = 100
 _EXCHANGE_POTS: Final = (Pot.FEES, Pot.INSURANCE, Pot.CASH)
 _TERMS: Final = LeaseTerms.__struct_fields__
 _OVER: Final = (LeaseState.ENDED, LeaseState.FAILED)
+_NOTICE_REASONS: Final = (EndReason.UNPAID, EndReason.PREEMPTED, EndReason.DISPLACED)
 
 
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,13 +207,26 @@ def _prove_leases(findings: _Findings, connection: Connection, clock: Clock) -> 
             _prove_ended(findings, subject, lease, posted)
             continue
         running += 1
-        findings.compare("running lease has no end", subject, (EndReason.NONE, 0), (lease.reason, lease.ended_ns))
+        _prove_notice(findings, subject, lease, posted)
         allowed = running_charges(lease, clock)
         if posted not in allowed:
             findings.compare("lease is charged its full hours", subject, sorted(allowed), posted)
     for ref in paid:
         findings.compare("charge has a lease", f"lease {ref}", "a lease", "none")
     return count, running
+
+
+def _prove_notice(findings: _Findings, subject: str, lease: LeaseTerms, posted: Charge) -> None:
+    """A running lease has neither reason nor end, but under notice a reason and when that is over."""
+    if lease.state is LeaseState.ENDING:
+        findings.compare("notice has a reason", subject, True, lease.reason in _NOTICE_REASONS)
+        findings.compare("notice has a time", subject, True, lease.ends_ns > lease.active_ns > 0)
+        # Nothing is posted from the notice on, and its event said what was.
+        findings.compare("lease says what was posted", subject, posted.usage_micros, lease.charged_micros)
+        findings.compare("running lease has no end", subject, 0, lease.ended_ns)
+        return
+    free = (EndReason.NONE, 0, 0)
+    findings.compare("running lease has no end", subject, free, (lease.reason, lease.ended_ns, lease.ends_ns))
 
 
 def _prove_ended(findings: _Findings, subject: str, lease: LeaseTerms, posted: Charge) -> None:
@@ -222,6 +236,8 @@ def _prove_ended(findings: _Findings, subject: str, lease: LeaseTerms, posted: C
         findings.compare("lease ended for a reason of today", subject, "a reason with a rule", error)
         return
     findings.compare("lease is charged what its dates say", subject, due, posted)
+    if lease.ends_ns:
+        findings.compare("lease ends with its notice", subject, True, lease.ended_ns <= lease.ends_ns)
 
 
 def _paid(connection: Connection) -> tuple[dict[int, Charge], list[int]]:

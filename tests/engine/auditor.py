@@ -216,10 +216,30 @@ class Auditor:
         lease = self.leases[event.lease_id]
         before, lease.last = lease.last, event
         assert before is None or not before.wiped
+        self._notice(lease, before, event)
         if event.wiped:
             assert before is not None and (before.state, before.ended_ns) == (event.state, event.ended_ns)
             return None
         return lease if event.state in (LeaseState.ENDED, LeaseState.FAILED) else None
+
+    def _notice(self, lease: SeenLease, before: LeaseChanged | None, event: LeaseChanged) -> None:
+        """Notice is given once, with a reason and a time, and a lease that had it ends then at the latest (§7)."""
+        if before is not None and before.ends_ns:
+            assert event.ends_ns == before.ends_ns, "a notice doesn't move"
+            assert before.state is not LeaseState.ENDING or event.state is not LeaseState.ACTIVE
+        if event.state is LeaseState.ENDING:
+            assert event.reason in (EndReason.UNPAID, EndReason.PREEMPTED, EndReason.DISPLACED)
+            kept = self.machine.state.leases[event.lease_id]
+            assert event.ends_ns <= self.machine.last_ts_ns + self.machine.state.limits.notice_s * 10**9
+            until = min(event.ends_ns, lease.scheduled.term_end_ns or event.ends_ns)
+            paid = event.charged_micros + lease.renter_fee + kept.prefund_micros if kept.live else None
+            usage = self._usage(lease, event.active_ns, until - event.active_ns)
+            fee = math.floor(Fraction(usage * lease.scheduled.renter_fee_ppm, 10**6))
+            assert paid is None or usage + fee <= paid, "the notice is inside what was paid"
+        if event.state in (LeaseState.ENDED, LeaseState.FAILED) and event.ends_ns:
+            assert event.ended_ns <= event.ends_ns, "a lease ends with its notice"
+            assert event.reason is not EndReason.QUIT, "who goes under notice doesn't quit"
+        assert event.reason is not EndReason.UNPAID or event.ends_ns
 
     def _trades_make_leases(self, events: Sequence[Event]) -> None:
         """What is bought is sold, is owed and is let: by lease, the same GPUs in all four."""
@@ -255,10 +275,15 @@ class Auditor:
             if terms.term_end_ns:
                 minimum = min(minimum, terms.term_end_ns - active)
             duration = max(duration, minimum)
-        usage = math.floor(Fraction(terms.price_ticks * 100 * terms.quantity * duration, HOUR_NS))
+        usage = self._usage(lease, active, duration)
         assert lease.usage == last.charged_micros == usage
         assert lease.renter_fee == math.floor(Fraction(usage * terms.renter_fee_ppm, 10**6))
         assert lease.provider_fee == math.floor(Fraction(usage * terms.provider_fee_ppm, 10**6))
+
+    def _usage(self, lease: SeenLease, _from_ns: int, duration_ns: int) -> int:
+        """What so much use costs, in exact fractions rounded down once."""
+        terms = lease.scheduled
+        return math.floor(Fraction(terms.price_ticks * 100 * terms.quantity * duration_ns, HOUR_NS))
 
     def _money(self) -> None:
         state = self.machine.state

@@ -34,6 +34,7 @@ LEASE = LeaseTerms(
     ended_ns=0,
     charged_micros=0,
     wiped=False,
+    ends_ns=0,
 )
 
 
@@ -60,6 +61,23 @@ ENDED = {
         3600,
         paid(12_000_000),
     ),
+    "unpaid after the 120 s of its notice": (
+        EndReason.UNPAID,
+        ACTIVE,
+        ACTIVE + HOUR_NS + 2 * MINUTE_NS,
+        LEASE.term_end_ns,
+        3600,
+        paid(6_200_000),
+    ),
+    "pre-empted inside its first hour": (
+        EndReason.PREEMPTED,
+        ACTIVE,
+        ACTIVE + MINUTE_NS,
+        LEASE.term_end_ns,
+        3600,
+        paid(100_000),
+    ),
+    "displaced inside its first minute": (EndReason.DISPLACED, ACTIVE, ACTIVE + NS_PER_S, 0, 60, paid(1_666)),
     "quit at once pays the hour": (EndReason.QUIT, ACTIVE, ACTIVE, LEASE.term_end_ns, 3600, paid(6_000_000)),
     "quit a second past the hour": (
         EndReason.QUIT,
@@ -132,7 +150,7 @@ def test_what_an_ended_lease_costs(name: str) -> None:
     assert ended_charge(lease) == charge
 
 
-@pytest.mark.parametrize("reason", [EndReason.NONE, EndReason.PREEMPTED, EndReason.DISPLACED, EndReason.RELEASED])
+@pytest.mark.parametrize("reason", [EndReason.NONE, EndReason.RELEASED])
 def test_a_reason_without_a_rule_is_named(reason: EndReason) -> None:
     with pytest.raises(ValueError, match=reason.name):
         ended_charge(msgspec.structs.replace(LEASE, reason=reason, ended_ns=ACTIVE))
@@ -158,6 +176,18 @@ def test_what_a_running_lease_has_paid(name: str) -> None:
     assert running_charges(lease, Clock(ACTIVE + fired_ns, ACTIVE + now_ns)) == {
         paid(count * 6_000_000) for count in hours
     }
+
+
+@pytest.mark.parametrize(
+    ("ends_ns", "hours"), [(HOUR_NS + 2 * MINUTE_NS, {0, 1}), (59 * MINUTE_NS, {0}), (3 * HOUR_NS, {2, 3})]
+)
+def test_under_notice_no_hour_is_posted_any_more(ends_ns: int, hours: set[int]) -> None:
+    lease = msgspec.structs.replace(
+        LEASE, state=LeaseState.ENDING, reason=EndReason.UNPAID, active_ns=ACTIVE, ends_ns=ACTIVE + ends_ns
+    )
+    for passed_ns in (0, HOUR_NS, 9 * HOUR_NS):
+        clock = Clock(ACTIVE + passed_ns, ACTIVE + passed_ns)
+        assert running_charges(lease, clock) == {paid(count * 6_000_000) for count in hours}
 
 
 @given(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.kinds import EndReason, Fault, Pot
+from engine.kinds import EndReason, Fault, LeaseState, Pot
 from engine.messages import Withdraw
 from engine.units import NS_PER_HOUR, NS_PER_S
 from settlement.errors import LedgerError
@@ -113,6 +113,19 @@ def test_the_market_proves_as_it_is(market: Market) -> None:
     assert proof.postings > 50
 
 
+def test_a_lease_under_notice_proves_and_what_it_says_is_compared(market: Market) -> None:
+    (poor,) = market.rent(RENTERS[1], SPOT, 1, 50)
+    market.activate(poor)
+    (left,) = (amount for account, pot, amount in market.machine.balances() if (account, pot) == (RENTERS[1], 1))
+    market.enter(Withdraw(account=RENTERS[1], amount_micros=left, client_id="all of it"))
+    market.pass_time(NS_PER_HOUR + 60 * NS_PER_S)
+    assert market.states[poor].state is LeaseState.ENDING
+    assert market.prove().holds
+    with contextlib.closing(sqlite3.connect(market.path)) as connection, connection:
+        connection.execute("update leases set charged_micros = charged_micros + 1 where state = 4")
+    assert checks(market.prove()) == {"lease says what was posted"}
+
+
 SUM = "balance is the sum of its postings"
 ENGINE = "ledger is engine"
 ZERO = "all sums to zero"
@@ -188,10 +201,22 @@ DAMAGE = {
     "a lease is gone": ("delete from leases where reason = 6", {"charge has a lease"}),
     "a lease in no state": ("update leases set state = 77 where reason = 6", {"lease can be read"}),
     "a lease ended for a later stage's reason": (
-        "update leases set reason = 3 where reason = 6",
+        "update leases set reason = 2 where reason = 6",
         {"lease ended for a reason of today"},
     ),
     "a running lease with an end": ("update leases set ended_ns = 1 where state = 3", {"running lease has no end"}),
+    "a lease that ended after its notice": (
+        "update leases set ends_ns = ended_ns - 1 where reason = 6",
+        {"lease ends with its notice"},
+    ),
+    "a lease under notice that nobody gave": (
+        "update leases set state = 4 where state = 3",
+        {"notice has a reason", "notice has a time"},
+    ),
+    "a running lease with a notice's time": (
+        "update leases set ends_ns = 1 where state = 3",
+        {"running lease has no end"},
+    ),
     "the position a command behind": ("update position set seq = seq - 1", {"sequence"}),
 }
 
