@@ -100,7 +100,10 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`access` is the provisioner's blob, empty until the lease was active. `simulated` as its Baron was when it was let."""
+    """`access` is the provisioner's blob, empty until the lease was active. `simulated` as its Baron was when it was let.
+
+    ends_ns: when its notice is over; 0: it has none.
+    """
 
     lease_id: int
     order_id: int
@@ -123,6 +126,7 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     simulated: bool
     seq: int
+    ends_ns: int = 0
 
 
 class BaronRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -208,5 +208,6 @@ def lease_changed(row: LeaseRow, event: LeaseChanged, seq: int) -> LeaseRow:
         # The way in was told once, with ACTIVE; an event that doesn't repeat it doesn't take it away.
         access=event.access or row.access,
         detail=event.detail or row.detail,
+        ends_ns=event.ends_ns,
         seq=seq,
     )

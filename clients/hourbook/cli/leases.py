@@ -110,12 +110,19 @@ def _end(options: argparse.Namespace, session: Session) -> int:
 
 def _show(leases: list[Lease]) -> None:
     rows = [
-        (lease.id, lease.state, lease.reason, lease.instrument, lease.gpus, lease.price, lease.started, lease.charged,
+        (lease.id, lease.state, _why(lease), lease.instrument, lease.gpus, lease.price, lease.started, lease.charged,
          lease.accrued, mark(lease.baron, lease.simulated))
         for lease in leases
     ]  # fmt: skip
     headings = ("lease", "state", "reason", "instrument", "GPUs", "price", "started", "charged", "accrued", "Baron")
     table(headings, rows, "No leases.")
+
+
+def _why(lease: Lease) -> str | None:
+    """Why it ended, or will: under notice with the time."""
+    if lease.state == "ending" and lease.ends is not None:
+        return f"{lease.reason} at {lease.ends:%H:%M:%S}Z"
+    return lease.reason
 
 
 def _public_key(file: Path) -> str:

@@ -44,8 +44,8 @@ class Lease(View, frozen=True):
 
     `accrued`: what has been used since, without fees, as of this answer; posted at the next full hour. A lease that ends
     sooner may be charged more (its kind's minimum), or nothing (a provider's failure inside the first hour).
-    `ssh`: while it is active, and to its renter alone.
-    `term_end` is null for a lease without end; `simulated`: the Baron has no real GPUs.
+    `ssh`: while it is active or ending, and to its renter alone.
+    `ends`: when a lease that is `ending` will have ended, for its `reason`; null without notice. `term_end` is null for a lease without end; `simulated`: the Baron has no real GPUs.
     """
 
     id: str
@@ -64,6 +64,7 @@ class Lease(View, frozen=True):
     active: str | None
     ended: str | None
     term_end: str | None
+    ends: str | None
     charged: str
     accrued: str
     wiped: bool
@@ -108,6 +109,7 @@ def lease(row: LeaseRow, instrument: InstrumentRow, account: int, now_ns: int) -
         active=format_time_if(row.active_ns),
         ended=format_time_if(row.ended_ns),
         term_end=format_time_if(row.term_end_ns),
+        ends=format_time_if(ends_ns(row)),
         charged=format_money(row.charged_micros),
         accrued=format_money(accrued_micros(row, now_ns)),
         wiped=row.wiped,
@@ -121,16 +123,21 @@ def accrued_micros(row: LeaseRow, now_ns: int) -> int:
     """Use of a running lease that isn't posted yet, at `now_ns`, without fee: what the engine would post (§8).
 
     While it runs, full hours are posted, each at its end, so what is posted says how many. As in the engine, what is due
-    is never more than to the next full hour or the term's end: more isn't held for it before that has passed.
+    is never more than to the next full hour, the term's end or the notice's: more isn't held for it before that has passed.
     """
-    if row.state is not LeaseState.ACTIVE:
+    if row.state not in _REACHABLE:
         return 0
     hours = row.charged_micros // usage_micros(row.price_ticks, row.quantity, NS_PER_HOUR)
-    due_ns = row.active_ns + (hours + 1) * NS_PER_HOUR
+    due_ns = ends_ns(row) or row.active_ns + (hours + 1) * NS_PER_HOUR
     if row.term_end_ns:
         due_ns = min(due_ns, row.term_end_ns)
     used_ns = max(0, min(now_ns, due_ns) - row.active_ns)
     return max(0, usage_micros(row.price_ticks, row.quantity, used_ns) - row.charged_micros)
+
+
+def ends_ns(row: LeaseRow) -> int:
+    """When a lease under notice will have ended, at its term's end at the latest; 0 without notice."""
+    return min(row.ends_ns, row.term_end_ns or row.ends_ns)
 
 
 def ssh_command(host: str, port: int, user: str, host_key: str) -> str:
