@@ -11,12 +11,12 @@ from bisect import bisect_right
 from engine import money
 from engine.kinds import EndReason, Pot, TransferCode
 from engine.state import Broken, Lease, State
-from engine.units import NS_PER_HOUR, NS_PER_S, fee_micros, usage_micros
+from engine.units import NS_PER_HOUR, NS_PER_S, fee_micros, tick_ns, usage_micros
 
 
 def usage(lease: Lease, from_ns: int, until_ns: int) -> int:
-    """What the use from one time to another costs, in micro-dollars, rounded down once."""
-    return usage_micros(lease.price_ticks, lease.quantity, until_ns - from_ns)
+    """What the use from one time to another costs at the prices of that time, in micro-dollars, rounded down once."""
+    return usage_micros(1, lease.quantity, tick_ns(lease.price_ticks, lease.prices, from_ns, until_ns))
 
 
 def ended_usage(lease: Lease, ended_ns: int) -> int:
@@ -38,9 +38,14 @@ def _charged_ns(lease: Lease, from_ns: int, ended_ns: int) -> int:
     return elapsed_ns
 
 
+def posted_ns(lease: Lease) -> int:
+    """Up to when an active lease's use is posted, and since when its prefund covers it: its last full hour of use."""
+    return lease.active_ns + (lease.due_ns - 1 - lease.active_ns) // NS_PER_HOUR * NS_PER_HOUR
+
+
 def filled_up(state: State, lease: Lease, at_ns: int) -> bool:
     """Fill the prefund up to what the time that it covers will cost; False, and nothing moved, when the renter can't."""
-    missing = _prefund_needed(state, lease, at_ns) - lease.prefund_micros
+    missing = missing_micros(state, lease, at_ns)
     renter = lease.renter
     if missing > state.accounts[renter].pots[Pot.AVAILABLE]:
         return False
@@ -61,12 +66,13 @@ def affordable_ns(lease: Lease, now_ns: int, most_ns: int) -> int:
     return most_ns if cost(most_ns) <= paid else bisect_right(range(most_ns), paid, key=cost) - 1
 
 
-def _prefund_needed(state: State, lease: Lease, at_ns: int) -> int:
-    """What the time that a prefund covers will cost, at most to the end of the term."""
-    duration_ns = state.limits.prefund_s * NS_PER_S
+def missing_micros(state: State, lease: Lease, at_ns: int) -> int:
+    """What a prefund lacks of the cost of the time that it covers from at_ns on, at most to the end of the term."""
+    until_ns = at_ns + state.limits.prefund_s * NS_PER_S
     if lease.term_end_ns:
-        duration_ns = min(duration_ns, lease.term_end_ns - at_ns)
-    return money.needed_micros(lease.price_ticks, lease.quantity, duration_ns, lease.renter_fee_ppm)
+        until_ns = min(until_ns, lease.term_end_ns)
+    ticks = tick_ns(lease.price_ticks, lease.prices, at_ns, until_ns)
+    return money.needed_micros(1, lease.quantity, ticks, lease.renter_fee_ppm) - lease.prefund_micros
 
 
 def post(state: State, lease: Lease, usage_due_micros: int) -> None:

@@ -252,6 +252,14 @@ class SetQuotes(_Command, frozen=True, tag=21):
     connection: int = 0
 
 
+class RaisePrice(_Command, frozen=True, tag=25):
+    """The renter of a spot lease pays this price from now on, which must be higher than what it pays (§7)."""
+
+    account: int
+    lease_id: int
+    price_ticks: int
+
+
 Command = (
     OpenAccount
     | Deposit
@@ -274,4 +282,5 @@ Command = (
     | CancelAll
     | CancelAllAfter
     | SetQuotes
+    | RaisePrice
 )

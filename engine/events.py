@@ -330,6 +330,15 @@ class QuotesSet(_Event, frozen=True, tag=23):
     max_fills: int
 
 
+class LeasePriced(_Event, frozen=True, tag=26):
+    """From `from_ns` on a lease pays this price, and its term ends at `term_end_ns` (0: no end). Its state hasn't changed."""
+
+    lease_id: int
+    price_ticks: int
+    from_ns: int
+    term_end_ns: int
+
+
 Event = (
     AccountOpened
     | MarketListed
@@ -354,4 +363,5 @@ Event = (
     | AllCanceled
     | CancelAllAfterSet
     | QuotesSet
+    | LeasePriced
 )

@@ -34,14 +34,7 @@ def active(state: State, command: LeaseActive) -> None:
 
 def quit_lease(state: State, command: EndLease) -> None:
     """The renter ends it now, and pays its kind's minimum at least."""
-    account = state.open_account(command.account)
-    if command.lease_id in account.wiped_leases:
-        raise Refused(Reason.LEASE_ENDED, "lease_id")
-    lease = _lease(state, command.lease_id)
-    if lease.renter != command.account:
-        raise Refused(Reason.UNKNOWN_LEASE, "lease_id")
-    if not lease.live:
-        raise Refused(Reason.LEASE_ENDED, "lease_id")
+    lease = rented(state, command.account, command.lease_id)
     ended_ns = _not_after_due(lease, state.last_ts_ns)
     # Who goes while notice runs was sent away: no minimum.
     reason = lease.reason if lease.state is LeaseState.ENDING else EndReason.QUIT
@@ -121,6 +114,19 @@ def give_notice(state: State, lease: Lease, now_ns: int, reason: EndReason) -> N
     lease.ends_ns = now_ns + charging.affordable_ns(lease, now_ns, state.limits.notice_s * NS_PER_S)
     timers.arm_lease(state, lease, min(lease.ends_ns, lease.term_end_ns or lease.ends_ns))
     _emit_changed(state, lease, wiped=False)
+
+
+def rented(state: State, renter: int, lease_id: int) -> Lease:
+    """A live lease of this renter; Refused otherwise."""
+    account = state.open_account(renter)
+    if lease_id in account.wiped_leases:
+        raise Refused(Reason.LEASE_ENDED, "lease_id")
+    lease = _lease(state, lease_id)
+    if lease.renter != renter:
+        raise Refused(Reason.UNKNOWN_LEASE, "lease_id")
+    if not lease.live:
+        raise Refused(Reason.LEASE_ENDED, "lease_id")
+    return lease
 
 
 def begin(state: State, lease: Lease) -> None:

@@ -19,6 +19,7 @@ from engine import (
     orders,
     quote_sets,
     quotes,
+    raises,
     sessions,
     snapshot,
     stops,
@@ -44,6 +45,7 @@ from engine.messages import (
     ListMarket,
     OpenAccount,
     PlaceOrder,
+    RaisePrice,
     RegisterBaron,
     Rejected,
     Rent,
@@ -135,6 +137,7 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     CancelAll: mass_cancels.cancel_all,
     CancelAllAfter: mass_cancels.cancel_all_after,
     SetQuotes: quote_sets.set_quotes,
+    RaisePrice: raises.raise_price,
 }
 
 

@@ -238,6 +238,8 @@ class Lease(_Record):
     detail: str = ""
     ends_ns: int = 0
     """When its notice is over; 0: it has none."""
+    prices: list[tuple[int, int]] = []
+    """(from_ns, price_ticks) where the price changed, in order, the first from its fill on; empty: `price_ticks` always."""
 
     @property
     def live(self) -> bool:

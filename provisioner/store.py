@@ -38,7 +38,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
 from engine.kinds import LeaseState
-from engine.messages import BaronRegistered, CapacityChanged, Event, LeaseChanged, LeaseScheduled, Reply
+from engine.messages import BaronRegistered, CapacityChanged, Event, LeaseChanged, LeasePriced, LeaseScheduled, Reply
 from provisioner.desired import Plan
 from provisioner.ports import Access, Delivery
 from provisioner.records import LIVE_STATES, OVER_STATES, Applied, BaronRow, LeaseRow
@@ -196,6 +196,9 @@ class Store:
                 self._change(happened)
                 barons.add(happened.baron)
                 (opened if happened.state in LIVE_STATES else ended).add(happened.lease_id)
+            case LeasePriced():
+                if (priced := self._price(happened)) is not None:
+                    barons.add(priced)
 
     def _set_cursor(self, row: int, seq: int) -> None:
         written = insert(_cursor).values(id=row, seq=seq)
@@ -228,6 +231,12 @@ class Store:
         self._connection.execute(update(_leases).where(here).values(values))
         if lease.access and lease.state in LIVE_STATES:
             self._recover(lease.lease_id, lease.access)
+
+    def _price(self, lease: LeasePriced) -> int | None:
+        """A price moves the term's end too; the Baron of the lease, if that isn't wiped."""
+        here = _leases.c.lease_id == lease.lease_id
+        self._connection.execute(update(_leases).where(here).values(term_end_ns=lease.term_end_ns))
+        return self._connection.execute(select(_leases.c.baron).where(here)).scalar()
 
     def _recover(self, lease_id: int, data: bytes) -> None:
         """Learn port and host key from what renters were told, when this database is made anew from the log."""

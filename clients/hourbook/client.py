@@ -150,6 +150,10 @@ class Client:
         """End a lease; the minimum of its kind is charged."""
         return self._transport.ask("DELETE", f"/v1/leases/{lease_id}", models.Lease)
 
+    def raise_price(self, lease_id: str, price: Number) -> models.Lease:
+        """What a spot lease pays from now on, higher than before: the lowest price yields first."""
+        return self._transport.ask("PATCH", f"/v1/leases/{lease_id}", models.Lease, {"price": to_text(price)})
+
     # ---------------------------------------------------------------- orders
 
     def place(

@@ -106,6 +106,16 @@ _LEASES: Final[tuple[Endpoint[Any, Any, Any], ...]] = (
         answer=lease_views.Lease,
     ),
     Endpoint(
+        method=_PATCH,
+        path="/leases/{lease_id}",
+        access=Scope.RENT,
+        summary="Raise the price of a spot lease, so that it yields later",
+        run=leases.change_lease,
+        body=schema.LeaseBody,
+        query=Nothing,
+        answer=lease_views.Lease,
+    ),
+    Endpoint(
         method=_DELETE,
         path="/leases/{lease_id}",
         access=Scope.RENT,

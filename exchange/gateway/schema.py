@@ -223,6 +223,12 @@ class AmendBody(AmendTerms, frozen=True):
     expire: Time | None = None
 
 
+class LeaseBody(_Body, frozen=True):
+    """What changes of a running lease. `price`: what a spot lease pays from now on, higher than before (rulebook §7)."""
+
+    price: Price
+
+
 class OfferBody(_Body, frozen=True):
     """One standing offer (rulebook §4); `gpus` counts what is leased under it; `max_hours`, `min_hours` for on-demand only."""
 

@@ -102,7 +102,8 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
 class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     """`access` is the provisioner's blob, empty until the lease was active. `simulated` as its Baron was when it was let.
 
-    ends_ns: when its notice is over; 0: it has none.
+    ends_ns: when its notice is over; 0: it has none. price_ticks: its newest price. prices: msgpack of (from_ns, price_ticks)
+    in order, the first as it was let; empty for a lease that has had one price.
     """
 
     lease_id: int
@@ -127,6 +128,11 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     simulated: bool
     seq: int
     ends_ns: int = 0
+    prices: bytes = b""
+
+    def all_prices(self) -> list[tuple[int, int]]:
+        """(from_ns, price_ticks) in order, as the engine keeps them; empty: one price."""
+        return msgspec.msgpack.decode(self.prices, type=list[tuple[int, int]]) if self.prices else []
 
 
 class BaronRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from engine.kinds import EndReason, OrderStatus
@@ -19,6 +20,7 @@ from engine.messages import (
     Canceled,
     InstrumentSession,
     LeaseChanged,
+    LeasePriced,
     LeaseScheduled,
     Refilled,
     Traded,
@@ -192,6 +194,17 @@ def scheduled(event: LeaseScheduled, simulated: bool, seq: int) -> LeaseRow:
         access=b"",
         detail="",
         simulated=simulated,
+        seq=seq,
+    )
+
+
+def lease_priced(row: LeaseRow, event: LeasePriced, seq: int) -> LeaseRow:
+    prices = [*(row.all_prices() or [(row.start_ns, row.price_ticks)]), (event.from_ns, event.price_ticks)]
+    return replace(
+        row,
+        price_ticks=event.price_ticks,
+        prices=msgspec.msgpack.encode(prices),
+        term_end_ns=event.term_end_ns,
         seq=seq,
     )
 

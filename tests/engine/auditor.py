@@ -25,6 +25,7 @@ from engine.messages import (
     Event,
     InstrumentSession,
     LeaseChanged,
+    LeasePriced,
     LeaseScheduled,
     ObligationOpened,
     QuotesSet,
@@ -60,6 +61,8 @@ class SeenLease:
     usage: int = 0
     renter_fee: int = 0
     provider_fee: int = 0
+    prices: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+    """(from_ns, price_ticks), the first as it was let."""
 
 
 class Auditor:
@@ -139,7 +142,9 @@ class Auditor:
                 self.sessions[event.instrument] = event.session
                 assert bool(event.until_ns) == (event.reason is Reason.OUTSIDE_BAND)
             case LeaseScheduled():
-                self.leases[event.lease_id] = SeenLease(event)
+                self.leases[event.lease_id] = SeenLease(event, prices=[(event.start_ns, event.price_ticks)])
+            case LeasePriced():
+                self._priced(event)
             case LeaseChanged():
                 return self._lease_changed(event)
             case CapacityChanged():
@@ -280,10 +285,25 @@ class Auditor:
         assert lease.renter_fee == math.floor(Fraction(usage * terms.renter_fee_ppm, 10**6))
         assert lease.provider_fee == math.floor(Fraction(usage * terms.provider_fee_ppm, 10**6))
 
-    def _usage(self, lease: SeenLease, _from_ns: int, duration_ns: int) -> int:
-        """What so much use costs, in exact fractions rounded down once."""
-        terms = lease.scheduled
-        return math.floor(Fraction(terms.price_ticks * 100 * terms.quantity * duration_ns, HOUR_NS))
+    def _priced(self, event: LeasePriced) -> None:
+        """A raise: of a spot lease that runs and has no notice, from now on, to more than it paid (§7)."""
+        lease = self.leases[event.lease_id]
+        assert lease.scheduled.kind is Kind.SPOT
+        assert lease.last is None or lease.last.state is LeaseState.ACTIVE
+        assert event.price_ticks > lease.prices[-1][1]
+        assert event.from_ns == self.machine.last_ts_ns
+        assert event.term_end_ns == lease.scheduled.term_end_ns
+        lease.prices.append((event.from_ns, event.price_ticks))
+        assert self.machine.state.leases[event.lease_id].price_ticks == event.price_ticks
+
+    def _usage(self, lease: SeenLease, from_ns: int, duration_ns: int) -> int:
+        """What so much use from a time on costs at the prices of that time, in exact fractions rounded down once."""
+        until_ns, dollars = from_ns + duration_ns, Fraction(0)
+        bounds = [from_ns, *(begins for begins, _ in lease.prices[1:]), until_ns]
+        for (_, ticks), begins, ends in zip(lease.prices, bounds, bounds[1:], strict=False):
+            inside = min(max(ends, from_ns), until_ns) - min(max(begins, from_ns), until_ns)
+            dollars += Fraction(ticks * 100 * lease.scheduled.quantity * inside, HOUR_NS)
+        return math.floor(dollars)
 
     def _money(self) -> None:
         state = self.machine.state

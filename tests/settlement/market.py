@@ -22,6 +22,7 @@ from engine.messages import (
     ListMarket,
     Offer,
     OpenAccount,
+    RaisePrice,
     RegisterBaron,
     Rejected,
     Rent,
@@ -101,6 +102,9 @@ class Market:
 
     def quit(self, lease: int) -> None:
         self.enter(EndLease(account=self.leases[lease].renter, lease_id=lease))
+
+    def raise_price(self, lease: int, price_ticks: int) -> list[Event]:
+        return self.enter(RaisePrice(account=self.leases[lease].renter, lease_id=lease, price_ticks=price_ticks))
 
     def fail(self, lease: int, fault: Fault, ago_ns: int = 0) -> None:
         as_of_ns = max(self.leases[lease].start_ns, self.now_ns - ago_ns)

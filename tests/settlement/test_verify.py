@@ -18,7 +18,7 @@ from engine.messages import Withdraw
 from engine.units import NS_PER_HOUR, NS_PER_S
 from settlement.errors import LedgerError
 from settlement.verify import MAX_FINDINGS, Proof, ledger_moment
-from tests.settlement.market import ONDEMAND, PROVIDERS, RENTERS, SPOT, Market
+from tests.settlement.market import ONDEMAND, PROVIDERS, RENTERS, SPOT, Market, refused
 
 PASSED_NS = st.one_of(st.integers(1, 10 * NS_PER_S), st.integers(1, 5 * NS_PER_HOUR), st.just(NS_PER_HOUR))
 
@@ -26,7 +26,9 @@ PASSED_NS = st.one_of(st.integers(1, 10 * NS_PER_S), st.integers(1, 5 * NS_PER_H
 def live_a_while(market: Market, data: st.DataObject) -> None:
     """One thing that may happen in a market, chosen by chance."""
     act = data.draw(
-        st.sampled_from(["rent", "rent", "active", "active", "quit", "fail", "wipe", "pass", "pass", "part"])
+        st.sampled_from(
+            ["rent", "rent", "active", "active", "quit", "raise", "raise", "fail", "wipe", "pass", "pass", "part"]
+        )
     )
     leases = market.unwiped() if act == "wipe" else market.live()
     if act == "rent":
@@ -46,6 +48,8 @@ def live_a_while(market: Market, data: st.DataObject) -> None:
             market.activate(lease)
         elif act == "quit":
             market.quit(lease)
+        elif act == "raise":
+            market.raise_price(lease, data.draw(st.integers(9_974, 30_000)))
         elif act == "wipe":
             market.wipe(lease)
         else:
@@ -87,8 +91,11 @@ def market(tmp_path: Path) -> Iterator[Market]:
     for over in made.unwiped():
         made.wipe(over)
     (runs,) = made.rent(RENTERS[0], ONDEMAND, 3, 50)
-    made.activate(runs)
-    made.pass_time(2 * NS_PER_HOUR + 1)
+    made.activate(runs, raised := made.rent(RENTERS[0], SPOT, 1, 50)[0])
+    made.pass_time(NS_PER_S)
+    assert not refused(made.raise_price(raised, 15_003))
+    made.pass_time(2 * NS_PER_HOUR)
+    made.quit(raised)
     waits = made.rent(RENTERS[0], SPOT, 1, 5)[0]
     assert made.live() == [runs, waits]
     assert {made.states[lease].reason for lease in (quits, free, late, broke, expires)} == {
@@ -217,6 +224,13 @@ DAMAGE = {
         "update leases set ends_ns = 1 where state = 3",
         {"running lease has no end"},
     ),
+    "a price of a tick more": (
+        "update lease_prices set price_ticks = price_ticks + 1",
+        {CHARGE},
+    ),
+    "a price from a second later": ("update lease_prices set from_ns = from_ns + 1000000000", {CHARGE}),
+    "a price is gone": ("delete from lease_prices", {CHARGE}),
+    "a price of no lease": ("insert into lease_prices values (5, 1, 1)", {"price has a lease"}),
     "the position a command behind": ("update position set seq = seq - 1", {"sequence"}),
 }
 

@@ -35,6 +35,12 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     end = commands.add_parser("end", parents=[common], help="end a lease; the minimum of its kind is charged")
     end.add_argument("lease", metavar="LEASE", help="its id, or `latest`")
     end.set_defaults(run=_end)
+    more = commands.add_parser(
+        "raise", parents=[common], help="pay more for a spot lease from now on, so that it yields later"
+    )
+    more.add_argument("lease", metavar="LEASE", help="its id, or `latest`")
+    more.add_argument("price", metavar="PRICE", help="dollars per GPU-hour, above what it pays")
+    more.set_defaults(run=_raise)
 
 
 def wait_active(session: Session, lease: Lease) -> Lease:
@@ -100,7 +106,14 @@ def _leases(options: argparse.Namespace, session: Session) -> int:
 
 
 def _end(options: argparse.Namespace, session: Session) -> int:
-    lease = session.client.end_lease(find_lease(session, options.lease).id)
+    return _answer(session, session.client.end_lease(find_lease(session, options.lease).id))
+
+
+def _raise(options: argparse.Namespace, session: Session) -> int:
+    return _answer(session, session.client.raise_price(find_lease(session, options.lease).id, options.price))
+
+
+def _answer(session: Session, lease: Lease) -> int:
     if session.json:
         emit(lease)
     else:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from engine.ids import format_id
-from engine.messages import Duplicate, EndLease, Reply
+from engine.messages import Duplicate, EndLease, RaisePrice, Reply
 from engine.reasons import Reason
 from exchange.gateway.auth import identify
 from exchange.gateway.endpoint import Call
 from exchange.gateway.errors import Problem
 from exchange.gateway.gateway import Gateway
-from exchange.gateway.orders_in import rent_in
+from exchange.gateway.orders_in import price_in, rent_in
 from exchange.gateway.results import Result
-from exchange.gateway.schema import LeasePage, Nothing, RentalBody, Since
+from exchange.gateway.schema import LeaseBody, LeasePage, Nothing, RentalBody, Since
 from exchange.gateway.views import leases as views
 from exchange.gateway.views.text import next_cursor, parse_cursor
 from exchange.read.interface import LeaseRow
@@ -71,6 +71,16 @@ async def end_lease(gateway: Gateway, call: Call[Nothing, Nothing]) -> views.Lea
         return await _lease_view(gateway, await own_lease(gateway, call.asker, lease_id), call.account)
     after = Result(reply, lease=before).lease(lease_id)
     return await _lease_view(gateway, after, call.account)
+
+
+async def change_lease(gateway: Gateway, call: Call[LeaseBody, Nothing]) -> views.Lease:
+    lease_id = call.id("lease_id")
+    price_ticks = price_in(call.body.price, "price")
+    command = RaisePrice(account=call.account, lease_id=lease_id, price_ticks=price_ticks)
+    reply = await gateway.enter(command)
+    # What the command's events leave unsaid (its state, its earlier prices) only the read models know.
+    await gateway.read_done(reply.seq)
+    return await _lease_view(gateway, await own_lease(gateway, call.asker, lease_id), call.account)
 
 
 async def events(gateway: Gateway, call: Call[Nothing, Nothing]) -> Response:

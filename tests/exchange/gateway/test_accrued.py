@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.kinds import LeaseState, Pot
-from engine.messages import EndLease, LeaseActive, Tick, Withdraw
+from engine.messages import EndLease, LeaseActive, RaisePrice, Tick, Withdraw
 from engine.units import NS_PER_HOUR, NS_PER_S
-from exchange.gateway.views.leases import accrued_micros
+from exchange.gateway.views.leases import accrued_micros, price_at
 from exchange.gateway.ws.reports import lease_data
 from exchange.market_data.live import Live
 from exchange.read.interface import LeaseRow
@@ -43,7 +43,7 @@ class Running:
     def shown(self, now_ns: int) -> int:
         return self.row.charged_micros + accrued_micros(self.row, now_ns)
 
-    def apply(self, command: Tick | EndLease | Withdraw, at_ns: int) -> None:
+    def apply(self, command: Tick | EndLease | RaisePrice | Withdraw, at_ns: int) -> None:
         reply = self.exchange.apply(command, at_ns - self.exchange.ts_ns)
         if reply.events:
             self.live.apply(reply)
@@ -52,6 +52,25 @@ class Running:
         """What the engine charges in all when the renter ends it then."""
         self.apply(EndLease(account=RENTER, lease_id=self.lease_id), at_ns)
         return self.row.charged_micros
+
+
+@given(st.lists(st.tuples(st.integers(1, 2 * NS_PER_HOUR), st.integers(1, 5_000)), min_size=1, max_size=6))
+def test_each_price_counts_for_its_time(raises: list[tuple[int, int]]) -> None:
+    lease = Running(20_000, 3)
+    now_ns = lease.row.active_ns + 60 * NS_PER_S
+    for step_ns, more_ticks in raises:
+        now_ns += step_ns
+        lease.apply(Tick(), now_ns)
+        shown = lease.shown(now_ns)
+        price = lease.row.price_ticks + more_ticks
+        lease.apply(RaisePrice(account=RENTER, lease_id=lease.lease_id, price_ticks=price), now_ns)
+        assert lease.shown(now_ns) == shown, "what was used costs what it did"
+        assert price_at(lease.row, now_ns) == lease.row.price_ticks == price
+    assert price_at(lease.row, lease.row.active_ns) == 20_000
+    now_ns += NS_PER_HOUR - 1
+    lease.apply(Tick(), now_ns)
+    shown = lease.shown(now_ns)
+    assert lease.quit(now_ns) == shown
 
 
 PRICES = st.integers(1, 40_000)

@@ -55,6 +55,36 @@ async def test_the_whole_story_of_a_lease(exchange: Floor) -> None:
     assert (balances["available"], balances["held"]) == ("995.980000", "0.000000")
 
 
+async def test_the_price_of_a_spot_lease_is_raised(exchange: Floor) -> None:
+    provider, _ = await exchange.seller(price="2.0000")
+    renter = await exchange.renter("20")
+    wanted = {"sku": SKU, "kind": "spot", "gpus": 2, "hours": 3}
+    (lease,) = (await renter.post("/rentals", wanted))["leases"]
+    path = f"/leases/{lease['id']}"
+    await exchange.enter(LeaseActive(lease_id=number_of(lease["id"]), access=ACCESS))
+    exchange.clock.now_ns += 1800 * 10**9
+    raised = (await renter.ask("PATCH", path, {"price": "2.5000"})).json()
+    assert (raised["price"], raised["state"], raised["accrued"]) == ("2.5000", "active", "2.000000")
+    assert raised == await renter.get(path, min_seq=raised["seq"])
+    exchange.clock.now_ns += 1800 * 10**9
+    assert (await renter.get(path))["accrued"] == "4.500000"
+    for price, status, code in (
+        ("2.5000", 409, "price_not_higher"),
+        ("1000.0000", 409, "insufficient_funds"),
+        ("0", 422, "invalid_price"),
+        ("2.50001", 422, "invalid_price"),
+    ):
+        problem = await renter.refused("PATCH", path, {"price": price})
+        assert (problem["status"], problem["code"], problem["field"]) == (status, code, "price")
+    assert (await renter.refused("PATCH", path, {}))["code"] == "missing_field"
+    assert (await provider.refused("PATCH", path, {"price": "3"}))["code"] == "unknown_lease"
+    reader = await exchange.open("reader", scopes=["read", "trade"])
+    assert (await reader.refused("PATCH", path, {"price": "3"}))["code"] == "missing_scope"
+    ended = await renter.delete(path)
+    assert ended["charged"] == "4.500000"
+    assert (await renter.refused("PATCH", path, {"price": "3"}))["code"] == "lease_ended"
+
+
 async def test_a_lease_of_somebody_else_is_unknown(exchange: Floor) -> None:
     await exchange.seller()
     renter = await exchange.renter()

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from engine.kinds import EndReason, Kind, LeaseState
-from engine.messages import BaronRegistered, CapacityChanged, Event, LeaseChanged, LeaseScheduled, Reply
+from engine.messages import BaronRegistered, CapacityChanged, Event, LeaseChanged, LeasePriced, LeaseScheduled, Reply
 from provisioner.desired import Plan
 from provisioner.ports import Access, Delivery
 from provisioner.records import Applied, BaronRow, LeaseRow
@@ -106,6 +106,14 @@ def test_a_notice_is_kept_and_a_database_without_notices_is_brought_up_to_date(t
         (LeaseState.PROVISIONING, 0),
     ]
     store.close()
+
+
+def test_a_price_moves_the_terms_end(store: Store) -> None:
+    store.apply([reply(1, scheduled(7))])
+    priced = LeasePriced(lease_id=7, price_ticks=3, from_ns=50, term_end_ns=90)
+    assert store.apply([reply(2, priced)]) == Applied(barons=frozenset({1}))
+    assert [lease.term_end_ns for lease in store.leases(1)] == [90]
+    assert store.apply([reply(3, msgspec.structs.replace(priced, lease_id=8))]) == Applied()
 
 
 def test_gpus_that_an_earlier_database_assigned_are_unknown_until_they_are_written_down(
