@@ -58,9 +58,10 @@ def filled_up(state: State, lease: Lease, at_ns: int) -> bool:
 def affordable_ns(lease: Lease, now_ns: int, most_ns: int) -> int:
     """How long from now a lease may run on what was paid for it, at most so long."""
     paid = lease.usage_micros + lease.renter_fee_micros + lease.prefund_micros
+    from_ns = lease.active_ns or now_ns
 
     def cost(duration_ns: int) -> int:
-        due = usage(lease, lease.active_ns, now_ns + duration_ns)
+        due = usage(lease, from_ns, now_ns + duration_ns)
         return due + fee_micros(due, lease.renter_fee_ppm)
 
     return most_ns if cost(most_ns) <= paid else bisect_right(range(most_ns), paid, key=cost) - 1

@@ -149,6 +149,7 @@ class Rent(_Command, frozen=True, tag=11):
 
     The cheapest is the lowest cost of the whole quantity, then the instrument named first. max_price_ticks 0: the
     protection of a market order (5 % through the best eligible price). Ends in Accepted (origin RENTAL), or Rejected.
+    auto_extend: the leases extend themselves by an hour at a time; on-demand only. max_price_ticks bounds extensions, too.
     """
 
     account: int
@@ -160,6 +161,7 @@ class Rent(_Command, frozen=True, tag=11):
     client_order_id: str = ""
     features: int = 0
     same_baron: bool = False
+    auto_extend: bool = False
 
 
 class EndLease(_Command, frozen=True, tag=12):
@@ -260,6 +262,22 @@ class RaisePrice(_Command, frozen=True, tag=25):
     price_ticks: int
 
 
+class ExtendLease(_Command, frozen=True, tag=26):
+    """The renter buys `hours` more of an on-demand lease, at most 10 minutes before its term's end, of the Baron's offer (§8)."""
+
+    account: int
+    lease_id: int
+    hours: int
+
+
+class SetAutoExtend(_Command, frozen=True, tag=27):
+    """Whether an on-demand lease extends itself by an hour, 10 minutes before its term's end, while it can (§8)."""
+
+    account: int
+    lease_id: int
+    auto_extend: bool
+
+
 Command = (
     OpenAccount
     | Deposit
@@ -283,4 +301,6 @@ Command = (
     | CancelAllAfter
     | SetQuotes
     | RaisePrice
+    | ExtendLease
+    | SetAutoExtend
 )

@@ -197,6 +197,7 @@ class LeaseScheduled(_Event, frozen=True, tag=13):
     """A lease came to be, with all the provisioner needs: what is delivered, where, and the buyer's delivery blob.
 
     `state` is PROVISIONING when delivery starts at once. term_end_ns 0: no end. minimum_s: what a quitter pays.
+    limit_ticks: the most at which an on-demand lease is extended; auto_extend: it does so by itself.
     """
 
     lease_id: int
@@ -216,6 +217,8 @@ class LeaseScheduled(_Event, frozen=True, tag=13):
     provider_fee_ppm: int
     state: LeaseState
     delivery: bytes
+    limit_ticks: int = 0
+    auto_extend: bool = False
 
 
 class LeaseChanged(_Event, frozen=True, tag=14):
@@ -238,6 +241,7 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     access: bytes
     detail: str
     ends_ns: int = 0
+    auto_extend: bool = False
 
 
 class Transfer(_Event, frozen=True, tag=15):

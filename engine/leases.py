@@ -28,8 +28,8 @@ def active(state: State, command: LeaseActive) -> None:
     lease.state = LeaseState.ACTIVE
     lease.active_ns = now_ns
     lease.access = command.access
-    timers.arm_lease(state, lease, _next_due_ns(lease, now_ns))
-    _emit_changed(state, lease, wiped=False)
+    timers.arm_lease(state, lease, next_due_ns(lease, now_ns))
+    changed(state, lease)
 
 
 def quit_lease(state: State, command: EndLease) -> None:
@@ -69,7 +69,7 @@ def wiped(state: State, command: LeaseWiped) -> None:
     baron = state.barons[lease.baron]
     baron.leased_gpus -= lease.quantity
     baron.listing(lease.kind).offer_leased_gpus -= lease.offer_quantity
-    _emit_changed(state, lease, wiped=True)
+    changed(state, lease, wiped=True)
     capacity.changed(state, baron)
 
 
@@ -96,8 +96,8 @@ def full_hour(state: State, lease: Lease) -> None:
     if not charging.filled_up(state, lease, due_ns):
         give_notice(state, lease, due_ns, EndReason.UNPAID)
         return
-    timers.arm_lease(state, lease, _next_due_ns(lease, due_ns))
-    _emit_changed(state, lease, wiped=False)
+    timers.arm_lease(state, lease, next_due_ns(lease, due_ns))
+    changed(state, lease)
 
 
 # ---------------------------------------------------------------- opening, notice, ending
@@ -107,13 +107,16 @@ def give_notice(state: State, lease: Lease, now_ns: int, reason: EndReason) -> N
     """An active lease has notice from now on, and runs on until it is over, at most to its term's end (§7).
 
     Holds and shares of them are rounded, so a prefund may lack some micro-dollars of its last 120 s: then the lease ends
-    when what was paid is used up, a moment sooner.
+    when what was paid is used up, a moment sooner. A second notice doesn't move the first.
     """
+    if lease.state is LeaseState.ENDING:
+        return
     timers.arm_lease(state, lease, 0)
     lease.state, lease.reason = LeaseState.ENDING, reason
     lease.ends_ns = now_ns + charging.affordable_ns(lease, now_ns, state.limits.notice_s * NS_PER_S)
     timers.arm_lease(state, lease, min(lease.ends_ns, lease.term_end_ns or lease.ends_ns))
-    _emit_changed(state, lease, wiped=False)
+    timers.arm_auto_extend(state, lease)
+    changed(state, lease)
 
 
 def rented(state: State, renter: int, lease_id: int) -> Lease:
@@ -133,6 +136,7 @@ def begin(state: State, lease: Lease) -> None:
     """Take in a lease that a trade has just opened; its GPUs and its renter's count are the trade's to take."""
     state.leases[lease.lease_id] = lease
     timers.arm_lease(state, lease, lease.term_end_ns)
+    timers.arm_auto_extend(state, lease)
 
 
 def _lease(state: State, lease_id: int) -> Lease:
@@ -147,7 +151,7 @@ def _not_after_due(lease: Lease, ts_ns: int) -> int:
     return min(ts_ns, lease.due_ns) if lease.due_ns else ts_ns
 
 
-def _next_due_ns(lease: Lease, ts_ns: int) -> int:
+def next_due_ns(lease: Lease, ts_ns: int) -> int:
     """The next full hour of use after ts_ns (active, or a full hour of use), or the end of the term if that is sooner."""
     hour_ns = ts_ns + NS_PER_HOUR
     return min(hour_ns, lease.term_end_ns) if lease.term_end_ns else hour_ns
@@ -162,10 +166,12 @@ def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, 
     lease.state = lease_state
     lease.ended_ns = ended_ns
     timers.arm_lease(state, lease, 0)
-    _emit_changed(state, lease, wiped=False)
+    timers.arm_auto_extend(state, lease)
+    changed(state, lease)
 
 
-def _emit_changed(state: State, lease: Lease, wiped: bool) -> None:
+def changed(state: State, lease: Lease, *, wiped: bool = False) -> None:
+    """Say a lease's state, whole."""
     state.emit(
         LeaseChanged(
             lease_id=lease.lease_id,
@@ -181,5 +187,6 @@ def _emit_changed(state: State, lease: Lease, wiped: bool) -> None:
             access=lease.access,
             detail=lease.detail,
             ends_ns=lease.ends_ns,
+            auto_extend=lease.auto_extend,
         )
     )

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from engine import (
     capacity,
+    extensions,
     in_book,
     leases,
     mass_cancels,
@@ -39,6 +40,7 @@ from engine.messages import (
     Deposit,
     EndLease,
     Event,
+    ExtendLease,
     LeaseActive,
     LeaseFailed,
     LeaseWiped,
@@ -49,6 +51,7 @@ from engine.messages import (
     RegisterBaron,
     Rejected,
     Rent,
+    SetAutoExtend,
     SetCapacity,
     SetFeatures,
     SetOffers,
@@ -109,6 +112,8 @@ def _fire(state: State, kind: int, number: int) -> None:
             leases.term_end(state, state.leases[number])
         case TimerKind.LEASE_HOUR:
             leases.full_hour(state, state.leases[number])
+        case TimerKind.AUTO_EXTEND:
+            extensions.auto_extend(state, state.leases[number])
         case TimerKind.AUCTION_END:
             sessions.auction_end(state, number)
         case _:
@@ -138,6 +143,8 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     CancelAllAfter: mass_cancels.cancel_all_after,
     SetQuotes: quote_sets.set_quotes,
     RaisePrice: raises.raise_price,
+    ExtendLease: extensions.extend,
+    SetAutoExtend: extensions.set_auto_extend,
 }
 
 

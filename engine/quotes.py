@@ -89,6 +89,8 @@ def rent(state: State, command: Rent) -> None:
     listed = _check_instruments(state, command.instruments)
     wish = Wish(command.quantity, command.hours, command.max_price_ticks, command.features, command.same_baron)
     _check_wish(state, listed[0].kind, wish)
+    if command.auto_extend and listed[0].kind is not Kind.ONDEMAND:
+        raise Refused(Reason.NOT_ONDEMAND, "auto_extend")
     order_terms.check_delivery(state, command.delivery)
     order_terms.check_open_orders(state, account)
     order_id = state.new_id()
@@ -107,6 +109,10 @@ def rent(state: State, command: Rent) -> None:
     order.client_order_id = command.client_order_id
     order.delivery = command.delivery
     matching.enter(state, order)
+    # Its leases open when the command ends, and are extended within what the rental said.
+    for draft in state.drafts.values():
+        if draft.bid.order_id == order_id:
+            draft.limit_ticks, draft.auto_extend = command.max_price_ticks, command.auto_extend
     client_ids.remember(state, account, command.client_order_id, command, order_id)
 
 

@@ -35,18 +35,16 @@ def raise_price(state: State, command: RaisePrice) -> None:
     if not charging.filled_up(state, raised, at_ns):
         raise Refused(Reason.INSUFFICIENT_FUNDS, "price_ticks")
     lease.prefund_micros = raised.prefund_micros
-    change_price(state, lease, command.price_ticks, now_ns)
+    lease.price_ticks, lease.prices = raised.price_ticks, raised.prices
+    state.emit(
+        LeasePriced(
+            lease_id=lease.lease_id, price_ticks=lease.price_ticks, from_ns=now_ns, term_end_ns=lease.term_end_ns
+        )
+    )
 
 
 def priced(lease: Lease, price_ticks: int, from_ns: int) -> list[tuple[int, int]]:
-    """The lease's prices with one more, from a time on."""
+    """The lease's prices with one more, from a time on; the same price as before is none."""
+    if price_ticks == lease.price_ticks:
+        return lease.prices
     return [*(lease.prices or [(lease.start_ns, lease.price_ticks)]), (from_ns, price_ticks)]
-
-
-def change_price(state: State, lease: Lease, price_ticks: int, from_ns: int) -> None:
-    """Let the lease pay another price from a time on, and say so."""
-    lease.prices = priced(lease, price_ticks, from_ns)
-    lease.price_ticks = price_ticks
-    state.emit(
-        LeasePriced(lease_id=lease.lease_id, price_ticks=price_ticks, from_ns=from_ns, term_end_ns=lease.term_end_ns)
-    )

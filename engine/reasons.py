@@ -68,6 +68,9 @@ class Reason(IntEnum):
     PRICE_NOT_HIGHER = 76
     NOT_SPOT = 77
     TOO_MANY_RAISES = 78
+    NOT_ONDEMAND = 79
+    TOO_EARLY_TO_EXTEND = 100
+    CANNOT_EXTEND = 101
     # why an order was cancelled or amended, by itself no error
     CONDITIONAL_LIMIT = 80
     OUTSIDE_BAND = 81
@@ -141,5 +144,8 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.PRICE_NOT_HIGHER: "Give a price above the one that the lease pays.",
     Reason.NOT_SPOT: "Only a spot lease's price can be raised.",
     Reason.TOO_MANY_RAISES: "The price was raised as often as it may be; rent another lease, and end this one.",
+    Reason.NOT_ONDEMAND: "Only an on-demand lease is extended: a spot lease runs on by itself.",
+    Reason.TOO_EARLY_TO_EXTEND: "Extend from ten minutes before the end of the term, or let the lease extend itself.",
+    Reason.CANNOT_EXTEND: "The lease's Baron offers no such hours now; rent on another before the term ends.",
     Reason.TIME_WENT_BACK: "Commands carry times that never decrease.",
 }

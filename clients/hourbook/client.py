@@ -122,13 +122,16 @@ class Client:
         idempotency_key: str = "",
         features: Sequence[str] = (),
         same_baron: bool = False,
+        auto_extend: bool = False,
     ) -> models.Rental:
         """Take the best price, all or nothing. `hours`: the term of on-demand, an upper limit for spot.
+
+        `auto_extend`: on-demand leases extend themselves by an hour at a time, at `max_price` at most.
 
         `features`: what each Baron must have (infiniband, nvlink, certified, secure); `same_baron`: all GPUs on one.
         """
         wish = _wish(sku, gpus, hours, kind, regions, max_price, features, same_baron)
-        body = wish | {"ssh_keys": ssh_keys}
+        body = wish | {"ssh_keys": ssh_keys, "auto_extend": auto_extend}
         return self._post("/v1/rentals", models.Rental, body, idempotency_key)
 
     def leases(
@@ -153,6 +156,14 @@ class Client:
     def raise_price(self, lease_id: str, price: Number) -> models.Lease:
         """What a spot lease pays from now on, higher than before: the lowest price yields first."""
         return self._transport.ask("PATCH", f"/v1/leases/{lease_id}", models.Lease, {"price": to_text(price)})
+
+    def extend(self, lease_id: str, hours: int = 1, idempotency_key: str = "") -> models.Lease:
+        """Hours more of an on-demand lease, from ten minutes before its term's end, at the price of its Baron's offer."""
+        return self._post(f"/v1/leases/{lease_id}/extend", models.Lease, {"hours": hours}, idempotency_key)
+
+    def set_auto_extend(self, lease_id: str, auto_extend: bool) -> models.Lease:
+        """Whether an on-demand lease extends itself by an hour at a time."""
+        return self._transport.ask("PATCH", f"/v1/leases/{lease_id}", models.Lease, {"auto_extend": auto_extend})
 
     # ---------------------------------------------------------------- orders
 

@@ -121,7 +121,8 @@ class Lease(Model, frozen=True):
     """`charged`: usage posted so far, at each full hour and at the end; `accrued`: used since then, as of the answer.
 
     Both are without fees. `ssh` is there while it is active or ending, for its renter alone. `ends`: when a lease that is
-    `ending` will have ended, for its `reason`.
+    `ending` will have ended, for its `reason`. `max_price`: the most at which an on-demand lease is extended; `auto_extend`: it
+    does so by itself.
     """
 
     id: str
@@ -141,6 +142,8 @@ class Lease(Model, frozen=True):
     ended: datetime | None
     term_end: datetime | None
     ends: datetime | None
+    max_price: Decimal | None
+    auto_extend: bool
     charged: Decimal
     accrued: Decimal
     wiped: bool

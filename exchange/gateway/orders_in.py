@@ -252,6 +252,7 @@ async def rent_in(
         client_order_id=client_id,
         features=features_in(body.features),
         same_baron=body.same_baron,
+        auto_extend=body.auto_extend,
     )
 
 

@@ -63,6 +63,7 @@ class SeenLease:
     provider_fee: int = 0
     prices: list[tuple[int, int]] = dataclasses.field(default_factory=list)
     """(from_ns, price_ticks), the first as it was let."""
+    term_end_ns: int = 0
 
 
 class Auditor:
@@ -142,7 +143,9 @@ class Auditor:
                 self.sessions[event.instrument] = event.session
                 assert bool(event.until_ns) == (event.reason is Reason.OUTSIDE_BAND)
             case LeaseScheduled():
-                self.leases[event.lease_id] = SeenLease(event, prices=[(event.start_ns, event.price_ticks)])
+                self.leases[event.lease_id] = SeenLease(
+                    event, prices=[(event.start_ns, event.price_ticks)], term_end_ns=event.term_end_ns
+                )
             case LeasePriced():
                 self._priced(event)
             case LeaseChanged():
@@ -236,7 +239,7 @@ class Auditor:
             assert event.reason in (EndReason.UNPAID, EndReason.PREEMPTED, EndReason.DISPLACED)
             kept = self.machine.state.leases[event.lease_id]
             assert event.ends_ns <= self.machine.last_ts_ns + self.machine.state.limits.notice_s * 10**9
-            until = min(event.ends_ns, lease.scheduled.term_end_ns or event.ends_ns)
+            until = min(event.ends_ns, lease.term_end_ns or event.ends_ns)
             paid = event.charged_micros + lease.renter_fee + kept.prefund_micros if kept.live else None
             usage = self._usage(lease, event.active_ns, until - event.active_ns)
             fee = math.floor(Fraction(usage * lease.scheduled.renter_fee_ppm, 10**6))
@@ -271,14 +274,15 @@ class Auditor:
         active = last.active_ns or last.ended_ns
         duration = last.ended_ns - active
         assert duration >= 0
-        if terms.term_end_ns:
-            assert last.ended_ns <= terms.term_end_ns
+        if lease.term_end_ns:
+            assert last.ended_ns <= lease.term_end_ns
+            assert last.reason is not EndReason.EXPIRED or last.ended_ns == lease.term_end_ns
         if last.reason is EndReason.PROVIDER_FAILED and duration < HOUR_NS:
             duration = 0
         if last.reason in (EndReason.QUIT, EndReason.RENTER_FAILED):
             minimum = terms.minimum_s * 10**9
-            if terms.term_end_ns:
-                minimum = min(minimum, terms.term_end_ns - active)
+            if lease.term_end_ns:
+                minimum = min(minimum, lease.term_end_ns - active)
             duration = max(duration, minimum)
         usage = self._usage(lease, active, duration)
         assert lease.usage == last.charged_micros == usage
@@ -286,13 +290,20 @@ class Auditor:
         assert lease.provider_fee == math.floor(Fraction(usage * terms.provider_fee_ppm, 10**6))
 
     def _priced(self, event: LeasePriced) -> None:
-        """A raise: of a spot lease that runs and has no notice, from now on, to more than it paid (§7)."""
+        """A raise of a spot lease, from now on, to more than it paid (§7); or an on-demand lease's extension (§8)."""
         lease = self.leases[event.lease_id]
-        assert lease.scheduled.kind is Kind.SPOT
         assert lease.last is None or lease.last.state is LeaseState.ACTIVE
-        assert event.price_ticks > lease.prices[-1][1]
-        assert event.from_ns == self.machine.last_ts_ns
-        assert event.term_end_ns == lease.scheduled.term_end_ns
+        if lease.scheduled.kind is Kind.SPOT:
+            assert event.price_ticks > lease.prices[-1][1]
+            assert event.from_ns == self.machine.last_ts_ns
+            assert event.term_end_ns == lease.term_end_ns
+        else:
+            assert event.price_ticks <= lease.scheduled.limit_ticks
+            assert event.from_ns == lease.term_end_ns, "the old term is paid at the old price"
+            assert event.from_ns <= self.machine.last_ts_ns + self.machine.state.limits.extend_s * 10**9
+            assert event.term_end_ns > lease.term_end_ns
+            assert (event.term_end_ns - lease.term_end_ns) % HOUR_NS == 0
+            lease.term_end_ns = event.term_end_ns
         lease.prices.append((event.from_ns, event.price_ticks))
         assert self.machine.state.leases[event.lease_id].price_ticks == event.price_ticks
 

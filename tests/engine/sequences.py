@@ -22,6 +22,7 @@ from engine.messages import (
     Command,
     Deposit,
     EndLease,
+    ExtendLease,
     LeaseActive,
     LeaseFailed,
     LeaseWiped,
@@ -30,6 +31,7 @@ from engine.messages import (
     Quote,
     RaisePrice,
     Rent,
+    SetAutoExtend,
     SetCapacity,
     SetFeatures,
     SetOffers,
@@ -71,6 +73,7 @@ TIGHT: Final = Limits(
     auction_s=600,
     cooldown_s=1_200,
     max_raises=2,
+    extend_s=9_000,
     max_quotes=4,
     max_quote_sets=2,
 )
@@ -269,6 +272,11 @@ _raises = st.builds(
     price_ticks=st.sampled_from([20_000, 20_001, 25_000, 31_001]),
 )
 
+_extensions = st.one_of(
+    st.builds(ExtendLease, account=st.just(ALICE), lease_id=_back, hours=st.sampled_from([1, 1, 2, 5])),
+    st.builds(SetAutoExtend, account=st.just(ALICE), lease_id=_back, auto_extend=st.sampled_from([True, True, False])),
+)
+
 _changes = st.one_of(
     st.builds(CancelOrder, account=_accounts, order_id=_back, client_order_id=_client_ids),
     st.builds(
@@ -299,6 +307,7 @@ _rentals = st.builds(
     client_order_id=_client_ids,
     features=st.sampled_from([0, 0, 0, 1]),
     same_baron=st.sampled_from([False, False, False, True]),
+    auto_extend=st.sampled_from([False, False, False, True]),
 )
 
 _others = st.one_of(
@@ -315,7 +324,7 @@ _others = st.one_of(
 
 _commands: st.SearchStrategy[Command] = st.one_of(
     _bids, _bids, _asks, _asks, _bids.map(_market), _asks.map(_market), _bids.map(_post_only), _asks.map(_post_only),
-    _rentals, _rentals, _reports, _reports, _reports, _raises, _changes, _changes, _offer_lists, _others,
+    _rentals, _rentals, _reports, _reports, _reports, _raises, _extensions, _changes, _changes, _offer_lists, _others,
     st.builds(_with_terms, _bids, _rarer), st.builds(_with_terms, _asks, _rarer), _stops(_bids), _stops(_asks),
     _stops(st.builds(_with_terms, _asks, _rarer)), _expiring, _sets, _mass, _floor, _floor,
 )  # fmt: skip
@@ -376,7 +385,7 @@ def resolve(shard: Shard, command: Command) -> Command:
     if isinstance(command, LeaseFailed):
         lease_id, as_of_ns = _lease(shard, command.lease_id), shard.now_ns - command.as_of_ns
         return msgspec.structs.replace(command, lease_id=lease_id, as_of_ns=as_of_ns)
-    if isinstance(command, RaisePrice):
+    if isinstance(command, RaisePrice | ExtendLease | SetAutoExtend):
         lease_id = _lease(shard, command.lease_id)
         renter = shard.auditor.leases[lease_id].scheduled.renter if lease_id else command.account
         return msgspec.structs.replace(command, lease_id=lease_id, account=renter)

@@ -175,6 +175,17 @@ def test_a_term_that_ends_inside_the_notice_ends_as_its_term_does() -> None:
     assert changed.ends_ns == START + HOUR + 90 * SECOND
 
 
+def test_a_second_notice_does_not_move_the_first() -> None:
+    shard, lease_id = under_notice()
+    shard.wait(60 * SECOND)
+    state = shard.machine.state
+    state.begin()
+    leases.give_notice(state, state.leases[lease_id], shard.now_ns, EndReason.PREEMPTED)
+    assert state.events == []
+    (changed,) = only(shard.wait(HOUR), LeaseChanged)
+    assert (changed.reason, changed.ended_ns) == (EndReason.UNPAID, NOTICE + 120 * SECOND)
+
+
 def test_what_a_lease_under_notice_refuses() -> None:
     shard, lease_id = under_notice()
     shard.refuse(LeaseActive(lease_id=lease_id, access=b""), Reason.LEASE_NOT_PROVISIONING)

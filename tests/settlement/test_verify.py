@@ -27,17 +27,35 @@ def live_a_while(market: Market, data: st.DataObject) -> None:
     """One thing that may happen in a market, chosen by chance."""
     act = data.draw(
         st.sampled_from(
-            ["rent", "rent", "active", "active", "quit", "raise", "raise", "fail", "wipe", "pass", "pass", "part"]
+            [
+                "rent",
+                "rent",
+                "active",
+                "active",
+                "quit",
+                "raise",
+                "extend",
+                "price",
+                "fail",
+                "wipe",
+                "pass",
+                "pass",
+                "part",
+            ]
         )
     )
     leases = market.unwiped() if act == "wipe" else market.live()
     if act == "rent":
+        instrument = data.draw(st.sampled_from([SPOT, ONDEMAND]))
         market.rent(
             data.draw(st.sampled_from(RENTERS)),
-            data.draw(st.sampled_from([SPOT, ONDEMAND])),
+            instrument,
             data.draw(st.integers(1, 9)),
             data.draw(st.integers(1, 6)),
+            auto_extend=instrument == ONDEMAND and data.draw(st.booleans()),
         )
+    elif act == "price":
+        market.reprice(data.draw(st.sampled_from([19_999, 20_012, 24_007, 25_001])))
     elif act == "pass":
         market.pass_time(data.draw(PASSED_NS))
     elif act == "part":
@@ -48,6 +66,9 @@ def live_a_while(market: Market, data: st.DataObject) -> None:
             market.activate(lease)
         elif act == "quit":
             market.quit(lease)
+        elif act == "extend":
+            market.pass_time(max(0, market.machine.state.leases[lease].term_end_ns - market.now_ns - 300 * NS_PER_S))
+            market.extend(lease, data.draw(st.integers(1, 3)))
         elif act == "raise":
             market.raise_price(lease, data.draw(st.integers(9_974, 30_000)))
         elif act == "wipe":
@@ -118,6 +139,24 @@ def test_the_market_proves_as_it_is(market: Market) -> None:
     assert proof.holds
     assert (proof.leases, proof.leases_running, proof.seq) == (len(market.leases), 2, market.machine.last_seq)
     assert proof.postings > 50
+
+
+def test_an_extended_lease_proves_at_both_prices(market: Market) -> None:
+    (lease,) = market.rent(RENTERS[0], ONDEMAND, 1, 1)
+    market.activate(lease)
+    market.pass_time(NS_PER_HOUR - 1_000 * NS_PER_S)
+    market.reprice(24_007)
+    market.pass_time(500 * NS_PER_S)
+    assert not refused(market.extend(lease, 2))
+    for _ in range(4):
+        assert market.prove().holds
+        market.pass_time(NS_PER_HOUR)
+    assert market.states[lease].reason is EndReason.EXPIRED
+    assert market.states[lease].charged_micros == 2_001_200 + 2 * 2_400_700
+    with contextlib.closing(sqlite3.connect(market.path)) as connection, connection:
+        connection.execute("update leases set term_end_ns = term_end_ns - 1 where lease_id = ?", (lease,))
+        connection.execute("update lease_prices set price_ticks = 24006 where lease_id = ?", (lease,))
+    assert checks(market.prove()) == {CHARGE}
 
 
 def test_a_lease_under_notice_proves_and_what_it_says_is_compared(market: Market) -> None:

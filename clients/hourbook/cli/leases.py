@@ -24,6 +24,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     rent = commands.add_parser("rent", parents=[common], help="take the best price, all or nothing")
     add_wish(rent)
     rent.add_argument("--ssh-key", action="append", type=Path, metavar="FILE", help="public key; else the account's")
+    rent.add_argument("--auto-extend", action="store_true", help="on-demand: extend by an hour at a time by itself")
     rent.add_argument("--no-wait", dest="wait", action="store_false", help="don't wait until the leases are active")
     rent.add_argument("--idempotency-key", default="", metavar="KEY", help="repeat a rental whose outcome is unknown")
     rent.set_defaults(run=_rent)
@@ -41,6 +42,14 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     more.add_argument("lease", metavar="LEASE", help="its id, or `latest`")
     more.add_argument("price", metavar="PRICE", help="dollars per GPU-hour, above what it pays")
     more.set_defaults(run=_raise)
+    longer = commands.add_parser(
+        "extend", parents=[common], help="hours more of an on-demand lease, at its Baron's offer"
+    )
+    longer.add_argument("lease", metavar="LEASE", help="its id, or `latest`")
+    how = longer.add_mutually_exclusive_group()
+    how.add_argument("--hours", type=int, default=1, help="from ten minutes before the term's end (1)")
+    how.add_argument("--auto", choices=("on", "off"), help="whether it extends itself by an hour at a time from now on")
+    longer.set_defaults(run=_extend)
 
 
 def wait_active(session: Session, lease: Lease) -> Lease:
@@ -80,6 +89,7 @@ def _rent(options: argparse.Namespace, session: Session) -> int:
         idempotency_key=options.idempotency_key,
         features=options.features,
         same_baron=options.same_baron,
+        auto_extend=options.auto_extend,
     )
     leases = rental.leases
     if options.wait:
@@ -111,6 +121,13 @@ def _end(options: argparse.Namespace, session: Session) -> int:
 
 def _raise(options: argparse.Namespace, session: Session) -> int:
     return _answer(session, session.client.raise_price(find_lease(session, options.lease).id, options.price))
+
+
+def _extend(options: argparse.Namespace, session: Session) -> int:
+    lease = find_lease(session, options.lease)
+    if options.auto is not None:
+        return _answer(session, session.client.set_auto_extend(lease.id, options.auto == "on"))
+    return _answer(session, session.client.extend(lease.id, options.hours))
 
 
 def _answer(session: Session, lease: Lease) -> int:

@@ -14,7 +14,7 @@ import msgspec
 from engine.ids import format_id
 from engine.kinds import EndReason, LeaseState, edge_name
 from engine.units import NS_PER_HOUR, format_money, format_price, tick_ns, usage_micros
-from exchange.gateway.views.text import View, format_time, format_time_if
+from exchange.gateway.views.text import View, format_price_if, format_time, format_time_if
 from exchange.read.interface import InstrumentRow, LeaseRow
 
 _REACHABLE: Final = frozenset({LeaseState.ACTIVE, LeaseState.ENDING})
@@ -47,6 +47,7 @@ class Lease(View, frozen=True):
     sooner may be charged more (its kind's minimum), or nothing (a provider's failure inside the first hour).
     `ssh`: while it is active or ending, and to its renter alone.
     `ends`: when a lease that is `ending` will have ended, for its `reason`; null without notice.
+    `max_price`: the most at which an on-demand lease is extended; `auto_extend`: it does so by itself, by an hour at a time.
     `term_end` is null for a lease without end; `simulated`: the Baron has no real GPUs.
     """
 
@@ -67,6 +68,8 @@ class Lease(View, frozen=True):
     ended: str | None
     term_end: str | None
     ends: str | None
+    max_price: str | None
+    auto_extend: bool
     charged: str
     accrued: str
     wiped: bool
@@ -112,6 +115,8 @@ def lease(row: LeaseRow, instrument: InstrumentRow, account: int, now_ns: int) -
         ended=format_time_if(row.ended_ns),
         term_end=format_time_if(row.term_end_ns),
         ends=format_time_if(ends_ns(row)),
+        max_price=format_price_if(row.limit_ticks),
+        auto_extend=row.auto_extend,
         charged=format_money(row.charged_micros),
         accrued=format_money(accrued_micros(row, now_ns)),
         wiped=row.wiped,
@@ -127,7 +132,7 @@ def accrued_micros(row: LeaseRow, now_ns: int) -> int:
     While it runs, full hours are posted, each at its end, so what is posted says how many. As in the engine, what is due
     is never more than to the next full hour, the term's end or the notice's: more isn't held for it before that has passed.
     """
-    if row.state not in _REACHABLE:
+    if row.state not in _REACHABLE or not row.active_ns:
         return 0
     prices = row.all_prices()
 

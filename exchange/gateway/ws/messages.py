@@ -316,6 +316,8 @@ class LeaseData(msgspec.Struct, frozen=True, kw_only=True):
     ended_us: int | None
     term_end_us: int | None
     ends_us: int | None
+    max_price: str | None
+    auto_extend: bool
     charged: str
     accrued: str
     wiped: bool

@@ -88,6 +88,7 @@ function update(entry, lease) {
   else facts.push(`since ${clock(lease.active ?? lease.started)}`);
   if (lease.ends && !lease.ended) facts.push(`ends ${clock(lease.ends)}`);
   else if (lease.term_end && !lease.ended) facts.push(`until ${clock(lease.term_end)}`);
+  if (lease.auto_extend && !lease.ended) facts.push("extends itself");
   facts.push(lease.id);
   say(entry.facts, facts.join(" · "));
   say(entry.detail, lease.detail ?? "");
