@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import msgspec
 import pytest
@@ -254,6 +255,10 @@ async def test_paid_time_moves_on_with_the_list_that_is_sent_again(house: House)
     )
 
 
+def has_news(agent: Agent, heard: int) -> bool:
+    return len(agent.desired) > heard
+
+
 async def test_a_lease_under_notice_runs_and_is_reached_until_it_ends(house: House) -> None:
     await house.open()
     agent = await house.agent()
@@ -269,8 +274,8 @@ async def test_a_lease_under_notice_runs_and_is_reached_until_it_ends(house: Hou
     for _ in range(3):
         # Not so far at once that the agent's silence would count.
         house.clock.advance(45)
-        heard = len(agent.desired)
-        await wait_until_async(lambda heard=heard: len(agent.desired) > heard or not agent.leases, "the next list")
+        seen = partial(has_news, agent, len(agent.desired))
+        await wait_until_async(seen, "the next list")
     await house.exchange.accept(Tick())
     await until_wiped(house, lease_id)
     ended = house.exchange.leases[lease_id]
