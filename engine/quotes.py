@@ -90,7 +90,7 @@ def rent(state: State, command: Rent) -> None:
     wish = Wish(command.quantity, command.hours, command.max_price_ticks, command.features, command.same_baron)
     _check_wish(state, listed[0].kind, wish)
     if command.auto_extend and listed[0].kind is not Kind.ONDEMAND:
-        raise Refused(Reason.NOT_ONDEMAND, "auto_extend")
+        raise Refused(Reason.INVALID_ORDER, "auto_extend")
     order_terms.check_delivery(state, command.delivery)
     order_terms.check_open_orders(state, account)
     order_id = state.new_id()

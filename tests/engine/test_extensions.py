@@ -183,7 +183,7 @@ def test_leases_that_cannot_be_extended() -> None:
     shard.refuse(automatic(lease_id), Reason.LEASE_ENDED, "lease_id")
     shard.do(LeaseWiped(lease_id=lease_id))
     shard.refuse(extended(lease_id), Reason.LEASE_ENDED, "lease_id")
-    shard.refuse(rental(ALICE, 1, 2, SPOT, auto_extend=True), Reason.NOT_ONDEMAND, "auto_extend")
+    shard.refuse(rental(ALICE, 1, 2, SPOT, auto_extend=True), Reason.INVALID_ORDER, "auto_extend")
 
 
 def test_funds_for_what_comes_are_there_or_nothing_changes() -> None:
