@@ -151,6 +151,7 @@ class Rent(_Command, frozen=True, tag=11):
 
     The cheapest is the lowest cost of the whole quantity, then the instrument named first. max_price_ticks 0: the
     protection of a market order (5 % through the best eligible price). Ends in Accepted (origin RENTAL), or Rejected.
+    auto_extend: the leases extend themselves by an hour at a time; on-demand only. max_price_ticks bounds extensions, too.
     """
 
     account: int
@@ -163,6 +164,7 @@ class Rent(_Command, frozen=True, tag=11):
     features: int = 0
     same_baron: bool = False
     min_rating: int = 0
+    auto_extend: bool = False
 
 
 class EndLease(_Command, frozen=True, tag=12):
@@ -282,6 +284,30 @@ class SetAccountLimits(_Command, frozen=True, tag=24):
     killed: bool | None = None
 
 
+class RaisePrice(_Command, frozen=True, tag=25):
+    """The renter of a spot lease pays this price from now on, which must be higher than what it pays (§7)."""
+
+    account: int
+    lease_id: int
+    price_ticks: int
+
+
+class ExtendLease(_Command, frozen=True, tag=26):
+    """The renter buys `hours` more of an on-demand lease, at most 10 minutes before its term's end, of the Baron's offer (§8)."""
+
+    account: int
+    lease_id: int
+    hours: int
+
+
+class SetAutoExtend(_Command, frozen=True, tag=27):
+    """Whether an on-demand lease extends itself by an hour, 10 minutes before its term's end, while it can (§8)."""
+
+    account: int
+    lease_id: int
+    auto_extend: bool
+
+
 Command = (
     OpenAccount
     | Deposit
@@ -307,4 +333,7 @@ Command = (
     | KeepOrders
     | SetRating
     | SetAccountLimits
+    | RaisePrice
+    | ExtendLease
+    | SetAutoExtend
 )

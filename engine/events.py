@@ -200,6 +200,7 @@ class LeaseScheduled(_Event, frozen=True, tag=13):
     """A lease came to be, with all the provisioner needs: what is delivered, where, and the buyer's delivery blob.
 
     `state` is PROVISIONING when delivery starts at once. term_end_ns 0: no end. minimum_s: what a quitter pays.
+    limit_ticks: the most at which an on-demand lease is extended; auto_extend: it does so by itself.
     """
 
     lease_id: int
@@ -219,6 +220,8 @@ class LeaseScheduled(_Event, frozen=True, tag=13):
     provider_fee_ppm: int
     state: LeaseState
     delivery: bytes
+    limit_ticks: int = 0
+    auto_extend: bool = False
 
 
 class LeaseChanged(_Event, frozen=True, tag=14):
@@ -241,6 +244,7 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     access: bytes
     detail: str
     ends_ns: int = 0
+    auto_extend: bool = False
 
 
 class Transfer(_Event, frozen=True, tag=15):
@@ -350,6 +354,15 @@ class AccountLimitsSet(_Event, frozen=True, tag=25):
     killed: bool
 
 
+class LeasePriced(_Event, frozen=True, tag=26):
+    """From `from_ns` on a lease pays this price, and its term ends at `term_end_ns` (0: no end). Its state hasn't changed."""
+
+    lease_id: int
+    price_ticks: int
+    from_ns: int
+    term_end_ns: int
+
+
 Event = (
     AccountOpened
     | MarketListed
@@ -376,4 +389,5 @@ Event = (
     | QuotesSet
     | BaronRating
     | AccountLimitsSet
+    | LeasePriced
 )

@@ -1,18 +1,17 @@
 """Leases: from the trade that opens one to the wipe that frees its GPUs, with its charge (rulebook §8, §9).
 
-The term runs from the fill, the charge from active to ended. Usage and fees are cumulative (due so far less posted so
-far) and posted at each full hour of use and at the end, out of a prefund that each full hour fills up again; so a charge
-can never exceed what is held for it. It knows no order books.
+The term runs from the fill, the charge (`engine.charging`) from active to ended. What is charged is posted at each full
+hour of use and at the end; who can't pay for what comes has notice. It knows no order books.
 """
 
 from __future__ import annotations
 
-from engine import capacity, money, timers
-from engine.kinds import EndReason, Fault, LeaseState, Pot, TransferCode
+from engine import capacity, charging, money, timers
+from engine.kinds import EndReason, Fault, LeaseState
 from engine.messages import EndLease, LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped
 from engine.reasons import Reason
-from engine.state import Broken, Lease, Refused, State
-from engine.units import NS_PER_HOUR, NS_PER_S, fee_micros, usage_micros
+from engine.state import Lease, Refused, State
+from engine.units import NS_PER_HOUR, NS_PER_S
 
 # ---------------------------------------------------------------- commands
 
@@ -29,20 +28,13 @@ def active(state: State, command: LeaseActive) -> None:
     lease.state = LeaseState.ACTIVE
     lease.active_ns = now_ns
     lease.access = command.access
-    timers.arm_lease(state, lease, _next_due_ns(lease, now_ns))
-    _emit_changed(state, lease, wiped=False)
+    timers.arm_lease(state, lease, next_due_ns(lease, now_ns))
+    changed(state, lease)
 
 
 def quit_lease(state: State, command: EndLease) -> None:
     """The renter ends it now, and pays its kind's minimum at least."""
-    account = state.open_account(command.account)
-    if command.lease_id in account.wiped_leases:
-        raise Refused(Reason.LEASE_ENDED, "lease_id")
-    lease = _lease(state, command.lease_id)
-    if lease.renter != command.account:
-        raise Refused(Reason.UNKNOWN_LEASE, "lease_id")
-    if not lease.live:
-        raise Refused(Reason.LEASE_ENDED, "lease_id")
+    lease = rented(state, command.account, command.lease_id)
     ended_ns = _not_after_due(lease, state.last_ts_ns)
     # Who goes while notice runs was sent away: no minimum.
     reason = lease.reason if lease.state is LeaseState.ENDING else EndReason.QUIT
@@ -78,7 +70,7 @@ def wiped(state: State, command: LeaseWiped) -> None:
     baron = state.barons[lease.baron]
     baron.leased_gpus -= lease.quantity
     baron.listing(lease.kind).offer_leased_gpus -= lease.offer_quantity
-    _emit_changed(state, lease, wiped=True)
+    changed(state, lease, wiped=True)
     capacity.changed(state, baron)
 
 
@@ -101,36 +93,51 @@ def full_hour(state: State, lease: Lease) -> None:
     The time of the notice is in what it has paid already (§9).
     """
     due_ns = lease.due_ns
-    _post(state, lease, _usage(lease, due_ns - lease.active_ns))
-    missing = _prefund_needed(state, lease, due_ns) - lease.prefund_micros
-    available = state.accounts[lease.renter].pots[Pot.AVAILABLE]
-    if missing > available:
+    charging.post(state, lease, charging.usage(lease, lease.active_ns, due_ns))
+    if not charging.filled_up(state, lease, due_ns):
         give_notice(state, lease, due_ns, EndReason.UNPAID)
         return
-    if missing > 0:
-        renter = lease.renter
-        money.transfer(state, (renter, Pot.AVAILABLE), (renter, Pot.HELD), missing, TransferCode.PREPAY, lease.lease_id)
-        lease.prefund_micros += missing
-    timers.arm_lease(state, lease, _next_due_ns(lease, due_ns))
-    _emit_changed(state, lease, wiped=False)
+    timers.arm_lease(state, lease, next_due_ns(lease, due_ns))
+    changed(state, lease)
 
 
-# ---------------------------------------------------------------- opening, charging, ending
+# ---------------------------------------------------------------- opening, notice, ending
 
 
 def give_notice(state: State, lease: Lease, now_ns: int, reason: EndReason) -> None:
-    """An active lease has notice from now on, and runs on until it is over, at most to its term's end (§7)."""
+    """An active lease has notice from now on, and runs on until it is over, at most to its term's end (§7).
+
+    Holds and shares of them are rounded, so a prefund may lack some micro-dollars of its last 120 s: then the lease ends
+    when what was paid is used up, a moment sooner. A second notice doesn't move the first.
+    """
+    if lease.state is LeaseState.ENDING:
+        return
     timers.arm_lease(state, lease, 0)
     lease.state, lease.reason = LeaseState.ENDING, reason
-    lease.ends_ns = now_ns + state.limits.notice_s * NS_PER_S
+    lease.ends_ns = now_ns + charging.affordable_ns(lease, now_ns, state.limits.notice_s * NS_PER_S)
     timers.arm_lease(state, lease, min(lease.ends_ns, lease.term_end_ns or lease.ends_ns))
-    _emit_changed(state, lease, wiped=False)
+    timers.arm_auto_extend(state, lease)
+    changed(state, lease)
+
+
+def rented(state: State, renter: int, lease_id: int) -> Lease:
+    """A live lease of this renter; Refused otherwise."""
+    account = state.open_account(renter)
+    if lease_id in account.wiped_leases:
+        raise Refused(Reason.LEASE_ENDED, "lease_id")
+    lease = _lease(state, lease_id)
+    if lease.renter != renter:
+        raise Refused(Reason.UNKNOWN_LEASE, "lease_id")
+    if not lease.live:
+        raise Refused(Reason.LEASE_ENDED, "lease_id")
+    return lease
 
 
 def begin(state: State, lease: Lease) -> None:
     """Take in a lease that a trade has just opened; its GPUs and its renter's count are the trade's to take."""
     state.leases[lease.lease_id] = lease
     timers.arm_lease(state, lease, lease.term_end_ns)
+    timers.arm_auto_extend(state, lease)
 
 
 def _lease(state: State, lease_id: int) -> Lease:
@@ -145,76 +152,27 @@ def _not_after_due(lease: Lease, ts_ns: int) -> int:
     return min(ts_ns, lease.due_ns) if lease.due_ns else ts_ns
 
 
-def _next_due_ns(lease: Lease, ts_ns: int) -> int:
+def next_due_ns(lease: Lease, ts_ns: int) -> int:
     """The next full hour of use after ts_ns (active, or a full hour of use), or the end of the term if that is sooner."""
     hour_ns = ts_ns + NS_PER_HOUR
     return min(hour_ns, lease.term_end_ns) if lease.term_end_ns else hour_ns
 
 
-def _usage(lease: Lease, duration_ns: int) -> int:
-    return usage_micros(lease.price_ticks, lease.quantity, duration_ns)
-
-
-def _prefund_needed(state: State, lease: Lease, at_ns: int) -> int:
-    """What the time that a prefund covers will cost, at most to the end of the term."""
-    duration_ns = state.limits.prefund_s * NS_PER_S
-    if lease.term_end_ns:
-        duration_ns = min(duration_ns, lease.term_end_ns - at_ns)
-    return money.needed_micros(lease.price_ticks, lease.quantity, duration_ns, lease.renter_fee_ppm)
-
-
-def _charged_ns(lease: Lease, ended_ns: int) -> int:
-    """How much time a lease that ends now is charged for (§7, §8)."""
-    was_active = lease.used
-    elapsed_ns = ended_ns - lease.active_ns if was_active else 0
-    if lease.reason is EndReason.PROVIDER_FAILED:
-        return elapsed_ns if elapsed_ns >= NS_PER_HOUR else 0
-    if lease.reason in (EndReason.QUIT, EndReason.RENTER_FAILED):
-        minimum_ns = lease.minimum_s * NS_PER_S
-        if lease.term_end_ns:
-            minimum_ns = min(minimum_ns, lease.term_end_ns - (lease.active_ns if was_active else ended_ns))
-        return max(elapsed_ns, minimum_ns)
-    return elapsed_ns
-
-
 def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, reason: EndReason) -> None:
     """End a live lease: post what is due in all, give back what is left of the prefund. Its GPUs wait for the wipe."""
     lease.reason = reason
-    _post(state, lease, _usage(lease, _charged_ns(lease, ended_ns)))
+    charging.post(state, lease, charging.ended_usage(lease, ended_ns))
     money.change_hold(state, lease.renter, -lease.prefund_micros, lease.lease_id)
     lease.prefund_micros = 0
     lease.state = lease_state
     lease.ended_ns = ended_ns
     timers.arm_lease(state, lease, 0)
-    _emit_changed(state, lease, wiped=False)
+    timers.arm_auto_extend(state, lease)
+    changed(state, lease)
 
 
-def _post(state: State, lease: Lease, usage_due_micros: int) -> None:
-    """Bring what is posted to what is due in all: usage to the provider, each side's fee to the exchange; or refund."""
-    usage = usage_due_micros - lease.usage_micros
-    renter_fee = fee_micros(usage_due_micros, lease.renter_fee_ppm) - lease.renter_fee_micros
-    provider_fee = fee_micros(usage_due_micros, lease.provider_fee_ppm) - lease.provider_fee_micros
-    ref = lease.lease_id
-    held, receivable = (lease.renter, Pot.HELD), (lease.provider, Pot.RECEIVABLE)
-    if usage >= 0:
-        money.transfer(state, held, receivable, usage, TransferCode.USAGE, ref)
-        money.transfer(state, held, money.FEES, renter_fee, TransferCode.FEE, ref)
-        money.transfer(state, receivable, money.FEES, provider_fee, TransferCode.FEE, ref)
-        lease.prefund_micros -= usage + renter_fee
-    else:
-        available = (lease.renter, Pot.AVAILABLE)
-        # Fees first: the provider gets its own back before it gives back what they were taken from.
-        money.transfer(state, money.FEES, receivable, -provider_fee, TransferCode.REFUND, ref)
-        money.transfer(state, money.FEES, available, -renter_fee, TransferCode.REFUND, ref)
-        money.transfer(state, receivable, available, -usage, TransferCode.REFUND, ref)
-    if lease.prefund_micros < 0:
-        raise Broken(f"lease {ref} was charged {-lease.prefund_micros} more than is held for it")
-    lease.usage_micros = usage_due_micros
-    lease.renter_fee_micros += renter_fee
-    lease.provider_fee_micros += provider_fee
-
-
-def _emit_changed(state: State, lease: Lease, wiped: bool) -> None:
+def changed(state: State, lease: Lease, *, wiped: bool = False) -> None:
+    """Say a lease's state, whole."""
     state.emit(
         LeaseChanged(
             lease_id=lease.lease_id,
@@ -230,5 +188,6 @@ def _emit_changed(state: State, lease: Lease, wiped: bool) -> None:
             access=lease.access,
             detail=lease.detail,
             ends_ns=lease.ends_ns,
+            auto_extend=lease.auto_extend,
         )
     )

@@ -53,6 +53,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a bid holds and a lease's prefund is filled up to: one hour and 120 s (§9)."""
     notice_s: int = 120
     """How long a lease runs on after notice; what a prefund covers beyond its hour is no less (§7, §9)."""
+    extend_s: int = 600
+    """How long before the end of its term a lease can be extended (§8)."""
+    max_raises: int = 100
+    """How often the price of one lease may be raised: a failure may be charged as of any time, so each price is kept."""
     spot_minimum_s: int = 60
     ondemand_minimum_s: int = 3_600
 

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from engine import (
     account_limits,
     capacity,
+    extensions,
     in_book,
     leases,
     mass_cancels,
@@ -20,6 +21,7 @@ from engine import (
     orders,
     quote_sets,
     quotes,
+    raises,
     sessions,
     snapshot,
     stops,
@@ -39,6 +41,7 @@ from engine.messages import (
     Deposit,
     EndLease,
     Event,
+    ExtendLease,
     KeepOrders,
     LeaseActive,
     LeaseFailed,
@@ -46,10 +49,12 @@ from engine.messages import (
     ListMarket,
     OpenAccount,
     PlaceOrder,
+    RaisePrice,
     RegisterBaron,
     Rejected,
     Rent,
     SetAccountLimits,
+    SetAutoExtend,
     SetCapacity,
     SetFeatures,
     SetOffers,
@@ -111,6 +116,8 @@ def _fire(state: State, kind: int, number: int) -> None:
             leases.term_end(state, state.leases[number])
         case TimerKind.LEASE_HOUR:
             leases.full_hour(state, state.leases[number])
+        case TimerKind.AUTO_EXTEND:
+            extensions.auto_extend(state, state.leases[number])
         case TimerKind.AUCTION_END:
             sessions.auction_end(state, number)
         case _:
@@ -142,6 +149,9 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     KeepOrders: mass_cancels.keep_orders,
     SetRating: capacity.set_rating,
     SetAccountLimits: account_limits.set_limits,
+    RaisePrice: raises.raise_price,
+    ExtendLease: extensions.extend,
+    SetAutoExtend: extensions.set_auto_extend,
 }
 
 

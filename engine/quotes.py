@@ -97,6 +97,8 @@ def rent(state: State, command: Rent) -> None:
         command.min_rating,
     )
     _check_wish(state, listed[0].kind, wish)
+    if command.auto_extend and listed[0].kind is not Kind.ONDEMAND:
+        raise Refused(Reason.INVALID_ORDER, "auto_extend")
     order_terms.check_delivery(state, command.delivery)
     account_limits.check_entry(state, account)
     order_id = state.new_id()
@@ -115,6 +117,10 @@ def rent(state: State, command: Rent) -> None:
     order.client_order_id = command.client_order_id
     order.delivery = command.delivery
     matching.enter(state, order)
+    # Its leases open when the command ends, and are extended within what the rental said.
+    for draft in state.drafts.values():
+        if draft.bid.order_id == order_id:
+            draft.limit_ticks, draft.auto_extend = command.max_price_ticks, command.auto_extend
     client_ids.remember(state, account, command.client_order_id, command, order_id)
 
 

@@ -69,6 +69,13 @@ class Reason(IntEnum):
     LEASE_NOT_PROVISIONING = 72
     LEASE_NOT_ENDED = 73
     INVALID_LEASE_REPORT = 74
+    LEASE_UNDER_NOTICE = 75
+    PRICE_NOT_HIGHER = 76
+    NOT_SPOT = 77
+    TOO_MANY_RAISES = 78
+    NOT_ONDEMAND = 79
+    TOO_EARLY_TO_EXTEND = 100
+    CANNOT_EXTEND = 101
     # why an order was cancelled or amended, by itself no error
     CONDITIONAL_LIMIT = 80
     OUTSIDE_BAND = 81
@@ -144,5 +151,12 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.LEASE_NOT_PROVISIONING: "Only a lease that is being provisioned can become active.",
     Reason.LEASE_NOT_ENDED: "Only a lease that has ended can be wiped.",
     Reason.INVALID_LEASE_REPORT: "Report a time from the lease's start to now, and at most 8 KiB of access data.",
+    Reason.LEASE_UNDER_NOTICE: "The lease has notice and ends; rent another.",
+    Reason.PRICE_NOT_HIGHER: "Give a price above the one that the lease pays.",
+    Reason.NOT_SPOT: "Only a spot lease's price can be raised.",
+    Reason.TOO_MANY_RAISES: "The price was raised as often as it may be; rent another lease, and end this one.",
+    Reason.NOT_ONDEMAND: "Only an on-demand lease is extended: a spot lease runs on by itself.",
+    Reason.TOO_EARLY_TO_EXTEND: "Extend from ten minutes before the end of the term, or let the lease extend itself.",
+    Reason.CANNOT_EXTEND: "The lease's Baron offers no such hours now; rent on another before the term ends.",
     Reason.TIME_WENT_BACK: "Commands carry times that never decrease.",
 }

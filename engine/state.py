@@ -215,6 +215,9 @@ class Draft(msgspec.Struct):
     share_micros: int = 0
     quantity: int = 0
     offer_quantity: int = 0
+    limit_ticks: int = 0
+    """A rental's own maximum price; 0: the bid's limit."""
+    auto_extend: bool = False
 
 
 class Lease(_Record):
@@ -248,15 +251,17 @@ class Lease(_Record):
     detail: str = ""
     ends_ns: int = 0
     """When its notice is over; 0: it has none."""
+    prices: list[tuple[int, int]] = []
+    """(from_ns, price_ticks) where the price changed, in order, the first from its fill on; empty: `price_ticks` always."""
+    limit_ticks: int = 0
+    """The most at which it is extended."""
+    auto_extend: bool = False
+    auto_due_ns: int = 0
+    """When it extends itself next; 0: it doesn't."""
 
     @property
     def live(self) -> bool:
         return self.state in (LeaseState.PROVISIONING, LeaseState.ACTIVE, LeaseState.ENDING)
-
-    @property
-    def used(self) -> bool:
-        """Whether it takes SSH and is charged."""
-        return self.state in (LeaseState.ACTIVE, LeaseState.ENDING)
 
 
 POTS: Final = max(Pot) + 1

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from engine.kinds import Kind, Origin, Side
+from engine.kinds import Kind, LeaseState, Origin, Side
 from engine.state import Account, Baron, Lease, Order, State, Timer
-from engine.units import NS_PER_HOUR
+from engine.units import NS_PER_HOUR, NS_PER_S
 
 
 class TimerKind(IntEnum):
@@ -22,8 +22,9 @@ class TimerKind(IntEnum):
     NOTICE_END = 4
     TERM_END = 5
     LEASE_HOUR = 6
-    AUCTION_END = 7
-    OFFER_HOUR = 8
+    AUTO_EXTEND = 7
+    AUCTION_END = 8
+    OFFER_HOUR = 9
 
 
 def hour_floor_ns(ts_ns: int) -> int:
@@ -54,6 +55,14 @@ def arm_lease(state: State, lease: Lease, due_ns: int) -> None:
     lease.due_ns = due_ns
     if due_ns:
         state.timers.add(_lease_timer(lease))
+
+
+def arm_auto_extend(state: State, lease: Lease) -> None:
+    """Set when a lease extends itself, so long before its term's end; none for one that doesn't, or ends."""
+    runs_on = lease.auto_extend and lease.state in (LeaseState.PROVISIONING, LeaseState.ACTIVE)
+    due_ns = max(1, lease.term_end_ns - state.limits.extend_s * NS_PER_S) if runs_on else 0
+    _set(state, TimerKind.AUTO_EXTEND, lease.lease_id, lease.auto_due_ns, due_ns)
+    lease.auto_due_ns = due_ns
 
 
 def arm_offers(state: State, baron: Baron, due_ns: int) -> None:
@@ -88,6 +97,11 @@ def rearm(state: State) -> None:
     for order in state.orders.values():
         state.timers.update(_order_timers(order))
     state.timers.update(_lease_timer(lease) for lease in state.leases.values() if lease.due_ns)
+    state.timers.update(
+        (lease.auto_due_ns, TimerKind.AUTO_EXTEND, lease.lease_id)
+        for lease in state.leases.values()
+        if lease.auto_due_ns
+    )
     state.timers.update(
         (baron.offer_due_ns, TimerKind.OFFER_HOUR, baron.baron) for baron in state.barons.values() if baron.offer_due_ns
     )

@@ -53,6 +53,8 @@ def _open_lease(state: State, draft: Draft) -> None:
         renter_fee_ppm=renter_fee_ppm,
         provider_fee_ppm=provider_fee_ppm,
         prefund_micros=prefund,
+        limit_ticks=0 if spot else draft.limit_ticks or bid.price_ticks,
+        auto_extend=draft.auto_extend,
     )
     leases.begin(state, lease)
     _emit_opened(state, draft, lease)
@@ -93,5 +95,7 @@ def _emit_opened(state: State, draft: Draft, lease: Lease) -> None:
             provider_fee_ppm=lease.provider_fee_ppm,
             state=LeaseState.PROVISIONING,
             delivery=draft.bid.delivery,
+            limit_ticks=lease.limit_ticks,
+            auto_extend=lease.auto_extend,
         )
     )

@@ -8,6 +8,7 @@ accounts or leases.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 MICROS_PER_TICK: Final = 100
@@ -75,6 +76,22 @@ def usage_micros(price_ticks: int, quantity: int, duration_ns: int) -> int:
 def usage_micros_up(price_ticks: int, quantity: int, duration_ns: int) -> int:
     """The same, rounded up: what a hold or a prefund needs (§2, §9)."""
     return -(-price_ticks * MICROS_PER_TICK * quantity * duration_ns // NS_PER_HOUR)
+
+
+def tick_ns(price_ticks: int, prices: Sequence[tuple[int, int]], from_ns: int, until_ns: int) -> int:
+    """Ticks times nanoseconds of a time in which the price changes, exact; `usage_micros` of 1 tick makes money of it.
+
+    prices: (from_ns, price_ticks) in order, the first for all that was before it as well; empty: price_ticks throughout.
+    """
+    if not prices:
+        return price_ticks * (until_ns - from_ns)
+    total, begins_ns = 0, from_ns
+    for index, (_, ticks) in enumerate(prices):
+        ends_ns = min(prices[index + 1][0], until_ns) if index + 1 < len(prices) else until_ns
+        if ends_ns > begins_ns:
+            total += ticks * (ends_ns - begins_ns)
+            begins_ns = ends_ns
+    return total
 
 
 def fee_micros(usage: int, fee_ppm: int) -> int:

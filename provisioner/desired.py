@@ -259,7 +259,7 @@ def _fit(wanted: Sequence[LeaseRow], forget: tuple[str, ...], timings: Timings, 
             generation=lease.generation,
             gpus=list(lease.gpus or ()),
             authorized_keys=list(lease.ssh_keys),
-            paid_until_ns=min(lease.term_end_ns or paid_until_ns, paid_until_ns),
+            paid_until_ns=min(lease.term_end_ns or paid_until_ns, lease.ends_ns or paid_until_ns, paid_until_ns),
         )
         room_bytes -= len(encode(spec)) + 1
         if room_bytes < 0 or len(specs) == MAX_LEASES:

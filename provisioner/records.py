@@ -30,7 +30,7 @@ class BaronRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A lease that isn't wiped yet. term_end_ns 0: no end.
+    """A lease that isn't wiped yet. term_end_ns 0: no end; ends_ns: when its notice is over, 0: it has none.
 
     gpus: uuids, empty until they are assigned; written before the agent hears of the lease. None: an earlier database,
     that is lost, may have assigned some, and the agent hasn't said which. port 0: none at the gate.
@@ -48,6 +48,7 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     gpus: tuple[str, ...] | None = ()
     host_key: str = ""
     port: int = 0
+    ends_ns: int = 0
 
     @property
     def live(self) -> bool:

@@ -32,7 +32,7 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     provisioning_s: float = 600.0
     """Provisioning takes at most this long."""
     paid_ahead_s: float = 3_600.0
-    """How far ahead of now an agent may keep a lease without Monarch: what a lease has prepaid, at most its term's end."""
+    """How far ahead of now an agent may keep a lease without Monarch: what is prepaid, at most to its term's or notice's end."""
     refresh_s: float = 30.0
     """Desired goes out at least this often, so that `paid_until_ns` moves on."""
     absent_s: float = 10.0

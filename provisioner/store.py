@@ -38,13 +38,15 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
 from engine.kinds import LeaseState
-from engine.messages import BaronRegistered, CapacityChanged, Event, LeaseChanged, LeaseScheduled, Reply
+from engine.messages import BaronRegistered, CapacityChanged, Event, LeaseChanged, LeasePriced, LeaseScheduled, Reply
 from provisioner.desired import Plan
 from provisioner.ports import Access, Delivery
 from provisioner.records import LIVE_STATES, OVER_STATES, Applied, BaronRow, LeaseRow
 from provisioner.settings import MAX_LAZY_SEQS
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+_WITHOUT_NOTICE: Final = 1
+"""The version whose leases had no notice; it is brought up to date."""
 FIRST_GENERATION: Final = 1
 
 _TAKEN_IN: Final = 1
@@ -80,6 +82,7 @@ _leases = Table(
     Column("gpus", JSON, nullable=False, default=list),
     Column("host_key", String, nullable=False, default=""),
     Column("port", Integer, nullable=False, default=0),
+    Column("ends_ns", BigInteger, nullable=False, default=0),
 )
 _ports = Table(
     "ports",
@@ -119,6 +122,9 @@ class Store:
                 version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
                 if version == 0:
                     _meta.create_all(connection)
+                elif version == _WITHOUT_NOTICE:
+                    connection.exec_driver_sql("ALTER TABLE leases ADD COLUMN ends_ns BIGINT NOT NULL DEFAULT 0")
+                if version in (0, _WITHOUT_NOTICE):
                     connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA}")
                 elif version != SCHEMA:
                     raise StoreError(
@@ -190,6 +196,9 @@ class Store:
                 self._change(happened)
                 barons.add(happened.baron)
                 (opened if happened.state in LIVE_STATES else ended).add(happened.lease_id)
+            case LeasePriced():
+                if (priced := self._price(happened)) is not None:
+                    barons.add(priced)
 
     def _set_cursor(self, row: int, seq: int) -> None:
         written = insert(_cursor).values(id=row, seq=seq)
@@ -216,12 +225,18 @@ class Store:
         if lease.wiped:
             self._connection.execute(delete(_leases).where(here))
             return
-        values: dict[str, Any] = {"state": int(lease.state), "active_ns": lease.active_ns}
+        values: dict[str, Any] = {"state": int(lease.state), "active_ns": lease.active_ns, "ends_ns": lease.ends_ns}
         if lease.state in OVER_STATES:
             values["port"] = 0
         self._connection.execute(update(_leases).where(here).values(values))
         if lease.access and lease.state in LIVE_STATES:
             self._recover(lease.lease_id, lease.access)
+
+    def _price(self, lease: LeasePriced) -> int | None:
+        """A price moves the term's end too; the Baron of the lease, if that isn't wiped."""
+        here = _leases.c.lease_id == lease.lease_id
+        self._connection.execute(update(_leases).where(here).values(term_end_ns=lease.term_end_ns))
+        return self._connection.execute(select(_leases.c.baron).where(here)).scalar()
 
     def _recover(self, lease_id: int, data: bytes) -> None:
         """Learn port and host key from what renters were told, when this database is made anew from the log."""

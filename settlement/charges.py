@@ -1,17 +1,18 @@
-"""What a lease should have cost, reckoned again from its start, end and reason alone (rulebook §8, §9).
+"""What a lease should have cost, reckoned again from its dates, prices and reason alone (rulebook §8, §9).
 
-The engine meters as time passes; this room knows only the dates and states the rule once more in exact fractions of a
+The engine meters as time passes; this room knows only the dates and prices, and states the rule once more in exact fractions of a
 dollar, so that neither can repeat the other's mistake. It must never take over the engine's formulas.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final, NamedTuple
 
 from engine.kinds import EndReason
 from engine.units import MICROS_PER_USD, NS_PER_HOUR, NS_PER_S, PPM, TICKS_PER_USD
-from settlement.leases import LeaseTerms
+from settlement.leases import LeaseTerms, Price
 
 FREE_FAILURE_NS: Final = NS_PER_HOUR
 """A lease that its provider fails earlier than this after its start costs nothing (§7)."""
@@ -35,27 +36,40 @@ class Clock(NamedTuple):
     now_ns: int
 
 
-def ended_charge(lease: LeaseTerms) -> Charge:
-    """The whole charge of a lease that has ended or failed; ValueError for a reason that no lease of today ends for."""
-    elapsed_ns = lease.ended_ns - lease.active_ns if lease.active_ns else 0
+def ended_charge(lease: LeaseTerms, prices: Sequence[Price] = ()) -> Charge:
+    """The whole charge of a lease that has ended or failed; ValueError for a reason that no lease of today ends for.
+
+    prices: those that it had after its first, in order.
+    """
+    from_ns = lease.active_ns or lease.ended_ns
+    elapsed_ns = lease.ended_ns - from_ns
     match lease.reason:
-        case EndReason.EXPIRED | EndReason.UNPAID:
-            return _charge(lease, elapsed_ns)
+        case EndReason.EXPIRED | EndReason.UNPAID | EndReason.PREEMPTED | EndReason.DISPLACED:
+            duration_ns = elapsed_ns
         case EndReason.QUIT | EndReason.RENTER_FAILED:
-            return _charge(lease, max(elapsed_ns, _minimum_ns(lease)))
+            duration_ns = max(elapsed_ns, _minimum_ns(lease))
         case EndReason.PROVIDER_FAILED:
-            return _charge(lease, elapsed_ns if elapsed_ns >= FREE_FAILURE_NS else 0)
+            duration_ns = elapsed_ns if elapsed_ns >= FREE_FAILURE_NS else 0
         case _:
             raise ValueError(f"no rule of a charge for a lease that ended {lease.reason.name}")
+    return _charge(lease, prices, from_ns, duration_ns)
 
 
-def running_charges(lease: LeaseTerms, clock: Clock) -> set[Charge]:
-    """What may have been posted for a lease that runs: its full hours. One value, or one for each hour still to fire."""
+def running_charges(lease: LeaseTerms, clock: Clock, prices: Sequence[Price] = ()) -> set[Charge]:
+    """What may have been posted for a lease that runs: its full hours. One value, or one for each hour still to fire.
+
+    Under notice no hour is posted any more: the last was the notice's, or the one before it (§9).
+    """
     if not lease.active_ns:
-        return {_charge(lease, 0)}
-    fewest = max(0, clock.fired_ns - 1 - lease.active_ns) // NS_PER_HOUR
-    most = max(0, clock.now_ns - lease.active_ns) // NS_PER_HOUR
-    return {_charge(lease, hours * NS_PER_HOUR) for hours in range(min(fewest, most), most + 1)}
+        return {Charge(0, 0, 0)}
+    if lease.ends_ns:
+        most = (lease.ends_ns - lease.active_ns) // NS_PER_HOUR
+        fewest = max(0, most - 1)
+    else:
+        fewest = max(0, clock.fired_ns - 1 - lease.active_ns) // NS_PER_HOUR
+        most = max(0, clock.now_ns - lease.active_ns) // NS_PER_HOUR
+    hours = range(min(fewest, most), most + 1)
+    return {_charge(lease, prices, lease.active_ns, count * NS_PER_HOUR) for count in hours}
 
 
 def _minimum_ns(lease: LeaseTerms) -> int:
@@ -66,8 +80,16 @@ def _minimum_ns(lease: LeaseTerms) -> int:
     return max(0, min(minimum_ns, lease.term_end_ns - (lease.active_ns or lease.ended_ns)))
 
 
-def _charge(lease: LeaseTerms, duration_ns: int) -> Charge:
-    dollars = Fraction(lease.price_ticks, TICKS_PER_USD) * lease.quantity * Fraction(duration_ns, NS_PER_HOUR)
+def _charge(lease: LeaseTerms, prices: Sequence[Price], from_ns: int, duration_ns: int) -> Charge:
+    """Each price for the part of the time in which it held; added up as fractions, and then rounded down."""
+    dollars = Fraction(0)
+    until_ns = from_ns + duration_ns
+    ticks = lease.price_ticks
+    for price in prices:
+        here_ns = min(max(price.from_ns, from_ns), until_ns)
+        dollars += Fraction(ticks, TICKS_PER_USD) * lease.quantity * Fraction(here_ns - from_ns, NS_PER_HOUR)
+        from_ns, ticks = here_ns, price.price_ticks
+    dollars += Fraction(ticks, TICKS_PER_USD) * lease.quantity * Fraction(until_ns - from_ns, NS_PER_HOUR)
     usage = int(dollars * MICROS_PER_USD)
     return Charge(
         usage_micros=usage,

@@ -5,16 +5,26 @@ Pure functions of events. This room knows no money: postings say what was paid, 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from engine.kinds import EndReason, LeaseState
-from engine.messages import LeaseChanged, LeaseScheduled, Reply
+from engine.messages import LeaseChanged, LeasePriced, LeaseScheduled, Reply
+
+
+class Price(NamedTuple):
+    """From a time on a lease pays so much."""
+
+    from_ns: int
+    price_ticks: int
 
 
 class LeaseTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """A lease as the ledger knows it; field names are the table's columns. 0: no end, not yet active, not yet ended."""
+    """A lease as the ledger knows it; field names are the table's columns. 0: no end, not yet active, not yet ended.
+
+    price_ticks: as it was let; changes of it stand apart. ends_ns: when its notice is over; 0: it had none.
+    """
 
     lease_id: int
     renter: int
@@ -32,6 +42,7 @@ class LeaseTerms(msgspec.Struct, frozen=True, kw_only=True):
     ended_ns: int
     charged_micros: int
     wiped: bool
+    ends_ns: int
 
 
 _TERMS = (
@@ -47,16 +58,24 @@ _TERMS = (
     "provider_fee_ppm",
     "state",
 )
-_CHANGES = ("state", "reason", "active_ns", "ended_ns", "charged_micros", "wiped")
-_UNTOUCHED = {"reason": EndReason.NONE, "active_ns": 0, "ended_ns": 0, "charged_micros": 0, "wiped": False}
+_CHANGES = ("state", "reason", "active_ns", "ended_ns", "charged_micros", "wiped", "ends_ns")
+_UNTOUCHED = {
+    "reason": EndReason.NONE,
+    "active_ns": 0,
+    "ended_ns": 0,
+    "charged_micros": 0,
+    "wiped": False,
+    "ends_ns": 0,
+}
 
 
 class LeaseRows:
-    """Rows that a batch of commands adds and changes: each lease at most once in either."""
+    """Rows that a batch of commands adds and changes: each lease at most once in either, each lease's price of a time once."""
 
     def __init__(self) -> None:
         self.added: dict[int, dict[str, Any]] = {}
         self.changed: dict[int, dict[str, Any]] = {}
+        self.prices: dict[tuple[int, int], dict[str, int]] = {}
 
     def take(self, reply: Reply) -> None:
         """Take in the lease events of the next command."""
@@ -64,7 +83,14 @@ class LeaseRows:
             if isinstance(event, LeaseScheduled):
                 self.added[event.lease_id] = {name: getattr(event, name) for name in _TERMS} | _UNTOUCHED
             elif isinstance(event, LeaseChanged):
-                row = self.added.get(event.lease_id)
-                if row is None:
-                    row = self.changed.setdefault(event.lease_id, {"lease_id": event.lease_id})
+                row = self._row(event.lease_id)
                 row.update((name, getattr(event, name)) for name in _CHANGES)
+            elif isinstance(event, LeasePriced):
+                self._row(event.lease_id)["term_end_ns"] = event.term_end_ns
+                price = {"lease_id": event.lease_id, "from_ns": event.from_ns, "price_ticks": event.price_ticks}
+                self.prices[event.lease_id, event.from_ns] = price
+
+    def _row(self, lease_id: int) -> dict[str, Any]:
+        """The row that a lease's change goes into."""
+        row = self.added.get(lease_id)
+        return self.changed.setdefault(lease_id, {"lease_id": lease_id}) if row is None else row

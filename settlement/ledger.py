@@ -28,7 +28,7 @@ from settlement.errors import LedgerHalted
 from settlement.leases import LeaseRows
 from settlement.postings import Posting, net, postings
 from settlement.queries import Position
-from settlement.tables import BALANCES, LEASES, POSITION, POSTINGS
+from settlement.tables import BALANCES, LEASE_PRICES, LEASES, POSITION, POSTINGS
 from settlement.views import BalanceRow, Statement, TransferRow
 
 MAX_BATCH_RECORDS: Final = 4_096
@@ -208,11 +208,21 @@ def _post(connection: Connection, made: Sequence[Posting]) -> None:
 def _keep_leases(connection: Connection, leases: LeaseRows) -> None:
     if leases.added:
         connection.execute(insert(LEASES), list(leases.added.values()))
-    if leases.changed:
-        rows = [{"changed_id": row.pop("lease_id"), **row} for row in leases.changed.values()]
+    # Rows of one execution have the same columns: those of another set of them go apart.
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in leases.changed.values():
+        alike.setdefault(tuple(sorted(row)), []).append({"changed_id": row.pop("lease_id"), **row})
+    for rows in alike.values():
         changed = connection.execute(update(LEASES).where(LEASES.c.lease_id == bindparam("changed_id")), rows)
         if changed.rowcount != len(rows):
             raise LedgerHalted(
                 f"{len(rows) - changed.rowcount} of {len(rows)} leases changed without having been scheduled: the event log "
                 "lacks records; restore it"
             )
+    if leases.prices:
+        statement = upsert(LEASE_PRICES)
+        statement = statement.on_conflict_do_update(
+            index_elements=[LEASE_PRICES.c.lease_id, LEASE_PRICES.c.from_ns],
+            set_={"price_ticks": statement.excluded.price_ticks},
+        )
+        connection.execute(statement, list(leases.prices.values()))

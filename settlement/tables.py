@@ -1,7 +1,8 @@
-"""The ledger's tables: postings, the balances that they sum to, what each lease's charge depends on, and the position.
+"""The ledger's tables: postings, the balances that they sum to, what each lease's charge depends on, the prices of those
+whose price changed, and the position.
 
 The one description of them that queries use; migrations build the same, and a test compares the two. A row is never
-changed but in `balances`, `leases` and `position`; postings are only ever added. This room knows no event.
+changed but in `balances`, `leases`, `lease_prices` and `position`; postings are only ever added. This room knows no event.
 """
 
 from __future__ import annotations
@@ -66,6 +67,16 @@ LEASES: Final = Table(
     Column("ended_ns", BigInteger, nullable=False),
     Column("charged_micros", BigInteger, nullable=False),
     Column("wiped", Boolean, nullable=False),
+    Column("ends_ns", BigInteger, nullable=False, server_default="0"),
+)
+
+# Of leases whose price changed: from when on which price holds; the price before the first stands with its lease.
+LEASE_PRICES: Final = Table(
+    "lease_prices",
+    METADATA,
+    Column("lease_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("from_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("price_ticks", BigInteger, nullable=False),
 )
 
 # One row, made with the table: an update that finds another sequence than the expected one changes nothing.

@@ -21,10 +21,10 @@ from settlement import queries
 from settlement.charges import Charge, Clock, ended_charge, running_charges
 from settlement.database import open_reader
 from settlement.errors import LedgerError
-from settlement.leases import LeaseTerms
+from settlement.leases import LeaseTerms, Price
 from settlement.postings import CHARGE_CODES, PotKey, below_zero, first_position
 from settlement.queries import Position
-from settlement.tables import LEASES, POSTINGS
+from settlement.tables import LEASE_PRICES, LEASES, POSTINGS
 
 MAX_FINDINGS: Final = 100
 """Findings that a proof keeps; the rest are only counted."""
@@ -32,6 +32,7 @@ MAX_FINDINGS: Final = 100
 _EXCHANGE_POTS: Final = (Pot.FEES, Pot.INSURANCE, Pot.CASH)
 _TERMS: Final = LeaseTerms.__struct_fields__
 _OVER: Final = (LeaseState.ENDED, LeaseState.FAILED)
+_NOTICE_REASONS: Final = (EndReason.UNPAID, EndReason.PREEMPTED, EndReason.DISPLACED)
 
 
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +191,7 @@ def _prove_leases(findings: _Findings, connection: Connection, clock: Clock) -> 
         findings.compare(
             "charge belongs to a lease's parties", f"lease {ref}", "renter, provider and exchange", "others"
         )
+    prices = _prices(connection)
     count = running = 0
     for row in connection.execute(select(*(LEASES.c[name] for name in _TERMS)).order_by(LEASES.c.lease_id)):
         count += 1
@@ -199,29 +201,58 @@ def _prove_leases(findings: _Findings, connection: Connection, clock: Clock) -> 
             findings.compare("lease can be read", f"lease {row.lease_id}", "a lease", error)
             continue
         posted = paid.pop(lease.lease_id, Charge(0, 0, 0))
+        own_prices = prices.pop(lease.lease_id, [])
         subject = f"lease {lease.lease_id}"
         if lease.state in _OVER:
             # A running lease says what was posted when it last changed, and its full hours change nothing.
             findings.compare("lease says what was posted", subject, posted.usage_micros, lease.charged_micros)
-            _prove_ended(findings, subject, lease, posted)
+            _prove_ended(findings, subject, lease, own_prices, posted)
             continue
         running += 1
-        findings.compare("running lease has no end", subject, (EndReason.NONE, 0), (lease.reason, lease.ended_ns))
-        allowed = running_charges(lease, clock)
+        _prove_notice(findings, subject, lease, posted)
+        allowed = running_charges(lease, clock, own_prices)
         if posted not in allowed:
             findings.compare("lease is charged its full hours", subject, sorted(allowed), posted)
+    for lease_id in prices:
+        findings.compare("price has a lease", f"lease {lease_id}", "a lease", "none")
     for ref in paid:
         findings.compare("charge has a lease", f"lease {ref}", "a lease", "none")
     return count, running
 
 
-def _prove_ended(findings: _Findings, subject: str, lease: LeaseTerms, posted: Charge) -> None:
+def _prove_notice(findings: _Findings, subject: str, lease: LeaseTerms, posted: Charge) -> None:
+    """A running lease has neither reason nor end, but under notice a reason and when that is over."""
+    if lease.state is LeaseState.ENDING:
+        findings.compare("notice has a reason", subject, True, lease.reason in _NOTICE_REASONS)
+        findings.compare("notice has a time", subject, True, lease.ends_ns > lease.active_ns)
+        # Nothing is posted from the notice on, and its event said what was.
+        findings.compare("lease says what was posted", subject, posted.usage_micros, lease.charged_micros)
+        findings.compare("running lease has no end", subject, 0, lease.ended_ns)
+        return
+    free = (EndReason.NONE, 0, 0)
+    findings.compare("running lease has no end", subject, free, (lease.reason, lease.ended_ns, lease.ends_ns))
+
+
+def _prices(connection: Connection) -> dict[int, list[Price]]:
+    """The prices of leases whose price changed, in order of their times."""
+    prices: dict[int, list[Price]] = {}
+    columns = LEASE_PRICES.c
+    for lease_id, from_ns, price_ticks in connection.execute(
+        select(columns.lease_id, columns.from_ns, columns.price_ticks).order_by(columns.lease_id, columns.from_ns)
+    ):
+        prices.setdefault(lease_id, []).append(Price(from_ns, price_ticks))
+    return prices
+
+
+def _prove_ended(findings: _Findings, subject: str, lease: LeaseTerms, prices: list[Price], posted: Charge) -> None:
     try:
-        due = ended_charge(lease)
+        due = ended_charge(lease, prices)
     except ValueError as error:
         findings.compare("lease ended for a reason of today", subject, "a reason with a rule", error)
         return
     findings.compare("lease is charged what its dates say", subject, due, posted)
+    if lease.ends_ns:
+        findings.compare("lease ends with its notice", subject, True, lease.ended_ns <= lease.ends_ns)
 
 
 def _paid(connection: Connection) -> tuple[dict[int, Charge], list[int]]:

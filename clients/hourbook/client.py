@@ -124,14 +124,17 @@ class Client:
         features: Sequence[str] = (),
         same_baron: bool = False,
         min_rating: int | None = None,
+        auto_extend: bool = False,
     ) -> models.Rental:
         """Take the best price, all or nothing. `hours`: the term of on-demand, an upper limit for spot.
+
+        `auto_extend`: on-demand leases extend themselves by an hour at a time, at `max_price` at most.
 
         `features`: what each Baron must have (infiniband, nvlink, certified, secure); `min_rating`: how it must be rated, 0 to
         100; `same_baron`: all GPUs on one.
         """
         wish = _wish(sku, gpus, hours, kind, regions, max_price, _asked(features, same_baron, min_rating))
-        body = wish | {"ssh_keys": ssh_keys}
+        body = wish | {"ssh_keys": ssh_keys, "auto_extend": auto_extend}
         return self._post("/v1/rentals", models.Rental, body, idempotency_key)
 
     def leases(
@@ -152,6 +155,18 @@ class Client:
     def end_lease(self, lease_id: str) -> models.Lease:
         """End a lease; the minimum of its kind is charged."""
         return self._transport.ask("DELETE", f"/v1/leases/{lease_id}", models.Lease)
+
+    def raise_price(self, lease_id: str, price: Number) -> models.Lease:
+        """What a spot lease pays from now on, higher than before: the lowest price yields first."""
+        return self._transport.ask("PATCH", f"/v1/leases/{lease_id}", models.Lease, {"price": to_text(price)})
+
+    def extend(self, lease_id: str, hours: int = 1, idempotency_key: str = "") -> models.Lease:
+        """Hours more of an on-demand lease, from ten minutes before its term's end, at the price of its Baron's offer."""
+        return self._post(f"/v1/leases/{lease_id}/extend", models.Lease, {"hours": hours}, idempotency_key)
+
+    def set_auto_extend(self, lease_id: str, auto_extend: bool) -> models.Lease:
+        """Whether an on-demand lease extends itself by an hour at a time."""
+        return self._transport.ask("PATCH", f"/v1/leases/{lease_id}", models.Lease, {"auto_extend": auto_extend})
 
     # ---------------------------------------------------------------- orders
 

@@ -125,7 +125,9 @@ class Ssh(Model, frozen=True):
 class Lease(Model, frozen=True):
     """`charged`: usage posted so far, at each full hour and at the end; `accrued`: used since then, as of the answer.
 
-    Both are without fees. `ssh` is there while it is active, for its renter alone.
+    Both are without fees. `ssh` is there while it is active or ending, for its renter alone. `ends`: when a lease that is
+    `ending` will have ended, for its `reason`. `max_price`: the most at which an on-demand lease is extended; `auto_extend`: it
+    does so by itself.
     """
 
     id: str
@@ -144,6 +146,9 @@ class Lease(Model, frozen=True):
     active: datetime | None
     ended: datetime | None
     term_end: datetime | None
+    ends: datetime | None
+    max_price: Decimal | None
+    auto_extend: bool
     charged: Decimal
     accrued: Decimal
     wiped: bool

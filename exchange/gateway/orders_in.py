@@ -265,6 +265,7 @@ async def rent_in(
         features=features_in(body.features),
         same_baron=body.same_baron,
         min_rating=body.min_rating or 0,
+        auto_extend=body.auto_extend,
     )
 
 

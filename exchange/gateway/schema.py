@@ -169,9 +169,13 @@ class QuoteBody(_Body, frozen=True):
 
 
 class RentalBody(QuoteBody, frozen=True):
-    """Take the best price, all or nothing. Without `ssh_keys` the account's stored ones are used."""
+    """Take the best price, all or nothing. Without `ssh_keys` the account's stored ones are used.
+
+    `auto_extend`: the leases (on-demand) extend themselves by an hour at a time, at `max_price` at most (rulebook §8).
+    """
 
     ssh_keys: Annotated[list[SshKeyLine], Meta(min_length=1, max_length=MAX_SSH_KEYS)] | None = None
+    auto_extend: bool = False
 
 
 class OrderTerms(_Body, frozen=True):
@@ -225,6 +229,23 @@ class AmendBody(AmendTerms, frozen=True):
     """A new price, a new total quantity (what is filled included), a gtd order's new `expire`, or several of them."""
 
     expire: Time | None = None
+
+
+class LeaseBody(_Body, frozen=True):
+    """What changes of a running lease: one of the two.
+
+    `price`: what a spot lease pays from now on, higher than before (rulebook §7). `auto_extend`: whether an on-demand lease
+    extends itself (§8).
+    """
+
+    price: Price | None = None
+    auto_extend: bool | None = None
+
+
+class ExtensionBody(_Body, frozen=True):
+    """Hours more of an on-demand lease, from ten minutes before its term's end (rulebook §8)."""
+
+    hours: Hours
 
 
 class OfferBody(_Body, frozen=True):

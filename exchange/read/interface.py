@@ -102,7 +102,12 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`access` is the provisioner's blob, empty until the lease was active. `simulated` as its Baron was when it was let."""
+    """`access` is the provisioner's blob, empty until the lease was active. `simulated` as its Baron was when it was let.
+
+    ends_ns: when its notice is over; 0: it has none. price_ticks: its newest price. prices: msgpack of (from_ns, price_ticks)
+    in order, the first as it was let; empty for a lease that has had one price. limit_ticks: the most at which it is
+    extended; 0: it can't be.
+    """
 
     lease_id: int
     order_id: int
@@ -125,6 +130,14 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     simulated: bool
     seq: int
+    ends_ns: int = 0
+    limit_ticks: int = 0
+    auto_extend: bool = False
+    prices: bytes = b""
+
+    def all_prices(self) -> list[tuple[int, int]]:
+        """(from_ns, price_ticks) in order, as the engine keeps them; empty: one price."""
+        return msgspec.msgpack.decode(self.prices, type=list[tuple[int, int]]) if self.prices else []
 
 
 class BaronRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from engine.messages import (
     Event,
     InstrumentSession,
     LeaseChanged,
+    LeasePriced,
     LeaseScheduled,
     MarketListed,
     Offer,
@@ -42,6 +43,8 @@ ENDED_STATES = frozenset({LeaseState.ENDED, LeaseState.FAILED})
 
 OrderEvent = Accepted | Traded | Triggered | Amended | Canceled
 """Events that an order's owner is told of; that an iceberg refilled shows in the depth alone."""
+
+LeaseEvent = LeaseScheduled | LeaseChanged | LeasePriced
 
 
 class ReadError(Exception):
@@ -86,10 +89,10 @@ class OrderChange(msgspec.Struct, frozen=True):
 
 
 class LeaseChange(msgspec.Struct, frozen=True):
-    """A lease is new (`event` LeaseScheduled) or has another state."""
+    """A lease is new (`event` LeaseScheduled), or has another state or price."""
 
     index: int
-    event: LeaseScheduled | LeaseChanged
+    event: LeaseEvent
     row: LeaseRow
 
 
@@ -112,7 +115,7 @@ def project(reply: Reply, store: Store) -> Changes:
             _project_order(changes, index, event, store)
         elif isinstance(event, Refilled):
             store.save_order(rows.refilled(_order(store, reply.seq, event.order_id), event))
-        elif isinstance(event, LeaseScheduled | LeaseChanged):
+        elif isinstance(event, LeaseEvent):
             _project_lease(changes, index, event, store)
         else:
             _project_listing(changes, event, store)
@@ -165,7 +168,7 @@ def _changed(row: OrderRow, event: Triggered | Amended | Canceled, seq: int, ts_
             return rows.canceled(row, event, seq, ts_ns)
 
 
-def _project_lease(changes: Changes, index: int, event: LeaseScheduled | LeaseChanged, store: Store) -> None:
+def _project_lease(changes: Changes, index: int, event: LeaseEvent, store: Store) -> None:
     if isinstance(event, LeaseScheduled):
         baron = _baron(store, changes.seq, event.baron)
         row = rows.scheduled(event, baron.simulated, changes.seq)
@@ -173,7 +176,10 @@ def _project_lease(changes: Changes, index: int, event: LeaseScheduled | LeaseCh
         before = store.lease(event.lease_id)
         if before is None:
             raise ReadError(_missed(changes.seq, f"lease {event.lease_id}"))
-        row = rows.lease_changed(before, event, changes.seq)
+        if isinstance(event, LeaseChanged):
+            row = rows.lease_changed(before, event, changes.seq)
+        else:
+            row = rows.lease_priced(before, event, changes.seq)
     store.save_lease(row)
     changes.leases.append(LeaseChange(index, event, row))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from engine.kinds import EndReason, OrderStatus
@@ -20,6 +21,7 @@ from engine.messages import (
     Canceled,
     InstrumentSession,
     LeaseChanged,
+    LeasePriced,
     LeaseScheduled,
     Refilled,
     Traded,
@@ -206,6 +208,22 @@ def scheduled(event: LeaseScheduled, simulated: bool, seq: int) -> LeaseRow:
         detail="",
         simulated=simulated,
         seq=seq,
+        limit_ticks=event.limit_ticks,
+        auto_extend=event.auto_extend,
+    )
+
+
+def lease_priced(row: LeaseRow, event: LeasePriced, seq: int) -> LeaseRow:
+    """A raise from then on, or an extension, which may cost what the term before did."""
+    prices = row.all_prices()
+    if event.price_ticks != row.price_ticks:
+        prices = [*(prices or [(row.start_ns, row.price_ticks)]), (event.from_ns, event.price_ticks)]
+    return replace(
+        row,
+        price_ticks=event.price_ticks,
+        prices=msgspec.msgpack.encode(prices) if prices else b"",
+        term_end_ns=event.term_end_ns,
+        seq=seq,
     )
 
 
@@ -221,5 +239,7 @@ def lease_changed(row: LeaseRow, event: LeaseChanged, seq: int) -> LeaseRow:
         # The way in was told once, with ACTIVE; an event that doesn't repeat it doesn't take it away.
         access=event.access or row.access,
         detail=event.detail or row.detail,
+        ends_ns=event.ends_ns,
+        auto_extend=event.auto_extend,
         seq=seq,
     )

@@ -71,6 +71,8 @@ def test_rent_ssh_and_end(renter: Shell) -> None:
     assert renter.run("ssh", lease_id, "--", "exit", "7").returncode == 7
     assert renter.run("ssh", typed="echo from a shell\n").stdout == "from a shell\n"
     assert [lease["id"] for lease in renter.answer("leases")] == [lease_id]
+    assert renter.answer("raise", "latest", "2.75")["price"] == "2.7500"
+    assert renter.run("extend", "latest", "--auto", "on").returncode == 1
     assert renter.answer("end", "latest")["reason"] == "quit"
     assert renter.text("leases") == "No leases.\n"
     assert lease_id in renter.text("leases", "--all")

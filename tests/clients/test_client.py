@@ -50,6 +50,26 @@ def test_quote_rent_watch_end(renter: Client, exchange: Exchange) -> None:
     assert renter.trades(SPOT)[0].quantity == 2
 
 
+def test_a_spot_lease_pays_more_from_now_on(renter: Client) -> None:
+    (lease,) = renter.rent(SKU, 1, kind="spot").leases
+    price = lease.price + Decimal("0.0100")
+    assert renter.raise_price(lease.id, price).price == price
+    with pytest.raises(Rejected) as refused:
+        renter.raise_price(lease.id, price)
+    assert refused.value.code == "price_not_higher"
+    renter.end_lease(lease.id)
+
+
+def test_an_on_demand_lease_extends_itself_when_it_is_told_to(renter: Client) -> None:
+    (lease,) = renter.rent(SKU, 1, 1, kind="ondemand", max_price="9", auto_extend=True).leases
+    assert (lease.auto_extend, lease.max_price) == (True, Decimal(9))
+    assert renter.set_auto_extend(lease.id, auto_extend=False).auto_extend is False
+    with pytest.raises(Rejected) as refused:
+        renter.extend(lease.id, 1)
+    assert refused.value.code == "too_early_to_extend"
+    renter.end_lease(lease.id)
+
+
 def test_a_rental_that_nobody_offers_is_refused_with_its_reason(renter: Client) -> None:
     with pytest.raises(Rejected) as raised:
         renter.rent(SKU, gpus=1, regions=[REGION], max_price="1.00")

@@ -22,6 +22,7 @@ from engine.messages import (
     Command,
     Deposit,
     EndLease,
+    ExtendLease,
     KeepOrders,
     LeaseActive,
     LeaseFailed,
@@ -29,8 +30,10 @@ from engine.messages import (
     Offer,
     PlaceOrder,
     Quote,
+    RaisePrice,
     Rent,
     SetAccountLimits,
+    SetAutoExtend,
     SetCapacity,
     SetFeatures,
     SetOffers,
@@ -72,6 +75,8 @@ TIGHT: Final = Limits(
     band_ppm=150,
     auction_s=600,
     cooldown_s=1_200,
+    max_raises=2,
+    extend_s=9_000,
     max_quotes=4,
     max_quote_sets=2,
 )
@@ -276,6 +281,18 @@ _reports = st.one_of(
     st.builds(LeaseWiped, lease_id=_back),
 )
 
+_raises = st.builds(
+    RaisePrice,
+    account=st.sampled_from([ALICE, BOB]),
+    lease_id=_back,
+    price_ticks=st.sampled_from([20_000, 20_001, 25_000, 31_001]),
+)
+
+_extensions = st.one_of(
+    st.builds(ExtendLease, account=st.just(ALICE), lease_id=_back, hours=st.sampled_from([1, 1, 2, 5])),
+    st.builds(SetAutoExtend, account=st.just(ALICE), lease_id=_back, auto_extend=st.sampled_from([True, True, False])),
+)
+
 _changes = st.one_of(
     st.builds(CancelOrder, account=_accounts, order_id=_back, client_order_id=_client_ids),
     st.builds(
@@ -307,6 +324,7 @@ _rentals = st.builds(
     features=st.sampled_from([0, 0, 0, 1]),
     min_rating=st.sampled_from([0, 0, 0, 70]),
     same_baron=st.sampled_from([False, False, False, True]),
+    auto_extend=st.sampled_from([False, False, False, True]),
 )
 
 _others = st.one_of(
@@ -323,7 +341,7 @@ _others = st.one_of(
 
 _commands: st.SearchStrategy[Command] = st.one_of(
     _bids, _bids, _asks, _asks, _bids.map(_market), _asks.map(_market), _bids.map(_post_only), _asks.map(_post_only),
-    _rentals, _rentals, _reports, _reports, _reports, _changes, _changes, _offer_lists, _others,
+    _rentals, _rentals, _reports, _reports, _reports, _raises, _extensions, _changes, _changes, _offer_lists, _others,
     st.builds(_with_terms, _bids, _rarer), st.builds(_with_terms, _asks, _rarer), _stops(_bids), _stops(_asks),
     _stops(st.builds(_with_terms, _asks, _rarer)), _expiring, _sets, _mass, _floor, _floor,
     _limits,
@@ -387,6 +405,10 @@ def resolve(shard: Shard, command: Command) -> Command:
     if isinstance(command, LeaseFailed):
         lease_id, as_of_ns = _lease(shard, command.lease_id), shard.now_ns - command.as_of_ns
         return msgspec.structs.replace(command, lease_id=lease_id, as_of_ns=as_of_ns)
+    if isinstance(command, RaisePrice | ExtendLease | SetAutoExtend):
+        lease_id = _lease(shard, command.lease_id)
+        renter = shard.auditor.leases[lease_id].scheduled.renter if lease_id else command.account
+        return msgspec.structs.replace(command, lease_id=lease_id, account=renter)
     if isinstance(command, LeaseActive | LeaseWiped | EndLease):
         return msgspec.structs.replace(command, lease_id=_lease(shard, command.lease_id))
     return command

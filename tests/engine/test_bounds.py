@@ -165,10 +165,10 @@ def test_a_jump_of_a_year_over_one_tick_ends_everything_as_of_its_time() -> None
     shard.wait(8_760 * HOUR, tick=False)
     shard.wait(0)
     leases = shard.auditor.leases
-    # $100 pays for 24 hours of $4.02; the prefund's 120 s beyond the last one come back.
+    # $100 pays for 24 hours of $4.02, and for the 120 s of notice after them.
     ended = [leases[lease_id].last for lease_id in (spot, term)]
     assert [(last.ended_ns, last.reason.name) for last in ended if last is not None] == [
-        (START + 24 * HOUR, "UNPAID"),
+        (START + 24 * HOUR + 120 * 10**9, "UNPAID"),
         (START + 5 * HOUR, "EXPIRED"),
     ]
 

@@ -11,10 +11,34 @@ from typing import Any
 
 import pytest
 
-from engine import auction_bounds, book_orders, capacity, fills, leases, matching, money, open_orders, timers, trades
+from engine import (
+    auction_bounds,
+    book_orders,
+    capacity,
+    charging,
+    fills,
+    leases,
+    matching,
+    money,
+    open_orders,
+    raises,
+    timers,
+    trades,
+)
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.limits import Limits
-from engine.messages import CancelOrder, EndLease, LeaseWiped, Quote, SetCapacity, SetQuotes, SetSession
+from engine.messages import (
+    CancelOrder,
+    EndLease,
+    LeaseActive,
+    LeaseScheduled,
+    LeaseWiped,
+    Quote,
+    RaisePrice,
+    SetCapacity,
+    SetQuotes,
+    SetSession,
+)
 from engine.records import Session
 from engine.state import Broken
 from tests.engine.shard import (
@@ -33,6 +57,8 @@ from tests.engine.shard import (
     ask,
     bid,
     offered,
+    only,
+    rental,
 )
 
 
@@ -77,6 +103,21 @@ def crowd() -> None:
     shard.wait(HOUR)
 
 
+def long_leases() -> None:
+    """Leases whose price or term changes: a raise, an extension at another price, and one that can't be paid for any more."""
+    shard = Shard(usd=40)
+    shard.offer(offered(20_000, 4), offered(30_000, 8, ONDEMAND))
+    (spot,) = only(shard.do(bid(ALICE, 20_000, 2)), LeaseScheduled)
+    shard.do(LeaseActive(lease_id=spot.lease_id, access=b""))
+    (term,) = only(shard.do(rental(BOB, 1, 1, max_price_ticks=50_000, auto_extend=True)), LeaseScheduled)
+    shard.do(LeaseActive(lease_id=term.lease_id, access=b""))
+    shard.wait(HOUR // 2)
+    shard.do(RaisePrice(account=ALICE, lease_id=spot.lease_id, price_ticks=70_000))
+    shard.offer(offered(40_000, 8, ONDEMAND))
+    shard.wait(5 * HOUR)
+    assert shard.auditor.leases[spot.lease_id].scheduled.quantity == 2
+
+
 def nothing(*_: object) -> None:
     """Does nothing where something is needed."""
 
@@ -87,13 +128,13 @@ def more_by_one(function: Callable[..., int]) -> Callable[..., int]:
 
 CANARIES: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
     ("a fill doesn't cut the other kind", capacity, "_cut", lambda _: nothing),
-    ("usage is one micro-dollar more", leases, "_usage", more_by_one),
+    ("usage is one micro-dollar more", charging, "usage", more_by_one),
     ("a hold isn't released", open_orders, "release_down", lambda _: nothing),
     ("a hold is one micro-dollar more", money, "hold_micros", more_by_one),
-    ("a fee is one micro-dollar more", leases, "fee_micros", more_by_one),
+    ("a fee is one micro-dollar more", charging, "fee_micros", more_by_one),
     ("a lease isn't taken in", leases, "begin", lambda _: nothing),
     ("an order is never forgotten", open_orders, "forget", lambda _: nothing),
-    ("time that nobody used is charged", leases, "_charged_ns", lambda charged: lambda *given: 2 * charged(*given)),
+    ("time that nobody used is charged", charging, "_charged_ns", lambda charged: lambda *given: 2 * charged(*given)),
     ("an unopened lease", trades, "_open_lease", lambda _: nothing),
 ]
 
@@ -109,9 +150,39 @@ CROWD_CANARIES: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
 ]
 
 
+LONG_CANARIES: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
+    (
+        "a notice lasts longer than what was paid",
+        charging,
+        "affordable_ns",
+        lambda _: lambda _lease, _now, most: 2 * most,
+    ),
+    ("nothing is held for what is dearer", charging, "missing_micros", lambda _: lambda *_: 0),
+    ("a price counts from the beginning", raises, "priced", lambda _: lambda *_: []),
+    (
+        "the last price counts for all the time",
+        charging,
+        "tick_ns",
+        lambda ticks: lambda last, _, *span: ticks(last, [], *span),
+    ),
+]
+
+
 def test_the_stories_are_lawful() -> None:
     story()
     crowd()
+    long_leases()
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "function", "bug"), LONG_CANARIES, ids=[canary[0] for canary in LONG_CANARIES]
+)
+def test_a_bug_in_long_leases_is_caught(
+    name: str, module: ModuleType, function: str, bug: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, function, bug(getattr(module, function)))
+    with pytest.raises((AssertionError, Broken)):
+        long_leases()
 
 
 @pytest.mark.parametrize(

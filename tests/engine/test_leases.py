@@ -134,22 +134,6 @@ def test_each_full_hour_posts_its_usage_and_fills_the_prefund_up() -> None:
     assert [transfer.code for transfer in moved] == [TransferCode.USAGE, TransferCode.FEE]
 
 
-def test_what_cannot_be_topped_up_ends_at_that_hour_unpaid() -> None:
-    shard = Shard(usd=9)
-    shard.place(ask(PAT, PRICE, 8))
-    (scheduled,) = only(shard.do(bid(ALICE, PRICE, 2)), LeaseScheduled)
-    shard.wait(7 * SECOND)
-    shard.do(LeaseActive(lease_id=scheduled.lease_id, access=b""))
-    shard.wait(HOUR)
-    assert shard.machine.state.leases[scheduled.lease_id].live
-    # One Tick, late: the lease ends as of the hour that it couldn't pay.
-    shard.wait(5 * HOUR, tick=False)
-    (changed,) = only(shard.do(Tick()), LeaseChanged)
-    assert (changed.reason, changed.ended_ns) == (EndReason.UNPAID, START + 7 * SECOND + 2 * HOUR)
-    assert changed.charged_micros == 8_000_000
-    assert shard.auditor.pots[ALICE, Pot.AVAILABLE] == 9_000_000 - 8_040_000
-
-
 def test_fees_of_both_sides_by_their_role_in_the_trade() -> None:
     shard = Shard()
     shard.do(OpenAccount(account=31, maker_fee_ppm=1_000, taker_fee_ppm=30_000))

@@ -30,10 +30,12 @@ from engine.messages import (
     InstrumentSession,
     KeepOrders,
     LeaseActive,
+    LeasePriced,
     LeaseWiped,
     Offer,
     PlaceOrder,
     Quote,
+    RaisePrice,
     Refilled,
     Rejected,
     Rent,
@@ -91,6 +93,7 @@ MET = {
     "Amended SELF_TRADE",
     "Amended CAPACITY_CUT",
     "InstrumentSession AUCTION OUTSIDE_BAND",
+    "LeasePriced",
     *(
         f"Canceled {reason}"
         for reason in (
@@ -154,7 +157,7 @@ class Life:
                 self.met["Traded in an auction" if event.auction else "Traded"] += 1
             case InstrumentSession():
                 self.met[f"InstrumentSession {event.session.name} {event.reason.name}"] += 1
-            case Triggered() | Refilled() | AuctionCleared() | Accepted():
+            case Triggered() | Refilled() | AuctionCleared() | Accepted() | LeasePriced():
                 self.met[type(event).__name__] += 1
 
     # ---- commands
@@ -241,6 +244,8 @@ class Life:
         lease = self.chance.choice(leases)
         if not lease.live:
             return LeaseWiped(lease_id=lease.lease_id)
+        if self.chance.random() < 0.1:
+            return RaisePrice(account=lease.renter, lease_id=lease.lease_id, price_ticks=lease.price_ticks + 7)
         if lease.active_ns == 0 and self.chance.random() < 0.3:
             return LeaseActive(lease_id=lease.lease_id, access=b"")
         return EndLease(account=lease.renter, lease_id=lease.lease_id)

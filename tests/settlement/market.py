@@ -14,6 +14,7 @@ from engine.messages import (
     Deposit,
     EndLease,
     Event,
+    ExtendLease,
     LeaseActive,
     LeaseChanged,
     LeaseFailed,
@@ -22,6 +23,7 @@ from engine.messages import (
     ListMarket,
     Offer,
     OpenAccount,
+    RaisePrice,
     RegisterBaron,
     Rejected,
     Rent,
@@ -81,7 +83,13 @@ class Market:
             events += made
         return events
 
-    def rent(self, renter: int, instrument: int, quantity: int, hours: int) -> list[int]:
+    def reprice(self, price_ticks: int) -> None:
+        """The first provider's on-demand offer at another price."""
+        offer = Offer(baron=1, instrument=ONDEMAND, price_ticks=price_ticks, gpus=8, max_hours=100)
+        spot = Offer(baron=1, instrument=SPOT, price_ticks=9_974, gpus=8, max_hours=0)
+        self.enter(SetOffers(account=1, offers=(spot, offer)))
+
+    def rent(self, renter: int, instrument: int, quantity: int, hours: int, *, auto_extend: bool = False) -> list[int]:
         """Lease ids of a rental; none when it was refused."""
         events = self.enter(
             Rent(
@@ -89,8 +97,9 @@ class Market:
                 instruments=(instrument,),
                 quantity=quantity,
                 hours=hours,
-                max_price_ticks=0,
+                max_price_ticks=25_000 if instrument == ONDEMAND else 0,
                 delivery=b"key",
+                auto_extend=auto_extend,
             )
         )
         return [event.lease_id for event in events if isinstance(event, LeaseScheduled)]
@@ -101,6 +110,12 @@ class Market:
 
     def quit(self, lease: int) -> None:
         self.enter(EndLease(account=self.leases[lease].renter, lease_id=lease))
+
+    def raise_price(self, lease: int, price_ticks: int) -> list[Event]:
+        return self.enter(RaisePrice(account=self.leases[lease].renter, lease_id=lease, price_ticks=price_ticks))
+
+    def extend(self, lease: int, hours: int) -> list[Event]:
+        return self.enter(ExtendLease(account=self.leases[lease].renter, lease_id=lease, hours=hours))
 
     def fail(self, lease: int, fault: Fault, ago_ns: int = 0) -> None:
         as_of_ns = max(self.leases[lease].start_ns, self.now_ns - ago_ns)

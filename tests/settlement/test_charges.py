@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from engine.kinds import EndReason, LeaseState
 from engine.units import NS_PER_HOUR, NS_PER_S, fee_micros, usage_micros
 from settlement.charges import Charge, Clock, ended_charge, running_charges
-from settlement.leases import LeaseTerms
+from settlement.leases import LeaseTerms, Price
 from tests.settlement.made import START_NS
 
 MINUTE_NS = 60 * NS_PER_S
@@ -34,6 +34,7 @@ LEASE = LeaseTerms(
     ended_ns=0,
     charged_micros=0,
     wiped=False,
+    ends_ns=0,
 )
 
 
@@ -60,6 +61,23 @@ ENDED = {
         3600,
         paid(12_000_000),
     ),
+    "unpaid after the 120 s of its notice": (
+        EndReason.UNPAID,
+        ACTIVE,
+        ACTIVE + HOUR_NS + 2 * MINUTE_NS,
+        LEASE.term_end_ns,
+        3600,
+        paid(6_200_000),
+    ),
+    "pre-empted inside its first hour": (
+        EndReason.PREEMPTED,
+        ACTIVE,
+        ACTIVE + MINUTE_NS,
+        LEASE.term_end_ns,
+        3600,
+        paid(100_000),
+    ),
+    "displaced inside its first minute": (EndReason.DISPLACED, ACTIVE, ACTIVE + NS_PER_S, 0, 60, paid(1_666)),
     "quit at once pays the hour": (EndReason.QUIT, ACTIVE, ACTIVE, LEASE.term_end_ns, 3600, paid(6_000_000)),
     "quit a second past the hour": (
         EndReason.QUIT,
@@ -132,7 +150,7 @@ def test_what_an_ended_lease_costs(name: str) -> None:
     assert ended_charge(lease) == charge
 
 
-@pytest.mark.parametrize("reason", [EndReason.NONE, EndReason.PREEMPTED, EndReason.DISPLACED, EndReason.RELEASED])
+@pytest.mark.parametrize("reason", [EndReason.NONE, EndReason.RELEASED])
 def test_a_reason_without_a_rule_is_named(reason: EndReason) -> None:
     with pytest.raises(ValueError, match=reason.name):
         ended_charge(msgspec.structs.replace(LEASE, reason=reason, ended_ns=ACTIVE))
@@ -158,6 +176,54 @@ def test_what_a_running_lease_has_paid(name: str) -> None:
     assert running_charges(lease, Clock(ACTIVE + fired_ns, ACTIVE + now_ns)) == {
         paid(count * 6_000_000) for count in hours
     }
+
+
+# name: (active_ns, ended_ns, reason, prices after the first of $2, dollars of one GPU in millionths)
+PRICED = {
+    "each price for its time": (
+        ACTIVE,
+        3 * HOUR_NS,
+        EndReason.QUIT,
+        [(HOUR_NS, 30_000), (2 * HOUR_NS, 40_000)],
+        9_000_000,
+    ),
+    "before it was active": (ACTIVE, HOUR_NS, EndReason.EXPIRED, [(-MINUTE_NS, 30_000)], 3_000_000),
+    "after it ended": (ACTIVE, HOUR_NS, EndReason.EXPIRED, [(HOUR_NS, 30_000)], 2_000_000),
+    "one of two at one time": (ACTIVE, HOUR_NS, EndReason.EXPIRED, [(0, 30_000), (0, 40_000)], 4_000_000),
+    "the minimum goes on at the last": (ACTIVE, HOUR_NS // 2, EndReason.QUIT, [(HOUR_NS // 2, 40_000)], 3_000_000),
+    "a later price inside the minimum": (ACTIVE, 1, EndReason.QUIT, [(HOUR_NS // 2, 40_000)], 3_000_000),
+    "never active pays its minimum at the last": (0, HOUR_NS, EndReason.QUIT, [(MINUTE_NS, 40_000)], 4_000_000),
+}
+
+
+@pytest.mark.parametrize("name", PRICED)
+def test_what_a_lease_of_several_prices_costs(name: str) -> None:
+    active_ns, ended_ns, reason, prices, dollars = PRICED[name]
+    lease = msgspec.structs.replace(
+        LEASE, reason=reason, active_ns=active_ns, ended_ns=ACTIVE + ended_ns, term_end_ns=0
+    )
+    assert ended_charge(lease, [Price(ACTIVE + from_ns, ticks) for from_ns, ticks in prices]) == paid(3 * dollars)
+
+
+def test_parts_of_a_micro_dollar_are_added_before_they_are_rounded() -> None:
+    lease = msgspec.structs.replace(
+        LEASE, quantity=1, price_ticks=1, renter_fee_ppm=0, provider_fee_ppm=0, reason=EndReason.EXPIRED
+    )
+    lease = msgspec.structs.replace(lease, ended_ns=ACTIVE + 60 * NS_PER_S)
+    prices = [Price(ACTIVE + second * NS_PER_S, second + 1) for second in range(1, 60)]
+    assert ended_charge(lease, prices) == Charge(50, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("ends_ns", "hours"), [(HOUR_NS + 2 * MINUTE_NS, {0, 1}), (59 * MINUTE_NS, {0}), (3 * HOUR_NS, {2, 3})]
+)
+def test_under_notice_no_hour_is_posted_any_more(ends_ns: int, hours: set[int]) -> None:
+    lease = msgspec.structs.replace(
+        LEASE, state=LeaseState.ENDING, reason=EndReason.UNPAID, active_ns=ACTIVE, ends_ns=ACTIVE + ends_ns
+    )
+    for passed_ns in (0, HOUR_NS, 9 * HOUR_NS):
+        clock = Clock(ACTIVE + passed_ns, ACTIVE + passed_ns)
+        assert running_charges(lease, clock) == {paid(count * 6_000_000) for count in hours}
 
 
 @given(

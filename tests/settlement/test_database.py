@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import delete
+from sqlalchemy import create_engine, delete, select
 from sqlalchemy.exc import OperationalError
 
 from engine.kinds import Pot
@@ -19,7 +21,7 @@ from settlement import queries
 from settlement.database import open_reader, open_writer
 from settlement.ledger import Settlement
 from settlement.postings import PotKey
-from settlement.tables import METADATA, POSTINGS
+from settlement.tables import LEASES, METADATA, POSTINGS
 from settlement.verify import EngineState, ledger_moment
 from tests.settlement.conftest import OpenLedger
 from tests.settlement.made import START_NS
@@ -35,6 +37,27 @@ def test_migrations_make_the_tables_that_queries_use(tmp_path: Path) -> None:
         durability = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
     engine.dispose()
     assert durability == ["wal", 2]
+
+
+def test_a_ledger_of_before_is_brought_up_to_date_with_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(ROOT / "settlement" / "migrations"))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "insert into leases values (7, 3, 1, 2, 20000, 5, 0, 60, 5000, 0, 5, 7, 6, 9, 66, 1)"
+        )
+    engine.dispose()
+    writer = open_writer(path)
+    with writer.connect() as connection:
+        row = connection.execute(select(LEASES)).one()
+        assert (row.lease_id, row.charged_micros, row.ends_ns) == (7, 66, 0)
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    writer.dispose()
 
 
 def test_readers_cannot_write(open_ledger: OpenLedger, tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.kinds import EndReason, Fault, Pot
+from engine.kinds import EndReason, Fault, LeaseState, Pot
 from engine.messages import Withdraw
 from engine.units import NS_PER_HOUR, NS_PER_S
 from settlement.errors import LedgerError
 from settlement.verify import MAX_FINDINGS, Proof, ledger_moment
-from tests.settlement.market import ONDEMAND, PROVIDERS, RENTERS, SPOT, Market
+from tests.settlement.market import ONDEMAND, PROVIDERS, RENTERS, SPOT, Market, refused
 
 PASSED_NS = st.one_of(st.integers(1, 10 * NS_PER_S), st.integers(1, 5 * NS_PER_HOUR), st.just(NS_PER_HOUR))
 
@@ -26,16 +26,36 @@ PASSED_NS = st.one_of(st.integers(1, 10 * NS_PER_S), st.integers(1, 5 * NS_PER_H
 def live_a_while(market: Market, data: st.DataObject) -> None:
     """One thing that may happen in a market, chosen by chance."""
     act = data.draw(
-        st.sampled_from(["rent", "rent", "active", "active", "quit", "fail", "wipe", "pass", "pass", "part"])
+        st.sampled_from(
+            [
+                "rent",
+                "rent",
+                "active",
+                "active",
+                "quit",
+                "raise",
+                "extend",
+                "price",
+                "fail",
+                "wipe",
+                "pass",
+                "pass",
+                "part",
+            ]
+        )
     )
     leases = market.unwiped() if act == "wipe" else market.live()
     if act == "rent":
+        instrument = data.draw(st.sampled_from([SPOT, ONDEMAND]))
         market.rent(
             data.draw(st.sampled_from(RENTERS)),
-            data.draw(st.sampled_from([SPOT, ONDEMAND])),
+            instrument,
             data.draw(st.integers(1, 9)),
             data.draw(st.integers(1, 6)),
+            auto_extend=instrument == ONDEMAND and data.draw(st.booleans()),
         )
+    elif act == "price":
+        market.reprice(data.draw(st.sampled_from([19_999, 20_012, 24_007, 25_001])))
     elif act == "pass":
         market.pass_time(data.draw(PASSED_NS))
     elif act == "part":
@@ -46,6 +66,11 @@ def live_a_while(market: Market, data: st.DataObject) -> None:
             market.activate(lease)
         elif act == "quit":
             market.quit(lease)
+        elif act == "extend":
+            market.pass_time(max(0, market.machine.state.leases[lease].term_end_ns - market.now_ns - 300 * NS_PER_S))
+            market.extend(lease, data.draw(st.integers(1, 3)))
+        elif act == "raise":
+            market.raise_price(lease, data.draw(st.integers(9_974, 30_000)))
         elif act == "wipe":
             market.wipe(lease)
         else:
@@ -87,8 +112,11 @@ def market(tmp_path: Path) -> Iterator[Market]:
     for over in made.unwiped():
         made.wipe(over)
     (runs,) = made.rent(RENTERS[0], ONDEMAND, 3, 50)
-    made.activate(runs)
-    made.pass_time(2 * NS_PER_HOUR + 1)
+    made.activate(runs, raised := made.rent(RENTERS[0], SPOT, 1, 50)[0])
+    made.pass_time(NS_PER_S)
+    assert not refused(made.raise_price(raised, 15_003))
+    made.pass_time(2 * NS_PER_HOUR)
+    made.quit(raised)
     waits = made.rent(RENTERS[0], SPOT, 1, 5)[0]
     assert made.live() == [runs, waits]
     assert {made.states[lease].reason for lease in (quits, free, late, broke, expires)} == {
@@ -111,6 +139,37 @@ def test_the_market_proves_as_it_is(market: Market) -> None:
     assert proof.holds
     assert (proof.leases, proof.leases_running, proof.seq) == (len(market.leases), 2, market.machine.last_seq)
     assert proof.postings > 50
+
+
+def test_an_extended_lease_proves_at_both_prices(market: Market) -> None:
+    (lease,) = market.rent(RENTERS[0], ONDEMAND, 1, 1)
+    market.activate(lease)
+    market.pass_time(NS_PER_HOUR - 1_000 * NS_PER_S)
+    market.reprice(24_007)
+    market.pass_time(500 * NS_PER_S)
+    assert not refused(market.extend(lease, 2))
+    for _ in range(4):
+        assert market.prove().holds
+        market.pass_time(NS_PER_HOUR)
+    assert market.states[lease].reason is EndReason.EXPIRED
+    assert market.states[lease].charged_micros == 2_001_200 + 2 * 2_400_700
+    with contextlib.closing(sqlite3.connect(market.path)) as connection, connection:
+        connection.execute("update leases set term_end_ns = term_end_ns - 1 where lease_id = ?", (lease,))
+        connection.execute("update lease_prices set price_ticks = 24006 where lease_id = ?", (lease,))
+    assert checks(market.prove()) == {CHARGE}
+
+
+def test_a_lease_under_notice_proves_and_what_it_says_is_compared(market: Market) -> None:
+    (poor,) = market.rent(RENTERS[1], SPOT, 1, 50)
+    market.activate(poor)
+    (left,) = (amount for account, pot, amount in market.machine.balances() if (account, pot) == (RENTERS[1], 1))
+    market.enter(Withdraw(account=RENTERS[1], amount_micros=left, client_id="all of it"))
+    market.pass_time(NS_PER_HOUR + 60 * NS_PER_S)
+    assert market.states[poor].state is LeaseState.ENDING
+    assert market.prove().holds
+    with contextlib.closing(sqlite3.connect(market.path)) as connection, connection:
+        connection.execute("update leases set charged_micros = charged_micros + 1 where state = 4")
+    assert checks(market.prove()) == {"lease says what was posted"}
 
 
 SUM = "balance is the sum of its postings"
@@ -188,10 +247,29 @@ DAMAGE = {
     "a lease is gone": ("delete from leases where reason = 6", {"charge has a lease"}),
     "a lease in no state": ("update leases set state = 77 where reason = 6", {"lease can be read"}),
     "a lease ended for a later stage's reason": (
-        "update leases set reason = 3 where reason = 6",
+        "update leases set reason = 2 where reason = 6",
         {"lease ended for a reason of today"},
     ),
     "a running lease with an end": ("update leases set ended_ns = 1 where state = 3", {"running lease has no end"}),
+    "a lease that ended after its notice": (
+        "update leases set ends_ns = ended_ns - 1 where reason = 6",
+        {"lease ends with its notice"},
+    ),
+    "a lease under notice that nobody gave": (
+        "update leases set state = 4 where state = 3",
+        {"notice has a reason", "notice has a time"},
+    ),
+    "a running lease with a notice's time": (
+        "update leases set ends_ns = 1 where state = 3",
+        {"running lease has no end"},
+    ),
+    "a price of a tick more": (
+        "update lease_prices set price_ticks = price_ticks + 1",
+        {CHARGE},
+    ),
+    "a price from a second later": ("update lease_prices set from_ns = from_ns + 1000000000", {CHARGE}),
+    "a price is gone": ("delete from lease_prices", {CHARGE}),
+    "a price of no lease": ("insert into lease_prices values (5, 1, 1)", {"price has a lease"}),
     "the position a command behind": ("update position set seq = seq - 1", {"sequence"}),
 }
 

@@ -24,6 +24,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     rent = commands.add_parser("rent", parents=[common], help="take the best price, all or nothing")
     add_wish(rent)
     rent.add_argument("--ssh-key", action="append", type=Path, metavar="FILE", help="public key; else the account's")
+    rent.add_argument("--auto-extend", action="store_true", help="on-demand: extend by an hour at a time by itself")
     rent.add_argument("--no-wait", dest="wait", action="store_false", help="don't wait until the leases are active")
     rent.add_argument("--idempotency-key", default="", metavar="KEY", help="repeat a rental whose outcome is unknown")
     rent.set_defaults(run=_rent)
@@ -35,6 +36,20 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     end = commands.add_parser("end", parents=[common], help="end a lease; the minimum of its kind is charged")
     end.add_argument("lease", metavar="LEASE", help="its id, or `latest`")
     end.set_defaults(run=_end)
+    more = commands.add_parser(
+        "raise", parents=[common], help="pay more for a spot lease from now on, so that it yields later"
+    )
+    more.add_argument("lease", metavar="LEASE", help="its id, or `latest`")
+    more.add_argument("price", metavar="PRICE", help="dollars per GPU-hour, above what it pays")
+    more.set_defaults(run=_raise)
+    longer = commands.add_parser(
+        "extend", parents=[common], help="hours more of an on-demand lease, at its Baron's offer"
+    )
+    longer.add_argument("lease", metavar="LEASE", help="its id, or `latest`")
+    how = longer.add_mutually_exclusive_group()
+    how.add_argument("--hours", type=int, default=1, help="from ten minutes before the term's end (1)")
+    how.add_argument("--auto", choices=("on", "off"), help="whether it extends itself by an hour at a time from now on")
+    longer.set_defaults(run=_extend)
 
 
 def wait_active(session: Session, lease: Lease) -> Lease:
@@ -75,6 +90,7 @@ def _rent(options: argparse.Namespace, session: Session) -> int:
         features=options.features,
         same_baron=options.same_baron,
         min_rating=options.min_rating,
+        auto_extend=options.auto_extend,
     )
     leases = rental.leases
     if options.wait:
@@ -101,7 +117,21 @@ def _leases(options: argparse.Namespace, session: Session) -> int:
 
 
 def _end(options: argparse.Namespace, session: Session) -> int:
-    lease = session.client.end_lease(find_lease(session, options.lease).id)
+    return _answer(session, session.client.end_lease(find_lease(session, options.lease).id))
+
+
+def _raise(options: argparse.Namespace, session: Session) -> int:
+    return _answer(session, session.client.raise_price(find_lease(session, options.lease).id, options.price))
+
+
+def _extend(options: argparse.Namespace, session: Session) -> int:
+    lease = find_lease(session, options.lease)
+    if options.auto is not None:
+        return _answer(session, session.client.set_auto_extend(lease.id, options.auto == "on"))
+    return _answer(session, session.client.extend(lease.id, options.hours))
+
+
+def _answer(session: Session, lease: Lease) -> int:
     if session.json:
         emit(lease)
     else:
@@ -111,12 +141,19 @@ def _end(options: argparse.Namespace, session: Session) -> int:
 
 def _show(leases: list[Lease]) -> None:
     rows = [
-        (lease.id, lease.state, lease.reason, lease.instrument, lease.gpus, lease.price, lease.started, lease.charged,
+        (lease.id, lease.state, _why(lease), lease.instrument, lease.gpus, lease.price, lease.started, lease.charged,
          lease.accrued, mark(lease.baron, lease.simulated))
         for lease in leases
     ]  # fmt: skip
     headings = ("lease", "state", "reason", "instrument", "GPUs", "price", "started", "charged", "accrued", "Baron")
     table(headings, rows, "No leases.")
+
+
+def _why(lease: Lease) -> str | None:
+    """Why it ended, or will: under notice with the time."""
+    if lease.state == "ending" and lease.ends is not None:
+        return f"{lease.reason} at {lease.ends:%H:%M:%S}Z"
+    return lease.reason
 
 
 def _public_key(file: Path) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from engine.ids import format_id
-from engine.messages import Duplicate, EndLease, Reply
+from engine.messages import Duplicate, EndLease, ExtendLease, RaisePrice, Reply, SetAutoExtend
 from engine.reasons import Reason
 from exchange.gateway.auth import identify
 from exchange.gateway.endpoint import Call
 from exchange.gateway.errors import Problem
 from exchange.gateway.gateway import Gateway
-from exchange.gateway.orders_in import rent_in
+from exchange.gateway.orders_in import price_in, rent_in
 from exchange.gateway.results import Result
-from exchange.gateway.schema import LeasePage, Nothing, RentalBody, Since
+from exchange.gateway.schema import ExtensionBody, LeaseBody, LeasePage, Nothing, RentalBody, Since
 from exchange.gateway.views import leases as views
 from exchange.gateway.views.text import next_cursor, parse_cursor
 from exchange.read.interface import LeaseRow
@@ -71,6 +71,39 @@ async def end_lease(gateway: Gateway, call: Call[Nothing, Nothing]) -> views.Lea
         return await _lease_view(gateway, await own_lease(gateway, call.asker, lease_id), call.account)
     after = Result(reply, lease=before).lease(lease_id)
     return await _lease_view(gateway, after, call.account)
+
+
+async def change_lease(gateway: Gateway, call: Call[LeaseBody, Nothing]) -> views.Lease:
+    lease_id, body = call.id("lease_id"), call.body
+    if body.price is not None and body.auto_extend is not None:
+        raise Problem(
+            "invalid_field", "A lease has a price to raise or a term to extend, not both", field="auto_extend"
+        )
+    if body.auto_extend is not None:
+        automatic = SetAutoExtend(account=call.account, lease_id=lease_id, auto_extend=body.auto_extend)
+        return await _changed(gateway, call.asker, lease_id, automatic)
+    if body.price is None:
+        raise Problem("missing_field", "Say what changes of the lease: price or auto_extend", field="price")
+    price_ticks = price_in(body.price, "price")
+    raised = RaisePrice(account=call.account, lease_id=lease_id, price_ticks=price_ticks)
+    return await _changed(gateway, call.asker, lease_id, raised)
+
+
+async def extend_lease(gateway: Gateway, call: Call[ExtensionBody, Nothing]) -> views.Lease:
+    # A repeat can't buy twice: after the first the term's end is an hour away, and too early to extend.
+    lease_id = call.id("lease_id")
+    command = ExtendLease(account=call.account, lease_id=lease_id, hours=call.body.hours)
+    return await _changed(gateway, call.asker, lease_id, command)
+
+
+async def _changed(
+    gateway: Gateway, asker: Principal, lease_id: int, command: RaisePrice | ExtendLease | SetAutoExtend
+) -> views.Lease:
+    """Enter a command that changes a lease, and show that."""
+    reply = await gateway.enter(command)
+    # What the command's events leave unsaid (its state, its earlier prices) only the read models know.
+    await gateway.read_done(reply.seq)
+    return await _lease_view(gateway, await own_lease(gateway, asker, lease_id), asker.account)
 
 
 async def events(gateway: Gateway, call: Call[Nothing, Nothing]) -> Response:

@@ -6,14 +6,15 @@ The command pins the host key with nothing on disk and asks nothing: ssh runs /b
 from __future__ import annotations
 
 import shlex
+from bisect import bisect_right
 from typing import Final
 
 import msgspec
 
 from engine.ids import format_id
 from engine.kinds import EndReason, LeaseState, edge_name
-from engine.units import NS_PER_HOUR, format_money, format_price, usage_micros
-from exchange.gateway.views.text import View, format_time, format_time_if
+from engine.units import NS_PER_HOUR, format_money, format_price, tick_ns, usage_micros
+from exchange.gateway.views.text import View, format_price_if, format_time, format_time_if
 from exchange.read.interface import InstrumentRow, LeaseRow
 
 _REACHABLE: Final = frozenset({LeaseState.ACTIVE, LeaseState.ENDING})
@@ -44,7 +45,9 @@ class Lease(View, frozen=True):
 
     `accrued`: what has been used since, without fees, as of this answer; posted at the next full hour. A lease that ends
     sooner may be charged more (its kind's minimum), or nothing (a provider's failure inside the first hour).
-    `ssh`: while it is active, and to its renter alone.
+    `ssh`: while it is active or ending, and to its renter alone.
+    `ends`: when a lease that is `ending` will have ended, for its `reason`; null without notice.
+    `max_price`: the most at which an on-demand lease is extended; `auto_extend`: it does so by itself, by an hour at a time.
     `term_end` is null for a lease without end; `simulated`: the Baron has no real GPUs.
     """
 
@@ -64,6 +67,9 @@ class Lease(View, frozen=True):
     active: str | None
     ended: str | None
     term_end: str | None
+    ends: str | None
+    max_price: str | None
+    auto_extend: bool
     charged: str
     accrued: str
     wiped: bool
@@ -100,7 +106,7 @@ def lease(row: LeaseRow, instrument: InstrumentRow, account: int, now_ns: int) -
         region=instrument.region,
         kind=edge_name(row.kind),
         gpus=row.quantity,
-        price=format_price(row.price_ticks),
+        price=format_price(price_at(row, now_ns)),
         order_id=format_id("ord", row.order_id) if is_renter else None,
         baron=format_id("brn", row.baron),
         simulated=row.simulated,
@@ -108,6 +114,9 @@ def lease(row: LeaseRow, instrument: InstrumentRow, account: int, now_ns: int) -
         active=format_time_if(row.active_ns),
         ended=format_time_if(row.ended_ns),
         term_end=format_time_if(row.term_end_ns),
+        ends=format_time_if(ends_ns(row)),
+        max_price=format_price_if(row.limit_ticks),
+        auto_extend=row.auto_extend,
         charged=format_money(row.charged_micros),
         accrued=format_money(accrued_micros(row, now_ns)),
         wiped=row.wiped,
@@ -121,16 +130,35 @@ def accrued_micros(row: LeaseRow, now_ns: int) -> int:
     """Use of a running lease that isn't posted yet, at `now_ns`, without fee: what the engine would post (§8).
 
     While it runs, full hours are posted, each at its end, so what is posted says how many. As in the engine, what is due
-    is never more than to the next full hour or the term's end: more isn't held for it before that has passed.
+    is never more than to the next full hour, the term's end or the notice's: more isn't held for it before that has passed.
     """
-    if row.state is not LeaseState.ACTIVE:
+    if row.state not in _REACHABLE or not row.active_ns:
         return 0
-    hours = row.charged_micros // usage_micros(row.price_ticks, row.quantity, NS_PER_HOUR)
-    due_ns = row.active_ns + (hours + 1) * NS_PER_HOUR
+    prices = row.all_prices()
+
+    def used(until_ns: int) -> int:
+        return usage_micros(1, row.quantity, tick_ns(row.price_ticks, prices, row.active_ns, until_ns))
+
+    def after(hours: int) -> int:
+        return row.active_ns + hours * NS_PER_HOUR
+
+    passed = max(0, now_ns - row.active_ns) // NS_PER_HOUR
+    posted = bisect_right(range(passed + 1), row.charged_micros, key=lambda hours: used(after(hours))) - 1
+    due_ns = ends_ns(row) or after(posted + 1)
     if row.term_end_ns:
         due_ns = min(due_ns, row.term_end_ns)
-    used_ns = max(0, min(now_ns, due_ns) - row.active_ns)
-    return max(0, usage_micros(row.price_ticks, row.quantity, used_ns) - row.charged_micros)
+    return max(0, used(max(row.active_ns, min(now_ns, due_ns))) - row.charged_micros)
+
+
+def price_at(row: LeaseRow, now_ns: int) -> int:
+    """The price that holds then, in ticks: a new one may hold from later on."""
+    prices = row.all_prices()
+    return next((ticks for from_ns, ticks in reversed(prices) if from_ns <= now_ns), row.price_ticks)
+
+
+def ends_ns(row: LeaseRow) -> int:
+    """When a lease under notice will have ended, at its term's end at the latest; 0 without notice."""
+    return min(row.ends_ns, row.term_end_ns or row.ends_ns)
 
 
 def ssh_command(host: str, port: int, user: str, host_key: str) -> str:

@@ -328,9 +328,9 @@ class InstrumentData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseData(msgspec.Struct, frozen=True, kw_only=True):
-    """A lease as over REST, with times in microseconds; `ssh` is for its renter alone, while it is active.
+    """A lease as over REST, with times in microseconds; `ssh` is for its renter alone, while it is active or ending.
 
-    `accrued` is as of the event's `ts_us`.
+    `ends_us`: when a lease under notice will have ended. `accrued` is as of the event's `ts_us`.
     """
 
     id: str
@@ -347,6 +347,9 @@ class LeaseData(msgspec.Struct, frozen=True, kw_only=True):
     active_us: int | None
     ended_us: int | None
     term_end_us: int | None
+    ends_us: int | None
+    max_price: str | None
+    auto_extend: bool
     charged: str
     accrued: str
     wiped: bool

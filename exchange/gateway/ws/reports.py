@@ -140,6 +140,7 @@ def lease_data(row: LeaseRow, instrument: InstrumentRow, viewer: int, now_ns: in
         active_us=_us_if(row.active_ns),
         ended_us=_us_if(row.ended_ns),
         term_end_us=_us_if(row.term_end_ns),
+        ends_us=_us_if(leases.ends_ns(row)),
     )
 
 

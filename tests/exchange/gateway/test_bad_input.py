@@ -47,7 +47,8 @@ BAD_RENTALS: list[tuple[bytes | str, int, str, str | None]] = [
     (rental(min_rating=-1), 422, "invalid_rating", "min_rating"),
     (rental(min_rating=70.5), 422, "invalid_rating", "min_rating"),
     (rental(min_rating=71), 409, "no_liquidity", None),
-    (rental(auto_extend=True), 422, "unknown_field", "auto_extend"),
+    (rental(auto_extend=True), 422, "invalid_order", "auto_extend"),
+    (rental(auto_extend=1), 422, "invalid_field", "auto_extend"),
     (rental(same_baron=1), 422, "invalid_field", "same_baron"),
     (rental(features=["gold"]), 422, "invalid_features", "features[0]"),
     (rental(features=["nvlink"]), 409, "no_liquidity", None),
@@ -171,7 +172,7 @@ MISSING = [
     ("/obligations", "not_found"),
     ("/webhooks", "not_found"),
     ("/candles/x", "not_found"),
-    ("/leases/lse_0000000000001/extend", "not_found"),
+    ("/leases/lse_0000000000001/release", "not_found"),
     ("/docs", "not_found"),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from engine.messages import LeaseActive, LeaseScheduled
@@ -53,6 +54,71 @@ async def test_the_whole_story_of_a_lease(exchange: Floor) -> None:
     assert (again["status"], again["code"]) == (409, "lease_ended")
     balances = await renter.get("/balances", min_seq=ended["seq"])
     assert (balances["available"], balances["held"]) == ("995.980000", "0.000000")
+
+
+async def test_the_price_of_a_spot_lease_is_raised(exchange: Floor) -> None:
+    provider, _ = await exchange.seller(price="2.0000")
+    renter = await exchange.renter("20")
+    wanted = {"sku": SKU, "kind": "spot", "gpus": 2, "hours": 3}
+    (lease,) = (await renter.post("/rentals", wanted))["leases"]
+    path = f"/leases/{lease['id']}"
+    await exchange.enter(LeaseActive(lease_id=number_of(lease["id"]), access=ACCESS))
+    exchange.clock.now_ns += 1800 * 10**9
+    raised = (await renter.ask("PATCH", path, {"price": "2.5000"})).json()
+    assert (raised["price"], raised["state"], raised["accrued"]) == ("2.5000", "active", "2.000000")
+    assert raised == await renter.get(path, min_seq=raised["seq"])
+    exchange.clock.now_ns += 1800 * 10**9
+    assert (await renter.get(path))["accrued"] == "4.500000"
+    for price, status, code in (
+        ("2.5000", 409, "price_not_higher"),
+        ("1000.0000", 409, "insufficient_funds"),
+        ("0", 422, "invalid_price"),
+        ("2.50001", 422, "invalid_price"),
+    ):
+        problem = await renter.refused("PATCH", path, {"price": price})
+        assert (problem["status"], problem["code"], problem["field"]) == (status, code, "price")
+    assert (await renter.refused("PATCH", path, {}))["code"] == "missing_field"
+    assert (await provider.refused("PATCH", path, {"price": "3"}))["code"] == "unknown_lease"
+    reader = await exchange.open("reader", scopes=["read", "trade"])
+    assert (await reader.refused("PATCH", path, {"price": "3"}))["code"] == "missing_scope"
+    ended = await renter.delete(path)
+    assert ended["charged"] == "4.500000"
+    assert (await renter.refused("PATCH", path, {"price": "3"}))["code"] == "lease_ended"
+
+
+async def test_an_on_demand_lease_is_extended(exchange: Floor) -> None:
+    provider, baron = await exchange.seller(price="2.0000", symbol=ONDEMAND)
+    renter = await exchange.renter("100")
+    wanted = {"sku": SKU, "kind": "ondemand", "gpus": 2, "hours": 1, "max_price": "2.2000"}
+    (lease,) = (await renter.post("/rentals", wanted))["leases"]
+    assert (lease["max_price"], lease["auto_extend"]) == ("2.2000", False)
+    path = f"/leases/{lease['id']}"
+    await exchange.enter(LeaseActive(lease_id=number_of(lease["id"]), access=ACCESS))
+    assert (await renter.refused("POST", f"{path}/extend", {"hours": 2}))["code"] == "too_early_to_extend"
+    exchange.clock.now_ns += 3_300 * 10**9
+    offer = {"baron": baron, "instrument": ONDEMAND, "gpus": 8, "max_hours": 48}
+    assert (await provider.ask("PUT", "/asks", {"offers": [offer | {"price": "2.1000"}]})).status_code == 200
+    assert (await provider.refused("POST", f"{path}/extend", {"hours": 2}))["code"] == "unknown_lease"
+    extended = await renter.post(f"{path}/extend", {"hours": 2}, status=200, idempotency_key="once")
+    assert (extended["price"], extended["state"]) == ("2.0000", "active"), "the old term is paid at the old price"
+    started = datetime.fromisoformat(lease["started"])
+    assert datetime.fromisoformat(extended["term_end"]) == started + timedelta(hours=3)
+    assert await renter.post(f"{path}/extend", {"hours": 2}, status=200, idempotency_key="once") == extended
+    exchange.clock.now_ns += 300 * 10**9
+    await exchange.open("somebody")
+    assert (await renter.get(path, min_seq=exchange.machine.last_seq))["price"] == "2.1000"
+
+    automatic = (await renter.ask("PATCH", path, {"auto_extend": True})).json()
+    assert automatic["auto_extend"] is True
+    assert automatic["seq"] > extended["seq"]
+    both = await renter.refused("PATCH", path, {"auto_extend": True, "price": "3"})
+    assert (both["code"], both["field"]) == ("invalid_field", "auto_extend")
+    assert (await renter.refused("PATCH", path, {"price": "3"}))["code"] == "not_spot"
+    exchange.clock.now_ns += 7_000 * 10**9
+    await exchange.open("somebody else")
+    longer = await renter.get(path, min_seq=exchange.machine.last_seq)
+    assert datetime.fromisoformat(longer["term_end"]) == started + timedelta(hours=4)
+    assert (longer["charged"], longer["accrued"]) == ("8.200000", "3.966666")
 
 
 async def test_a_lease_of_somebody_else_is_unknown(exchange: Floor) -> None:

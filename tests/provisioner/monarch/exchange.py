@@ -11,9 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from engine import leases
 from engine.book_plain import PlainBook
 from engine.codec import encode_events
-from engine.kinds import LeaseState, Side
+from engine.kinds import EndReason, LeaseState, Side
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import (
@@ -134,6 +135,20 @@ class Exchange:
         reply = await self.accept(rent)
         (lease,) = [event for event in reply.events if isinstance(event, LeaseScheduled)]
         return lease.lease_id
+
+    async def give_notice(self, lease_id: int) -> int:
+        """As firm demand would: the lease runs on until the time that is returned."""
+        async with self._one:
+            assert self._writer is not None
+            self._seq += 1
+            state, ts_ns = self.machine.state, self.clock.wall_ns()
+            state.begin()
+            leases.give_notice(state, state.leases[lease_id], ts_ns, EndReason.PREEMPTED)
+            (changed,) = state.events
+            assert isinstance(changed, LeaseChanged)
+            self.leases[lease_id] = changed
+            await self._writer.append([Record(self._seq, encode_events(ts_ns, state.events))])
+            return changed.ends_ns
 
     async def end(self, lease_id: int) -> None:
         await self.accept(EndLease(account=RENTER, lease_id=lease_id))

@@ -112,6 +112,18 @@ def test_an_agent_may_keep_a_lease_alone_for_an_hour_at_most(term_end_ns: int, p
     assert made.specs[0].paid_until_ns == paid_until_ns
 
 
+def test_a_lease_under_notice_is_kept_and_reachable_until_its_end() -> None:
+    ending = msgspec.structs.replace(
+        ACTIVE, state=LeaseState.ENDING, ends_ns=NOW + 90 * NS_PER_S, term_end_ns=NOW + NS_PER_HOUR
+    )
+    made = plan(ending, seen=view(RUNNING))
+    assert [spec.paid_until_ns for spec in made.specs] == [NOW + 90 * NS_PER_S]
+    assert (made.reachable, made.running, made.commands) == ((ending,), (), ())
+    (failure,) = plan(ending, seen=view(said(SandboxState.FAILED))).commands
+    assert isinstance(failure, LeaseFailed)
+    assert (failure.fault, failure.as_of_ns) == (Fault.PROVIDER, NOW - 9)
+
+
 OTHER_KEY = said(SandboxState.RUNNING, host_key="ssh-ed25519 BBBB")
 FAILS: list[tuple[str, LeaseRow, AgentView, Fault, int]] = [
     ("failed while starting", HELD, view(said(SandboxState.FAILED)), Fault.PROVIDER, NOW),

@@ -18,6 +18,8 @@ HEARD = START + 50
     [
         (LeaseState.ACTIVE, HOUR_NS, False),
         (LeaseState.ACTIVE, HOUR_NS + 1, True),
+        (LeaseState.ENDING, HOUR_NS, False),
+        (LeaseState.ENDING, HOUR_NS + 1, True),
         (LeaseState.PROVISIONING, 9 * HOUR_NS, False),
         (LeaseState.ENDED, 9 * HOUR_NS, False),
     ],
@@ -37,3 +39,9 @@ def test_a_lease_younger_than_the_last_heartbeat_on_disk_counts_from_its_start()
 
 def test_a_baron_whose_last_heartbeat_is_lost_tells_by_itself() -> None:
     assert lapsed([ACTIVE], {}, ACTIVE.start_ns + 9 * HOUR_NS, HOUR_NS) == []
+
+
+@pytest.mark.parametrize(("ends_after_ns", "fails"), [(120 * 10**9, False), (HOUR_NS, False), (HOUR_NS + 1, True)])
+def test_a_notice_that_was_over_before_the_agent_gave_up_was_delivered(ends_after_ns: int, fails: bool) -> None:
+    lease = msgspec.structs.replace(ACTIVE, state=LeaseState.ENDING, ends_ns=HEARD + ends_after_ns)
+    assert bool(lapsed([lease], {lease.baron: HEARD}, HEARD + 9 * HOUR_NS, HOUR_NS)) is fails

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import msgspec
 import pytest
 
 from engine.ids import format_id
 from engine.kinds import EndReason, Fault, LeaseState
-from engine.messages import LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped, SetCapacity
+from engine.messages import LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped, SetCapacity, Tick
 from provisioner.ports import Delivery
 from provisioner.wire import Desired, SandboxState
 from tests.provisioner.monarch.agent import GREETING, Agent, gpus, host_key
@@ -252,6 +253,35 @@ async def test_paid_time_moves_on_with_the_list_that_is_sent_again(house: House)
     await wait_until_async(
         lambda: [spec for spec in agent.desired[-1].leases if spec.paid_until_ns > first], "a later paid time"
     )
+
+
+def has_news(agent: Agent, heard: int) -> bool:
+    return len(agent.desired) > heard
+
+
+async def test_a_lease_under_notice_runs_and_is_reached_until_it_ends(house: House) -> None:
+    await house.open()
+    agent = await house.agent()
+    await on_sale(house, 8)
+    lease_id = await rented(house)
+    port = house.exchange.access(lease_id).port
+    ends_ns = await house.exchange.give_notice(lease_id)
+    await wait_until_async(
+        lambda: [spec for spec in agent.desired[-1].leases if spec.paid_until_ns == ends_ns], "the notice at the agent"
+    )
+    assert house.exchange.state(lease_id) is LeaseState.ENDING
+    assert await knock(house, port) == b"hello"
+    for _ in range(3):
+        # Not so far at once that the agent's silence would count.
+        house.clock.advance(45)
+        seen = partial(has_news, agent, len(agent.desired))
+        await wait_until_async(seen, "the next list")
+    await house.exchange.accept(Tick())
+    await until_wiped(house, lease_id)
+    ended = house.exchange.leases[lease_id]
+    assert isinstance(ended, LeaseChanged)
+    assert (ended.reason, ended.ended_ns) == (EndReason.PREEMPTED, ends_ns)
+    assert not any(isinstance(command, LeaseFailed) for command in house.exchange.commands)
 
 
 async def test_a_lease_that_ends_before_its_agent_ever_reported_it_is_wiped_after_a_while(house: House) -> None:

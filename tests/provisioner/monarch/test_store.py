@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import msgspec
 import pytest
 
 from engine.kinds import EndReason, Kind, LeaseState
-from engine.messages import BaronRegistered, CapacityChanged, Event, LeaseChanged, LeaseScheduled, Reply
+from engine.messages import BaronRegistered, CapacityChanged, Event, LeaseChanged, LeasePriced, LeaseScheduled, Reply
 from provisioner.desired import Plan
 from provisioner.ports import Access, Delivery
 from provisioner.records import Applied, BaronRow, LeaseRow
@@ -86,6 +88,32 @@ def test_what_was_taken_in_is_skipped_and_lasts(store: Store, tmp_path: Path) ->
     (baron,) = reopened.barons()
     assert (baron.registered, baron.verified_gpus, baron.simulated) == (True, 8, True)
     reopened.close()
+
+
+def test_a_notice_is_kept_and_a_database_without_notices_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "provisioner.db"
+    store = Store.open(path)
+    store.apply([reply(1, scheduled(7), scheduled(8))])
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("ALTER TABLE leases DROP COLUMN ends_ns")
+        connection.execute("PRAGMA user_version = 1")
+    store = Store.open(path)
+    ending = msgspec.structs.replace(changed(7, LeaseState.ENDING), reason=EndReason.UNPAID, ends_ns=99)
+    assert store.apply([reply(2, ending)]).opened == {7}
+    assert [(lease.state, lease.ends_ns) for lease in store.live_leases()] == [
+        (LeaseState.ENDING, 99),
+        (LeaseState.PROVISIONING, 0),
+    ]
+    store.close()
+
+
+def test_a_price_moves_the_terms_end(store: Store) -> None:
+    store.apply([reply(1, scheduled(7))])
+    priced = LeasePriced(lease_id=7, price_ticks=3, from_ns=50, term_end_ns=90)
+    assert store.apply([reply(2, priced)]) == Applied(barons=frozenset({1}))
+    assert [lease.term_end_ns for lease in store.leases(1)] == [90]
+    assert store.apply([reply(3, msgspec.structs.replace(priced, lease_id=8))]) == Applied()
 
 
 def test_gpus_that_an_earlier_database_assigned_are_unknown_until_they_are_written_down(

@@ -6,7 +6,7 @@ import { byId, clock, count, kindName, make, money, notice, say } from "./text.j
 
 const CONFIRM_MS = 6_000;
 const COPIED_MS = 2_000;
-const LIVING = ["scheduled", "provisioning", "active"];
+const LIVING = ["scheduled", "provisioning", "active", "ending"];
 
 export class Leases {
   #list = byId("leases");
@@ -86,7 +86,9 @@ function update(entry, lease) {
   const facts = [lease.region, kindName(lease.kind), `$${lease.price}`, charge(lease)];
   if (lease.ended) facts.push(`ended ${clock(lease.ended)}`, lease.wiped ? "wiped" : "not wiped yet");
   else facts.push(`since ${clock(lease.active ?? lease.started)}`);
-  if (lease.term_end && !lease.ended) facts.push(`until ${clock(lease.term_end)}`);
+  if (lease.ends && !lease.ended) facts.push(`ends ${clock(lease.ends)}`);
+  else if (lease.term_end && !lease.ended) facts.push(`until ${clock(lease.term_end)}`);
+  if (lease.auto_extend && !lease.ended) facts.push("extends itself");
   facts.push(lease.id);
   say(entry.facts, facts.join(" · "));
   say(entry.detail, lease.detail ?? "");
@@ -99,7 +101,7 @@ function update(entry, lease) {
 /** What is posted, which moves at full hours, and what has been used since. */
 function charge(lease) {
   const charged = `charged ${money(lease.charged)}`;
-  return lease.state === "active" ? `${charged} and ${money(lease.accrued)} accrued` : charged;
+  return LIVING.includes(lease.state) && lease.active ? `${charged} and ${money(lease.accrued)} accrued` : charged;
 }
 
 function calm(entry) {

@@ -1,0 +1,92 @@
+"""Extending an on-demand lease at the price of its Baron's offer, by its renter's word or by itself (rulebook §8).
+
+No order is placed: the lease's own GPUs stay with it, and the old term is paid at the old price to its end. It knows no
+order books.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from engine import charging, leases, raises, timers
+from engine.kinds import Kind, LeaseState
+from engine.messages import ExtendLease, LeasePriced, SetAutoExtend
+from engine.reasons import Reason
+from engine.state import Lease, Refused, State
+from engine.units import NS_PER_HOUR, NS_PER_S
+
+AUTO_HOURS: Final = 1
+"""What a lease that extends itself buys at a time."""
+
+
+def extend(state: State, command: ExtendLease) -> None:
+    """So many hours more, from 10 minutes before the end of the term."""
+    lease = _ondemand(state, command.account, command.lease_id)
+    now_ns = state.last_ts_ns
+    if now_ns >= lease.term_end_ns:
+        raise Refused(Reason.LEASE_ENDED, "lease_id")
+    if now_ns < lease.term_end_ns - state.limits.extend_s * NS_PER_S:
+        raise Refused(Reason.TOO_EARLY_TO_EXTEND, "lease_id")
+    _extend(state, lease, command.hours, now_ns)
+
+
+def set_auto_extend(state: State, command: SetAutoExtend) -> None:
+    """Whether the lease extends itself from now on; inside its last 10 minutes, at once."""
+    lease = _ondemand(state, command.account, command.lease_id)
+    lease.auto_extend = command.auto_extend
+    timers.arm_auto_extend(state, lease)
+    leases.changed(state, lease)
+
+
+def auto_extend(state: State, lease: Lease) -> None:
+    """The timer: an hour more; what can't be had isn't tried again, and the lease ends with its term."""
+    try:
+        _extend(state, lease, AUTO_HOURS, lease.auto_due_ns)
+    except Refused:
+        lease.auto_extend = False
+        timers.arm_auto_extend(state, lease)
+        leases.changed(state, lease)
+
+
+def _ondemand(state: State, account: int, lease_id: int) -> Lease:
+    """A lease of this renter that can be extended, in kind and state."""
+    lease = leases.rented(state, account, lease_id)
+    if lease.kind is not Kind.ONDEMAND:
+        raise Refused(Reason.NOT_ONDEMAND, "lease_id")
+    if lease.state is LeaseState.ENDING:
+        raise Refused(Reason.LEASE_UNDER_NOTICE, "lease_id")
+    return lease
+
+
+def _extend(state: State, lease: Lease, hours: int, now_ns: int) -> None:
+    """Move the end of the term; Refused, and nothing changed, when the hours can't be had or paid for."""
+    if not 1 <= hours <= state.limits.max_term_hours:
+        raise Refused(Reason.INVALID_HOURS, "hours")
+    baron = state.barons[lease.baron]
+    offer = baron.ondemand.offer
+    # GPUs that aren't verified now may be the lease's own.
+    if lease.state is not LeaseState.ACTIVE or offer is None or baron.verified_gpus < baron.leased_gpus:
+        raise Refused(Reason.CANNOT_EXTEND, "lease_id")
+    old_end_ns = lease.term_end_ns
+    term_end_ns = old_end_ns + hours * NS_PER_HOUR
+    if term_end_ns > timers.hour_floor_ns(now_ns) + offer.max_hours * NS_PER_HOUR:
+        raise Refused(Reason.CANNOT_EXTEND, "hours")
+    if offer.price_ticks > lease.limit_ticks:
+        raise Refused(Reason.PRICE_ABOVE_MAXIMUM, "lease_id")
+    # The prefund covered no more than the old term: what comes is added, from the last full hour on.
+    posted_ns = charging.posted_ns(lease)
+    prices = raises.priced(lease, offer.price_ticks, old_end_ns)
+    longer = replace(lease, term_end_ns=term_end_ns, price_ticks=offer.price_ticks, prices=prices)
+    if not charging.filled_up(state, longer, posted_ns):
+        raise Refused(Reason.INSUFFICIENT_FUNDS, "hours")
+    # A lease's timer is known by its term's end.
+    timers.arm_lease(state, lease, 0)
+    lease.term_end_ns, lease.prefund_micros = term_end_ns, longer.prefund_micros
+    lease.price_ticks, lease.prices = longer.price_ticks, prices
+    timers.arm_lease(state, lease, leases.next_due_ns(lease, posted_ns))
+    timers.arm_auto_extend(state, lease)
+    state.emit(
+        LeasePriced(lease_id=lease.lease_id, price_ticks=lease.price_ticks, from_ns=old_end_ns, term_end_ns=term_end_ns)
+    )
