@@ -24,6 +24,10 @@ MODULES = frozenset(
     "cython libc.limits libc.stdint libc.stdlib libc.string cpython engine".split()
 )
 
+# The calendar is reckoning; what asks for today isn't (ASKING).
+NAMES_OF = {"datetime": frozenset({"date", "timedelta"})}
+ASKING = frozenset({"today", "now", "utcnow", "fromtimestamp"})
+
 # Input and output, time and chance, and what differs from one process to the next: id() and hash() of a text.
 NAMES = frozenset(
     "open print input breakpoint eval exec __import__ globals float complex double hash id rand srand random "
@@ -52,6 +56,12 @@ def _python_findings(source: Source) -> Iterator[Finding]:
                 for alias in names:
                     if not _module_allowed(alias.name):
                         yield Finding(source.path, node.lineno, f"module {alias.name} isn't on the engine's list")
+            case ast.ImportFrom(module=str(module), names=names) if {each.name for each in names} <= NAMES_OF.get(
+                module, frozenset()
+            ):
+                continue
+            case ast.Attribute(attr=name) if name in ASKING:
+                yield Finding(source.path, node.lineno, f"'{name}' asks for the time: it comes with the command")
             case ast.ImportFrom(module=module) if not _module_allowed(module or ""):
                 yield Finding(source.path, node.lineno, f"module {module} isn't on the engine's list")
             case ast.Name(id=name) if name in NAMES:
