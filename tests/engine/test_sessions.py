@@ -190,9 +190,7 @@ def test_a_long_clearing_goes_on_tick_by_tick() -> None:
         shard.place(ask(PAT, 20_000, quantity))
     for account, quantity in ((ALICE, 1), (BOB, 4)):
         shard.place(bid(account, 20_000, quantity))
-    # A third order on a side would be more than who crosses it may look at.
     shard.place(ask(PAT, 20_000, 1))
-    shard.refuse(bid(ALICE, 20_000, 1), Reason.WALK_LIMIT)
     assert len(only(shard.do(session(Session.CONTINUOUS)), Traded)) == 2
     assert shard.machine.session(SPOT) is Session.AUCTION
     assert shard.machine.next_due_ns() == shard.now_ns
