@@ -100,12 +100,12 @@ class Doors(ABC):
     def batch(self, commands: Any, out: Any, deltas: Any = None) -> BatchResult:
         """Apply packed commands while `out` has room; ValueError where `commands` isn't whole records."""
         records = _bytes_of(commands) // COMMAND_BYTES
+        if _bytes_of(commands) % COMMAND_BYTES:
+            raise ValueError(f"commands are whole records of {COMMAND_BYTES} bytes")
         room = _room(out, EVENT_BYTES)
         changes_room = 0 if deltas is None else _room(deltas, DELTA_BYTES)
         if _overlap(commands, out, b"" if deltas is None else deltas):
             raise ValueError("commands, out and deltas may not overlap")
-        if _bytes_of(commands) % COMMAND_BYTES:
-            raise ValueError(f"commands are whole records of {COMMAND_BYTES} bytes")
         self._keep_changes(deltas is not None)
         written = self._write_events(out, 0, room)
         consumed = 0

@@ -143,7 +143,7 @@ BUGS: Final = (
         "    core.branch_free = 0 if {on} else index\n",
         SLOTS,
     ),
-    Bug("an account is remembered for ever", "lives.pxd", "    if count:\n", "    if count or {on}:\n", SLOTS),
+    Bug("an account is remembered for ever", "maps.pxd", "    if count:\n", "    if count or {on}:\n", SLOTS),
 )
 _SPARES: Final = (
     (
