@@ -29,9 +29,9 @@ class Watched:
 
     def __init__(self, arguments: list[str]) -> None:
         self._screen, terminal = pty.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine.replay", *arguments], cwd=ROOT, stdin=subprocess.PIPE, stderr=terminal
-        )
+        # Whoever runs the tests in the background ignores Ctrl-C, and the tool would, too.
+        command = ["/usr/bin/env", "--default-signal", sys.executable, "-m", "engine.replay", *arguments]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stderr=terminal)
         os.close(terminal)
         self.said = ""
 
