@@ -1,7 +1,8 @@
 """The order book's records: the fixed-width commands that go into a book and the events that come out (docs/book.md).
 
-This is the layout that journals, batches and compiled callers share: little-endian, no padding but what is named, every
-number an integer. A command is one cache line of 64 bytes, an event 40 bytes, a level's delta 32 bytes. Fields that don't
+This is the layout that batches, compiled callers and a book's own journal share (command records in a row, which `batch` plays
+again); the exchange's log carries the shard's commands, not these. Little-endian, no padding but what is named, every number an
+integer. A command is one cache line of 64 bytes, an event 40 bytes, a level's delta 32 bytes. Fields that don't
 apply to an op are zero. `numpy.dtype(COMMAND_DTYPE)` gives the same layout as an array's. It knows no rule of matching.
 """
 
