@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.kinds import Fault, OrderType, Side, TimeInForce
+from engine.kinds import Fault, OrderType, Presence, Side, TimeInForce
 from engine.records import SelfTrade, Session
 
 
@@ -308,6 +308,25 @@ class SetAutoExtend(_Command, frozen=True, tag=27):
     auto_extend: bool
 
 
+class SetPresence(_Command, frozen=True, tag=28):
+    """Whether a Baron is heard of; quiet, its asks go; lost, its leases fail as of `as_of_ns` (§4). From the provisioner.
+
+    as_of_ns: LOST only, when it was heard of last; 0 otherwise.
+    """
+
+    baron: int
+    presence: Presence
+    as_of_ns: int = 0
+
+
+class SetDrain(_Command, frozen=True, tag=29):
+    """The provider takes a Baron out of the market, or back into it: asks go, spot has notice, firm leases run out (§4)."""
+
+    account: int
+    baron: int
+    draining: bool
+
+
 Command = (
     OpenAccount
     | Deposit
@@ -336,4 +355,6 @@ Command = (
     | RaisePrice
     | ExtendLease
     | SetAutoExtend
+    | SetPresence
+    | SetDrain
 )

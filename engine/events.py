@@ -18,6 +18,7 @@ from engine.kinds import (
     OrderType,
     Origin,
     Pot,
+    Presence,
     Side,
     TimeInForce,
     TransferCode,
@@ -133,6 +134,8 @@ class Traded(_Event, frozen=True, tag=9):
     """A fill: the taker's order against one resting order, at the resting order's price (§6).
 
     auction: both rested, and the price is the auction's; the ask stands as maker, the bid as taker, and both pay as makers.
+    displaced_lease_id: the spot lease that the bid displaced at its own limit; there is no ask then, and the maker's fields
+    are 0 but its account and Baron (§7).
     """
 
     trade_id: int
@@ -149,6 +152,7 @@ class Traded(_Event, frozen=True, tag=9):
     baron: int
     lease_id: int
     auction: bool = False
+    displaced_lease_id: int = 0
 
 
 class Amended(_Event, frozen=True, tag=10):
@@ -363,6 +367,14 @@ class LeasePriced(_Event, frozen=True, tag=26):
     term_end_ns: int
 
 
+class BaronPresence(_Event, frozen=True, tag=27):
+    """Whether a Baron is heard of, and whether its provider takes it out of the market (§4)."""
+
+    baron: int
+    presence: Presence
+    draining: bool
+
+
 Event = (
     AccountOpened
     | MarketListed
@@ -390,4 +402,5 @@ Event = (
     | BaronRating
     | AccountLimitsSet
     | LeasePriced
+    | BaronPresence
 )

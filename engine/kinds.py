@@ -97,6 +97,14 @@ class Fault(IntEnum):
     RENTER = 2
 
 
+class Presence(IntEnum):
+    """Whether a Baron is heard of (§4): silent for 60 s it is quiet, for 10 minutes lost, until it reports again."""
+
+    REPORTING = 1
+    QUIET = 2
+    LOST = 3
+
+
 class Pot(IntEnum):
     """The parts of an account (§9). FEES, INSURANCE and CASH are the exchange's own (account 0)."""
 

@@ -35,6 +35,9 @@ class Reason(IntEnum):
     INVALID_OFFER = 26
     TOO_MANY_OFFERS = 27
     INVALID_RATING = 28
+    BARON_QUIET = 29
+    BARON_DRAINED = 30
+    INVALID_PRESENCE = 31
     # orders
     INVALID_PRICE = 40
     INVALID_QUANTITY = 41
@@ -118,6 +121,9 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.INVALID_OFFER: "An offer names your Baron, an instrument of its market once, a price and 1 to 100000 GPUs.",
     Reason.TOO_MANY_OFFERS: "Send fewer offers in one list.",
     Reason.INVALID_RATING: "Give a rating from 0 to 100.",
+    Reason.BARON_QUIET: "The exchange hasn't heard of the Baron for a minute: see to its agent, and try again.",
+    Reason.BARON_DRAINED: "The Baron is drained; end its draining first.",
+    Reason.INVALID_PRESENCE: "Say when a lost Baron was heard of last, no later than now, and nothing of any other.",
     Reason.INVALID_PRICE: "Give a price from 0.0001 to 1000.0000 on the grid of 0.0001.",
     Reason.INVALID_QUANTITY: "Give from 1 to 100000 GPUs.",
     Reason.INVALID_HOURS: "Give whole hours inside the limits of the instrument's kind.",

@@ -14,6 +14,8 @@ import msgspec
 from sortedcontainers import SortedList
 
 from engine.book import Book, BookLimits
+from engine.grid import GridFactory, HourGrid
+from engine.grid_plain import PlainGrid
 from engine.ids import make_id
 from engine.kinds import (
     EndReason,
@@ -23,6 +25,7 @@ from engine.kinds import (
     OrderType,
     Origin,
     Pot,
+    Presence,
     Side,
     TimeInForce,
 )
@@ -111,47 +114,82 @@ class Instrument(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
 
 class Listing(_Record):
-    """What a Baron has for sale in one instrument: its open asks, oldest first, and its provider's offer (§4)."""
+    """A provider's offer in one instrument on one Baron, and the ask that stands for it (§4)."""
 
     instrument: int
-    kind: Kind
-    asks: dict[int, None] = {}
-    asked_gpus: int = 0
-    """Sum of the leaves of `asks`."""
     offer: Offer | None = None
     offer_order_id: int = 0
     offer_leased_gpus: int = 0
-    """GPUs of leases, not wiped yet, that came of an offer's asks here."""
+    """GPUs of leases, not wiped yet, that came of the offer's asks."""
     offer_refused: bool = False
-    """The offer's last ask was refused: it is tried again at the next full hour."""
+    """Its last ask was refused: it is tried again at the next full hour."""
 
 
 class Baron(_Record):
-    """One Baron. `leased_gpus` counts leases of both kinds from fill to wipe."""
+    """One Baron. `leased_gpus` counts leases of every kind and seller, from fill to wipe."""
 
     baron: int
     provider: int
     sku: str
     region: str
-    spot: Listing
-    ondemand: Listing
     verified_gpus: int = 0
     leased_gpus: int = 0
+    unwiped_gpus: int = 0
+    """GPUs of leases that ended so long ago that they count as verified no more until they are wiped."""
     simulated: bool = False
-    offer_due_ns: int = 0
     features: int = 0
     rating: int = RATING_NEW
-
-    def listing(self, kind: Kind) -> Listing:
-        return self.spot if kind is Kind.SPOT else self.ondemand
-
-    def listings(self) -> tuple[Listing, Listing]:
-        return self.spot, self.ondemand
+    presence: Presence = Presence.REPORTING
+    draining: bool = False
+    offer_due_ns: int = 0
 
     @property
-    def unleased_gpus(self) -> int:
-        """GPUs that open asks of one kind may stand on: verified, and held by no lease."""
-        return max(0, self.verified_gpus - self.leased_gpus)
+    def counted_gpus(self) -> int:
+        """What it can deliver in any hour: its provider's row's `verified` (§4)."""
+        return max(0, self.verified_gpus - self.unwiped_gpus)
+
+
+class Row:
+    """What one account has of one Baron: its hours, its asks, its spot leases (§4). `engine.rows` knows its arithmetic.
+
+    Orders and leases stand here by their ids, the newest last. Not a record: a snapshot carries its grid as runs.
+    """
+
+    __slots__ = (
+        "account",
+        "baron",
+        "claims",
+        "firm_asks",
+        "grid",
+        "leaving_gpus",
+        "listings",
+        "look_ahead_ns",
+        "spot_asked_gpus",
+        "spot_asks",
+        "spot_gpus",
+        "spot_leases",
+    )
+
+    def __init__(self, account: int, baron: int, grid: HourGrid) -> None:
+        self.account = account
+        self.baron = baron
+        self.grid = grid
+        self.spot_asks: dict[int, None] = {}
+        self.spot_asked_gpus = 0
+        """Sum of the leaves of `spot_asks`."""
+        self.firm_asks: dict[int, None] = {}
+        self.listings: dict[int, Listing] = {}
+        """By instrument: the provider's offers."""
+        self.spot_gpus = 0
+        """GPUs of its spot leases from fill to wipe; a newcomer's from the wipe of the lease that it displaced."""
+        self.leaving_gpus = 0
+        """Of these, GPUs of leases that have notice or are over and are promised to nobody."""
+        self.spot_leases: SortedList[tuple[int, int]] = SortedList()
+        """(price_ticks, -lease_id) of its spot leases that may get notice: who yields first stands first (§7)."""
+        self.claims: dict[int, None] = {}
+        """Newcomers' leases that wait for a displaced one's wipe."""
+        self.look_ahead_ns = 0
+        """When it is looked at next, two minutes before a full hour; 0: nothing of it is spot."""
 
 
 class Order(_Record):
@@ -258,6 +296,12 @@ class Lease(_Record):
     auto_extend: bool = False
     auto_due_ns: int = 0
     """When it extends itself next; 0: it doesn't."""
+    overdue: bool = False
+    """It ended, wasn't wiped in time, and gave its hours back before its wipe (§4)."""
+    waits_for: int = 0
+    """A newcomer's: the displaced lease whose wipe it waits for; 0: none (§7)."""
+    promised_to: int = 0
+    """A displaced lease's: the newcomer that gets its GPUs; 0: nobody (§7)."""
 
     @property
     def live(self) -> bool:
@@ -271,16 +315,23 @@ POTS: Final = max(Pot) + 1
 class State:
     """All tables of a shard, and the scratch of the command that runs."""
 
-    def __init__(self, shard: int, limits: Limits, book_factory: BookFactory) -> None:
+    def __init__(
+        self, shard: int, limits: Limits, book_factory: BookFactory, grid_factory: GridFactory = PlainGrid
+    ) -> None:
         self.shard = shard
         self.limits = limits
         self.book_factory = book_factory
+        self.grid_factory = grid_factory
         self.last_seq = 0
         self.last_ts_ns = 0
         self.accounts: dict[int, Account] = {EXCHANGE_ACCOUNT: new_account(EXCHANGE_ACCOUNT, 0, 0)}
         self.instruments: dict[int, Instrument] = {}
         self.markets: dict[tuple[str, str], tuple[int, int]] = {}
         self.barons: dict[int, Baron] = {}
+        self.rows: dict[tuple[int, int], Row] = {}
+        """By (account, Baron)."""
+        self.rows_of: dict[int, dict[int, Row]] = {}
+        """By Baron and account: its provider's first, then in order of their first hours."""
         self.orders: dict[int, Order] = {}
         self.leases: dict[int, Lease] = {}
         self.books: dict[int, Book] = {}
@@ -302,7 +353,10 @@ class State:
         self.touched_books: dict[int, None] = {}
         self.spent_quotes: dict[tuple[int, str], None] = {}
         """(account, name) of the sets of quotes that have had their fills."""
-        self.traded_barons: dict[int, None] = {}
+        self.touched_rows: dict[tuple[int, int], None] = {}
+        """Rows whose capacity moved: each is brought to order when the running step ends."""
+        self.short_rows: dict[tuple[int, int], None] = {}
+        """Rows whose firm sales may leave spot leases without GPUs: looked at when the command ends."""
         self.drafts: dict[tuple[int, int, int, bool, bool], Draft] = {}
         """By (bid, Baron, price, and which of the two took)."""
 
