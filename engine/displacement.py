@@ -27,8 +27,7 @@ def may(order: Order) -> bool:
         and order.side is Side.BUY
         and order.order_type is OrderType.LIMIT
         and order.time_in_force is not TimeInForce.FOK
-        and order.min_quantity <= 1
-        and not (order.post_only or order.same_baron)
+        and not (order.post_only or order.min_quantity or order.same_baron)
     )
 
 
