@@ -123,7 +123,7 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.TOO_MANY_OFFERS: "Send fewer offers in one list.",
     Reason.INVALID_RATING: "Give a rating from 0 to 100.",
     Reason.BARON_QUIET: "The exchange hasn't heard of the Baron for a minute: see to its agent, and try again.",
-    Reason.BARON_DRAINED: "The Baron is drained; end its draining first.",
+    Reason.BARON_DRAINED: "Its provider has taken it out of the market: wait, or sell on another.",
     Reason.INVALID_PRESENCE: "Say when a lost Baron was heard of last, no later than now, and nothing of any other.",
     Reason.INVALID_PRICE: "Give a price from 0.0001 to 1000.0000 on the grid of 0.0001.",
     Reason.INVALID_QUANTITY: "Give from 1 to 100000 GPUs.",
