@@ -9,31 +9,74 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from engine.messages import Event, LeaseScheduled, ObligationOpened, Rejected, Traded
-from tests.engine.auditing import barons, bounds, charges, tables
+from engine.kinds import Kind
+from engine.machine import Machine
+from engine.messages import (
+    Amended,
+    Canceled,
+    Command,
+    Event,
+    LeaseChanged,
+    LeaseScheduled,
+    ObligationOpened,
+    Rejected,
+    Tick,
+    Traded,
+)
+from tests.engine.auditing import barons, bounds, charges, rows, tables, yielding
+from tests.engine.auditing.hours import Hours
+from tests.engine.auditing.records import SeenLease
 from tests.engine.auditing.seen import Seen
 
 
 class Auditor(Seen):
     """What was seen, and the laws."""
 
-    def saw(self, now_ns: int, events: Sequence[Event]) -> None:
-        """Take in one command's events, and check every law."""
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
+        limits = machine.state.limits
+        self.hours = Hours(limits.notice_s, limits.wipe_s)
+        self.kinds: dict[int, Kind] = {}
+
+    def saw(self, now_ns: int, command: Command, events: list[Event]) -> None:
+        """Take in one command and its events, and check every law."""
         rejected = [event for event in events if isinstance(event, Rejected)]
         assert not rejected or len(events) == 1, "a refused command has Rejected as its only event"
         self.topped_up.clear()
+        self.kinds = {number: each.kind for number, each in self.machine.state.instruments.items()}
+        self.hours.begin(now_ns, ticks=isinstance(command, Tick))
         _trades_make_leases(events)
-        ended = [self._take(event) for event in events]
+        ended = [self._look(event) for event in events]
         for lease in ended:
             if lease is not None:
                 charges.check_charge(lease)
         bounds.check_account_limits(self)
+        due_ns = self.machine.next_due_ns()
+        settled = due_ns is None or due_ns > now_ns
+        if settled:
+            barons.check_shortage(self.hours, command, events)
+        yielding.check_displaced(self.hours, now_ns, events)
         self.commands += 1
         if self.commands % self.every:
             return
+        rows.check_rows(self.hours, on_time=settled)
+        rows.check_tables(self.hours, self.machine.state)
         tables.check_money(self)
         tables.check_orders_and_books(self, now_ns)
-        barons.check_capacity(self)
+        barons.check_barons(self, self.hours)
+
+    def _look(self, event: Event) -> SeenLease | None:
+        """One event, first as it finds things, then taken in; the lease, when it ended one."""
+        match event:
+            case Amended() | Canceled():
+                order = self.orders[event.order_id]
+                rows.check_cut(self.hours, event, order, self.kinds[order.accepted.instrument])
+            case LeaseChanged():
+                yielding.check_change(self.hours, event)
+            case Traded() if event.displaced_lease_id:
+                yielding.check_displacing(self, self.hours, event)
+        self.hours.take(event, self.orders, self.kinds)
+        return self._take(event)
 
 
 def _trades_make_leases(events: Sequence[Event]) -> None:
@@ -46,8 +89,10 @@ def _trades_make_leases(events: Sequence[Event]) -> None:
     scheduled = {event.lease_id: event for event in events if isinstance(event, LeaseScheduled)}
     assert dict(traded) == {lease: event.quantity for lease, event in opened.items()}
     assert dict(traded) == {lease: event.quantity for lease, event in scheduled.items()}
+    displacing = {event.lease_id for event in events if isinstance(event, Traded) and event.displaced_lease_id}
     keys = Counter(
         (event.order_id, event.baron, event.price_ticks, event.renter_fee_ppm, event.provider_fee_ppm)
         for event in scheduled.values()
+        if event.lease_id not in displacing
     )
     assert all(count == 1 for count in keys.values()), "fills of one order, Baron and price are one lease"

@@ -126,6 +126,9 @@ class Seen:
         return None
 
     def _trade(self, trade: Traded) -> None:
+        if trade.displaced_lease_id:
+            self._fill(self.orders[trade.taker_order_id], trade.quantity, trade.taker_leaves)
+            return
         maker, taker = self.orders[trade.maker_order_id], self.orders[trade.taker_order_id]
         if not trade.auction:
             assert trade.price_ticks == maker.price_ticks, "a trade prints at the resting order's price"
@@ -149,17 +152,19 @@ class Seen:
             assert bid.accepted.hours >= ask.accepted.min_hours, "the term is no shorter than what the ask sells"
         assert maker.accepted.account != taker.accepted.account, "nobody trades with themselves"
         assert taker.accepted.side is trade.taker_side
-        for order, leaves in ((maker, trade.maker_leaves), (taker, trade.taker_leaves)):
-            order.leaves -= trade.quantity
-            order.filled += trade.quantity
-            assert order.leaves == leaves >= 0
-            if order.accepted.quote_set:
-                key = (order.accepted.account, order.accepted.quote_set)
-                most, fills = self.quotes[key]
-                self.quotes[key] = (most, fills + 1)
-        for order_id in (trade.maker_order_id, trade.taker_order_id):
-            if self.orders[order_id].leaves == 0:
-                del self.orders[order_id]
+        self._fill(maker, trade.quantity, trade.maker_leaves)
+        self._fill(taker, trade.quantity, trade.taker_leaves)
+
+    def _fill(self, order: SeenOrder, quantity: int, leaves: int) -> None:
+        order.leaves -= quantity
+        order.filled += quantity
+        assert order.leaves == leaves >= 0
+        if order.accepted.quote_set:
+            key = (order.accepted.account, order.accepted.quote_set)
+            most, fills = self.quotes[key]
+            self.quotes[key] = (most, fills + 1)
+        if order.leaves == 0:
+            del self.orders[order.accepted.order_id]
 
     def _transfer(self, transfer: Transfer) -> None:
         assert 0 < transfer.amount_micros <= INT64_MAX
