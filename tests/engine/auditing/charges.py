@@ -47,7 +47,8 @@ def check_notice(machine: Machine, lease: SeenLease, before: LeaseChanged | None
         assert event.ends_ns <= machine.last_ts_ns + machine.state.limits.notice_s * 10**9
         until = min(event.ends_ns, lease.term_end_ns or event.ends_ns)
         paid = event.charged_micros + lease.renter_fee + kept.prefund_micros if kept.live else None
-        usage = _usage(lease, event.active_ns, until - event.active_ns)
+        # What isn't active yet is charged nothing.
+        usage = _usage(lease, event.active_ns, until - event.active_ns) if event.active_ns else 0
         fee = math.floor(Fraction(usage * lease.scheduled.renter_fee_ppm, 10**6))
         assert paid is None or usage + fee <= paid, "the notice is inside what was paid"
     if event.state in (LeaseState.ENDED, LeaseState.FAILED) and event.ends_ns:

@@ -17,6 +17,8 @@ class SeenOrder:
     expire_ns: int
     armed: bool
     filled: int = 0
+    displaced: int = 0
+    """Of these, what it found by displacement, which its book doesn't know of."""
 
 
 @dataclasses.dataclass

@@ -127,6 +127,7 @@ class Seen:
 
     def _trade(self, trade: Traded) -> None:
         if trade.displaced_lease_id:
+            self.orders[trade.taker_order_id].displaced += trade.quantity
             self._fill(self.orders[trade.taker_order_id], trade.quantity, trade.taker_leaves)
             return
         maker, taker = self.orders[trade.maker_order_id], self.orders[trade.taker_order_id]

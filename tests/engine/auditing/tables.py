@@ -56,7 +56,7 @@ def check_orders_and_books(seen: Seen, now_ns: int) -> None:
             order.window_end_ns,
             order.expire_ns,
         )
-        assert (rests.price, rests.quantity, rests.leaves, rests.window_end_h * HOUR_NS) == (
+        assert (rests.price, rests.quantity + order.displaced, rests.leaves, rests.window_end_h * HOUR_NS) == (
             order.price_ticks,
             order.quantity,
             order.leaves,
