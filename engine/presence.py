@@ -65,15 +65,6 @@ def go_on(state: State, number: int) -> None:
             leases.give_notice(state, lease, state.last_ts_ns, EndReason.PREEMPTED)
 
 
-def resume(state: State) -> None:
-    """Which Barons a Tick has to go on with, found again after a restore."""
-    state.shutting = {
-        number
-        for number, baron in state.barons.items()
-        if baron.shut and (_asks(state, baron) or any(True for _ in _doomed(state, baron)))
-    }
-
-
 def _known(state: State, number: int) -> Baron:
     baron = state.barons.get(number)
     if baron is None:

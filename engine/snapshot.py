@@ -58,6 +58,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """By instrument."""
     auction_ends: list[tuple[int, int]]
     """(instrument, ns), by instrument."""
+    shutting: list[int]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -108,6 +109,7 @@ def _body(state: State) -> bytes:
             leases=[row for _, row in sorted(state.leases.items())],
             books=[book.state() for _, book in sorted(state.books.items())],
             auction_ends=sorted(state.auction_ends.items()),
+            shutting=sorted(state.shutting),
         )
     )
 
@@ -143,6 +145,7 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     for order in body.orders:
         state.orders_of.setdefault(order.account, {})[order.order_id] = order
     state.auction_ends = dict(body.auction_ends)
+    state.shutting = set(body.shutting)
     for row_state in body.rows:
         _restore_row(state, row_state)
     for lease in body.leases:
