@@ -21,7 +21,7 @@ LOST_DETAIL: Final = "nothing was heard of the Baron for too long"
 _EVENTS_ENOUGH: Final = 2**14
 """A command that made so many events ends no more: they are numbered in 16 bits, and an ask or a lease makes several."""
 _UNDER_WAY: Final = (LeaseState.SCHEDULED, LeaseState.PROVISIONING, LeaseState.ACTIVE, LeaseState.ENDING)
-_UNTOLD: Final = (LeaseState.PROVISIONING, LeaseState.ACTIVE)
+_UNTOLD: Final = (LeaseState.SCHEDULED, LeaseState.PROVISIONING, LeaseState.ACTIVE)
 
 
 def set_presence(state: State, command: SetPresence) -> None:
@@ -95,7 +95,10 @@ def _asks(state: State, baron: Baron) -> list[Order]:
 
 
 def _doomed(state: State, baron: Baron) -> Iterator[Lease]:
-    """Leases on it that can't go on: of a lost Baron all, of a drained one the spot leases that have no notice yet."""
+    """Leases on it that can't go on: of a lost Baron all, of a drained one the spot leases that have no notice yet.
+
+    A newcomer that waits for a wipe is one of either: it ends at once.
+    """
     here = (lease for lease in state.leases.values() if lease.baron == baron.baron)
     if baron.presence is Presence.LOST:
         return (lease for lease in here if lease.state in _UNDER_WAY)

@@ -55,7 +55,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to do: rows to write down first, then gates to hold open, commands to submit, and the list to send.
 
     running: leases that may become active once their gate is open. reachable: active ones. over: ended, and not wiped yet.
-    verified_gpus, simulated: what the log counts on the Baron.
+    baron: the row that it was made from.
     """
 
     known: tuple[int, ...]
@@ -66,8 +66,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     running: tuple[LeaseRow, ...]
     reachable: tuple[LeaseRow, ...]
     commands: tuple[Word, ...]
-    verified_gpus: int
-    simulated: bool
+    baron: BaronRow
 
 
 def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timings: Timings, now_ns: int) -> Plan:
@@ -79,10 +78,7 @@ def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timi
     running: list[LeaseRow] = []
     reachable: list[LeaseRow] = []
     commands: list[Word] = []
-    if (capacity := _capacity(baron, view, timings)) is not None:
-        commands.append(capacity)
     lost_ns = _lost_ns(baron, leases, view, timings, now_ns)
-    failures = 0
     for lease in leases:
         report = (view.reports or {}).get(lease.lease_id)
         if lease.over:
@@ -96,7 +92,6 @@ def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timi
             report = None
         if (failed := _failure(baron, lease, report, view, timings, now_ns, lost_ns)) is not None:
             commands.append(failed)
-            failures += 1
             continue
         kept = _assign(lease, view, taken) if gpus_known else lease
         if report is not None and report.state is SandboxState.RUNNING and lease.state is LeaseState.PROVISIONING:
@@ -109,8 +104,10 @@ def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timi
             learnt[kept.lease_id] = kept
         if kept.gpus:
             wanted.append(kept)
-    if not failures and (presence := _presence(baron, view, timings, lost_ns)) is not None:
-        commands.append(presence)
+    if not any(isinstance(command, LeaseFailed) and command.fault is Fault.PROVIDER for command in commands):
+        # Which leases the Baron fails is said first: the machine would choose others, or charge them otherwise.
+        said = (_capacity(baron, view, timings), _presence(baron, view, timings, lost_ns))
+        commands += [word for word in said if word is not None]
     forget = _forget(leases, view)
     return Plan(
         known=tuple(lease.lease_id for lease in leases),
@@ -121,8 +118,7 @@ def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timi
         running=tuple(running),
         reachable=tuple(reachable),
         commands=tuple(commands),
-        verified_gpus=baron.verified_gpus,
-        simulated=baron.simulated,
+        baron=baron,
     )
 
 

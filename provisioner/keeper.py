@@ -65,8 +65,9 @@ class Mailbox:
 
     async def send(self, command: Word | LeaseActive, now: Instant) -> None:
         """Enter a command, unless the same is on its way. What fails is logged, and sent again at a later look."""
-        of_baron = isinstance(command, SetCapacity | SetPresence)
-        key: Hashable = command if of_baron else (type(command), command.lease_id)
+        key: Hashable = command
+        if not isinstance(command, SetCapacity | SetPresence):
+            key = type(command), command.lease_id
         if key in self._awaited or now.steady_ns < self._paused.get(key, now.steady_ns):
             return
         self._paused.pop(key, None)
@@ -129,8 +130,8 @@ class Keeper:
         plan = await self._world.plan(self.contact, self.baron, now)
         if plan.known or plan.commands:
             return False
-        if plan.verified_gpus:
-            await self._mailbox.send(SetCapacity(baron=self.baron, gpus=0, simulated=plan.simulated), now)
+        if plan.baron.verified_gpus:
+            await self._mailbox.send(SetCapacity(baron=self.baron, gpus=0, simulated=plan.baron.simulated), now)
             return False
         return True
 
