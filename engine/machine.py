@@ -20,6 +20,7 @@ from engine import (
     money,
     offers,
     orders,
+    preemption,
     presence,
     quote_sets,
     quotes,
@@ -94,6 +95,7 @@ class Counts(NamedTuple):
 
 def _tick(state: State, _command: Tick) -> None:
     """Fire due timers in order, at most so many; the sequencer sends another Tick for what is left (§2)."""
+    preemption.go_on(state)
     for number in sorted(state.shutting):
         presence.go_on(state, number)
         return
@@ -282,6 +284,8 @@ def _follow(state: State) -> None:
     stops.look(state)
     if state.drafts:
         trades.open_leases(state)
+    if state.short_rows:
+        preemption.follow(state)
 
 
 def _rejected(state: State, command: Command, refusal: Refused) -> Rejected:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from engine import rows, stops, timers
+from engine import rows, spot_leases, stops, timers
 from engine.book import BookState
 from engine.codec import DecodeError
 from engine.grid import GridFactory, Run
@@ -58,6 +58,8 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """By instrument."""
     auction_ends: list[tuple[int, int]]
     """(instrument, ns), by instrument."""
+    yielding: list[tuple[int, int]]
+    """Rows whose spot leases a Tick makes yield."""
     shutting: list[int]
 
 
@@ -109,6 +111,7 @@ def _body(state: State) -> bytes:
             leases=[row for _, row in sorted(state.leases.items())],
             books=[book.state() for _, book in sorted(state.books.items())],
             auction_ends=sorted(state.auction_ends.items()),
+            yielding=sorted(state.yielding),
             shutting=sorted(state.shutting),
         )
     )
@@ -151,6 +154,8 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     for lease in body.leases:
         if lease.kind is Kind.ONDEMAND:
             rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
+    state.yielding = set(body.yielding)
+    spot_leases.rearm(state)
     timers.rearm(state)
     stops.look(state)
     return state
