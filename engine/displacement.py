@@ -104,6 +104,8 @@ def _displace(state: State, bid: Order, displaced: Lease) -> None:
     bid.leaves_quantity -= displaced.quantity
     share -= money.order_hold_micros(state, bid, bid.leaves_quantity)
     state.fills_left -= 1
+    # Whoever is told of it learns with it whether the Baron is simulated.
+    state.touched_rows[displaced.provider, displaced.baron] = None
     state.emit(
         Traded(
             trade_id=trade_id,

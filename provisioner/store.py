@@ -170,6 +170,8 @@ class Store:
                     continue
                 position = reply.seq
                 for happened in reply.events:
+                    if isinstance(happened, LeaseChanged) and happened.state is LeaseState.PROVISIONING:
+                        self._begin(happened.lease_id, reply.ts_ns)
                     self._take(happened, barons, opened, ended, known=reply.seq > self._made_anew_seq)
             if barons or position - self._written_position >= MAX_LAZY_SEQS:
                 self._set_cursor(_TAKEN_IN, position)
@@ -217,6 +219,11 @@ class Store:
             "gpus": gpus,
         }
         self._connection.execute(insert(_leases).values(values).on_conflict_do_nothing())
+
+    def _begin(self, lease_id: int, ts_ns: int) -> None:
+        """A lease that waited for its GPUs, if it is one, has them: its time to be provisioned begins now."""
+        waited = (_leases.c.lease_id == lease_id) & (_leases.c.state == int(LeaseState.SCHEDULED))
+        self._connection.execute(update(_leases).where(waited).values(start_ns=ts_ns))
 
     def _change(self, lease: LeaseChanged) -> None:
         here = _leases.c.lease_id == lease.lease_id
