@@ -21,6 +21,7 @@ from engine import (
     offers,
     orders,
     preemption,
+    presence,
     quote_sets,
     quotes,
     raises,
@@ -60,8 +61,10 @@ from engine.messages import (
     SetAccountLimits,
     SetAutoExtend,
     SetCapacity,
+    SetDrain,
     SetFeatures,
     SetOffers,
+    SetPresence,
     SetQuotes,
     SetRating,
     SetSession,
@@ -93,6 +96,9 @@ class Counts(NamedTuple):
 def _tick(state: State, _command: Tick) -> None:
     """Fire due timers in order, at most so many; the sequencer sends another Tick for what is left (§2)."""
     preemption.go_on(state)
+    for number in sorted(state.shutting):
+        presence.go_on(state, number)
+        return
     for instrument in sorted(state.waiting):
         if state.books[instrument].stops_due:
             # A part of a clearing makes as many fills as a command may.
@@ -161,6 +167,8 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     RaisePrice: raises.raise_price,
     ExtendLease: extensions.extend,
     SetAutoExtend: extensions.set_auto_extend,
+    SetPresence: presence.set_presence,
+    SetDrain: presence.set_drain,
 }
 
 

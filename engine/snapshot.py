@@ -60,6 +60,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """(instrument, ns), by instrument."""
     yielding: list[tuple[int, int]]
     """Rows whose spot leases a Tick makes yield."""
+    shutting: list[int]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -111,6 +112,7 @@ def _body(state: State) -> bytes:
             books=[book.state() for _, book in sorted(state.books.items())],
             auction_ends=sorted(state.auction_ends.items()),
             yielding=sorted(state.yielding),
+            shutting=sorted(state.shutting),
         )
     )
 
@@ -146,6 +148,7 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     for order in body.orders:
         state.orders_of.setdefault(order.account, {})[order.order_id] = order
     state.auction_ends = dict(body.auction_ends)
+    state.shutting = set(body.shutting)
     for row_state in body.rows:
         _restore_row(state, row_state)
     for lease in body.leases:
