@@ -14,6 +14,7 @@ from engine.messages import (
     Accepted,
     Amended,
     AmendOrder,
+    BaronPresence,
     Canceled,
     CancelOrder,
     EndLease,
@@ -424,7 +425,9 @@ def test_unpaid_while_somebody_waits_is_no_second_notice() -> None:
 def test_a_drained_baron_serves_no_claim() -> None:
     shard = Shard()
     old, newcomer = claim(shard)
+    # As when a drain has more to end than one command may, and its next Tick is still to come.
     shard.machine.state.barons[BARON].draining = True
+    shard.auditor.hours.presence[BARON] = BaronPresence(baron=BARON, presence=Presence.REPORTING, draining=True)
     shard.wait(120 * SECOND)
     ended = only(wipes(shard, old), LeaseChanged)
     assert [(event.lease_id, event.reason) for event in ended[:1]] == [(newcomer, EndReason.PREEMPTED)]
