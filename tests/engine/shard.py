@@ -22,6 +22,7 @@ from engine.messages import (
     Duplicate,
     Event,
     LeaseActive,
+    LeaseChanged,
     LeaseScheduled,
     ListMarket,
     Offer,
@@ -202,6 +203,11 @@ class Shard:
 
     def bids(self, instrument: int) -> list[tuple[int, int]]:
         return [(order.price, order.leaves) for order in self.machine.state.books[instrument].resting(Side.BUY)]
+
+
+def changes(events: Sequence[Event]) -> list[LeaseChanged]:
+    """What became of leases while they were under way; not that the wipe of one that is over is overdue."""
+    return [event for event in only(events, LeaseChanged) if not event.overdue]
 
 
 def only(events: Sequence[Event], kind: type[E]) -> list[E]:
