@@ -141,6 +141,7 @@ def give_notice(state: State, lease: Lease, now_ns: int, reason: EndReason) -> N
     if lease.waits_for:
         _finish(state, lease, now_ns, LeaseState.ENDED, reason)
         return
+    now_ns = _not_after_due(lease, now_ns)
     timers.arm_lease(state, lease, 0)
     spot_leases.leaves(state, lease)
     lease.state, lease.reason = LeaseState.ENDING, reason
