@@ -44,7 +44,9 @@ class Auditor(Seen):
         self.topped_up.clear()
         self.kinds = {number: each.kind for number, each in self.machine.state.instruments.items()}
         overdue = {lease.lease_id for lease in self.machine.state.leases.values() if lease.overdue}
-        self.hours.begin(now_ns, overdue)
+        waits_ended = self.hours.begin(now_ns, overdue)
+        # No event says in which order they ended, and what each took.
+        self.late = self.late or waits_ended > 1
         _trades_make_leases(events)
         ended = [self._look(event) for event in events]
         self.hours.end_waits(overdue)
