@@ -73,7 +73,7 @@ def set_capacity(state: State, command: SetCapacity) -> None:
     baron.verified_gpus = command.gpus
     baron.simulated = command.simulated
     row = rows.own_row(state, baron)
-    _fail_short(state, row)
+    _fail_short(state, row, state.last_ts_ns)
     cuts.changed(state, baron, row)
     cuts.cut_firm(state, row)
 
@@ -111,16 +111,17 @@ def _tell_books(state: State, baron: Baron) -> None:
 
 def wipe_overdue(state: State, lease: Lease) -> None:
     """A lease has waited too long for its wipe: the Baron has its GPUs no more until it comes (§4)."""
+    due_ns = lease.wipe_due_ns
     leases.wipe_overdue(state, lease)
     baron = state.barons[lease.baron]
     for row in (rows.row_of_lease(state, lease), rows.own_row(state, baron)):
-        _fail_short(state, row)
+        _fail_short(state, row, due_ns)
         cuts.settle(state, row)
         cuts.cut_firm(state, row)
     open_orders.touch(state, baron.baron)
 
 
-def _fail_short(state: State, row: Row) -> None:
+def _fail_short(state: State, row: Row, as_of_ns: int) -> None:
     """On-demand leases of the running hour fail, newest first, until the others have GPUs (§4).
 
     Those that are over and wait for their wipe in hours of theirs lack none: theirs come back, or leave what counts.
@@ -136,7 +137,7 @@ def _fail_short(state: State, row: Row) -> None:
         if short <= 0:
             return
         if lease.live:
-            leases.fail(state, lease, state.last_ts_ns)
+            leases.fail(state, lease, as_of_ns)
             short -= lease.quantity
 
 

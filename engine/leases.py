@@ -92,7 +92,7 @@ def wipe_overdue(state: State, lease: Lease) -> None:
     Who waits for them waits no longer: the provider fails it.
     """
     if lease.promised_to:
-        fail(state, state.leases[lease.promised_to], state.last_ts_ns)
+        fail(state, state.leases[lease.promised_to], lease.wipe_due_ns)
     timers.arm_wipe(state, lease, 0)
     lease.overdue = True
     _give_back(state, lease, rows.row_of_lease(state, lease))
