@@ -6,7 +6,7 @@ hour of its window, a spot one among what firm sales leave over. It knows neithe
 
 from __future__ import annotations
 
-from engine import book_events, book_orders, cuts, leases, listing, order_terms, rows
+from engine import book_events, book_orders, cuts, leases, listing, open_orders, order_terms, rows
 from engine.kinds import Kind
 from engine.messages import (
     BaronFeatures,
@@ -51,7 +51,10 @@ def set_capacity(state: State, command: SetCapacity) -> None:
         raise Refused(Reason.INVALID_CAPACITY, "gpus")
     baron.verified_gpus = command.gpus
     baron.simulated = command.simulated
-    shrunk(state, baron)
+    row = rows.own_row(state, baron)
+    _fail_short(state, row)
+    cuts.changed(state, baron, row)
+    cuts.cut_firm(state, row)
 
 
 def set_features(state: State, command: SetFeatures) -> None:
@@ -85,22 +88,15 @@ def _tell_books(state: State, baron: Baron) -> None:
         book_events.must(state, instrument, book_orders.set_baron(baron, state.last_ts_ns))
 
 
-def shrunk(state: State, baron: Baron) -> None:
-    """After its GPUs that count became fewer, or more: leases that lack theirs fail, and asks that lack theirs are cut."""
-    row = rows.own_row(state, baron)
-    _fail_short(state, row)
-    cuts.changed(state, baron, row)
-    cuts.cut_firm(state, row)
-
-
 def wipe_overdue(state: State, lease: Lease) -> None:
     """A lease has waited too long for its wipe: the Baron has its GPUs no more until it comes (§4)."""
     leases.wipe_overdue(state, lease)
-    row = rows.row_of_lease(state, lease)
     baron = state.barons[lease.baron]
-    if row.account != baron.provider:
+    for row in (rows.row_of_lease(state, lease), rows.own_row(state, baron)):
+        _fail_short(state, row)
         cuts.settle(state, row)
-    shrunk(state, baron)
+        cuts.cut_firm(state, row)
+    open_orders.touch(state, baron.baron)
 
 
 def _fail_short(state: State, row: Row) -> None:

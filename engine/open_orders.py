@@ -115,6 +115,7 @@ def forget(state: State, order: Order, status: OrderStatus) -> None:
         del _asks(state, order)[order.order_id]
         if order.origin is Origin.OFFER:
             rows.row_of_ask(state, order).listings[order.instrument].offer_order_id = 0
+        timers.arm_look_ahead(state, rows.row_of_ask(state, order))
         touch(state, order.baron)
 
 
