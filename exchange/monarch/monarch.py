@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, NamedTuple
 
 from engine.books import fast_book_factory
+from engine.kinds import Kind
 from engine.limits import Limits
 from engine.messages import CancelAll, LeaseFailed, ListMarket
 from exchange.log.embedded import EmbeddedLog

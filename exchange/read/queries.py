@@ -31,7 +31,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     orders: list[OrderRow]
     leases: list[LeaseRow]
     barons: list[BaronRow]
-    last_prices: dict[int, int]
+    last_prices: dict[int, int] = {}
     """By listed forward, of those that have traded."""
 
 
