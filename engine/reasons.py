@@ -79,6 +79,7 @@ class Reason(IntEnum):
     NOT_ONDEMAND = 79
     TOO_EARLY_TO_EXTEND = 100
     CANNOT_EXTEND = 101
+    LEASE_SCHEDULED = 110
     # why an order was cancelled or amended, by itself no error
     CONDITIONAL_LIMIT = 80
     OUTSIDE_BAND = 81
@@ -122,7 +123,7 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.TOO_MANY_OFFERS: "Send fewer offers in one list.",
     Reason.INVALID_RATING: "Give a rating from 0 to 100.",
     Reason.BARON_QUIET: "The exchange hasn't heard of the Baron for a minute: see to its agent, and try again.",
-    Reason.BARON_DRAINED: "The Baron is drained; end its draining first.",
+    Reason.BARON_DRAINED: "Its provider has taken it out of the market: wait, or sell on another.",
     Reason.INVALID_PRESENCE: "Say when a lost Baron was heard of last, no later than now, and nothing of any other.",
     Reason.INVALID_PRICE: "Give a price from 0.0001 to 1000.0000 on the grid of 0.0001.",
     Reason.INVALID_QUANTITY: "Give from 1 to 100000 GPUs.",
@@ -165,5 +166,6 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.NOT_ONDEMAND: "Only an on-demand lease is extended: a spot lease runs on by itself.",
     Reason.TOO_EARLY_TO_EXTEND: "Extend from ten minutes before the end of the term, or let the lease extend itself.",
     Reason.CANNOT_EXTEND: "The lease's Baron offers no such hours now; rent on another before the term ends.",
+    Reason.LEASE_SCHEDULED: "The lease waits for its GPUs, and nobody can displace it before it is active: raise its price then.",
     Reason.TIME_WENT_BACK: "Commands carry times that never decrease.",
 }

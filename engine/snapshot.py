@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from engine import rows, stops, timers
+from engine import rows, spot_leases, stops, timers
 from engine.book import BookState
 from engine.codec import DecodeError
 from engine.grid import GridFactory, Run
@@ -73,6 +73,9 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     next_instrument: int
     calendars: list[Calendar]
     closing_trades: list[ClosingTrades]
+    yielding: list[tuple[int, int]]
+    """Rows whose spot leases a Tick makes yield."""
+    shutting: list[int]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -126,6 +129,8 @@ def _body(state: State) -> bytes:
             next_instrument=state.next_instrument,
             calendars=[row for _, row in sorted(state.calendars.items())],
             closing_trades=[row for _, row in sorted(state.closing_trades.items())],
+            yielding=sorted(state.yielding),
+            shutting=sorted(state.shutting),
         )
     )
 
@@ -164,11 +169,14 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     state.next_instrument = body.next_instrument
     state.calendars = {row.market: row for row in body.calendars}
     state.closing_trades = {row.instrument: row for row in body.closing_trades}
+    state.shutting = set(body.shutting)
     for row_state in body.rows:
         _restore_row(state, row_state)
     for lease in body.leases:
         if lease.kind is Kind.ONDEMAND:
             rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
+    state.yielding = set(body.yielding)
+    spot_leases.rearm(state)
     timers.rearm(state)
     stops.look(state)
     return state

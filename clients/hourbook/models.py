@@ -327,7 +327,11 @@ class Offers(Model, frozen=True):
 
 
 class Baron(Model, frozen=True):
-    """`enrolled`: an agent has its credential; `online`: it is connected now; `simulated`: no real GPUs; `rating`: 0 to 100."""
+    """`enrolled`: an agent has its credential; `online`: it is connected now; `simulated`: no real GPUs; `rating`: 0 to 100.
+
+    `presence`: reporting, quiet or lost; `draining`: you have taken it out of the market. Nothing is sold on it but in
+    `reporting`, and not draining.
+    """
 
     id: str
     name: str
@@ -341,8 +345,19 @@ class Baron(Model, frozen=True):
     simulated: bool
     features: list[str]
     rating: int
+    presence: str
+    draining: bool
     created: datetime
     seq: int
+
+
+class BaronPresence(Model, frozen=True):
+    """Whether a Baron is heard of (reporting, quiet, lost), and whether you have taken it out of the market, from `seq` on."""
+
+    seq: int
+    baron: str
+    presence: str
+    draining: bool
 
 
 class Limits(Model, frozen=True):

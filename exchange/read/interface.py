@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, OrderType, Origin, Side, TimeInForce
+from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, OrderType, Origin, Presence, Side, TimeInForce
 from engine.messages import Offer
 from engine.reasons import Reason
 from engine.records import SelfTrade, Session
@@ -164,6 +164,8 @@ class BaronRow(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     features: int = 0
     rating: int = RATING_NEW
+    presence: Presence = Presence.REPORTING
+    draining: bool = False
 
 
 class AccountLimitsRow(msgspec.Struct, frozen=True, kw_only=True):

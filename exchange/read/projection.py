@@ -18,6 +18,7 @@ from engine.messages import (
     Amended,
     AuctionCleared,
     BaronFeatures,
+    BaronPresence,
     BaronRating,
     BaronRegistered,
     Canceled,
@@ -230,6 +231,9 @@ def _project_listing(changes: Changes, event: Event, store: Store) -> None:
     elif isinstance(event, BaronRating):
         baron = _baron(store, seq, event.baron)
         store.save_baron(msgspec.structs.replace(baron, rating=event.rating, seq=seq))
+    elif isinstance(event, BaronPresence):
+        baron = _baron(store, seq, event.baron)
+        store.save_baron(msgspec.structs.replace(baron, presence=event.presence, draining=event.draining, seq=seq))
     elif isinstance(event, AccountLimitsSet):
         store.save_account_limits(rows.limited(event, seq))
     elif isinstance(event, InstrumentSession):
