@@ -155,7 +155,8 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     state.last_seq = body.last_seq
     state.last_ts_ns = body.last_ts_ns
     state.accounts = {row.account: row for row in body.accounts}
-    state.barons = {row.baron: row for row in body.barons}
+    for baron in body.barons:
+        state.add_baron(baron)
     state.orders = {row.order_id: row for row in body.orders}
     state.leases = {row.lease_id: row for row in body.leases}
     for instrument in body.instruments:

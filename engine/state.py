@@ -385,6 +385,8 @@ class State:
         self.closing_trades: dict[int, ClosingTrades] = {}
         """By instrument, where there were any."""
         self.barons: dict[int, Baron] = {}
+        self.barons_of: dict[tuple[str, str], list[Baron]] = {}
+        """By SKU and region."""
         self.rows: dict[tuple[int, int], Row] = {}
         """By (account, Baron)."""
         self.rows_of: dict[int, dict[int, Row]] = {}
@@ -434,6 +436,10 @@ class State:
             self.markets[market] = (number, number + 1)
         self.instruments_of.setdefault(market, {})[number] = None
         self.books[number] = self.book_factory(self.limits.of_book())
+
+    def add_baron(self, baron: Baron) -> None:
+        self.barons[baron.baron] = baron
+        self.barons_of.setdefault((baron.sku, baron.region), []).append(baron)
 
     def drop_instrument(self, number: int) -> None:
         """Forget an instrument that has expired, and its empty book: years of days would fill the tables."""
