@@ -38,9 +38,9 @@ def count(state: State, instrument: int, price_ticks: int, quantity: int) -> Non
 def say(state: State, instrument: int, day_end_ns: int) -> None:
     """A day's settlement price, where there is any; what was counted for it is done with."""
     book = state.books[instrument]
-    if book.session is Session.EXPIRED or not (len(book) or book.last_price):
-        return
     trades = state.closing_trades.get(instrument)
+    if book.session is Session.EXPIRED or not (trades or len(book) or book.last_price):
+        return
     if trades is not None and trades.day_end_ns <= day_end_ns:
         del state.closing_trades[instrument]
     else:

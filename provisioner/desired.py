@@ -156,13 +156,18 @@ def _capacity(baron: BaronRow, view: AgentView, timings: Timings) -> SetCapacity
     return SetCapacity(baron=baron.baron, gpus=gpus, simulated=simulated)
 
 
+def _was_heard(baron: BaronRow, view: AgentView) -> bool:
+    """Whether anything was ever heard of the Baron: one that nobody has run yet isn't missed."""
+    return baron.registered and (view.inventory is not None or baron.verified_gpus > 0)
+
+
 def _speaks(view: AgentView, timings: Timings) -> bool:
     return view.spoke and view.silent_ns < to_ns(timings.silence_s)
 
 
 def _presence(baron: BaronRow, view: AgentView, timings: Timings, lost_ns: int | None) -> SetPresence | None:
     """Whether the Baron is heard of, where the log says otherwise; no opinion while Monarch waits for a first word."""
-    if not baron.registered:
+    if not _was_heard(baron, view):
         return None
     if _speaks(view, timings):
         presence = Presence.REPORTING
@@ -179,7 +184,8 @@ def _presence(baron: BaronRow, view: AgentView, timings: Timings, lost_ns: int |
 
 def _lost_ns(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timings: Timings, now_ns: int) -> int | None:
     """When a Baron that is lost last vouched for its leases, to be told now; None: it isn't lost, or the log has it."""
-    if not baron.registered or baron.presence is Presence.LOST or view.silent_ns < to_ns(timings.fail_s):
+    silent = view.silent_ns >= to_ns(timings.fail_s)
+    if not silent or baron.presence is Presence.LOST or not _was_heard(baron, view):
         return None
     seen = [_seen_ns(baron, lease, view) for lease in leases if lease.used]
     return min(max(seen, default=baron.last_heartbeat_ns), now_ns)

@@ -109,13 +109,17 @@ class Book(Model, frozen=True):
 
 
 class Trade(Model, frozen=True):
-    """`simulated`: the GPUs were a Baron's that had no real ones. `auction`: both sides rested."""
+    """`simulated`: the GPUs were a Baron's that had no real ones. `auction`: both sides rested.
+
+    `displacement`: a bid took a running spot lease at its own limit; such a trade sets no last price.
+    """
 
     id: str
     price: Decimal
     quantity: int
     taker_side: str
     auction: bool
+    displacement: bool
     simulated: bool
     time: datetime
     seq: int

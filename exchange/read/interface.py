@@ -101,7 +101,10 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`simulated` as the seller's Baron was when it traded. auction: both rested; taker_side is the bid's then (§6)."""
+    """`simulated` as the seller's Baron was when it traded. auction: both rested; taker_side is the bid's then (§6).
+
+    displacement: the bid took a running lease at its own limit; it is no last price (§7).
+    """
 
     trade_id: int
     instrument: int
@@ -112,6 +115,7 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
     ts_ns: int
     seq: int
     auction: bool = False
+    displacement: bool = False
 
 
 class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -147,13 +147,12 @@ def _project_order(changes: Changes, index: int, event: OrderEvent, store: Store
     if isinstance(event, Accepted):
         made = [(None, rows.accepted(event, seq, ts_ns))]
     elif isinstance(event, Traded):
-        maker, taker = _order(store, seq, event.maker_order_id), _order(store, seq, event.taker_order_id)
-        # Only the seller's order names a Baron.
-        baron = _baron(store, seq, maker.baron or taker.baron)
-        trade = rows.trade(event, baron.simulated, seq, ts_ns)
+        # Who displaced a lease met no order.
+        ids = [event.taker_order_id] if event.displaced_lease_id else [event.maker_order_id, event.taker_order_id]
+        trade = rows.trade(event, _baron(store, seq, event.baron).simulated, seq, ts_ns)
         store.save_trade(trade)
         changes.trades.append(trade)
-        made = [(row, rows.filled(row, event, seq, ts_ns)) for row in (maker, taker)]
+        made = [(row, rows.filled(row, event, seq, ts_ns)) for row in [_order(store, seq, order_id) for order_id in ids]]
     else:
         before = _order(store, seq, event.order_id)
         made = [(before, _changed(before, event, seq, ts_ns))]

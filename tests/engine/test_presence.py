@@ -30,6 +30,7 @@ from engine.reasons import Reason
 from tests.engine.shard import (
     ALICE,
     BARON,
+    BOB,
     HOUR,
     MINUTE,
     ONDEMAND,
@@ -244,6 +245,38 @@ def test_a_drained_baron_gives_its_spot_leases_notice_and_its_firm_ones_run_out(
     shard.wait(2 * HOUR)
     assert state_of(shard, running) == (LeaseState.ENDED, EndReason.PREEMPTED)
     assert state_of(shard, firm) == (LeaseState.ENDED, EndReason.EXPIRED)
+
+
+@pytest.mark.parametrize(
+    ("command", "end"),
+    [
+        (DRAIN, (LeaseState.ENDED, EndReason.PREEMPTED)),
+        (lost(), (LeaseState.FAILED, EndReason.PROVIDER_FAILED)),
+    ],
+)
+def test_a_newcomer_that_waits_for_a_wipe_ends_at_once_and_pays_nothing(
+    command: Command, end: tuple[LeaseState, EndReason]
+) -> None:
+    shard = Shard()
+    shard.offer(offered(PRICE, 2))
+    spot_lease(shard)
+    (newcomer,) = only(shard.do(bid(BOB, 2 * PRICE, 2)), LeaseScheduled)
+    assert newcomer.state is LeaseState.SCHEDULED
+    shard.wait(MINUTE)
+    told = [one for one in only(shard.do(command), LeaseChanged) if one.lease_id == newcomer.lease_id]
+    assert (told[-1].state, told[-1].reason) == end
+    assert (told[-1].charged_micros, told[-1].wiped) == (0, True)
+    assert shard.machine.state.accounts[BOB].pots[Pot.HELD] == 0
+
+
+@pytest.mark.parametrize("command", [QUIET, lost(), DRAIN])
+def test_nobody_is_displaced_on_it(command: Command) -> None:
+    shard = Shard()
+    shard.offer(offered(PRICE, 2))
+    spot_lease(shard)
+    shard.do(command)
+    assert only(shard.do(bid(BOB, 2 * PRICE, 2)), LeaseScheduled) == []
+    assert shard.bids(SPOT) == [(2 * PRICE, 2)]
 
 
 @pytest.mark.parametrize("command", [QUIET, DRAIN])

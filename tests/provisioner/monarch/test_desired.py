@@ -323,6 +323,8 @@ PRESENCES: list[tuple[str, BaronRow, AgentView, SetPresence | None]] = [
     ("no word since the start for a minute", BARON, view(spoke=False, silent_ns=60 * NS_PER_S), GONE_QUIET),
     ("no word since the start for ten", QUIET_BARON, view(spoke=False, silent_ns=600 * NS_PER_S), GONE_LOST),
     ("unknown to the log", msgspec.structs.replace(BARON, registered=False), GONE, None),
+    ("never run", BaronRow(baron=1, registered=True), msgspec.structs.replace(GONE, inventory=None, spoke=False), None),
+    ("heard by a lost database", BARON, msgspec.structs.replace(GONE, inventory=None, spoke=False), GONE_LOST),
 ]
 
 
