@@ -14,6 +14,7 @@ from engine.kinds import (
     EndReason,
     Kind,
     LeaseState,
+    ObligationChange,
     OrderStatus,
     OrderType,
     Origin,
@@ -375,6 +376,32 @@ class BaronPresence(_Event, frozen=True, tag=27):
     draining: bool
 
 
+class ObligationChanged(_Event, frozen=True, tag=30):
+    """A forward's obligation as it is now, whole: the Baron of provider owes holder `quantity` GPUs in [start_h, end_h) (§8).
+
+    Hours are full hours since the epoch; those that were paid are no part of it. escrow_micros, bond_micros: left for them.
+    live: it is not over; what is over says what it was, with nothing left in escrow or bond. other_id: the obligation that it
+    was cut from, or is part of now; else 0. addressed: its holder has said where to deliver.
+    """
+
+    obligation_id: int
+    provider: int
+    holder: int
+    baron: int
+    instrument: int
+    quantity: int
+    start_h: int
+    end_h: int
+    price_ticks: int
+    escrow_micros: int
+    bond_micros: int
+    lease_id: int
+    addressed: bool
+    live: bool
+    change: ObligationChange
+    other_id: int = 0
+
+
 Event = (
     AccountOpened
     | MarketListed
@@ -403,4 +430,5 @@ Event = (
     | AccountLimitsSet
     | LeasePriced
     | BaronPresence
+    | ObligationChanged
 )

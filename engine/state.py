@@ -33,7 +33,7 @@ from engine.limits import Limits
 from engine.messages import EXCHANGE_ACCOUNT, Event, Offer
 from engine.reasons import Reason
 from engine.records import SelfTrade
-from engine.units import RATING_NEW
+from engine.units import MICROS_PER_TICK, NS_PER_HOUR, RATING_NEW
 
 BookFactory = Callable[[BookLimits], Book]
 Timer = tuple[int, int, int]
@@ -104,6 +104,8 @@ class Account(_Record):
     max_notional_micros: int = 0
     max_gpus: int = 0
     killed: bool = False
+    obligations: int = 0
+    """Forwards' obligations that it holds."""
 
 
 class Instrument(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
@@ -302,10 +304,55 @@ class Lease(_Record):
     """A newcomer's: the displaced lease whose wipe it waits for; 0: none (§7)."""
     promised_to: int = 0
     """A displaced lease's: the newcomer that gets its GPUs; 0: nobody (§7)."""
+    bond_micros: int = 0
+    """What its seller has in bond for it (§9)."""
+    obligation_id: int = 0
+    """Forwards: the obligation that it delivers (§8)."""
 
     @property
     def live(self) -> bool:
         return self.state in (LeaseState.PROVISIONING, LeaseState.ACTIVE, LeaseState.ENDING)
+
+
+class Obligation(_Record):
+    """What a forward's provider owes its holder: `quantity` GPUs of a Baron in each hour of [start_h, end_h) (§8).
+
+    Hours that were paid are no part of it any more. What is in escrow for it follows from its terms; its bond doesn't, for
+    shares of it are rounded.
+    """
+
+    obligation_id: int
+    provider: int
+    """Always the Baron's."""
+    holder: int
+    baron: int
+    instrument: int
+    """In which the holder bought it."""
+    quantity: int
+    start_h: int
+    """The first hour that isn't paid yet."""
+    end_h: int
+    price_ticks: int
+    """Of the hours' first sale: what is in escrow for each GPU-hour."""
+    bond_micros: int
+    delivery: bytes = b""
+    """Empty until its holder gives one; until then it has no lease that starts."""
+    lease_id: int = 0
+    due_ns: int = 0
+    """Its next timer: its first hour's start, then the end of the hour that runs; 0: none."""
+
+    @property
+    def gpu_hours(self) -> int:
+        return self.quantity * (self.end_h - self.start_h)
+
+    @property
+    def escrow_micros(self) -> int:
+        return self.price_ticks * MICROS_PER_TICK * self.gpu_hours
+
+    @property
+    def running(self) -> bool:
+        """Its first hour has begun."""
+        return self.due_ns > self.start_h * NS_PER_HOUR
 
 
 POTS: Final = max(Pot) + 1
@@ -334,6 +381,10 @@ class State:
         """By Baron and account: its provider's first, then in order of their first hours."""
         self.orders: dict[int, Order] = {}
         self.leases: dict[int, Lease] = {}
+        self.obligations: dict[int, Obligation] = {}
+        """Those of forwards, oldest first."""
+        self.obligations_of: dict[tuple[int, int], dict[int, Obligation]] = {}
+        """By (holder, Baron): oldest first."""
         self.books: dict[int, Book] = {}
         self.auction_ends: dict[int, int] = {}
         """By instrument: when its auction ends by itself, ns."""

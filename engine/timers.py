@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from engine.kinds import Kind, LeaseState, Origin, Side
-from engine.state import Account, Baron, Lease, Order, State, Timer
+from engine.state import Account, Baron, Lease, Obligation, Order, State, Timer
 from engine.units import NS_PER_HOUR, NS_PER_S
 
 
@@ -63,6 +63,15 @@ def arm_auto_extend(state: State, lease: Lease) -> None:
     due_ns = max(1, lease.term_end_ns - state.limits.extend_s * NS_PER_S) if runs_on else 0
     _set(state, TimerKind.AUTO_EXTEND, lease.lease_id, lease.auto_due_ns, due_ns)
     lease.auto_due_ns = due_ns
+
+
+def arm_obligation(state: State, obligation: Obligation, due_ns: int) -> None:
+    """Set an obligation's one timer: its first hour's start, then the end of each hour; 0 for none."""
+    if obligation.due_ns:
+        state.timers.remove(_obligation_timer(obligation))
+    obligation.due_ns = due_ns
+    if due_ns:
+        state.timers.add(_obligation_timer(obligation))
 
 
 def arm_offers(state: State, baron: Baron, due_ns: int) -> None:
@@ -131,6 +140,12 @@ def _order_timers(order: Order) -> list[Timer]:
         closed_ns = order.window_end_ns - max(1, order.min_hours) * NS_PER_HOUR + 1
         timers.append((closed_ns, TimerKind.WINDOW_CLOSED, order.order_id))
     return timers
+
+
+def _obligation_timer(obligation: Obligation) -> Timer:
+    """What ends comes before what begins, so that it can take over the lease."""
+    kind = TimerKind.OBLIGATION_HOUR if obligation.running else TimerKind.OBLIGATION_START
+    return obligation.due_ns, kind, obligation.obligation_id
 
 
 def _lease_timer(lease: Lease) -> Timer:
