@@ -7,7 +7,7 @@ when a limit comes down. The kill switch takes all orders away. Leases, and the 
 
 from __future__ import annotations
 
-from engine import in_book, open_orders
+from engine import in_book, open_orders, rows
 from engine.kinds import Pot
 from engine.messages import AccountLimitsSet, SetAccountLimits
 from engine.reasons import Reason
@@ -93,6 +93,5 @@ def _cancel_all(state: State, account: Account) -> None:
 def _let_offers_in(state: State, account: Account) -> None:
     """Offers that were kept out enter anew when the command ends."""
     for offer in account.offers:
-        baron = state.barons[offer.baron]
-        baron.listing(state.instruments[offer.instrument].kind).offer_refused = False
+        rows.own_row(state, state.barons[offer.baron]).listings[offer.instrument].offer_refused = False
         open_orders.touch(state, offer.baron)

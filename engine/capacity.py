@@ -1,7 +1,7 @@
 """Capacity: nobody sells what isn't there (rulebook §4).
 
-Each kind's open asks on a Baron together never exceed the GPUs that are verified and held by no lease. Both kinds may
-stand on the same GPUs: the fill of one cuts the other, newest first, and a cut ask never grows back by itself.
+Markets and Barons as commands make and change them, and the check that an ask finds its GPUs free: a firm one in every
+hour of its window, a spot one among what firm sales leave over. It knows neither prices nor buyers.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from engine import book_events, book_orders, in_book, open_orders, order_terms
+from engine import book_events, book_orders, cuts, leases, open_orders, order_terms, rows
 from engine.kinds import Kind
 from engine.messages import (
     BaronFeatures,
     BaronRating,
     BaronRegistered,
-    CapacityChanged,
     ListMarket,
     MarketListed,
     RegisterBaron,
@@ -24,7 +23,7 @@ from engine.messages import (
     SetRating,
 )
 from engine.reasons import Reason
-from engine.state import Baron, Instrument, Listing, Refused, State
+from engine.state import Baron, Instrument, Lease, Order, Refused, Row, State
 from engine.units import NUMBER_MAX, QUANTITY_MAX
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}\Z", re.ASCII)
@@ -49,8 +48,7 @@ def register_baron(state: State, command: RegisterBaron) -> None:
     state.open_account(command.provider)
     if not 0 < command.baron <= NUMBER_MAX:
         raise Refused(Reason.UNKNOWN_BARON, "baron")
-    market = state.markets.get((command.sku, command.region))
-    if market is None:
+    if (command.sku, command.region) not in state.markets:
         raise Refused(Reason.INVALID_MARKET, "sku")
     found = state.barons.get(command.baron)
     if found is None:
@@ -59,9 +57,8 @@ def register_baron(state: State, command: RegisterBaron) -> None:
             provider=command.provider,
             sku=command.sku,
             region=command.region,
-            spot=Listing(instrument=market[0], kind=Kind.SPOT),
-            ondemand=Listing(instrument=market[1], kind=Kind.ONDEMAND),
         )
+        rows.row_of(state, found.provider, found.baron)
         _tell_books(state, found)
     elif (found.provider, found.sku, found.region) != (command.provider, command.sku, command.region):
         raise Refused(Reason.BARON_EXISTS, "baron")
@@ -69,13 +66,16 @@ def register_baron(state: State, command: RegisterBaron) -> None:
 
 
 def set_capacity(state: State, command: SetCapacity) -> None:
-    """Set the number of verified GPUs; asks beyond what is left are cut, leases stay."""
+    """Set the number of verified GPUs; asks beyond what is left are cut, and leases without GPUs fail, newest first."""
     baron = _known(state, command.baron)
     if not 0 <= command.gpus <= QUANTITY_MAX:
         raise Refused(Reason.INVALID_CAPACITY, "gpus")
     baron.verified_gpus = command.gpus
     baron.simulated = command.simulated
-    changed(state, baron)
+    row = rows.own_row(state, baron)
+    _fail_short(state, row)
+    cuts.changed(state, baron, row)
+    cuts.cut_firm(state, row)
 
 
 def set_features(state: State, command: SetFeatures) -> None:
@@ -105,35 +105,47 @@ def _known(state: State, number: int) -> Baron:
 
 def _tell_books(state: State, baron: Baron) -> None:
     """Every book that its asks stand in knows what they offer: its rating and its features (§5)."""
-    for listing in baron.listings():
-        book_events.must(state, listing.instrument, book_orders.set_baron(baron, state.last_ts_ns))
+    for instrument in state.markets[baron.sku, baron.region]:
+        book_events.must(state, instrument, book_orders.set_baron(baron, state.last_ts_ns))
 
 
-def changed(state: State, baron: Baron) -> None:
-    """After GPUs were verified, lost, leased or wiped: say so, cut what no longer stands, let the offers follow."""
-    state.emit(
-        CapacityChanged(
-            baron=baron.baron,
-            verified_gpus=baron.verified_gpus,
-            leased_gpus=baron.leased_gpus,
-            simulated=baron.simulated,
-        )
-    )
+def wipe_overdue(state: State, lease: Lease) -> None:
+    """A lease has waited too long for its wipe: the Baron has its GPUs no more until it comes (§4)."""
+    leases.wipe_overdue(state, lease)
+    baron = state.barons[lease.baron]
+    for row in (rows.row_of_lease(state, lease), rows.own_row(state, baron)):
+        _fail_short(state, row)
+        cuts.settle(state, row)
+        cuts.cut_firm(state, row)
     open_orders.touch(state, baron.baron)
-    for listing in baron.listings():
-        _cut(state, listing, baron.unleased_gpus)
 
 
-def _cut(state: State, listing: Listing, bound_gpus: int) -> None:
-    while listing.asked_gpus > bound_gpus:
-        newest = state.orders[next(reversed(listing.asks))]
-        excess = listing.asked_gpus - bound_gpus
-        lots = -(-excess // max(newest.lot, 1))
-        # All that it leaves, or more: the order goes.
-        in_book.shrink(state, newest, min(newest.leaves_quantity, lots * max(newest.lot, 1)), Reason.CAPACITY_CUT)
+def _fail_short(state: State, row: Row) -> None:
+    """On-demand leases of the running hour fail, newest first, until the others have GPUs (§4).
+
+    Those that are over and wait for their wipe lack none: theirs come back, or leave what counts.
+    """
+    hour = rows.hour_of(state.last_ts_ns)
+    short = -rows.deliverable(state, row, hour, hour + 1)
+    if short <= 0:
+        return
+    firm = [state.leases[lease_id] for lease_id in sorted(row.firm_leases)]
+    short -= sum(lease.quantity for lease in firm if not lease.live and not lease.overdue)
+    for lease in reversed(firm):
+        if short <= 0:
+            return
+        if lease.live:
+            leases.fail(state, lease, state.last_ts_ns)
+            short -= lease.quantity
 
 
-def check_ask(baron: Baron, kind: Kind, quantity: int, freed_gpus: int = 0) -> None:
-    """Refused unless the Baron's open asks of the kind, less `freed_gpus`, leave room for `quantity` more."""
-    if quantity > baron.unleased_gpus - baron.listing(kind).asked_gpus + freed_gpus:
+def check_ask(state: State, ask: Order, freed_gpus: int = 0) -> None:
+    """Refused unless there is room for all that an ask leaves, where `freed_gpus` of its own old self go."""
+    row = state.rows[ask.account, ask.baron]
+    if ask.kind is Kind.SPOT:
+        room = rows.spot_free(state, row) - row.spot_asked_gpus
+    else:
+        start_h, end_h = rows.window_of(state, ask)
+        room = rows.free(state, row, start_h, end_h) if start_h < end_h else 0
+    if ask.leaves_quantity > room + freed_gpus:
         raise Refused(Reason.INSUFFICIENT_CAPACITY, "quantity")

@@ -10,9 +10,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from engine import charging, leases, raises, timers
+from engine import charging, cuts, leases, raises, rows, timers
 from engine.kinds import Kind, LeaseState
-from engine.messages import ExtendLease, LeasePriced, SetAutoExtend
+from engine.messages import ExtendLease, LeasePriced, Offer, SetAutoExtend
 from engine.reasons import Reason
 from engine.state import Lease, Refused, State
 from engine.units import NS_PER_HOUR, NS_PER_S
@@ -64,10 +64,9 @@ def _extend(state: State, lease: Lease, hours: int, now_ns: int) -> None:
     """Move the end of the term; Refused, and nothing changed, when the hours can't be had or paid for."""
     if not 1 <= hours <= state.limits.max_term_hours:
         raise Refused(Reason.INVALID_HOURS, "hours")
-    baron = state.barons[lease.baron]
-    offer = baron.ondemand.offer
-    # GPUs that aren't verified now may be the lease's own.
-    if lease.state is not LeaseState.ACTIVE or offer is None or baron.verified_gpus < baron.leased_gpus:
+    row = rows.row_of_lease(state, lease)
+    offer = _offer(state, lease)
+    if lease.state is not LeaseState.ACTIVE or offer is None:
         raise Refused(Reason.CANNOT_EXTEND, "lease_id")
     old_end_ns = lease.term_end_ns
     term_end_ns = old_end_ns + hours * NS_PER_HOUR
@@ -75,6 +74,10 @@ def _extend(state: State, lease: Lease, hours: int, now_ns: int) -> None:
         raise Refused(Reason.CANNOT_EXTEND, "hours")
     if offer.price_ticks > lease.limit_ticks:
         raise Refused(Reason.PRICE_ABOVE_MAXIMUM, "lease_id")
+    # Hours that it touches already are its own.
+    start_h, end_h = rows.hour_after(old_end_ns), rows.hour_after(term_end_ns)
+    if rows.free(state, row, start_h, end_h) < lease.quantity:
+        raise Refused(Reason.CANNOT_EXTEND, "hours")
     # The prefund covered no more than the old term: what comes is added, from the last full hour on.
     posted_ns = charging.posted_ns(lease)
     prices = raises.priced(lease, offer.price_ticks, old_end_ns)
@@ -87,6 +90,16 @@ def _extend(state: State, lease: Lease, hours: int, now_ns: int) -> None:
     lease.price_ticks, lease.prices = longer.price_ticks, prices
     timers.arm_lease(state, lease, leases.next_due_ns(lease, posted_ns))
     timers.arm_auto_extend(state, lease)
+    rows.add_sold(state, row, start_h, end_h, lease.quantity)
     state.emit(
         LeasePriced(lease_id=lease.lease_id, price_ticks=lease.price_ticks, from_ns=old_end_ns, term_end_ns=term_end_ns)
     )
+    cuts.settle(state, row)
+
+
+def _offer(state: State, lease: Lease) -> Offer | None:
+    """What its seller offers on-demand on its Baron."""
+    baron = state.barons[lease.baron]
+    _, ondemand = state.markets[baron.sku, baron.region]
+    listing = rows.row_of_lease(state, lease).listings.get(ondemand)
+    return listing.offer if listing is not None else None

@@ -1,6 +1,6 @@
 """Fills: what a trade of the book means to the shard before the lease that comes of it is opened (rulebook §6, §8).
 
-Quantities move from the listing to the lease, and the bid's share of its hold is set aside. Fills of one bid on one
+GPUs move from the ask to the lease in the hours of their row, and the bid's share of its hold is set aside. Fills of one bid on one
 Baron at one price add up to one draft, which `engine.trades` makes an obligation and a lease when the command ends.
 """
 
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine import money, open_orders
-from engine.kinds import OrderStatus, Origin, Side
+from engine import money, open_orders, rows
+from engine.kinds import Kind, OrderStatus, Origin, Side
 from engine.messages import Traded
 from engine.records import BookEvent, EventFlag
 from engine.state import Broken, Draft, Order, State
+from engine.units import NS_PER_HOUR
 
 _AUCTION: Final = int(EventFlag.AUCTION)
 
@@ -31,13 +32,9 @@ def trade(state: State, event: BookEvent) -> None:
         raise Broken(f"the book and the shard differ in what {maker.order_id} and {taker.order_id} leave")
     draft.share_micros -= money.order_hold_micros(state, bid, bid.leaves_quantity)
     draft.quantity += event.quantity
-    listing = open_orders.listing_of(state, ask)
     if ask.origin is Origin.OFFER:
         draft.offer_quantity += event.quantity
-        listing.offer_leased_gpus += event.quantity
-    listing.asked_gpus -= event.quantity
-    state.barons[ask.baron].leased_gpus += event.quantity
-    state.traded_barons[ask.baron] = None
+    _take_gpus(state, bid, ask, event.quantity)
     state.fills_left -= 1
     state.emit(
         Traded(
@@ -61,6 +58,22 @@ def trade(state: State, event: BookEvent) -> None:
         _count_quote(state, order)
         if order.leaves_quantity == 0:
             open_orders.forget(state, order, OrderStatus.FILLED)
+
+
+def _take_gpus(state: State, bid: Order, ask: Order, quantity: int) -> None:
+    """What the ask stood on is sold: to the end of the bid's term, or to nobody's else as long as a spot lease holds it."""
+    row = rows.row_of_ask(state, ask)
+    rows.stand(state, ask, -quantity)
+    if ask.kind is Kind.SPOT:
+        row.spot_gpus += quantity
+    else:
+        now_ns = state.last_ts_ns
+        end_h = rows.hour_after(now_ns + bid.hours * NS_PER_HOUR)
+        rows.add_sold(state, row, rows.hour_of(now_ns), end_h, quantity)
+    if ask.origin is Origin.OFFER:
+        row.listings[ask.instrument].offer_leased_gpus += quantity
+    state.barons[ask.baron].leased_gpus += quantity
+    state.touched_rows[row.account, row.baron] = None
 
 
 def _draft(state: State, bid: Order, ask: Order, price_ticks: int, *, bid_takes: bool, ask_takes: bool) -> Draft:

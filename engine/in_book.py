@@ -5,7 +5,7 @@ Each goes through the book, and the book's events change the rows. None of them 
 
 from __future__ import annotations
 
-from engine import book_events, book_orders
+from engine import book_events, book_orders, rows, timers
 from engine.reasons import Reason
 from engine.state import Order, State
 
@@ -21,6 +21,9 @@ def shrink(state: State, order: Order, quantity: int, reason: Reason) -> None:
 
 
 def move_window(state: State, ask: Order, window_end_ns: int) -> None:
-    """Give an ask another end of its fixed hours, its priority kept."""
+    """Give an ask a later end of its fixed hours, its priority kept; the hours must be free."""
+    rows.widen(state, ask, rows.hour_of(window_end_ns))
+    timers.disarm_order(state, ask)
     ask.window_end_ns = window_end_ns
+    timers.arm_order(state, ask)
     book_events.must(state, ask.instrument, book_orders.move_window(ask, state.last_ts_ns))

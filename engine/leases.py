@@ -6,11 +6,11 @@ hour of use and at the end; who can't pay for what comes has notice. It knows no
 
 from __future__ import annotations
 
-from engine import capacity, charging, money, timers
-from engine.kinds import EndReason, Fault, LeaseState
+from engine import charging, cuts, money, rows, timers
+from engine.kinds import EndReason, Fault, Kind, LeaseState
 from engine.messages import EndLease, LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped
 from engine.reasons import Reason
-from engine.state import Lease, Refused, State
+from engine.state import Lease, Refused, Row, State
 from engine.units import NS_PER_HOUR, NS_PER_S
 
 # ---------------------------------------------------------------- commands
@@ -55,6 +55,12 @@ def failed(state: State, command: LeaseFailed) -> None:
     _finish(state, lease, ended_ns, LeaseState.FAILED, reason)
 
 
+def fail(state: State, lease: Lease, as_of_ns: int) -> None:
+    """The provider fails a live lease, charged to `as_of_ns`, when its Baron was heard of last or its GPUs went."""
+    ended_ns = _not_after_due(lease, max(as_of_ns, lease.start_ns, lease.active_ns))
+    _finish(state, lease, ended_ns, LeaseState.FAILED, EndReason.PROVIDER_FAILED)
+
+
 def wiped(state: State, command: LeaseWiped) -> None:
     """The GPUs of an ended lease are free again; the lease is forgotten but for its id."""
     lease = _lease(state, command.lease_id)
@@ -67,11 +73,26 @@ def wiped(state: State, command: LeaseWiped) -> None:
     renter.wiped_leases[lease.lease_id] = None
     if len(renter.wiped_leases) > state.limits.max_client_ids:
         del renter.wiped_leases[next(iter(renter.wiped_leases))]
-    baron = state.barons[lease.baron]
+    baron, row = state.barons[lease.baron], rows.row_of_lease(state, lease)
     baron.leased_gpus -= lease.quantity
-    baron.listing(lease.kind).offer_leased_gpus -= lease.offer_quantity
+    if lease.offer_quantity:
+        row.listings[_instrument(state, lease)].offer_leased_gpus -= lease.offer_quantity
+    timers.arm_wipe(state, lease, 0)
+    if lease.overdue:
+        baron.unwiped_gpus -= lease.quantity
+    else:
+        _give_back(state, lease, row)
+    row.firm_leases.pop(lease.lease_id, None)
     changed(state, lease, wiped=True)
-    capacity.changed(state, baron)
+    cuts.changed(state, baron, row)
+
+
+def wipe_overdue(state: State, lease: Lease) -> None:
+    """Its GPUs are still not wiped: its hours are free again, and those GPUs count as verified no more until they are."""
+    timers.arm_wipe(state, lease, 0)
+    lease.overdue = True
+    _give_back(state, lease, rows.row_of_lease(state, lease))
+    state.barons[lease.baron].unwiped_gpus += lease.quantity
 
 
 # ---------------------------------------------------------------- timers
@@ -136,6 +157,8 @@ def rented(state: State, renter: int, lease_id: int) -> Lease:
 def begin(state: State, lease: Lease) -> None:
     """Take in a lease that a trade has just opened; its GPUs and its renter's count are the trade's to take."""
     state.leases[lease.lease_id] = lease
+    if lease.kind is Kind.ONDEMAND:
+        rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
     timers.arm_lease(state, lease, lease.term_end_ns)
     timers.arm_auto_extend(state, lease)
 
@@ -168,7 +191,23 @@ def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, 
     lease.ended_ns = ended_ns
     timers.arm_lease(state, lease, 0)
     timers.arm_auto_extend(state, lease)
+    timers.arm_wipe(state, lease, ended_ns + state.limits.wipe_s * NS_PER_S)
     changed(state, lease)
+
+
+def _give_back(state: State, lease: Lease, row: Row) -> None:
+    """What it held is its row's again: its hours from the running one on, or its part of spot."""
+    if lease.kind is Kind.SPOT:
+        row.spot_gpus -= lease.quantity
+    else:
+        rows.add_sold(state, row, *rows.sold_span(lease), -lease.quantity)
+
+
+def _instrument(state: State, lease: Lease) -> int:
+    """The instrument that it was traded in."""
+    baron = state.barons[lease.baron]
+    spot, ondemand = state.markets[baron.sku, baron.region]
+    return spot if lease.kind is Kind.SPOT else ondemand
 
 
 def changed(state: State, lease: Lease, *, wiped: bool = False) -> None:

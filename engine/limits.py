@@ -55,6 +55,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How long a lease runs on after notice; what a prefund covers beyond its hour is no less (§7, §9)."""
     extend_s: int = 600
     """How long before the end of its term a lease can be extended (§8)."""
+    wipe_s: int = 600
+    """How long after its end a lease may wait for its wipe before its GPUs count as verified no more (§4)."""
     max_raises: int = 100
     """How often the price of one lease may be raised: a failure may be charged as of any time, so each price is kept."""
     spot_minimum_s: int = 60

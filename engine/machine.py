@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from engine import (
     account_limits,
     capacity,
+    cuts,
     extensions,
     in_book,
     leases,
@@ -30,6 +31,8 @@ from engine import (
 )
 from engine.book import Level
 from engine.client_ids import valid
+from engine.grid import GridFactory
+from engine.grid_plain import PlainGrid
 from engine.kinds import Pot, Side
 from engine.limits import Limits
 from engine.messages import (
@@ -116,10 +119,14 @@ def _fire(state: State, kind: int, number: int) -> None:
             leases.term_end(state, state.leases[number])
         case TimerKind.LEASE_HOUR:
             leases.full_hour(state, state.leases[number])
+        case TimerKind.WIPE_OVERDUE:
+            capacity.wipe_overdue(state, state.leases[number])
         case TimerKind.AUTO_EXTEND:
             extensions.auto_extend(state, state.leases[number])
         case TimerKind.AUCTION_END:
             sessions.auction_end(state, number)
+        case TimerKind.LOOK_AHEAD:
+            cuts.look_ahead(state, state.rows[timers.row_key(number)])
         case _:
             offers.full_hour(state, state.barons[number])
 
@@ -158,14 +165,16 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
 class Machine:
     """One shard. Not thread-safe: one writer applies commands, and reads happen between them."""
 
-    def __init__(self, shard: int, limits: Limits, book_factory: BookFactory) -> None:
-        self._state = State(shard, limits, book_factory)
+    def __init__(
+        self, shard: int, limits: Limits, book_factory: BookFactory, grid_factory: GridFactory = PlainGrid
+    ) -> None:
+        self._state = State(shard, limits, book_factory, grid_factory)
 
     @classmethod
-    def restore(cls, data: bytes, book_factory: BookFactory) -> Machine:
+    def restore(cls, data: bytes, book_factory: BookFactory, grid_factory: GridFactory = PlainGrid) -> Machine:
         """The machine of a snapshot; `engine.codec.DecodeError` when the bytes aren't one."""
         machine = cls.__new__(cls)
-        machine._state = snapshot.decode(data, book_factory)
+        machine._state = snapshot.decode(data, book_factory, grid_factory)
         return machine
 
     def apply(self, seq: int, ts_ns: int, command: Command) -> list[Event]:

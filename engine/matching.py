@@ -63,7 +63,7 @@ def check_funds(state: State, order: Order, freed_micros: int = 0, freed_gpus: i
         if hold > account.pots[Pot.AVAILABLE] + freed_micros:
             raise Refused(Reason.INSUFFICIENT_FUNDS)
     else:
-        capacity.check_ask(state.barons[order.baron], order.kind, order.leaves_quantity, freed_gpus)
+        capacity.check_ask(state, order, freed_gpus)
 
 
 def check_session(state: State, instrument: int, order_type: OrderType = OrderType.LIMIT) -> None:

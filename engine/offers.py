@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import msgspec
 
-from engine import account_limits, in_book, matching, open_orders, order_terms, timers
-from engine.kinds import OrderType, Origin, Side, TimeInForce
+from engine import account_limits, in_book, matching, open_orders, order_terms, rows, timers
+from engine.kinds import Kind, OrderType, Origin, Side, TimeInForce
 from engine.messages import Offer, OffersSet, SetOffers
 from engine.reasons import Reason
-from engine.state import Baron, Instrument, Listing, Order, Refused, State
+from engine.state import Baron, Instrument, Listing, Order, Refused, Row, State
+from engine.units import NS_PER_HOUR
 
 
 def set_offers(state: State, command: SetOffers) -> None:
@@ -54,7 +55,8 @@ def _check(state: State, account: int, offer: Offer, field: str) -> None:
 def _replace(state: State, number: int, instrument: int, offer: Offer | None) -> None:
     """Change one offer's terms; any but its number of GPUs takes its ask away, and the command's end enters it anew."""
     baron = state.barons[number]
-    listing = baron.listing(state.instruments[instrument].kind)
+    listings = rows.own_row(state, baron).listings
+    listing = listings.setdefault(instrument, Listing(instrument=instrument))
     before = listing.offer
     terms_kept = offer is not None and before is not None and msgspec.structs.replace(before, gpus=offer.gpus) == offer
     listing.offer = offer
@@ -62,57 +64,93 @@ def _replace(state: State, number: int, instrument: int, offer: Offer | None) ->
     if not terms_kept and listing.offer_order_id:
         in_book.cancel(state, state.orders[listing.offer_order_id], Reason.OFFER_CHANGED)
     open_orders.touch(state, number)
-    stands = any(each.offer is not None for each in baron.listings())
+    stands = any(each.offer is not None for each in listings.values())
     if stands != bool(baron.offer_due_ns):
         timers.arm_offers(state, baron, timers.next_hour_ns(state.last_ts_ns) if stands else 0)
 
 
 def full_hour(state: State, baron: Baron) -> None:
-    """An on-demand offer's window takes in the hours that began, and what was refused is tried again."""
+    """An on-demand offer's window takes in the next hours where they are free, and what was refused is tried again."""
     timers.arm_offers(state, baron, timers.next_hour_ns(state.last_ts_ns))
-    for listing in baron.listings():
+    row = rows.own_row(state, baron)
+    for listing in _in_order(row):
         if listing.offer_refused:
             listing.offer_refused = False
             open_orders.touch(state, baron.baron)
         if listing.offer is None or not listing.offer_order_id:
             continue
         order = state.orders[listing.offer_order_id]
-        window_end_ns = order_terms.window_end_ns(state.last_ts_ns, listing.offer.max_hours)
-        if window_end_ns != order.window_end_ns:
-            in_book.move_window(state, order, window_end_ns)
+        window_end_h = _free_until(state, row, order, listing.offer)
+        if window_end_h > rows.hour_of(order.window_end_ns):
+            in_book.move_window(state, order, window_end_h * NS_PER_HOUR)
+
+
+def _in_order(row: Row) -> list[Listing]:
+    """Its listings by instrument: offers follow in a fixed order, whenever they were set."""
+    return [listing for _, listing in sorted(row.listings.items())]
+
+
+def _free_until(state: State, row: Row, ask: Order, offer: Offer) -> int:
+    """How far the window of an offer's ask can be moved on: to the first hour that isn't free for all that it leaves."""
+    if ask.kind is Kind.SPOT:
+        return 0
+    hour = max(rows.hour_of(ask.window_end_ns), rows.hour_of(state.last_ts_ns))
+    wanted_h = rows.hour_of(order_terms.window_end_ns(state.last_ts_ns, offer.max_hours))
+    if hour < wanted_h and rows.free(state, row, hour, wanted_h) >= ask.leaves_quantity:
+        return wanted_h
+    while hour < wanted_h and rows.free(state, row, hour, hour + 1) >= ask.leaves_quantity:
+        hour += 1
+    return hour
 
 
 def follow(state: State) -> None:
     """Bring the offers of every Baron that the command touched to what they should be, in order of Baron and instrument."""
     for number in sorted(state.touched_barons):
         baron = state.barons[number]
-        for listing in baron.listings():
+        row = rows.own_row(state, baron)
+        for listing in _in_order(row):
             if listing.offer is not None:
-                _follow_one(state, baron, listing, listing.offer)
+                _follow_one(state, baron, row, listing, listing.offer)
 
 
-def _follow_one(state: State, baron: Baron, listing: Listing, offer: Offer) -> None:
-    target = _target_gpus(state, baron, listing, offer)
+def _follow_one(state: State, baron: Baron, row: Row, listing: Listing, offer: Offer) -> None:
     order = state.orders.get(listing.offer_order_id)
     leaves = order.leaves_quantity if order is not None else 0
-    if target > leaves and not listing.offer_refused:
+    anew = _anew_gpus(state, row, listing, offer)
+    if anew > leaves and not listing.offer_refused:
         if order is not None:
             in_book.cancel(state, order, Reason.OFFER_CHANGED)
-        _enter(state, baron, listing, offer, target)
-    elif order is not None and target == 0:
+        _enter(state, baron, row, listing, offer, anew)
+        return
+    if order is None:
+        return
+    target = _whole_lots(offer, min(offer.gpus - listing.offer_leased_gpus, leaves))
+    if target == 0:
         in_book.cancel(state, order, Reason.OFFER_CHANGED)
-    elif order is not None and target < leaves:
+    elif target < leaves:
         in_book.shrink(state, order, leaves - target, Reason.OFFER_CHANGED)
 
 
-def _target_gpus(state: State, baron: Baron, listing: Listing, offer: Offer) -> int:
+def _anew_gpus(state: State, row: Row, listing: Listing, offer: Offer) -> int:
+    """GPUs that its ask would have if it entered now, and its old ask were gone (§4)."""
     order = state.orders.get(listing.offer_order_id)
-    others_gpus = listing.asked_gpus - (order.leaves_quantity if order is not None else 0)
-    gpus = max(0, min(offer.gpus - listing.offer_leased_gpus, baron.unleased_gpus - others_gpus))
-    return gpus - gpus % max(offer.lot, 1)
+    if order is not None:
+        rows.stand(state, order, -order.leaves_quantity)
+    if state.instruments[listing.instrument].kind is Kind.SPOT:
+        free = rows.spot_free(state, row) - row.spot_asked_gpus
+    else:
+        start_h = rows.hour_of(state.last_ts_ns)
+        free = rows.free(state, row, start_h, start_h + offer.max_hours)
+    if order is not None:
+        rows.stand(state, order, order.leaves_quantity)
+    return _whole_lots(offer, min(offer.gpus - listing.offer_leased_gpus, free))
 
 
-def _enter(state: State, baron: Baron, listing: Listing, offer: Offer, quantity: int) -> None:
+def _whole_lots(offer: Offer, gpus: int) -> int:
+    return max(0, gpus) // max(offer.lot, 1) * max(offer.lot, 1)
+
+
+def _enter(state: State, baron: Baron, row: Row, listing: Listing, offer: Offer, quantity: int) -> None:
     """Enter the offer's ask as an incoming order; what is refused waits for the next full hour."""
     try:
         account_limits.check_entry(state, state.open_account(baron.provider))
@@ -126,7 +164,7 @@ def _enter(state: State, baron: Baron, listing: Listing, offer: Offer, quantity:
         return
     if not listing.offer_order_id:
         # It went without resting: with GPUs left to sell, it met its own account's bid or the walk's limit.
-        listing.offer_refused = _target_gpus(state, baron, listing, offer) > 0
+        listing.offer_refused = _anew_gpus(state, row, listing, offer) > 0
 
 
 def _ask(state: State, baron: Baron, instrument: Instrument, offer: Offer, quantity: int) -> Order:

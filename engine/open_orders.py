@@ -1,22 +1,17 @@
 """A live order's rows: it is admitted, changes, and is closed; every table of the shard that knows it follows at once.
 
-The tables are the orders, their account's, the Baron's listing of an ask, the set of a quote, the timers and the hold.
+The tables are the orders, their account's, the row of an ask, the set of a quote, the timers and the hold.
 The hold of a bid is always exactly a function of what it leaves (rulebook §9). It never decides why an order changes,
 and it never speaks to the book: what the book did is told here (`engine.book_events`).
 """
 
 from __future__ import annotations
 
-from engine import client_ids, money, timers
-from engine.kinds import OrderStatus, Origin, Side
+from engine import client_ids, money, rows, timers
+from engine.kinds import Kind, OrderStatus, Origin, Side
 from engine.messages import Accepted, Amended, Canceled
 from engine.reasons import Reason
-from engine.state import Listing, Order, State
-
-
-def listing_of(state: State, ask: Order) -> Listing:
-    """Where an ask stands among what its Baron sells."""
-    return state.barons[ask.baron].listing(ask.kind)
+from engine.state import Order, State
 
 
 def touch(state: State, baron: int) -> None:
@@ -38,9 +33,9 @@ def admit(state: State, order: Order) -> None:
         hold = money.order_hold_micros(state, order, order.leaves_quantity)
         money.change_hold(state, order.account, hold, order.order_id)
     else:
-        listing = listing_of(state, order)
-        listing.asks[order.order_id] = None
-        listing.asked_gpus += order.leaves_quantity
+        _asks(state, order)[order.order_id] = None
+        rows.stand(state, order, order.leaves_quantity)
+        timers.arm_look_ahead(state, rows.row_of_ask(state, order))
     timers.arm_order(state, order)
 
 
@@ -53,7 +48,7 @@ def amend(
     kept_priority: bool,
     reason: Reason,
 ) -> None:
-    """An order has other terms now. One that lost its priority is the newest of its Baron: the first to be cut."""
+    """An order has other terms now. An ask that lost its priority is the newest of its row: the first to be cut."""
     before_quantity = order.leaves_quantity
     bid = order.side is Side.BUY
     before_micros = money.order_hold_micros(state, order, before_quantity) if bid else 0
@@ -61,11 +56,11 @@ def amend(
     if bid:
         state.accounts[order.account].gpus += leaves_quantity - before_quantity
     else:
-        listing = listing_of(state, order)
-        listing.asked_gpus += leaves_quantity - before_quantity
+        rows.stand(state, order, leaves_quantity - before_quantity)
         if not kept_priority:
-            del listing.asks[order.order_id]
-            listing.asks[order.order_id] = None
+            asks = _asks(state, order)
+            del asks[order.order_id]
+            asks[order.order_id] = None
         touch(state, order.baron)
     emit_amended(state, order, kept_priority, reason)
     if bid:
@@ -94,7 +89,7 @@ def close(state: State, order: Order, reason: Reason) -> None:
         )
     )
     if order.side is Side.SELL:
-        listing_of(state, order).asked_gpus -= before
+        rows.stand(state, order, -before)
     order.leaves_quantity = 0
     if order.side is Side.BUY:
         state.accounts[order.account].gpus -= before
@@ -117,11 +112,17 @@ def forget(state: State, order: Order, status: OrderStatus) -> None:
         if quotes.orders == 0:
             del account.quote_sets[order.quote_set]
     if order.side is Side.SELL:
-        listing = listing_of(state, order)
-        del listing.asks[order.order_id]
+        del _asks(state, order)[order.order_id]
         if order.origin is Origin.OFFER:
-            listing.offer_order_id = 0
+            rows.row_of_ask(state, order).listings[order.instrument].offer_order_id = 0
+        timers.arm_look_ahead(state, rows.row_of_ask(state, order))
         touch(state, order.baron)
+
+
+def _asks(state: State, ask: Order) -> dict[int, None]:
+    """The open asks among which it stands, in its row."""
+    row = rows.row_of_ask(state, ask)
+    return row.spot_asks if ask.kind is Kind.SPOT else row.firm_asks
 
 
 def emit_amended(state: State, order: Order, kept_priority: bool, reason: Reason) -> None:

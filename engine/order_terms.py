@@ -247,7 +247,7 @@ def check_own_baron(state: State, account: int, number: int, instrument: Instrum
         raise Refused(Reason.UNKNOWN_BARON, field)
     if baron.provider != account:
         raise Refused(Reason.NOT_YOUR_BARON, field)
-    if baron.listing(instrument.kind).instrument != instrument.instrument:
+    if (baron.sku, baron.region) != (instrument.sku, instrument.region):
         raise Refused(Reason.WRONG_MARKET, field)
     return baron
 

@@ -7,10 +7,8 @@ of the old set goes and the new quotes enter in order. What an earlier quote of 
 
 from __future__ import annotations
 
-from collections import Counter
-
-from engine import account_limits, capacity, client_ids, in_book, matching, money, order_terms
-from engine.kinds import Kind, OrderType, Origin, Pot, Side, TimeInForce
+from engine import account_limits, capacity, client_ids, in_book, matching, money, order_terms, rows
+from engine.kinds import OrderType, Origin, Pot, Side, TimeInForce
 from engine.messages import PlaceOrder, Quote, QuotesSet, SetQuotes
 from engine.reasons import Reason
 from engine.state import Account, Order, QuoteSet, Refused, State
@@ -131,16 +129,23 @@ def _bids(state: State, orders: list[Order]) -> tuple[int, int]:
 
 
 def _check_capacity(state: State, quotes: list[Order], old: list[Order]) -> None:
-    freed: Counter[tuple[int, Kind]] = Counter()
-    for order in old:
-        if order.side is Side.SELL:
-            freed[order.baron, order.kind] += order.leaves_quantity
-    for index, order in enumerate(quotes):
-        if order.side is Side.BUY:
-            continue
-        key = (order.baron, order.kind)
-        try:
-            capacity.check_ask(state.barons[order.baron], order.kind, order.quantity, freed[key])
-        except Refused as refusal:
-            raise Refused(refusal.reason, f"quotes[{index}].quantity") from refusal
-        freed[key] -= order.quantity
+    """The asks of the set, one after another, as if the old ones were gone: tried out on the rows, and taken back."""
+    tried = [(order, -order.leaves_quantity) for order in old if order.side is Side.SELL]
+    for order, gpus in tried:
+        rows.stand(state, order, gpus)
+    try:
+        for index, order in enumerate(quotes):
+            if order.side is Side.SELL:
+                _try_ask(state, order, f"quotes[{index}].quantity")
+                tried.append((order, order.leaves_quantity))
+    finally:
+        for order, gpus in reversed(tried):
+            rows.stand(state, order, -gpus)
+
+
+def _try_ask(state: State, ask: Order, field: str) -> None:
+    try:
+        capacity.check_ask(state, ask)
+    except Refused as refusal:
+        raise Refused(refusal.reason, field) from refusal
+    rows.stand(state, ask, ask.leaves_quantity)

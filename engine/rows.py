@@ -34,17 +34,17 @@ def row_of(state: State, account: int, baron: int) -> Row:
 
 
 def row_of_ask(state: State, ask: Order) -> Row:
-    return row_of(state, ask.account, ask.baron)
+    return state.rows[ask.account, ask.baron]
 
 
 def row_of_lease(state: State, lease: Lease) -> Row:
     """The row that sold it."""
-    return row_of(state, lease.provider, lease.baron)
+    return state.rows[lease.provider, lease.baron]
 
 
 def own_row(state: State, baron: Baron) -> Row:
     """The row of a Baron's provider."""
-    return row_of(state, baron.provider, baron.baron)
+    return state.rows[baron.provider, baron.baron]
 
 
 def verified(state: State, row: Row) -> int:
@@ -88,10 +88,24 @@ def add_sold(state: State, row: Row, start_h: int, end_h: int, quantity: int) ->
         row.grid.add_sold(start_h, end_h, quantity)
 
 
-def add_reserved(state: State, ask: Order, quantity: int) -> None:
-    """A firm ask reserves more GPUs in its hours, or fewer (negative); a spot ask reserves none."""
+def sold_span(lease: Lease) -> tuple[int, int]:
+    """The hours that an on-demand lease takes, those that it touches taken whole."""
+    return hour_of(lease.start_ns), hour_after(lease.term_end_ns)
+
+
+def stand(state: State, ask: Order, quantity: int) -> None:
+    """An open ask stands on more GPUs of its row, or on fewer (negative): a firm one in each hour of its window."""
+    row = row_of_ask(state, ask)
     if ask.kind is Kind.SPOT:
+        row.spot_asked_gpus += quantity
         return
     start_h, end_h = window_of(state, ask)
     if start_h < end_h and quantity:
-        row_of_ask(state, ask).grid.add_reserved(start_h, end_h, quantity)
+        row.grid.add_reserved(start_h, end_h, quantity)
+
+
+def widen(state: State, ask: Order, window_end_h: int) -> None:
+    """A firm ask stands in the hours up to this one as well, as of now; the caller gives it the window."""
+    start_h = max(hour_of(state.last_ts_ns), ask.window_end_ns // NS_PER_HOUR)
+    if start_h < window_end_h and ask.leaves_quantity:
+        row_of_ask(state, ask).grid.add_reserved(start_h, window_end_h, ask.leaves_quantity)

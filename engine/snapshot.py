@@ -12,14 +12,34 @@ from typing import Final
 
 import msgspec
 
-from engine import stops, timers
+from engine import rows, stops, timers
 from engine.book import BookState
 from engine.codec import DecodeError
+from engine.grid import GridFactory, Run
+from engine.kinds import Kind
 from engine.limits import Limits
-from engine.state import Account, Baron, BookFactory, Instrument, Lease, Order, State
+from engine.state import Account, Baron, BookFactory, Instrument, Lease, Listing, Order, Row, State
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 _DIGEST_BYTES: Final = 32
+
+
+class _RowState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A row; what its orders and leases say of it, by themselves, isn't in it."""
+
+    account: int
+    baron: int
+    hours: list[Run]
+    """Its grid, from the running hour on."""
+    spot_asks: list[int]
+    firm_asks: list[int]
+    """Oldest first: the order in which they were cut isn't that of their ids."""
+    listings: list[Listing]
+    """By instrument."""
+    spot_gpus: int
+    leaving_gpus: int
+    claims: list[int]
+    look_ahead_ns: int
 
 
 class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -30,6 +50,8 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     accounts: list[Account]
     instruments: list[Instrument]
     barons: list[Baron]
+    rows: list[_RowState]
+    """In the order in which they were made."""
     orders: list[Order]
     leases: list[Lease]
     books: list[BookState]
@@ -53,7 +75,7 @@ def state_hash(state: State) -> str:
     return _digest(_body(state)).hex()
 
 
-def decode(data: bytes, book_factory: BookFactory) -> State:
+def decode(data: bytes, book_factory: BookFactory, grid_factory: GridFactory) -> State:
     """The state of a snapshot; DecodeError when the bytes are damaged, cut, or of another format."""
     body = data[1 + _DIGEST_BYTES :]
     if data[:1] != bytes([FORMAT]):
@@ -61,10 +83,10 @@ def decode(data: bytes, book_factory: BookFactory) -> State:
     if data[1 : 1 + _DIGEST_BYTES] != _digest(body):
         raise DecodeError("the snapshot is damaged: its digest doesn't match; take an older one")
     try:
-        rows = _decode(body)
+        body_rows = _decode(body)
     except msgspec.MsgspecError as error:
         raise DecodeError(str(error)) from error
-    return _state(rows, book_factory)
+    return _state(body_rows, book_factory, grid_factory)
 
 
 def _digest(body: bytes) -> bytes:
@@ -81,6 +103,7 @@ def _body(state: State) -> bytes:
             accounts=[row for _, row in sorted(state.accounts.items())],
             instruments=[row for _, row in sorted(state.instruments.items())],
             barons=[row for _, row in sorted(state.barons.items())],
+            rows=[_row_state(state, row) for row in state.rows.values()],
             orders=[row for _, row in sorted(state.orders.items())],
             leases=[row for _, row in sorted(state.leases.items())],
             books=[book.state() for _, book in sorted(state.books.items())],
@@ -89,22 +112,57 @@ def _body(state: State) -> bytes:
     )
 
 
-def _state(rows: _Body, book_factory: BookFactory) -> State:
-    state = State(rows.shard, rows.limits, book_factory)
-    state.last_seq = rows.last_seq
-    state.last_ts_ns = rows.last_ts_ns
-    state.accounts = {row.account: row for row in rows.accounts}
-    state.barons = {row.baron: row for row in rows.barons}
-    state.orders = {row.order_id: row for row in rows.orders}
-    state.leases = {row.lease_id: row for row in rows.leases}
-    for instrument in rows.instruments:
+def _row_state(state: State, row: Row) -> _RowState:
+    return _RowState(
+        account=row.account,
+        baron=row.baron,
+        hours=row.grid.runs(rows.hour_of(state.last_ts_ns)),
+        spot_asks=list(row.spot_asks),
+        firm_asks=list(row.firm_asks),
+        listings=[listing for _, listing in sorted(row.listings.items())],
+        spot_gpus=row.spot_gpus,
+        leaving_gpus=row.leaving_gpus,
+        claims=list(row.claims),
+        look_ahead_ns=row.look_ahead_ns,
+    )
+
+
+def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) -> State:
+    state = State(body.shard, body.limits, book_factory, grid_factory)
+    state.last_seq = body.last_seq
+    state.last_ts_ns = body.last_ts_ns
+    state.accounts = {row.account: row for row in body.accounts}
+    state.barons = {row.baron: row for row in body.barons}
+    state.orders = {row.order_id: row for row in body.orders}
+    state.leases = {row.lease_id: row for row in body.leases}
+    for instrument in body.instruments:
         state.add_instrument(instrument)
-    for instrument, book in zip(rows.instruments, rows.books, strict=True):
+    for instrument, book in zip(body.instruments, body.books, strict=True):
         state.books[instrument.instrument].restore(book)
         state.touched_books[instrument.instrument] = None
-    for order in rows.orders:
+    for order in body.orders:
         state.orders_of.setdefault(order.account, {})[order.order_id] = order
-    state.auction_ends = dict(rows.auction_ends)
+    state.auction_ends = dict(body.auction_ends)
+    for row_state in body.rows:
+        _restore_row(state, row_state)
+    for lease in body.leases:
+        if lease.kind is Kind.ONDEMAND:
+            rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
     timers.rearm(state)
     stops.look(state)
     return state
+
+
+def _restore_row(state: State, saved: _RowState) -> None:
+    row = rows.row_of(state, saved.account, saved.baron)
+    for run in saved.hours:
+        row.grid.add_bought(run.start_h, run.end_h, run.bought)
+        row.grid.add_sold(run.start_h, run.end_h, run.sold)
+        row.grid.add_reserved(run.start_h, run.end_h, run.reserved)
+    row.spot_asks = dict.fromkeys(saved.spot_asks)
+    row.firm_asks = dict.fromkeys(saved.firm_asks)
+    row.spot_asked_gpus = sum(state.orders[order_id].leaves_quantity for order_id in saved.spot_asks)
+    row.listings = {listing.instrument: listing for listing in saved.listings}
+    row.spot_gpus, row.leaving_gpus = saved.spot_gpus, saved.leaving_gpus
+    row.claims = dict.fromkeys(saved.claims)
+    row.look_ahead_ns = saved.look_ahead_ns

@@ -162,6 +162,7 @@ class Row:
         "baron",
         "claims",
         "firm_asks",
+        "firm_leases",
         "grid",
         "leaving_gpus",
         "listings",
@@ -180,6 +181,8 @@ class Row:
         self.spot_asked_gpus = 0
         """Sum of the leaves of `spot_asks`."""
         self.firm_asks: dict[int, None] = {}
+        self.firm_leases: dict[int, None] = {}
+        """Its on-demand leases, from fill to wipe."""
         self.listings: dict[int, Listing] = {}
         """By instrument: the provider's offers."""
         self.spot_gpus = 0
@@ -298,6 +301,8 @@ class Lease(_Record):
     auto_extend: bool = False
     auto_due_ns: int = 0
     """When it extends itself next; 0: it doesn't."""
+    wipe_due_ns: int = 0
+    """When it has waited too long for its wipe; 0: it isn't over, or it has."""
     overdue: bool = False
     """It ended, wasn't wiped in time, and gave its hours back before its wipe (§4)."""
     waits_for: int = 0

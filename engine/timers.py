@@ -7,10 +7,14 @@ It says when something is due and in which order; what happens then is its owner
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
-from engine.kinds import Kind, LeaseState, Origin, Side
-from engine.state import Account, Baron, Lease, Obligation, Order, State, Timer
+from engine.kinds import Kind, LeaseState, Side
+from engine.state import Account, Baron, Lease, Obligation, Order, Row, State, Timer
 from engine.units import NS_PER_HOUR, NS_PER_S
+
+_ROW_BITS: Final = 32
+"""Accounts and Barons are numbered below 2^32 (`engine.units.NUMBER_MAX`)."""
 
 
 class TimerKind(IntEnum):
@@ -22,9 +26,15 @@ class TimerKind(IntEnum):
     NOTICE_END = 4
     TERM_END = 5
     LEASE_HOUR = 6
-    AUTO_EXTEND = 7
-    AUCTION_END = 8
-    OFFER_HOUR = 9
+    OBLIGATION_HOUR = 7
+    OBLIGATION_START = 8
+    DELIVERY_END = 9
+    """A forward's lease whose hours are over, and that no obligation took over."""
+    WIPE_OVERDUE = 10
+    AUTO_EXTEND = 12
+    AUCTION_END = 13
+    LOOK_AHEAD = 15
+    OFFER_HOUR = 16
 
 
 def hour_floor_ns(ts_ns: int) -> int:
@@ -74,6 +84,36 @@ def arm_obligation(state: State, obligation: Obligation, due_ns: int) -> None:
         state.timers.add(_obligation_timer(obligation))
 
 
+def arm_wipe(state: State, lease: Lease, due_ns: int) -> None:
+    """Set when a lease that is over has waited too long for its wipe; 0 for none."""
+    _set(state, TimerKind.WIPE_OVERDUE, lease.lease_id, lease.wipe_due_ns, due_ns)
+    lease.wipe_due_ns = due_ns
+
+
+def arm_look_ahead(state: State, row: Row) -> None:
+    """While anything of a row is spot, it is looked at two minutes before each full hour (§4)."""
+    wanted = bool(row.spot_asks) or row.spot_gpus > 0
+    if wanted == bool(row.look_ahead_ns):
+        return
+    notice_ns = state.limits.notice_s * NS_PER_S
+    due_ns = next_hour_ns(state.last_ts_ns + notice_ns) - notice_ns if wanted else 0
+    _set_look_ahead(state, row, due_ns)
+
+
+def disarm_look_ahead(state: State, row: Row) -> None:
+    _set_look_ahead(state, row, 0)
+
+
+def row_number(row: Row) -> int:
+    """A row's number among timers."""
+    return row.account << _ROW_BITS | row.baron
+
+
+def row_key(number: int) -> tuple[int, int]:
+    """The row of a timer: (account, Baron)."""
+    return number >> _ROW_BITS, number & (1 << _ROW_BITS) - 1
+
+
 def arm_offers(state: State, baron: Baron, due_ns: int) -> None:
     """Set the Baron's one timer for its offers; 0 for none."""
     _set(state, TimerKind.OFFER_HOUR, baron.baron, baron.offer_due_ns, due_ns)
@@ -112,6 +152,15 @@ def rearm(state: State) -> None:
         if lease.auto_due_ns
     )
     state.timers.update(
+        (lease.wipe_due_ns, TimerKind.WIPE_OVERDUE, lease.lease_id)
+        for lease in state.leases.values()
+        if lease.wipe_due_ns
+    )
+    state.timers.update(_obligation_timer(each) for each in state.obligations.values() if each.due_ns)
+    state.timers.update(
+        (row.look_ahead_ns, TimerKind.LOOK_AHEAD, row_number(row)) for row in state.rows.values() if row.look_ahead_ns
+    )
+    state.timers.update(
         (baron.offer_due_ns, TimerKind.OFFER_HOUR, baron.baron) for baron in state.barons.values() if baron.offer_due_ns
     )
     state.timers.update(
@@ -122,6 +171,11 @@ def rearm(state: State) -> None:
     state.timers.update(
         (due_ns, TimerKind.AUCTION_END, instrument) for instrument, due_ns in state.auction_ends.items()
     )
+
+
+def _set_look_ahead(state: State, row: Row, due_ns: int) -> None:
+    _set(state, TimerKind.LOOK_AHEAD, row_number(row), row.look_ahead_ns, due_ns)
+    row.look_ahead_ns = due_ns
 
 
 def _set(state: State, kind: TimerKind, number: int, before_ns: int, due_ns: int) -> None:
@@ -135,8 +189,7 @@ def _order_timers(order: Order) -> list[Timer]:
     timers: list[Timer] = []
     if order.expire_ns:
         timers.append((order.expire_ns, TimerKind.ORDER_EXPIRED, order.order_id))
-    # An offer's window moves on instead.
-    if order.side is Side.SELL and order.kind is Kind.ONDEMAND and order.origin is not Origin.OFFER:
+    if order.side is Side.SELL and order.kind is Kind.ONDEMAND:
         closed_ns = order.window_end_ns - max(1, order.min_hours) * NS_PER_HOUR + 1
         timers.append((closed_ns, TimerKind.WINDOW_CLOSED, order.order_id))
     return timers

@@ -6,7 +6,7 @@ follows at once. It knows nothing of how orders met.
 
 from __future__ import annotations
 
-from engine import capacity, leases, money
+from engine import cuts, leases, money
 from engine.kinds import Kind, LeaseState
 from engine.messages import LeaseScheduled, ObligationOpened
 from engine.state import Draft, Lease, State
@@ -15,9 +15,10 @@ from engine.units import NS_PER_HOUR, NS_PER_S
 
 def capacity_follows(state: State) -> None:
     """After each command to a book: what was traded cuts what stands on the same GPUs."""
-    barons, state.traded_barons = state.traded_barons, {}
-    for number in barons:
-        capacity.changed(state, state.barons[number])
+    touched, state.touched_rows = state.touched_rows, {}
+    for key in touched:
+        row = state.rows[key]
+        cuts.changed(state, state.barons[row.baron], row)
 
 
 def open_leases(state: State) -> None:

@@ -97,6 +97,11 @@ class Shard:
 
     # ---- commands
 
+    def due(self) -> bool:
+        """Whether something waits for a Tick now."""
+        due_ns = self.machine.next_due_ns()
+        return due_ns is not None and due_ns <= self.now_ns
+
     def apply(self, command: Command) -> list[Event]:
         """Apply at the test's time, audited; no Tick first."""
         due_ns = self.machine.next_due_ns()

@@ -83,18 +83,26 @@ def test_each_kinds_asks_together_stand_on_what_no_lease_holds() -> None:
     shard.refuse(ask(PAT, 30_000, 1, ONDEMAND), Reason.INSUFFICIENT_CAPACITY, "quantity")
 
 
-@pytest.mark.parametrize(("taken", "left"), [(SPOT, ONDEMAND), (ONDEMAND, SPOT)])
-def test_a_fill_of_either_kind_cuts_the_others_asks_newest_first(taken: int, left: int) -> None:
+def test_a_firm_fill_cuts_spot_asks_newest_first() -> None:
     shard = Shard()
-    shard.place(ask(PAT, 20_000, 8, taken))
-    asks = [shard.place(ask(PAT, 30_000 + number, 2, left)) for number in range(4)]
-    events = shard.do(bid(ALICE, 20_000, 3, taken))
+    shard.place(ask(PAT, 20_000, 8, ONDEMAND))
+    asks = [shard.place(ask(PAT, 30_000 + number, 2)) for number in range(4)]
+    events = shard.do(bid(ALICE, 20_000, 3, ONDEMAND))
     (canceled,) = only(events, Canceled)
     assert (canceled.order_id, canceled.reason) == (asks[3], Reason.CAPACITY_CUT)
     (amended,) = only(events, Amended)
     assert (amended.order_id, amended.leaves_quantity, amended.quantity) == (asks[2], 1, 1)
     assert (amended.kept_priority, amended.reason) == (True, Reason.CAPACITY_CUT)
-    assert shard.asks(left) == [(30_000, 2), (30_001, 2), (30_002, 1)]
+    assert shard.asks(SPOT) == [(30_000, 2), (30_001, 2), (30_002, 1)]
+
+
+def test_a_spot_fill_leaves_firm_asks_alone() -> None:
+    shard = Shard()
+    shard.place(ask(PAT, 20_000, 8))
+    shard.place(ask(PAT, 30_000, 8, ONDEMAND))
+    shard.do(bid(ALICE, 20_000, 3))
+    assert shard.asks(SPOT) == [(20_000, 5)]
+    assert shard.asks(ONDEMAND) == [(30_000, 8)]
 
 
 def test_lost_capacity_cuts_newest_first_and_a_cut_ask_never_grows_back() -> None:
@@ -107,7 +115,7 @@ def test_lost_capacity_cuts_newest_first_and_a_cut_ask_never_grows_back() -> Non
     assert shard.asks(SPOT) == [(20_000, 3)]
 
 
-def test_less_verified_than_leased_leaves_nothing_to_sell_and_the_lease_stands() -> None:
+def test_less_verified_than_leased_leaves_nothing_to_sell() -> None:
     shard = Shard()
     shard.place(ask(PAT, 20_000, 8))
     shard.do(bid(ALICE, 20_000, 4))

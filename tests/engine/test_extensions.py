@@ -21,14 +21,12 @@ from engine.messages import (
     LeaseWiped,
     Rejected,
     SetAutoExtend,
-    SetCapacity,
     Tick,
     Withdraw,
 )
 from engine.reasons import Reason
 from tests.engine.shard import (
     ALICE,
-    BARON,
     BOB,
     HOUR,
     MINUTE,
@@ -153,13 +151,15 @@ def test_an_offer_whose_gpus_are_all_let_extends_them() -> None:
     shard.do(extended(lease_id))
 
 
-def test_gpus_that_are_not_verified_extend_nothing() -> None:
+def test_hours_that_are_anothers_extend_nothing() -> None:
     shard = Shard()
     lease_id = let(shard, hours=1)
+    # The offer stands for what is leased alone, and another ask takes the others' hours and those after the lease.
+    shard.offer(offered(PRICE, 2, ONDEMAND))
     shard.wait(55 * MINUTE)
-    shard.do(SetCapacity(baron=BARON, gpus=1, simulated=False))
-    shard.refuse(extended(lease_id), Reason.CANNOT_EXTEND, "lease_id")
-    shard.do(SetCapacity(baron=BARON, gpus=2, simulated=False))
+    shard.place(ask(PAT, 3 * PRICE, 6, ONDEMAND))
+    shard.do(bid(BOB, 3 * PRICE, 6, ONDEMAND, hours=4))
+    shard.wait(MINUTE)
     shard.do(extended(lease_id))
 
 
@@ -205,7 +205,7 @@ def test_an_extended_lease_that_cannot_be_topped_up_has_notice() -> None:
     changed = only(shard.wait(3 * HOUR), LeaseChanged)[-1]
     assert (changed.lease_id, changed.reason) == (lease_id, EndReason.UNPAID)
     assert changed.ended_ns == START + 2 * HOUR + 120 * SECOND
-    assert shard.machine.counts().timers == 1, "the offer's window goes on, and nothing of the lease"
+    assert shard.machine.counts().timers == 2, "the offer's hour and the close of its window, and nothing of the lease"
 
 
 def test_by_itself_hour_by_hour_while_it_can() -> None:
@@ -239,7 +239,7 @@ def test_it_is_switched_on_and_off() -> None:
     assert priced.term_end_ns == START + 2 * HOUR
     (changed,) = only(shard.do(EndLease(account=ALICE, lease_id=lease_id)), LeaseChanged)
     assert changed.charged_micros == 4_000_000, "the minimum is an hour, however long the term"
-    assert shard.machine.counts().timers == 1
+    assert shard.machine.counts().timers == 3
 
 
 def test_one_that_is_not_active_by_then_is_not_extended() -> None:

@@ -264,8 +264,10 @@ def test_a_tick_fires_so_many_timers_and_leaves_the_rest_for_the_next() -> None:
     while (due_ns := shard.machine.next_due_ns()) is not None and due_ns <= shard.now_ns:
         usage = [event for event in only(shard.do(Tick()), Transfer) if event.code is TransferCode.USAGE]
         posted.append(len(usage))
-    assert posted == [3, 3, 3, 1]
-    assert shard.machine.next_due_ns() == START + 11 * HOUR
+    # Between them the row is looked at two minutes before each full hour.
+    assert sum(posted) == 10
+    assert max(posted) <= 3
+    assert shard.machine.next_due_ns() == START + 11 * HOUR - 2 * MINUTE
 
 
 def test_timers_of_one_instant_fire_by_kind_then_id() -> None:

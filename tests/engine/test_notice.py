@@ -141,6 +141,7 @@ def test_a_failure_during_notice(fault: Fault, as_of_ns: int, reason: EndReason,
     assert changed.charged_micros == 4_000_000 * charged_s // 3_600
     assert changed.ends_ns == NOTICE + 120 * SECOND
     assert shard.auditor.pots[ALICE, Pot.HELD] == 0
+    shard.do(LeaseWiped(lease_id=lease_id))
     assert shard.wait(HOUR) == []
 
 

@@ -136,7 +136,7 @@ def test_a_breach_of_the_band_opens_an_auction_that_ends_by_itself() -> None:
     events = shard.wait(SECOND)
     assert [trade.price_ticks for trade in only(events, Traded)] == [26_001]
     assert shard.machine.session(SPOT) is Session.CONTINUOUS
-    assert shard.machine.next_due_ns() is None
+    assert not shard.due()
     # Its price is the reference now; within ten minutes a breach is refused and opens none.
     shard.place(ask(PAT, 40_000, 1))
     events = shard.do(bid(ALICE, 40_000, 1))
@@ -152,7 +152,7 @@ def test_an_operator_ends_an_auction_before_its_time() -> None:
     shard.do(bid(ALICE, 30_000, 1))
     assert shard.machine.session(SPOT) is Session.AUCTION
     shard.do(session(Session.HALTED))
-    assert shard.machine.next_due_ns() is None
+    assert not shard.due()
     assert len(only(shard.do(session(Session.CONTINUOUS)), Traded)) == 1
 
 
@@ -203,7 +203,7 @@ def test_a_long_clearing_goes_on_tick_by_tick() -> None:
     assert [trade.quantity for trade in only(events, Traded)] == [2]
     assert only(events, AuctionCleared) == []
     assert shard.machine.session(SPOT) is Session.CONTINUOUS
-    assert shard.machine.next_due_ns() is None
+    assert not shard.due()
     assert shard.do(Tick()) == []
 
 

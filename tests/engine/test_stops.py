@@ -75,7 +75,7 @@ def test_a_trade_at_its_price_fires_a_stop_after_the_command() -> None:
     order = shard.place(stop_buy(ALICE, 21_000, 22_000, 3))
     shard.place(ask(PAT, 21_500, 2))
     trade_at(shard, 20_999)
-    assert shard.machine.next_due_ns() is None
+    assert not shard.due()
     shard.place(ask(QUINN, 21_000, 1, baron=OTHER_BARON))
     events = shard.do(bid(BOB, 21_000, 1))
     assert [type(event) for event in events if isinstance(event, Traded | Triggered | Canceled)] == [
@@ -139,7 +139,7 @@ def test_stops_fire_in_order_of_entry_so_many_a_command_and_a_tick_goes_on() -> 
     assert shard.machine.next_due_ns() == shard.now_ns
     assert [event.order_id for event in only(shard.do(Tick()), Canceled)] == orders[2:4]
     assert [event.order_id for event in only(shard.do(Tick()), Canceled)] == orders[4:]
-    assert shard.machine.next_due_ns() is None
+    assert not shard.due()
 
 
 def test_what_waits_is_known_after_a_restore() -> None:
@@ -253,4 +253,4 @@ def test_stops_wait_where_a_command_has_no_ids_left_for_their_fills(monkeypatch:
     assert shard.machine.next_due_ns() == shard.now_ns
     for _ in range(2):
         assert len(only(shard.do(Tick()), Triggered)) == 1
-    assert shard.machine.next_due_ns() is None
+    assert not shard.due()
