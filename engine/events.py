@@ -376,6 +376,33 @@ class BaronPresence(_Event, frozen=True, tag=27):
     draining: bool
 
 
+class InstrumentListed(_Event, frozen=True, tag=28):
+    """A forward of a listed market: delivery in the hours [start_h, end_h) since the epoch, symbol `fwd-` and `period` (§3).
+
+    Its trading ends an hour before; it is gone with its InstrumentSession `expired`, and its number isn't used again.
+    """
+
+    instrument: int
+    sku: str
+    region: str
+    kind: Kind
+    period: str
+    start_h: int
+    end_h: int
+
+
+class SettlementPrice(_Event, frozen=True, tag=29):
+    """A forward's daily settlement price (§11) of the day that is so many days after the epoch.
+
+    quantity: GPUs traded in the half-hour that it was weighed over; 0: it is the middle of the book, or the last price.
+    """
+
+    instrument: int
+    price_ticks: int
+    day: int
+    quantity: int
+
+
 class ObligationChanged(_Event, frozen=True, tag=30):
     """A forward's obligation as it is now, whole: the Baron of provider owes holder `quantity` GPUs in [start_h, end_h) (§8).
 
@@ -430,5 +457,7 @@ Event = (
     | AccountLimitsSet
     | LeasePriced
     | BaronPresence
+    | InstrumentListed
+    | SettlementPrice
     | ObligationChanged
 )

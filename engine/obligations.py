@@ -59,7 +59,9 @@ def index(state: State, obligation: Obligation) -> None:
     state.obligations_of.setdefault(key, {})[obligation.obligation_id] = obligation
 
 
-def say(state: State, obligation: Obligation, change: ObligationChange, other_id: int = 0, *, over: bool = False) -> None:
+def say(
+    state: State, obligation: Obligation, change: ObligationChange, other_id: int = 0, *, over: bool = False
+) -> None:
     """Say an obligation as it is now, whole."""
     state.emit(
         ObligationChanged(

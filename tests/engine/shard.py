@@ -48,8 +48,8 @@ START: Final = 400_000 * NS_PER_HOUR
 
 SPOT: Final = 1
 ONDEMAND: Final = 2
-ELSEWHERE_SPOT: Final = 3
-ELSEWHERE_ONDEMAND: Final = 4
+ELSEWHERE_SPOT: Final = 32
+ELSEWHERE_ONDEMAND: Final = 33
 
 ALICE: Final = 11
 """Renter: pays 0.5 % as taker, nothing as maker."""
