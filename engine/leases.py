@@ -7,7 +7,7 @@ hour of use and at the end; who can't pay for what comes has notice. It knows no
 from __future__ import annotations
 
 from engine import charging, cuts, money, rows, timers
-from engine.kinds import EndReason, Fault, Kind, LeaseState
+from engine.kinds import EndReason, Fault, Kind, LeaseState, Pot, TransferCode
 from engine.messages import EndLease, LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped
 from engine.reasons import Reason
 from engine.state import Lease, Refused, Row, State
@@ -187,12 +187,23 @@ def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, 
     charging.post(state, lease, charging.ended_usage(lease, ended_ns))
     money.change_hold(state, lease.renter, -lease.prefund_micros, lease.lease_id)
     lease.prefund_micros = 0
+    _settle_bond(state, lease)
     lease.state = lease_state
     lease.ended_ns = ended_ns
     timers.arm_lease(state, lease, 0)
     timers.arm_auto_extend(state, lease)
     timers.arm_wipe(state, lease, ended_ns + state.limits.wipe_s * NS_PER_S)
     changed(state, lease)
+
+
+def _settle_bond(state: State, lease: Lease) -> None:
+    """A lease's bond is its renter's if its seller failed it, else the seller's again (§9)."""
+    bond, micros = (lease.provider, Pot.BOND), lease.bond_micros
+    lease.bond_micros = 0
+    if lease.reason is EndReason.PROVIDER_FAILED:
+        money.transfer(state, bond, (lease.renter, Pot.AVAILABLE), micros, TransferCode.PENALTY, lease.lease_id)
+    else:
+        money.transfer(state, bond, (lease.provider, Pot.AVAILABLE), micros, TransferCode.RELEASE, lease.lease_id)
 
 
 def _give_back(state: State, lease: Lease, row: Row) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from engine import money, obligations, rows, timers
 from engine.kinds import ObligationChange, Pot, TransferCode
-from engine.state import Obligation, State
+from engine.obligation import Obligation
+from engine.state import State
 from engine.units import MICROS_PER_TICK, NS_PER_HOUR
 
 
@@ -45,10 +46,8 @@ def fail(state: State, obligation: Obligation) -> int:
     available, bond_micros = (obligation.holder, Pot.AVAILABLE), obligation.bond_micros
     money.transfer(state, (provider, Pot.ESCROW), available, obligation.escrow_micros, TransferCode.REFUND, ref)
     money.transfer(state, (provider, Pot.BOND), available, bond_micros, TransferCode.PENALTY, ref)
-    start_h = max(obligation.start_h, rows.hour_of(state.last_ts_ns))
-    if start_h < obligation.end_h:
-        row = rows.row_of(state, obligation.holder, obligation.baron)
-        row.grid.add_bought(start_h, obligation.end_h, -obligation.quantity)
-        state.touched_rows[row.account, row.baron] = None
+    row = rows.row_of(state, obligation.holder, obligation.baron)
+    rows.add_bought(state, row, obligation.start_h, obligation.end_h, -obligation.quantity)
+    state.touched_rows[row.account, row.baron] = None
     obligations.drop(state, obligation, ObligationChange.FAILED)
     return bond_micros

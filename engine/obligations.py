@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from engine import money, timers
 from engine.kinds import ObligationChange, Pot, TransferCode
 from engine.messages import ObligationChanged
-from engine.state import Broken, Obligation, State
+from engine.obligation import Obligation
+from engine.state import Broken, State
 from engine.units import NS_PER_HOUR
 
 

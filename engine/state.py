@@ -31,10 +31,11 @@ from engine.kinds import (
 )
 from engine.limits import Limits
 from engine.messages import EXCHANGE_ACCOUNT, Event, Offer
+from engine.obligation import Obligation
 from engine.periods import trading_end_ns
 from engine.reasons import Reason
 from engine.records import SelfTrade
-from engine.units import MICROS_PER_TICK, NS_PER_HOUR, RATING_NEW
+from engine.units import RATING_NEW
 
 BookFactory = Callable[[BookLimits], Book]
 Timer = tuple[int, int, int]
@@ -119,6 +120,11 @@ class Instrument(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     start_h: int = 0
     end_h: int = 0
     period: str = ""
+
+    @property
+    def hours(self) -> int:
+        """How long a forward delivers."""
+        return self.end_h - self.start_h
 
     @property
     def trading_end_ns(self) -> int:
@@ -269,6 +275,8 @@ class Order(_Record):
     connection: int = 0
     quote_set: str = ""
     min_rating: int = 0
+    hold_ticks: int = 0
+    """An ask's: the price at which its bond and fee are held; at rest its limit (§9)."""
 
     @property
     def may_rest(self) -> bool:
@@ -290,6 +298,11 @@ class Draft(msgspec.Struct):
     bid_takes: bool
     ask_takes: bool
     share_micros: int = 0
+    """What of the bid's hold was for it."""
+    ask_share_micros: int = 0
+    """What of the asks' holds was for it."""
+    bond_ticks: int = 0
+    """Sum of price times GPUs at the prices at which bond and held fee are reckoned: in an auction each ask's limit."""
     quantity: int = 0
     offer_quantity: int = 0
     limit_ticks: int = 0
@@ -351,47 +364,6 @@ class Lease(_Record):
     @property
     def live(self) -> bool:
         return self.state in (LeaseState.PROVISIONING, LeaseState.ACTIVE, LeaseState.ENDING)
-
-
-class Obligation(_Record):
-    """What a forward's provider owes its holder: `quantity` GPUs of a Baron in each hour of [start_h, end_h) (§8).
-
-    Hours that were paid are no part of it any more. What is in escrow for it follows from its terms; its bond doesn't, for
-    shares of it are rounded.
-    """
-
-    obligation_id: int
-    provider: int
-    """Always the Baron's."""
-    holder: int
-    baron: int
-    instrument: int
-    """In which the holder bought it."""
-    quantity: int
-    start_h: int
-    """The first hour that isn't paid yet."""
-    end_h: int
-    price_ticks: int
-    """Of the hours' first sale: what is in escrow for each GPU-hour."""
-    bond_micros: int
-    delivery: bytes = b""
-    """Empty until its holder gives one; until then it has no lease that starts."""
-    lease_id: int = 0
-    due_ns: int = 0
-    """Its next timer: its first hour's start, then the end of the hour that runs; 0: none."""
-
-    @property
-    def gpu_hours(self) -> int:
-        return self.quantity * (self.end_h - self.start_h)
-
-    @property
-    def escrow_micros(self) -> int:
-        return self.price_ticks * MICROS_PER_TICK * self.gpu_hours
-
-    @property
-    def running(self) -> bool:
-        """Its first hour has begun."""
-        return self.due_ns > self.start_h * NS_PER_HOUR
 
 
 POTS: Final = max(Pot) + 1
@@ -456,8 +428,10 @@ class State:
         """Rows whose capacity moved: each is brought to order when the running step ends."""
         self.short_rows: dict[tuple[int, int], None] = {}
         """Rows whose firm sales may leave spot leases without GPUs: looked at when the command ends."""
-        self.drafts: dict[tuple[int, int, int, bool, bool], Draft] = {}
-        """By (bid, Baron, price, and which of the two took)."""
+        self.drafts: dict[tuple[int, int, int, int, bool, bool], Draft] = {}
+        """By (bid, seller, Baron, price, and which of the two took)."""
+        self.entering_ticks: dict[int, int] = {}
+        """By ask that is being amended: the price at which its bond and fee are held until it rests (§9)."""
 
     def add_instrument(self, instrument: Instrument) -> None:
         """List an instrument with an empty book; a market's spot instrument comes just before its on-demand one."""

@@ -10,7 +10,8 @@ from enum import IntEnum
 from typing import Final
 
 from engine.kinds import Kind, LeaseState, Side
-from engine.state import Account, Baron, Calendar, Lease, Obligation, Order, Row, State, Timer
+from engine.obligation import Obligation
+from engine.state import Account, Baron, Calendar, Lease, Order, Row, State, Timer
 from engine.units import NS_PER_HOUR, NS_PER_S
 
 _ROW_BITS: Final = 32

@@ -92,7 +92,7 @@ class Shard:
             if gpus:
                 self.do(SetCapacity(baron=baron, gpus=gpus, simulated=False))
         if usd:
-            for account in (ALICE, BOB):
+            for account in (ALICE, BOB, PAT, QUINN):
                 self.pay(account, usd)
 
     # ---- commands

@@ -14,7 +14,8 @@ from engine.kinds import ObligationChange, Pot
 from engine.limits import Limits
 from engine.messages import ObligationChanged, Transfer
 from engine.obligations import Part
-from engine.state import Baron, Broken, Obligation, State, new_account
+from engine.obligation import Obligation
+from engine.state import Baron, Broken, State, new_account
 from engine.units import MICROS_PER_TICK, NS_PER_HOUR
 
 START_H = 400_000
