@@ -21,6 +21,7 @@ from engine import (
     money,
     offers,
     orders,
+    preemption,
     quote_sets,
     quotes,
     raises,
@@ -92,6 +93,7 @@ class Counts(NamedTuple):
 
 def _tick(state: State, _command: Tick) -> None:
     """Fire due timers in order, at most so many; the sequencer sends another Tick for what is left (§2)."""
+    preemption.go_on(state)
     for instrument in sorted(state.waiting):
         if state.books[instrument].stops_due:
             # A part of a clearing makes as many fills as a command may.
@@ -278,6 +280,8 @@ def _follow(state: State) -> None:
     stops.look(state)
     if state.drafts:
         trades.open_leases(state)
+    if state.short_rows:
+        preemption.follow(state)
 
 
 def _rejected(state: State, command: Command, refusal: Refused) -> Rejected:

@@ -79,11 +79,12 @@ class Reason(IntEnum):
     NOT_ONDEMAND = 79
     TOO_EARLY_TO_EXTEND = 100
     CANNOT_EXTEND = 101
+    LEASE_SCHEDULED = 110
     # obligations
-    TOO_MANY_OBLIGATIONS = 110
-    REDUCE_ONLY = 111
-    UNKNOWN_OBLIGATION = 112
-    NO_LEASE_NOW = 113
+    TOO_MANY_OBLIGATIONS = 120
+    REDUCE_ONLY = 121
+    UNKNOWN_OBLIGATION = 122
+    NO_LEASE_NOW = 123
     # why an order was cancelled or amended, by itself no error
     CONDITIONAL_LIMIT = 80
     OUTSIDE_BAND = 81
@@ -127,7 +128,7 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.TOO_MANY_OFFERS: "Send fewer offers in one list.",
     Reason.INVALID_RATING: "Give a rating from 0 to 100.",
     Reason.BARON_QUIET: "The exchange hasn't heard of the Baron for a minute: see to its agent, and try again.",
-    Reason.BARON_DRAINED: "The Baron is drained; end its draining first.",
+    Reason.BARON_DRAINED: "Its provider has taken it out of the market: wait, or sell on another.",
     Reason.INVALID_PRESENCE: "Say when a lost Baron was heard of last, no later than now, and nothing of any other.",
     Reason.INVALID_PRICE: "Give a price from 0.0001 to 1000.0000 on the grid of 0.0001.",
     Reason.INVALID_QUANTITY: "Give from 1 to 100000 GPUs.",
@@ -174,5 +175,6 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.REDUCE_ONLY: "Leave out reduce_only: this is your own Baron, and its hours weren't bought.",
     Reason.UNKNOWN_OBLIGATION: "Take the id from your own obligations; one that was paid in full or sold is over.",
     Reason.NO_LEASE_NOW: "A lease delivers it already, or its last one isn't wiped yet: end that one, or wait.",
+    Reason.LEASE_SCHEDULED: "The lease waits for its GPUs, and nobody can displace it before it is active: raise its price then.",
     Reason.TIME_WENT_BACK: "Commands carry times that never decrease.",
 }

@@ -12,12 +12,13 @@ from typing import Final
 
 import msgspec
 
-from engine import rows, stops, timers
+from engine import obligations, rows, spot_leases, stops, timers
 from engine.book import BookState
 from engine.codec import DecodeError
 from engine.grid import GridFactory, Run
 from engine.kinds import Kind
 from engine.limits import Limits
+from engine.obligation import Obligation
 from engine.state import (
     Account,
     Baron,
@@ -73,6 +74,10 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     next_instrument: int
     calendars: list[Calendar]
     closing_trades: list[ClosingTrades]
+    obligations: list[Obligation]
+    """Oldest first."""
+    yielding: list[tuple[int, int]]
+    """Rows whose spot leases a Tick makes yield."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -126,6 +131,8 @@ def _body(state: State) -> bytes:
             next_instrument=state.next_instrument,
             calendars=[row for _, row in sorted(state.calendars.items())],
             closing_trades=[row for _, row in sorted(state.closing_trades.items())],
+            obligations=list(state.obligations.values()),
+            yielding=sorted(state.yielding),
         )
     )
 
@@ -169,6 +176,10 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     for lease in body.leases:
         if lease.kind is Kind.ONDEMAND:
             rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
+    for obligation in body.obligations:
+        obligations.index(state, obligation)
+    state.yielding = set(body.yielding)
+    spot_leases.rearm(state)
     timers.rearm(state)
     stops.look(state)
     return state

@@ -363,7 +363,7 @@ class Lease(_Record):
 
     @property
     def live(self) -> bool:
-        return self.state in (LeaseState.PROVISIONING, LeaseState.ACTIVE, LeaseState.ENDING)
+        return self.state not in (LeaseState.ENDED, LeaseState.FAILED)
 
 
 POTS: Final = max(Pot) + 1
@@ -411,6 +411,10 @@ class State:
         self.timers: SortedList[Timer] = SortedList()
         self.orders_of: dict[int, dict[int, Order]] = {}
         """By account: its live orders, in order of entry."""
+        self.spot_index: dict[int, SortedList[tuple[int, int]]] = {}
+        """By spot instrument: (price_ticks, -lease_id) of the leases that a bid may displace, who yields first first (§7)."""
+        self.yielding: set[tuple[int, int]] = set()
+        """Rows of which more spot leases must yield than one command makes: a Tick goes on."""
         self.waiting: set[int] = set()
         """Instruments in which stops wait to fire, or a clearing to go on."""
         self.begin()
@@ -420,6 +424,8 @@ class State:
         self.events: list[Event] = []
         self.made = 0
         self.fills_left = self.limits.max_looked
+        self.leases_passed = 0
+        """Leases that bids looked at and didn't displace."""
         self.touched_barons: dict[int, None] = {}
         self.touched_books: dict[int, None] = {}
         self.spent_quotes: dict[tuple[int, str], None] = {}

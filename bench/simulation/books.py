@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
-from engine.books import fast_book_factory
+from engine.halves import compiled_half
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import Command, Event, Reply
@@ -26,7 +26,7 @@ class Books:
     """One shard from its first command, in simulated time, with its ledger in a file of its own."""
 
     def __init__(self, ledger: Path, limits: Limits) -> None:
-        self.machine = Machine(0, limits, fast_book_factory())
+        self.machine = Machine(0, limits, *compiled_half())
         self.settlement = Settlement.open(ledger)
         self.commands: Counter[str] = Counter()
         self.machine_s = 0.0

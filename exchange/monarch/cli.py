@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from engine.books import CompiledBookMissing
+from engine.halves import CompiledHalfMissing
 from exchange.monarch.config import Config, ConfigError, load
 
 _Tasks: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"monarch: {error}", file=sys.stderr)
         return 2
-    except CompiledBookMissing as error:
+    except CompiledHalfMissing as error:
         print(f"monarch: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:

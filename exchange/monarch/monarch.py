@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, NamedTuple
 
-from engine.books import fast_book_factory
+from engine.halves import compiled_half
 from engine.limits import Limits
 from engine.messages import CancelAll, LeaseFailed, ListMarket
 from exchange.log.embedded import EmbeddedLog
@@ -151,7 +151,7 @@ class Monarch:
         events = await self._log.open_writer(config.shard, EVENTS)
         self._close_later("event log", events.close)
         limits = Limits(max_term_hours=config.max_term_hours)
-        recovered = await recover(config.home, config.shard, commands, events, limits, fast_book_factory())
+        recovered = await recover(config.home, config.shard, commands, events, limits, compiled_half())
         self._machine = recovered.machine
         return Sequencer(
             recovered.machine,

@@ -10,7 +10,7 @@ import sys
 
 import msgspec
 
-from engine.books import fast_book_factory
+from engine.halves import compiled_half
 from exchange.log.embedded import EmbeddedLog
 from exchange.log.interface import LogError
 from exchange.log.topics import COMMANDS
@@ -43,7 +43,7 @@ async def prove(config: Config) -> Proof:
         commands = await EmbeddedLog(config.home, config.log_file_max_bytes).open_reader(config.shard, COMMANDS)
         try:
             machine = await replay_to(
-                config.home, config.shard, commands, moment.position.seq, fast_book_factory(), from_first=True
+                config.home, config.shard, commands, moment.position.seq, compiled_half(), from_first=True
             )
         finally:
             await commands.close()

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from engine.book import Book, BookLimits
 from engine.codec import DecodeError, decode_command, encode_events
+from engine.halves import Half
 from engine.limits import Limits
 from engine.machine import Machine
 from exchange.log.interface import LogReader, LogWriter, Record
@@ -24,7 +24,6 @@ from exchange.sequencer.snapshots import Snapshot, SnapshotStore
 BATCH_RECORDS: Final = 1_024
 """Commands that are read and replayed at a time."""
 
-BookFactory = Callable[[BookLimits], Book]
 _logger = logging.getLogger(__name__)
 
 
@@ -42,7 +41,7 @@ class Recovered(NamedTuple):
 
 
 async def recover(
-    home: Path, shard: int, commands: LogReader, events: LogWriter, limits: Limits, book_factory: BookFactory
+    home: Path, shard: int, commands: LogReader, events: LogWriter, limits: Limits, half: Half
 ) -> Recovered:
     """Bring a shard back, or begin it with `limits`; RecoveryError when what is on disk contradicts itself.
 
@@ -55,10 +54,10 @@ async def recover(
             "Restore the home from a backup; don't start from what is left."
         )
     snapshots = SnapshotStore(home, shard)
-    machine = _newest(snapshots, book_factory, last, lambda snapshot: snapshot.events_seq <= published)
+    machine = _newest(snapshots, half, last, lambda snapshot: snapshot.events_seq <= published)
     settle_limits(home, shard, limits, new=last == 0)
     if machine is None:
-        machine = Machine(shard, limits, book_factory)
+        machine = Machine(shard, limits, *half)
     began, added = machine.last_seq, 0
     position = began
     async for derived in _replayed(machine, commands, last):
@@ -74,7 +73,7 @@ async def recover(
 
 
 async def replay_to(
-    home: Path, shard: int, commands: LogReader, seq: int, book_factory: BookFactory, *, from_first: bool = False
+    home: Path, shard: int, commands: LogReader, seq: int, half: Half, *, from_first: bool = False
 ) -> Machine:
     """The machine as it stood after command `seq`, from snapshot and log; writes nothing, and Monarch may run meanwhile.
 
@@ -85,17 +84,15 @@ async def replay_to(
         raise RecoveryError(f"shard {shard} can't be replayed to {seq}: its command log goes to {last}.")
     machine = None
     if not from_first:
-        machine = _newest(SnapshotStore(home, shard), book_factory, last, lambda snapshot: snapshot.seq <= seq)
+        machine = _newest(SnapshotStore(home, shard), half, last, lambda snapshot: snapshot.seq <= seq)
     if machine is None:
-        machine = Machine(shard, read_limits(home, shard), book_factory)
+        machine = Machine(shard, read_limits(home, shard), *half)
     async for _ in _replayed(machine, commands, seq):
         pass
     return machine
 
 
-def _newest(
-    snapshots: SnapshotStore, book_factory: BookFactory, last: int, fits: Callable[[Snapshot], bool]
-) -> Machine | None:
+def _newest(snapshots: SnapshotStore, half: Half, last: int, fits: Callable[[Snapshot], bool]) -> Machine | None:
     """The machine of the newest snapshot that is whole and fits; None when there is none."""
     for snapshot in snapshots.newest_first():
         if snapshot.seq > last:
@@ -106,7 +103,7 @@ def _newest(
         if not fits(snapshot):
             continue
         try:
-            machine = Machine.restore(snapshot.state, book_factory)
+            machine = Machine.restore(snapshot.state, *half)
         except DecodeError as error:
             _logger.warning("the engine can't restore the snapshot at %d (%s); going back", snapshot.seq, error)
             continue

@@ -17,8 +17,8 @@ from pathlib import Path
 import apsw
 import msgspec
 
-from engine.book_plain import PlainBook
 from engine.codec import encode_events
+from engine.halves import PLAIN
 from engine.limits import Limits
 from engine.messages import Deposit, OpenAccount, Reply
 from exchange.log.embedded import EmbeddedLog
@@ -111,7 +111,7 @@ async def main(home: Path, plan: Plan) -> None:
     with HomeLock(home):
         log = EmbeddedLog(home, max_file_bytes=100_000)
         commands, events = await log.open_writer(SHARD, COMMANDS), await log.open_writer(SHARD, EVENTS)
-        recovered = await recover(home, SHARD, commands, events, Limits(), PlainBook)
+        recovered = await recover(home, SHARD, commands, events, Limits(), PLAIN)
         sequencer = Sequencer(
             recovered.machine,
             commands,

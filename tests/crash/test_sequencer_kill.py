@@ -16,8 +16,8 @@ from typing import IO
 import msgspec
 import pytest
 
-from engine.book_plain import PlainBook
 from engine.codec import decode_command, encode_events
+from engine.halves import PLAIN
 from engine.kinds import Pot
 from engine.limits import Limits
 from engine.machine import Machine
@@ -89,8 +89,8 @@ async def read_all(home: Path, topic: str) -> list[Record]:
 async def recovered_machine(home: Path) -> Machine:
     log = EmbeddedLog(home)
     commands, events = await log.open_writer(SHARD, COMMANDS), await log.open_writer(SHARD, EVENTS)
-    recovered = await recover(home, SHARD, commands, events, Limits(), PlainBook)
-    replayed = await replay_to(home, SHARD, commands, recovered.machine.last_seq, PlainBook, from_first=True)
+    recovered = await recover(home, SHARD, commands, events, Limits(), PLAIN)
+    replayed = await replay_to(home, SHARD, commands, recovered.machine.last_seq, PLAIN, from_first=True)
     assert replayed.state_hash() == recovered.machine.state_hash()
     await commands.close()
     await events.close()
@@ -113,7 +113,7 @@ async def test_what_was_acknowledged_is_there_once_after_every_kill(tmp_path: Pa
 
     # The event log equals a replay from the first command in a machine that never stopped.
     derived = {}
-    straight = Machine(SHARD, Limits(), PlainBook)
+    straight = Machine(SHARD, Limits(), *PLAIN)
     for record in commands:
         ts_ns, command = decode_command(record.data)
         if made := straight.apply(record.seq, ts_ns, command):

@@ -112,7 +112,7 @@ class Shard:
         events = self.machine.apply(seq, self.now_ns, command)
         if self.twin is not None:
             assert self.twin.apply(seq, self.now_ns, command) == events
-        self.auditor.saw(self.now_ns, events)
+        self.auditor.saw(self.now_ns, command, events)
         return events
 
     def do(self, command: Command) -> list[Event]:

@@ -20,7 +20,7 @@ import msgspec
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
-from engine.book_plain import PlainBook
+from engine.halves import PLAIN
 from engine.ids import format_id
 from engine.limits import Limits
 from engine.messages import Command, Deposit, ListMarket, OpenAccount, RegisterBaron, Reply, SetCapacity
@@ -218,7 +218,7 @@ async def house(
     log = EmbeddedLog(home)
     commands, events = await log.open_writer(0, "commands"), await log.open_writer(0, "events")
     reader = await log.open_reader(0, "events")
-    recovered = await recover(home, 0, commands, events, Limits(), PlainBook)
+    recovered = await recover(home, 0, commands, events, Limits(), PLAIN)
     sequencer = Sequencer(recovered.machine, commands, events, tick_s=60.0, snapshots=recovered.snapshots)
     feed = Feed()
     sequencer.subscribe(feed.on_reply)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from engine.book_plain import PlainBook
 from engine.codec import decode_events
+from engine.halves import PLAIN
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import Command, Reply
@@ -55,7 +55,7 @@ class Shard:
     async def recover(self, limits: Limits | None = None) -> Recovered:
         self.commands = await self.log.open_writer(SHARD, COMMANDS)
         self.events = await self.log.open_writer(SHARD, EVENTS)
-        self.recovered = await recover(self.home, SHARD, self.commands, self.events, limits or Limits(), PlainBook)
+        self.recovered = await recover(self.home, SHARD, self.commands, self.events, limits or Limits(), PLAIN)
         return self.recovered
 
     async def start(

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.book_plain import PlainBook
 from engine.codec import encode_command, encode_events
+from engine.halves import PLAIN
 from engine.limits import Limits
 from engine.messages import Rejected, Reply, SetAccountLimits, SetFeatures, SetRating, SetSession, Tick, Traded
 from engine.records import Session
@@ -335,10 +335,10 @@ async def test_replay_to_any_command_while_the_shard_runs(house: House) -> None:
     reader = await EmbeddedLog(house.home).open_reader(SHARD, COMMANDS)
     for seq in (0, 1, 14, 15, 16, 30, len(hashes) - 1):
         for from_first in (False, True):
-            machine = await replay_to(house.home, SHARD, reader, seq, PlainBook, from_first=from_first)
+            machine = await replay_to(house.home, SHARD, reader, seq, PLAIN, from_first=from_first)
             assert (machine.last_seq, machine.state_hash()) == (seq, hashes[seq])
     with pytest.raises(RecoveryError, match=f"can't be replayed to {len(hashes)}: its command log goes to"):
-        await replay_to(house.home, SHARD, reader, len(hashes), PlainBook)
+        await replay_to(house.home, SHARD, reader, len(hashes), PLAIN)
     assert (await shard.sequencer.submit(deposit(1))).seq == len(hashes)
     await reader.close()
 
