@@ -233,7 +233,8 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     """A lease's new state, whole; an active one says it again at each full hour of use, when its charge was posted.
 
     active_ns, ended_ns: 0 until so. charged_micros: usage posted, fees not counted. ends_ns: when its notice is over (ENDING
-    and after, with the notice's reason), 0 where it had none.
+    and after, with the notice's reason), 0 where it had none. delivery: said once, when a forward's lease that was scheduled
+    without has it and is PROVISIONING.
     """
 
     lease_id: int
@@ -250,6 +251,7 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     detail: str
     ends_ns: int = 0
     auto_extend: bool = False
+    delivery: bytes = b""
 
 
 class Transfer(_Event, frozen=True, tag=15):

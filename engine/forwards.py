@@ -7,7 +7,7 @@ knows nothing of how orders met, and leases begin elsewhere (`engine.delivery`).
 
 from __future__ import annotations
 
-from engine import money, obligations, rows
+from engine import delivery, money, obligations, rows
 from engine.kinds import Pot, TransferCode
 from engine.obligation import Obligation
 from engine.obligations import Part
@@ -25,6 +25,8 @@ def take_hours(state: State, bid: Order, ask: Order, quantity: int) -> None:
         rows.add_sold(state, row, listed.start_h, listed.end_h, quantity)
     else:
         rows.add_bought(state, row, listed.start_h, listed.end_h, -quantity)
+    # Its obligation's from now on, which are counted where they are asked for.
+    state.accounts[bid.account].gpus -= quantity
     buyers = rows.row_of(state, bid.account, ask.baron)
     if bid.account == provider:
         # It owes itself nothing: these hours are free again.
@@ -78,7 +80,7 @@ def _sell(state: State, draft: Draft, listed: Instrument, notional: int) -> None
     money.transfer(state, held, money.FEES, fee, TransferCode.FEE, ref)
     money.transfer(state, held, (seller, Pot.BOND), made.bond_micros, TransferCode.BOND, ref)
     money.change_hold(state, seller, fee + made.bond_micros - share, draft.ask.order_id)
-    obligations.open_sold(state, made)
+    delivery.terms_follow(state, [obligations.open_sold(state, made)])
 
 
 def _resell(state: State, draft: Draft, listed: Instrument, notional: int) -> None:
@@ -92,7 +94,8 @@ def _resell(state: State, draft: Draft, listed: Instrument, notional: int) -> No
     _pay_buyers_fee(state, draft, notional)
     sold = Part(listed.start_h, listed.end_h, draft.quantity)
     planned = obligations.plan(state, seller, draft.ask.baron, sold)
-    obligations.move(state, planned, buyer, listed.instrument, draft.bid.delivery)
+    moved = obligations.move(state, planned, buyer, listed.instrument, draft.bid.delivery)
+    delivery.terms_follow(state, moved)
 
 
 def _pay_buyers_fee(state: State, draft: Draft, notional: int) -> None:

@@ -89,7 +89,7 @@ def hold_to_enter(state: State, ask: Order) -> None:
     fires = msgspec.structs.replace(ask, hold_ticks=ticks)
     more = money.order_hold_micros(state, fires, ask.leaves_quantity) - before
     account = state.accounts[ask.account]
-    account_limits.check_growth(account, 0, more)
+    account_limits.check_growth(state, account, 0, more)
     if more > account.pots[Pot.AVAILABLE]:
         raise Refused(Reason.INSUFFICIENT_FUNDS)
     open_orders.hold_at(state, ask, ticks)
@@ -119,7 +119,7 @@ def check_funds(state: State, order: Order, freed_micros: int = 0, freed_gpus: i
     if not bid:
         capacity.check_ask(state, order, freed_gpus)
     hold = money.order_hold_micros(state, order, order.leaves_quantity)
-    account_limits.check_growth(account, order.leaves_quantity - freed_gpus if bid else 0, hold - freed_micros)
+    account_limits.check_growth(state, account, order.leaves_quantity - freed_gpus if bid else 0, hold - freed_micros)
     if hold > account.pots[Pot.AVAILABLE] + freed_micros:
         raise Refused(Reason.INSUFFICIENT_FUNDS)
 

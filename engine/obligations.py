@@ -173,10 +173,10 @@ def pieces(obligation: Obligation, going: list[Part]) -> list[Piece]:
     return [Piece(part, bond, goes) for (part, goes), bond in zip(cut, bonds, strict=True)]
 
 
-def move(state: State, planned: Plan, buyer: int, instrument: int, delivery: bytes) -> None:
+def move(state: State, planned: Plan, buyer: int, instrument: int, delivery: bytes) -> list[Obligation]:
     """Carry out a planned sale: what goes is the buyer's now, under ids of its own; or over, if the buyer owes it itself.
 
-    What stays keeps the id, the earliest piece of it; any other has an id of its own.
+    What stays keeps the id, the earliest piece of it; any other has an id of its own. What stands now of either's.
     """
     touched: list[Obligation] = []
     for obligation, parts in planned:
@@ -191,7 +191,7 @@ def move(state: State, planned: Plan, buyer: int, instrument: int, delivery: byt
         if not stays:
             # Its share went with the pieces.
             drop(state, obligation, ObligationChange.HOME if buyer == obligation.provider else ObligationChange.RESOLD)
-    join(state, touched)
+    return join(state, touched)
 
 
 def _keep(state: State, obligation: Obligation, stays: list[Piece]) -> list[Obligation]:

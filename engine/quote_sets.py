@@ -114,7 +114,7 @@ def _check_money(state: State, account: Account, quotes: list[Order], old: list[
         order.hold_ticks = matching.entry_ticks(state, order)
         micros += money.order_hold_micros(state, order, order.leaves_quantity)
         try:
-            account_limits.check_growth(account, gpus, micros, freed_gpus, freed_micros)
+            account_limits.check_growth(state, account, gpus, micros, freed_gpus, freed_micros)
         except Refused as refusal:
             raise Refused(refusal.reason, f"quotes[{index}]") from refusal
         if micros > account.pots[Pot.AVAILABLE] + freed_micros:

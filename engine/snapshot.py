@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from engine import obligations, rows, spot_leases, stops, timers
+from engine import leases, obligations, rows, spot_leases, stops, timers
 from engine.book import BookState
 from engine.codec import DecodeError
 from engine.grid import GridFactory, Run
@@ -176,6 +176,8 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     for lease in body.leases:
         if lease.kind is Kind.ONDEMAND:
             rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
+        if lease.kind is Kind.FORWARD and lease.live and not lease.obligation_id:
+            leases.hand_over(state, lease)
     for obligation in body.obligations:
         obligations.index(state, obligation)
     state.yielding = set(body.yielding)

@@ -405,6 +405,8 @@ class State:
         """Those of forwards, oldest first."""
         self.obligations_of: dict[tuple[int, int], dict[int, Obligation]] = {}
         """By (holder, Baron): oldest first."""
+        self.handovers: dict[tuple[int, int], dict[int, None]] = {}
+        """By (renter, Baron): leases whose obligation is over, for one that begins as they end (§8)."""
         self.books: dict[int, Book] = {}
         self.auction_ends: dict[int, int] = {}
         """By instrument: when its auction ends by itself, ns."""

@@ -213,6 +213,8 @@ def _obligation_timer(obligation: Obligation) -> Timer:
 def _lease_timer(lease: Lease) -> Timer:
     if lease.due_ns == lease.ends_ns:
         kind = TimerKind.NOTICE_END
+    elif lease.due_ns == lease.term_end_ns:
+        kind = TimerKind.DELIVERY_END if lease.kind is Kind.FORWARD else TimerKind.TERM_END
     else:
-        kind = TimerKind.TERM_END if lease.due_ns == lease.term_end_ns else TimerKind.LEASE_HOUR
+        kind = TimerKind.LEASE_HOUR
     return lease.due_ns, kind, lease.lease_id
