@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import takewhile
 
 from engine import fills, in_book, leases, money, open_orders, trades
-from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, OrderType, Presence, Side, TimeInForce
+from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, OrderType, Side, TimeInForce
 from engine.messages import Traded
 from engine.reasons import Reason
 from engine.records import Session
@@ -91,8 +91,7 @@ def _eligible(state: State, bid: Order, lease: Lease) -> bool:
         bid.account not in (lease.renter, lease.provider)
         and baron.features & bid.features == bid.features
         and baron.rating >= bid.min_rating
-        and baron.presence is Presence.REPORTING
-        and not baron.draining
+        and not baron.shut
         and not state.accounts[lease.provider].killed
     )
 
@@ -104,6 +103,8 @@ def _displace(state: State, bid: Order, displaced: Lease) -> None:
     bid.leaves_quantity -= displaced.quantity
     share -= money.order_hold_micros(state, bid, bid.leaves_quantity)
     state.fills_left -= 1
+    # Whoever is told of it learns with it whether the Baron is simulated.
+    state.touched_rows[displaced.provider, displaced.baron] = None
     state.emit(
         Traded(
             trade_id=trade_id,

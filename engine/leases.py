@@ -69,8 +69,6 @@ def wiped(state: State, command: LeaseWiped) -> None:
     if lease.live:
         raise Refused(Reason.LEASE_NOT_ENDED, "lease_id")
     baron, row = state.barons[lease.baron], rows.row_of_lease(state, lease)
-    if baron.draining and lease.promised_to:
-        give_notice(state, state.leases[lease.promised_to], state.last_ts_ns, EndReason.PREEMPTED)
     _forget(state, lease)
     baron.leased_gpus -= lease.quantity
     if lease.offer_quantity:
@@ -147,6 +145,7 @@ def give_notice(state: State, lease: Lease, now_ns: int, reason: EndReason) -> N
     if lease.waits_for:
         _finish(state, lease, now_ns, LeaseState.ENDED, reason)
         return
+    now_ns = _not_after_due(lease, now_ns)
     timers.arm_lease(state, lease, 0)
     spot_leases.leaves(state, lease)
     lease.state, lease.reason = LeaseState.ENDING, reason

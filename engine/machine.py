@@ -23,6 +23,7 @@ from engine import (
     offers,
     orders,
     preemption,
+    presence,
     quote_sets,
     quotes,
     raises,
@@ -63,8 +64,10 @@ from engine.messages import (
     SetAutoExtend,
     SetCapacity,
     SetDelivery,
+    SetDrain,
     SetFeatures,
     SetOffers,
+    SetPresence,
     SetQuotes,
     SetRating,
     SetSession,
@@ -96,6 +99,9 @@ class Counts(NamedTuple):
 def _tick(state: State, _command: Tick) -> None:
     """Fire due timers in order, at most so many; the sequencer sends another Tick for what is left (§2)."""
     preemption.go_on(state)
+    for number in sorted(state.shutting):
+        presence.go_on(state, number)
+        return
     for instrument in sorted(state.waiting):
         if state.books[instrument].stops_due:
             # A part of a clearing makes as many fills as a command may.
@@ -174,6 +180,8 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     ExtendLease: extensions.extend,
     SetAutoExtend: extensions.set_auto_extend,
     SetDelivery: delivery.set_delivery,
+    SetPresence: presence.set_presence,
+    SetDrain: presence.set_drain,
 }
 
 

@@ -167,6 +167,7 @@ def _check_ask(state: State, command: PlaceOrder, instrument: Instrument) -> Non
     baron = check_seller(state, command.account, command.baron, instrument)
     if command.reduce_only and baron.provider == command.account:
         raise Refused(Reason.REDUCE_ONLY, "reduce_only")
+    check_open(baron)
     check_window(state, command.max_hours, instrument.kind)
     check_min_hours(command.min_hours, command.max_hours)
 
@@ -279,6 +280,12 @@ def _in_market(baron: Baron, instrument: Instrument, field: str) -> Baron:
     if (baron.sku, baron.region) != (instrument.sku, instrument.region):
         raise Refused(Reason.WRONG_MARKET, field)
     return baron
+
+
+def check_open(baron: Baron, field: str = "baron") -> None:
+    """Refused while it isn't heard of, or is drained: nothing new is asked on it then, whoever sells (§4)."""
+    if baron.shut:
+        raise Refused(baron.shut, field)
 
 
 def window_end_ns(ts_ns: int, max_hours: int) -> int:

@@ -78,6 +78,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """Oldest first."""
     yielding: list[tuple[int, int]]
     """Rows whose spot leases a Tick makes yield."""
+    shutting: list[int]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -133,6 +134,7 @@ def _body(state: State) -> bytes:
             closing_trades=[row for _, row in sorted(state.closing_trades.items())],
             obligations=list(state.obligations.values()),
             yielding=sorted(state.yielding),
+            shutting=sorted(state.shutting),
         )
     )
 
@@ -171,6 +173,7 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     state.next_instrument = body.next_instrument
     state.calendars = {row.market: row for row in body.calendars}
     state.closing_trades = {row.instrument: row for row in body.closing_trades}
+    state.shutting = set(body.shutting)
     for row_state in body.rows:
         _restore_row(state, row_state)
     for lease in body.leases:

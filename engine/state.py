@@ -183,12 +183,21 @@ class Baron(_Record):
     rating: int = RATING_NEW
     presence: Presence = Presence.REPORTING
     draining: bool = False
+    heard_ns: int = 0
+    """When a lost Baron was heard of last."""
     offer_due_ns: int = 0
 
     @property
     def counted_gpus(self) -> int:
         """What it can deliver in any hour: its provider's row's `verified` (§4)."""
         return max(0, self.verified_gpus - self.unwiped_gpus)
+
+    @property
+    def shut(self) -> Reason:
+        """Why it sells nothing more; NONE: it does (§4)."""
+        if self.presence is not Presence.REPORTING:
+            return Reason.BARON_QUIET
+        return Reason.BARON_DRAINED if self.draining else Reason.NONE
 
 
 class Row:
@@ -419,6 +428,8 @@ class State:
         """Rows of which more spot leases must yield than one command makes: a Tick goes on."""
         self.waiting: set[int] = set()
         """Instruments in which stops wait to fire, or a clearing to go on."""
+        self.shutting: set[int] = set()
+        """Barons that are shut and have asks or leases left to end (`engine.presence`)."""
         self.begin()
 
     def begin(self) -> None:

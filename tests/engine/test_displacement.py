@@ -25,7 +25,9 @@ from engine.messages import (
     Quote,
     RaisePrice,
     SetAccountLimits,
+    SetDrain,
     SetFeatures,
+    SetPresence,
     SetQuotes,
     SetRating,
     SetSession,
@@ -281,15 +283,12 @@ def test_the_baron_must_have_what_the_bid_asks_for() -> None:
     assert displaced(shard.do(bid(BOB, LIMIT, 2, min_rating=90))) == [plain]
 
 
-def test_a_baron_that_is_quiet_or_drained_and_a_killed_seller_sell_nothing() -> None:
+def test_a_baron_that_is_quiet_and_a_killed_seller_sell_nothing() -> None:
     shard = Shard()
     old = runs(shard, ALICE, CHEAP)
-    baron = shard.machine.state.barons[BARON]
-    baron.presence = Presence.QUIET
+    shard.do(SetPresence(baron=BARON, presence=Presence.QUIET))
     assert displaced(shard.do(bid(BOB, LIMIT, 2))) == []
-    baron.presence, baron.draining = Presence.REPORTING, True
-    assert displaced(shard.do(bid(BOB, LIMIT, 2))) == []
-    baron.draining = False
+    shard.do(SetPresence(baron=BARON, presence=Presence.REPORTING))
     shard.do(SetAccountLimits(account=PAT, killed=True))
     assert displaced(shard.do(bid(BOB, LIMIT, 2))) == []
     shard.do(SetAccountLimits(account=PAT, killed=False))
@@ -421,14 +420,36 @@ def test_unpaid_while_somebody_waits_is_no_second_notice() -> None:
     assert (last.lease_id, last.reason) == (trade.lease_id, EndReason.UNPAID)
 
 
-def test_a_drained_baron_serves_no_claim() -> None:
+def test_a_drain_ends_a_claim_at_once_and_charges_nothing() -> None:
     shard = Shard()
     old, newcomer = claim(shard)
-    shard.machine.state.barons[BARON].draining = True
+    other = runs(shard, ALICE, CHEAP)
+    events = shard.do(SetDrain(account=PAT, baron=BARON, draining=True))
+    ended = [event for event in only(events, LeaseChanged) if event.lease_id == newcomer]
+    assert [(event.reason, event.charged_micros, event.wiped) for event in ended] == [
+        (EndReason.PREEMPTED, 0, False),
+        (EndReason.PREEMPTED, 0, True),
+    ]
+    assert noticed(events) == [other]
+    assert displaced(shard.do(bid(BOB, 30_000, 2))) == []
     shard.wait(120 * SECOND)
-    ended = only(wipes(shard, old), LeaseChanged)
-    assert [(event.lease_id, event.reason) for event in ended[:1]] == [(newcomer, EndReason.PREEMPTED)]
+    for lease_id in (old, other):
+        assert len(only(wipes(shard, lease_id), LeaseChanged)) == 1
     assert (row(shard).spot_gpus, row(shard).leaving_gpus) == (0, 0)
+
+
+def test_a_lost_baron_fails_who_waits_on_it_and_charges_nothing() -> None:
+    shard = Shard()
+    old, newcomer = claim(shard)
+    shard.wait(MINUTE)
+    events = shard.do(SetPresence(baron=BARON, presence=Presence.LOST, as_of_ns=START))
+    ended = [event for event in only(events, LeaseChanged) if not event.wiped]
+    assert [(event.lease_id, event.state, event.reason, event.charged_micros) for event in ended] == [
+        (old, LeaseState.FAILED, EndReason.PROVIDER_FAILED, 0),
+        (newcomer, LeaseState.FAILED, EndReason.PROVIDER_FAILED, 0),
+    ]
+    assert shard.auditor.pots[BOB, Pot.HELD] == 0
+    assert len(only(wipes(shard, old), LeaseChanged)) == 1
 
 
 def test_displacement_sets_neither_the_last_price_nor_stops_off() -> None:
