@@ -20,7 +20,6 @@ from engine.messages import (
     LeaseScheduled,
     ObligationOpened,
     Rejected,
-    Tick,
     Traded,
 )
 from tests.engine.auditing import barons, bounds, charges, rows, tables, yielding
@@ -47,9 +46,11 @@ class Auditor(Seen):
         listed = self.machine.state.instruments
         self.kinds |= {number: each.kind for number, each in listed.items()}
         self.hours.spans |= {number: (each.start_h, each.end_h) for number, each in listed.items() if each.end_h}
-        self.hours.begin(now_ns, ticks=isinstance(command, Tick))
+        overdue = {lease.lease_id for lease in self.machine.state.leases.values() if lease.overdue}
+        self.hours.begin(now_ns, overdue)
         _trades_make_leases(events)
         ended = [self._look(event) for event in events]
+        self.hours.end_waits(overdue)
         for lease in ended:
             if lease is not None:
                 charges.check_charge(lease)
@@ -58,6 +59,7 @@ class Auditor(Seen):
         settled = due_ns is None or due_ns > now_ns
         if settled:
             barons.check_shortage(self, self.hours, command, events)
+            barons.check_waits(self.hours)
         yielding.check_displaced(self.hours, now_ns, events)
         self.commands += 1
         if self.commands % self.every:
@@ -71,10 +73,11 @@ class Auditor(Seen):
     def _look(self, event: Event) -> SeenLease | None:
         """One event, first as it finds things, then taken in; the lease, when it ended one."""
         match event:
-            case Amended() | Canceled():
+            # Where a Tick comes late, waits for wipes end in its midst, and no event says when.
+            case Amended() | Canceled() if not self.late:
                 order = self.orders[event.order_id]
                 rows.check_cut(self.hours, event, order, self.kinds[order.accepted.instrument])
-            case LeaseChanged():
+            case LeaseChanged() if not self.late:
                 yielding.check_change(self.hours, event)
             case Traded() if event.displaced_lease_id:
                 yielding.check_displacing(self, self.hours, event)

@@ -110,6 +110,7 @@ class Shard:
         due_ns = self.machine.next_due_ns()
         if due_ns is not None and due_ns <= self.now_ns and not isinstance(command, Tick):
             self.auditor.ticked_in_time = False
+        self.auditor.late = due_ns is not None and due_ns < self.now_ns
         self.records.append(encode_command(self.now_ns, command))
         seq = self.machine.last_seq + 1
         events = self.machine.apply(seq, self.now_ns, command)

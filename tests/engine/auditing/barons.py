@@ -56,6 +56,12 @@ def check_shortage(seen: Seen, hours: Hours, command: Command, events: list[Even
             assert sum(running.values()) + failed[oldest] > hours.verified(key), "what failed had its GPUs"
 
 
+def check_waits(hours: Hours) -> None:
+    """Nobody counts on GPUs that should have been wiped ten minutes ago (§4)."""
+    for let in hours.lets.values():
+        assert let.live or not let.held or let.ended_ns + hours.wipe_ns > hours.now_ns, "a wipe is waited for too long"
+
+
 def _firm(hours: Hours, lease_id: int, key: tuple[int, int]) -> bool:
     let = hours.lets[lease_id]
     return let.row == key and let.kind is Kind.ONDEMAND and let.live

@@ -90,8 +90,6 @@ class Hours:
         self.now_ns = 0
         self.notice_ns = notice_s * 10**9
         self.wipe_ns = wipe_s * 10**9
-        self.ticks = False
-        """The command is a Tick: a Baron's word without change tells of a wipe that is overdue."""
         self.rows: dict[Key, RowHours] = {}
         self.providers: dict[int, int] = {}
         self.capacity: dict[int, CapacityChanged] = {}
@@ -164,13 +162,23 @@ class Hours:
 
     # ---- following the events
 
-    def begin(self, now_ns: int, *, ticks: bool) -> None:
-        self.now_ns, self.ticks = now_ns, ticks
+    def begin(self, now_ns: int, overdue: set[int]) -> None:
+        """A command comes; `overdue`: leases whose wipe the machine has stopped to wait for when it is done."""
+        self.now_ns = now_ns
         self.displaced.clear()
         for row in self.rows.values():
             for counts in (row.bought, row.sold, row.reserved):
                 for hour in [hour for hour in counts if hour < self.hour or not counts[hour]]:
                     del counts[hour]
+        self.end_waits(overdue)
+
+    def end_waits(self, overdue: set[int]) -> None:
+        """What waits too long for its wipe gives its hours back, and the Baron has its GPUs no more (§4)."""
+        for let in self.lets.values():
+            if let.lease_id in overdue and not let.overdue and not let.live:
+                assert let.held and let.ended_ns + self.wipe_ns <= self.now_ns, "a wipe isn't overdue yet"
+                self._give_back(let)
+                let.overdue = True
 
     def take(self, event: Event, orders: dict[int, SeenOrder], kinds: dict[int, Kind]) -> None:
         """One event, before anybody else has taken it: `orders` still say what stood before it."""
@@ -181,8 +189,6 @@ class Hours:
             case BaronPresence():
                 self.presence[event.baron] = event
             case CapacityChanged():
-                if self.ticks and event == self.capacity.get(event.baron):
-                    self._overdue(event.baron)
                 self.capacity[event.baron] = event
             case Accepted() if event.side is Side.SELL:
                 start_h, _ = self.spans.get(event.instrument, (0, 0))
@@ -322,12 +328,3 @@ class Hours:
             return
         for hour in range(max(self.hour, let.start_h), let.end_h):
             row.sold[hour] -= let.quantity
-
-    def _overdue(self, baron: int) -> None:
-        """The lease that has waited longest for its wipe gives its hours back, and the Baron has its GPUs no more (§4)."""
-        waiting = [let for let in self.lets.values() if let.row[1] == baron and not let.live and let.held]
-        late = [let for let in waiting if let.ended_ns + self.wipe_ns <= self.now_ns]
-        if late:
-            let = min(late, key=lambda each: (each.ended_ns, each.lease_id))
-            self._give_back(let)
-            let.overdue = True

@@ -79,7 +79,7 @@ def _displaceable(seen: Seen, hours: Hours, key: Key, event: Traded) -> list[Let
         return []
     if seen.machine.state.instruments[event.instrument].region != seen.machine.state.barons[key[1]].region:
         return []
-    if event.buyer == key[0] or not _eligible(seen, key[1], bid.features, bid.min_rating):
+    if event.buyer == key[0] or hours.shut(key[1]) or not _eligible(seen, key[1], bid.features, bid.min_rating):
         return []
     return [
         let
