@@ -70,7 +70,7 @@ def _sell(state: State, draft: Draft, listed: Instrument, notional: int) -> None
     )
     ref = made.obligation_id
     money.transfer(state, (buyer, Pot.HELD), (seller, Pot.ESCROW), notional, TransferCode.PREPAY, ref)
-    _pay_buyers_fee(state, draft, notional)
+    _pay_buyers_fee(state, draft, notional, ref)
     # Bond and fee are reckoned at what they were held at, and shares of a hold are rounded one by one.
     reckoned = _notional(listed, draft.bond_ticks)
     share = draft.ask_share_micros
@@ -86,23 +86,24 @@ def _sell(state: State, draft: Draft, listed: Instrument, notional: int) -> None
 def _resell(state: State, draft: Draft, listed: Instrument, notional: int) -> None:
     """A holder sells hours that it bought: the notional is its own at once, less its fee; its obligations move."""
     buyer, seller = draft.bid.account, draft.ask.account
-    ref = draft.ask.order_id
+    sold = Part(listed.start_h, listed.end_h, draft.quantity)
+    planned = obligations.plan(state, seller, draft.ask.baron, sold)
+    moved = obligations.move(state, planned, buyer, listed.instrument, draft.bid.delivery)
+    # What its provider bought is over, and has its old name alone.
+    ref = next((each.obligation_id for each in moved if each.holder == buyer), planned[0][0].obligation_id)
     available = (seller, Pot.AVAILABLE)
     money.transfer(state, (buyer, Pot.HELD), available, notional, TransferCode.PREPAY, ref)
     fee = fee_micros(notional, _fee_ppm(state, seller, takes=draft.ask_takes))
     money.transfer(state, available, money.FEES, fee, TransferCode.FEE, ref)
-    _pay_buyers_fee(state, draft, notional)
-    sold = Part(listed.start_h, listed.end_h, draft.quantity)
-    planned = obligations.plan(state, seller, draft.ask.baron, sold)
-    moved = obligations.move(state, planned, buyer, listed.instrument, draft.bid.delivery)
+    _pay_buyers_fee(state, draft, notional, ref)
     delivery.terms_follow(state, moved)
 
 
-def _pay_buyers_fee(state: State, draft: Draft, notional: int) -> None:
+def _pay_buyers_fee(state: State, draft: Draft, notional: int, ref: int) -> None:
     """The buyer's fee out of its bid's share, at most what is left of it, and the rest back to available."""
     buyer, left = draft.bid.account, draft.share_micros - notional
     fee = min(left, fee_micros(notional, _fee_ppm(state, buyer, takes=draft.bid_takes)))
-    money.transfer(state, (buyer, Pot.HELD), money.FEES, fee, TransferCode.FEE, draft.bid.order_id)
+    money.transfer(state, (buyer, Pot.HELD), money.FEES, fee, TransferCode.FEE, ref)
     money.change_hold(state, buyer, fee - left, draft.bid.order_id)
 
 
