@@ -22,6 +22,7 @@ from engine.messages import (
     Duplicate,
     Event,
     LeaseActive,
+    LeaseChanged,
     LeaseScheduled,
     ListMarket,
     Offer,
@@ -112,7 +113,6 @@ class Shard:
         due_ns = self.machine.next_due_ns()
         if due_ns is not None and due_ns <= self.now_ns and not isinstance(command, Tick):
             self.auditor.ticked_in_time = False
-        self.auditor.late = due_ns is not None and due_ns < self.now_ns
         self.records.append(encode_command(self.now_ns, command))
         seq = self.machine.last_seq + 1
         events = self.machine.apply(seq, self.now_ns, command)
@@ -211,6 +211,11 @@ class Shard:
 
     def bids(self, instrument: int) -> list[tuple[int, int]]:
         return [(order.price, order.leaves) for order in self.machine.state.books[instrument].resting(Side.BUY)]
+
+
+def changes(events: Sequence[Event]) -> list[LeaseChanged]:
+    """What became of leases while they were under way; not that the wipe of one that is over is overdue."""
+    return [event for event in only(events, LeaseChanged) if not event.overdue]
 
 
 def only(events: Sequence[Event], kind: type[E]) -> list[E]:
