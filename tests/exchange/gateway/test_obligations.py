@@ -83,6 +83,7 @@ async def test_who_has_no_key_says_later_where_to(exchange: Floor) -> None:
 
 async def test_hours_are_paid_and_the_ledger_adds_up(exchange: Floor, tmp_path: Path) -> None:
     provider, _, renter = await sold(exchange)
+    seq = 0
     for hour in (0, 1, 24):
         exchange.clock.now_ns = DAY_START_NS + hour * NS_PER_HOUR
         seq = (await exchange.enter(Deposit(account=1, amount_micros=1_000_000, client_id=""))).seq
