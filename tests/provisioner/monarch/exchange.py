@@ -72,7 +72,7 @@ class Exchange:
         self._writer = await self._log.open_writer(0, EVENTS)
         for account in (RENTER, PROVIDER):
             await self.accept(OpenAccount(account=account, maker_fee_ppm=0, taker_fee_ppm=5000))
-        await self.accept(Deposit(account=RENTER, amount_micros=10**12, client_id="first"))
+            await self.accept(Deposit(account=account, amount_micros=10**12, client_id="first"))
         await self.accept(ListMarket(sku=SKU, region=REGION))
         for baron in barons:
             await self.accept(RegisterBaron(baron=baron, provider=PROVIDER, sku=SKU, region=REGION))
