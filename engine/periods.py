@@ -53,7 +53,12 @@ class Period(NamedTuple):
     @property
     def trading_end_ns(self) -> int:
         """When its trading ends."""
-        return (self.start_h - TRADING_ENDS_H) * NS_PER_HOUR
+        return trading_end_ns(self.start_h)
+
+
+def trading_end_ns(start_h: int) -> int:
+    """When trading in a period ends whose delivery starts at this hour."""
+    return (start_h - TRADING_ENDS_H) * NS_PER_HOUR
 
 
 def listed(now_ns: int) -> list[Period]:

@@ -35,6 +35,8 @@ from engine.messages import (
     Tick,
 )
 from engine.reasons import Reason
+from engine.state import Timer
+from engine.timers import TimerKind
 from engine.units import MICROS_PER_USD, NS_PER_HOUR, NS_PER_S
 from tests.engine.auditor import Auditor
 
@@ -48,8 +50,9 @@ START: Final = 400_000 * NS_PER_HOUR
 
 SPOT: Final = 1
 ONDEMAND: Final = 2
-ELSEWHERE_SPOT: Final = 3
-ELSEWHERE_ONDEMAND: Final = 4
+ELSEWHERE_SPOT: Final = 32
+ELSEWHERE_ONDEMAND: Final = 33
+NO_INSTRUMENT: Final = 9_999
 
 ALICE: Final = 11
 """Renter: pays 0.5 % as taker, nothing as maker."""
@@ -92,7 +95,7 @@ class Shard:
             if gpus:
                 self.do(SetCapacity(baron=baron, gpus=gpus, simulated=False))
         if usd:
-            for account in (ALICE, BOB):
+            for account in (ALICE, BOB, PAT, QUINN):
                 self.pay(account, usd)
 
     # ---- commands
@@ -154,6 +157,10 @@ class Shard:
         if tick:
             events += self.do(Tick())
         return events
+
+    def timers(self) -> list[Timer]:
+        """What is due when, first things first; the calendar's days, which always come, aside."""
+        return [timer for timer in self.machine.state.timers if timer[1] != TimerKind.CALENDAR]
 
     # ---- the market's language
 
