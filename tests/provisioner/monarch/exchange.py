@@ -14,7 +14,7 @@ import msgspec
 from engine import leases
 from engine.book_plain import PlainBook
 from engine.codec import encode_events
-from engine.kinds import EndReason, LeaseState, Presence, Side
+from engine.kinds import EndReason, Kind, LeaseState, OrderType, Presence, Side, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import (
@@ -25,8 +25,10 @@ from engine.messages import (
     LeaseFailed,
     LeaseScheduled,
     ListMarket,
+    ObligationChanged,
     Offer,
     OpenAccount,
+    PlaceOrder,
     RegisterBaron,
     Rejected,
     Rent,
@@ -35,6 +37,7 @@ from engine.messages import (
     SetPresence,
     Tick,
 )
+from engine.units import NS_PER_HOUR
 from exchange.log.embedded import EmbeddedLog, EmbeddedReader, EmbeddedWriter
 from exchange.log.interface import Record
 from exchange.log.topics import EVENTS
@@ -136,6 +139,25 @@ class Exchange:
         reply = await self.accept(rent)
         (lease,) = [event for event in reply.events if isinstance(event, LeaseScheduled)]
         return lease.lease_id
+
+    async def sell_ahead(self, baron: int = 1) -> int:
+        """Sell a GPU of the Baron's for the first day that is traded; when that is over, ns."""
+        instrument = min(one for one, each in self.machine.state.instruments.items() if each.kind is Kind.FORWARD)
+        await self.accept(Deposit(account=PROVIDER, amount_micros=10**9, client_id="bond"))
+        order = PlaceOrder(
+            account=PROVIDER,
+            instrument=instrument,
+            side=Side.SELL,
+            order_type=OrderType.LIMIT,
+            time_in_force=TimeInForce.GTC,
+            price_ticks=100,
+            quantity=1,
+            baron=baron,
+        )
+        await self.accept(order)
+        reply = await self.accept(msgspec.structs.replace(order, account=RENTER, side=Side.BUY, baron=0))
+        (sold,) = [event for event in reply.events if isinstance(event, ObligationChanged)]
+        return sold.end_h * NS_PER_HOUR
 
     async def give_notice(self, lease_id: int) -> int:
         """As firm demand would: the lease runs on until the time that is returned."""
