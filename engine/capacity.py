@@ -20,7 +20,7 @@ from engine.messages import (
 from engine.obligation import Obligation
 from engine.reasons import Reason
 from engine.state import Baron, Lease, Order, Refused, State
-from engine.units import NUMBER_MAX, QUANTITY_MAX
+from engine.units import NS_PER_HOUR, NUMBER_MAX, QUANTITY_MAX
 
 
 def register_baron(state: State, command: RegisterBaron) -> None:
@@ -32,12 +32,8 @@ def register_baron(state: State, command: RegisterBaron) -> None:
         raise Refused(Reason.INVALID_MARKET, "sku")
     found = state.barons.get(command.baron)
     if found is None:
-        found = state.barons[command.baron] = Baron(
-            baron=command.baron,
-            provider=command.provider,
-            sku=command.sku,
-            region=command.region,
-        )
+        found = Baron(baron=command.baron, provider=command.provider, sku=command.sku, region=command.region)
+        state.add_baron(found)
         rows.row_of(state, found.provider, found.baron)
         _tell_books(state, found)
     elif (found.provider, found.sku, found.region) != (command.provider, command.sku, command.region):
@@ -53,7 +49,7 @@ def set_capacity(state: State, command: SetCapacity) -> None:
     baron.verified_gpus = command.gpus
     baron.simulated = command.simulated
     row = rows.own_row(state, baron)
-    failures.fail_short(state, row)
+    failures.fail_short(state, row, state.last_ts_ns)
     cuts.changed(state, baron, row)
     cuts.cut_firm(state, row)
 
@@ -91,10 +87,11 @@ def _tell_books(state: State, baron: Baron) -> None:
 
 def wipe_overdue(state: State, lease: Lease) -> None:
     """A lease has waited too long for its wipe: the Baron has its GPUs no more until it comes (§4)."""
+    due_ns = lease.wipe_due_ns
     leases.wipe_overdue(state, lease)
     baron = state.barons[lease.baron]
     for row in (rows.row_of_lease(state, lease), rows.own_row(state, baron)):
-        failures.fail_short(state, row)
+        failures.fail_short(state, row, due_ns)
         cuts.settle(state, row)
         cuts.cut_firm(state, row)
     open_orders.touch(state, baron.baron)
@@ -103,7 +100,7 @@ def wipe_overdue(state: State, lease: Lease) -> None:
 def hour_begins(state: State, obligation: Obligation) -> None:
     """The timer: an obligation's first hour begins. Where its Baron lacks GPUs by now, the newest fail (§4)."""
     row = rows.own_row(state, state.barons[obligation.baron])
-    failures.fail_short(state, row)
+    failures.fail_short(state, row, obligation.start_h * NS_PER_HOUR)
     if obligation.obligation_id in state.obligations:
         delivery.start(state, obligation)
 

@@ -233,8 +233,9 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     """A lease's new state, whole; an active one says it again at each full hour of use, when its charge was posted.
 
     active_ns, ended_ns: 0 until so. charged_micros: usage posted, fees not counted. ends_ns: when its notice is over (ENDING
-    and after, with the notice's reason), 0 where it had none. delivery: said once, when a forward's lease that was scheduled
-    without has it and is PROVISIONING.
+    and after, with the notice's reason), 0 where it had none. overdue: it is over, has waited too long for its wipe, and gave
+    its hours back; its GPUs count as verified no more until it is wiped (§4). delivery: said once, when a forward's lease that
+    was scheduled without has it and is PROVISIONING.
     """
 
     lease_id: int
@@ -251,6 +252,7 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     detail: str
     ends_ns: int = 0
     auto_extend: bool = False
+    overdue: bool = False
     delivery: bytes = b""
 
 

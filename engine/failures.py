@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from engine import leases, obligations, rows
 from engine.obligation import Obligation
-from engine.state import Lease, Row, State
+from engine.row import Row
+from engine.state import Lease, State
 
 
 def fail(state: State, obligation: Obligation, as_of_ns: int) -> None:
@@ -28,7 +29,7 @@ def running(state: State, baron: int) -> list[Obligation]:
     return sorted((each for each in _owed(state, baron) if each.running), key=lambda each: each.obligation_id)
 
 
-def fail_short(state: State, row: Row) -> None:
+def fail_short(state: State, row: Row, as_of_ns: int) -> None:
     """On-demand leases and obligations of the running hour fail, newest first, until the others have GPUs (§4).
 
     Leases that are over and wait for their wipe lack none: theirs come back, or leave what counts. Nor do failed
@@ -45,9 +46,9 @@ def fail_short(state: State, row: Row) -> None:
         if short <= 0:
             return
         if isinstance(newest, Lease):
-            leases.fail(state, newest, state.last_ts_ns)
+            leases.fail(state, newest, as_of_ns)
         else:
-            fail(state, newest, state.last_ts_ns)
+            fail(state, newest, as_of_ns)
         short -= newest.quantity
 
 

@@ -11,7 +11,8 @@ from engine.kinds import EndReason, Fault, Kind, LeaseState, ObligationChange, P
 from engine.messages import EndLease, LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped
 from engine.obligation import Obligation
 from engine.reasons import Reason
-from engine.state import Lease, Refused, Row, State
+from engine.row import Row
+from engine.state import Lease, Refused, State
 from engine.units import NS_PER_HOUR, NS_PER_S
 
 # ---------------------------------------------------------------- commands
@@ -96,11 +97,12 @@ def wipe_overdue(state: State, lease: Lease) -> None:
     Who waits for them waits no longer: the provider fails it.
     """
     if lease.promised_to:
-        fail(state, state.leases[lease.promised_to], state.last_ts_ns)
+        fail(state, state.leases[lease.promised_to], lease.wipe_due_ns)
     timers.arm_wipe(state, lease, 0)
     lease.overdue = True
     _give_back(state, lease, rows.row_of_lease(state, lease))
     state.barons[lease.baron].unwiped_gpus += lease.quantity
+    changed(state, lease)
 
 
 # ---------------------------------------------------------------- timers
@@ -302,6 +304,7 @@ def changed(state: State, lease: Lease, *, wiped: bool = False, delivery: bytes 
             detail=lease.detail,
             ends_ns=lease.ends_ns,
             auto_extend=lease.auto_extend,
+            overdue=lease.overdue,
             delivery=delivery,
         )
     )

@@ -113,9 +113,8 @@ def _list_forwards(state: State, market: Instrument, now_ns: int) -> None:
 
 def _tell_barons(state: State, forward: Instrument) -> None:
     """A new book knows what each Baron of its market offers: its rating and its features (§5)."""
-    for baron in state.barons.values():
-        if (baron.sku, baron.region) == (forward.sku, forward.region):
-            book_events.must(state, forward.instrument, book_orders.set_baron(baron, state.last_ts_ns))
+    for baron in state.barons_of.get((forward.sku, forward.region), ()):
+        book_events.must(state, forward.instrument, book_orders.set_baron(baron, state.last_ts_ns))
 
 
 def _cancel_all(state: State, book: Book, bound: int) -> int:

@@ -9,7 +9,8 @@ no more, whatever stood in them. It knows neither prices nor money, and decides 
 from __future__ import annotations
 
 from engine.kinds import Kind
-from engine.state import Baron, Lease, Order, Row, State
+from engine.row import Row
+from engine.state import Baron, Lease, Order, State
 from engine.units import NS_PER_HOUR, NS_PER_S
 
 

@@ -38,9 +38,9 @@ def count(state: State, instrument: int, price_ticks: int, quantity: int) -> Non
 def say(state: State, instrument: int, day_end_ns: int) -> None:
     """A day's settlement price, where there is any; what was counted for it is done with."""
     book = state.books[instrument]
-    if book.session is Session.EXPIRED:
-        return
     trades = state.closing_trades.get(instrument)
+    if book.session is Session.EXPIRED or not (trades or len(book) or book.last_price):
+        return
     if trades is not None and trades.day_end_ns <= day_end_ns:
         del state.closing_trades[instrument]
     else:
@@ -64,5 +64,5 @@ def _value(trades: ClosingTrades) -> int:
 
 def _middle(book: Book) -> int:
     """Between the best bid and the best ask, whatever their conditions; 0 where one side is empty."""
-    best = [book.depth(side, 1) for side in Side]
-    return sum(levels[0].price for levels in best) // len(best) if all(best) else 0
+    bids, asks = book.depth(Side.BUY, 1), book.depth(Side.SELL, 1)
+    return (bids[0].price + asks[0].price) // 2 if bids and asks else 0

@@ -19,19 +19,8 @@ from engine.grid import GridFactory, Run
 from engine.kinds import Kind
 from engine.limits import Limits
 from engine.obligation import Obligation
-from engine.state import (
-    Account,
-    Baron,
-    BookFactory,
-    Calendar,
-    ClosingTrades,
-    Instrument,
-    Lease,
-    Listing,
-    Order,
-    Row,
-    State,
-)
+from engine.row import Listing, Row
+from engine.state import Account, Baron, BookFactory, Calendar, ClosingTrades, Instrument, Lease, Order, State
 
 FORMAT: Final = 4
 _DIGEST_BYTES: Final = 32
@@ -159,7 +148,8 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     state.last_seq = body.last_seq
     state.last_ts_ns = body.last_ts_ns
     state.accounts = {row.account: row for row in body.accounts}
-    state.barons = {row.baron: row for row in body.barons}
+    for baron in body.barons:
+        state.add_baron(baron)
     state.orders = {row.order_id: row for row in body.orders}
     state.leases = {row.lease_id: row for row in body.leases}
     for instrument in body.instruments:

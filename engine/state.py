@@ -14,7 +14,7 @@ import msgspec
 from sortedcontainers import SortedList
 
 from engine.book import Book, BookLimits
-from engine.grid import GridFactory, HourGrid
+from engine.grid import GridFactory
 from engine.grid_plain import PlainGrid
 from engine.ids import make_id
 from engine.kinds import (
@@ -35,6 +35,7 @@ from engine.obligation import Obligation
 from engine.periods import trading_end_ns
 from engine.reasons import Reason
 from engine.records import SelfTrade
+from engine.row import Row
 from engine.units import RATING_NEW
 
 BookFactory = Callable[[BookLimits], Book]
@@ -155,18 +156,6 @@ class ClosingTrades(_Record):
     quantity: int = 0
 
 
-class Listing(_Record):
-    """A provider's offer in one instrument on one Baron, and the ask that stands for it (§4)."""
-
-    instrument: int
-    offer: Offer | None = None
-    offer_order_id: int = 0
-    offer_leased_gpus: int = 0
-    """GPUs of leases, not wiped yet, that came of the offer's asks."""
-    offer_refused: bool = False
-    """Its last ask was refused: it is tried again at the next full hour."""
-
-
 class Baron(_Record):
     """One Baron. `leased_gpus` counts leases of every kind and seller, from fill to wipe."""
 
@@ -198,52 +187,6 @@ class Baron(_Record):
         if self.presence is not Presence.REPORTING:
             return Reason.BARON_QUIET
         return Reason.BARON_DRAINED if self.draining else Reason.NONE
-
-
-class Row:
-    """What one account has of one Baron: its hours, its asks, its spot leases (§4). `engine.rows` knows its arithmetic.
-
-    Orders and leases stand here by their ids, the newest last. Not a record: a snapshot carries its grid as runs.
-    """
-
-    __slots__ = (
-        "account",
-        "baron",
-        "claims",
-        "firm_asks",
-        "firm_leases",
-        "grid",
-        "leaving_gpus",
-        "listings",
-        "look_ahead_ns",
-        "spot_asked_gpus",
-        "spot_asks",
-        "spot_gpus",
-        "spot_leases",
-    )
-
-    def __init__(self, account: int, baron: int, grid: HourGrid) -> None:
-        self.account = account
-        self.baron = baron
-        self.grid = grid
-        self.spot_asks: dict[int, None] = {}
-        self.spot_asked_gpus = 0
-        """Sum of the leaves of `spot_asks`."""
-        self.firm_asks: dict[int, None] = {}
-        self.firm_leases: dict[int, None] = {}
-        """Its on-demand leases, from fill to wipe."""
-        self.listings: dict[int, Listing] = {}
-        """By instrument: the provider's offers."""
-        self.spot_gpus = 0
-        """GPUs of its spot leases from fill to wipe; a newcomer's from the wipe of the lease that it displaced."""
-        self.leaving_gpus = 0
-        """Of these, GPUs of leases that have notice or are over and are promised to nobody."""
-        self.spot_leases: SortedList[tuple[int, int]] = SortedList()
-        """(price_ticks, -lease_id) of its spot leases that may get notice: who yields first stands first (§7)."""
-        self.claims: dict[int, None] = {}
-        """Newcomers' leases that wait for a displaced one's wipe."""
-        self.look_ahead_ns = 0
-        """When it is looked at next, two minutes before a full hour; 0: nothing of it is spot."""
 
 
 class Order(_Record):
@@ -404,6 +347,8 @@ class State:
         self.closing_trades: dict[int, ClosingTrades] = {}
         """By instrument, where there were any."""
         self.barons: dict[int, Baron] = {}
+        self.barons_of: dict[tuple[str, str], list[Baron]] = {}
+        """By SKU and region."""
         self.rows: dict[tuple[int, int], Row] = {}
         """By (account, Baron)."""
         self.rows_of: dict[int, dict[int, Row]] = {}
@@ -461,6 +406,10 @@ class State:
             self.markets[market] = (number, number + 1)
         self.instruments_of.setdefault(market, {})[number] = None
         self.books[number] = self.book_factory(self.limits.of_book())
+
+    def add_baron(self, baron: Baron) -> None:
+        self.barons[baron.baron] = baron
+        self.barons_of.setdefault((baron.sku, baron.region), []).append(baron)
 
     def drop_instrument(self, number: int) -> None:
         """Forget an instrument that has expired, and its empty book: years of days would fill the tables."""

@@ -11,7 +11,8 @@ from typing import Final
 
 from engine.kinds import Kind, LeaseState, Side
 from engine.obligation import Obligation
-from engine.state import Account, Baron, Calendar, Lease, Order, Row, State, Timer
+from engine.row import Row
+from engine.state import Account, Baron, Calendar, Lease, Order, State, Timer
 from engine.units import NS_PER_HOUR, NS_PER_S
 
 _ROW_BITS: Final = 32

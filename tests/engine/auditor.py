@@ -46,11 +46,9 @@ class Auditor(Seen):
         listed = self.machine.state.instruments
         self.kinds |= {number: each.kind for number, each in listed.items()}
         self.hours.spans |= {number: (each.start_h, each.end_h) for number, each in listed.items() if each.end_h}
-        overdue = {lease.lease_id for lease in self.machine.state.leases.values() if lease.overdue}
-        self.hours.begin(now_ns, overdue)
+        self.hours.begin(now_ns)
         _trades_make_leases(events)
         ended = [self._look(event) for event in events]
-        self.hours.end_waits(overdue)
         for lease in ended:
             if lease is not None:
                 charges.check_charge(lease)
@@ -73,11 +71,10 @@ class Auditor(Seen):
     def _look(self, event: Event) -> SeenLease | None:
         """One event, first as it finds things, then taken in; the lease, when it ended one."""
         match event:
-            # Where a Tick comes late, waits for wipes end in its midst, and no event says when.
-            case Amended() | Canceled() if not self.late:
+            case Amended() | Canceled():
                 order = self.orders[event.order_id]
                 rows.check_cut(self.hours, event, order, self.kinds[order.accepted.instrument])
-            case LeaseChanged() if not self.late:
+            case LeaseChanged():
                 yielding.check_change(self.hours, event)
             case Traded() if event.displaced_lease_id:
                 yielding.check_displacing(self, self.hours, event)

@@ -22,6 +22,7 @@ from engine.messages import (
     Duplicate,
     Event,
     LeaseActive,
+    LeaseChanged,
     LeaseScheduled,
     ListMarket,
     Offer,
@@ -71,9 +72,11 @@ TAKER_PPM: Final = 5_000
 
 
 class Shard:
-    """Two markets, two renters with money, two providers with four Barons of 8 GPUs; the clock is the test's."""
+    """Two markets, two renters and, for bonds, two providers with money, four Barons of 8 GPUs; the clock is the test's."""
 
-    def __init__(self, limits: Limits | None = None, *, gpus: int = 8, usd: int = 10_000) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *, gpus: int = 8, usd: int = 10_000, providers_usd: int = 1_000
+    ) -> None:
         self.machine = Machine(1, limits or Limits(), PlainBook)
         self.auditor = Auditor(self.machine)
         self.now_ns = START
@@ -94,9 +97,9 @@ class Shard:
             self.do(RegisterBaron(baron=baron, provider=provider, sku="H100-SXM5-80GB", region=region))
             if gpus:
                 self.do(SetCapacity(baron=baron, gpus=gpus, simulated=False))
-        if usd:
-            for account in (ALICE, BOB, PAT, QUINN):
-                self.pay(account, usd)
+        for account, amount in ((ALICE, usd), (BOB, usd), (PAT, providers_usd), (QUINN, providers_usd)):
+            if amount:
+                self.pay(account, amount)
 
     # ---- commands
 
@@ -110,7 +113,6 @@ class Shard:
         due_ns = self.machine.next_due_ns()
         if due_ns is not None and due_ns <= self.now_ns and not isinstance(command, Tick):
             self.auditor.ticked_in_time = False
-        self.auditor.late = due_ns is not None and due_ns < self.now_ns
         self.records.append(encode_command(self.now_ns, command))
         seq = self.machine.last_seq + 1
         events = self.machine.apply(seq, self.now_ns, command)
@@ -209,6 +211,11 @@ class Shard:
 
     def bids(self, instrument: int) -> list[tuple[int, int]]:
         return [(order.price, order.leaves) for order in self.machine.state.books[instrument].resting(Side.BUY)]
+
+
+def changes(events: Sequence[Event]) -> list[LeaseChanged]:
+    """What became of leases while they were under way; not that the wipe of one that is over is overdue."""
+    return [event for event in only(events, LeaseChanged) if not event.overdue]
 
 
 def only(events: Sequence[Event], kind: type[E]) -> list[E]:

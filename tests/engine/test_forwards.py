@@ -87,7 +87,7 @@ def until(shard: Shard, hour: int) -> list[Event]:
 
 
 def rich(limits: Limits | None = None) -> Shard:
-    return Shard(limits, usd=100_000)
+    return Shard(limits, usd=100_000, providers_usd=100_000)
 
 
 # ---------------------------------------------------------------- a provider's sale
@@ -134,7 +134,7 @@ def test_an_ask_that_takes_is_held_at_the_best_bid_and_comes_down_when_it_rests(
 
 
 def test_who_cannot_hold_the_bond_cannot_ask() -> None:
-    shard = Shard(usd=0)
+    shard = Shard(providers_usd=0)
     first = forward(shard)
     shard.refuse(sale(PAT, 1, first), Reason.INSUFFICIENT_FUNDS)
     shard.pay(PAT, 6)
@@ -277,7 +277,7 @@ def test_obligations_count_for_an_accounts_gpus_in_their_fullest_hour() -> None:
 
 
 def test_a_set_of_quotes_holds_for_its_asks() -> None:
-    shard = Shard(usd=0)
+    shard = Shard(providers_usd=0)
     first = forward(shard)
     quotes = (Quote(instrument=first, side=Side.SELL, price_ticks=TRADED, quantity=1, baron=BARON),)
     command = SetQuotes(account=PAT, name="forwards", quotes=quotes)

@@ -62,6 +62,10 @@ def check_tables(hours: Hours, state: State) -> None:
         assert list(kept.firm_asks) == list(row.firm_asks), "firm asks in order of age"
         assert kept.spot_asked_gpus == hours.spot_asked(key)
         assert kept.spot_gpus == row.spot_gpus, "GPUs of spot leases"
+        assert kept.leaving_gpus == row.spot_gpus - hours.staying(key), "GPUs of spot leases that leave"
+        assert list(kept.claims) == [let.lease_id for let in hours.claims(key)], "newcomers in order of age"
+        yields = [(let.price_ticks, -let.lease_id) for let in hours.yields_first(key)]
+        assert list(kept.spot_leases) == yields, "spot leases in the order in which they yield"
         assert state.barons[key[1]].counted_gpus == hours.verified(hours.own(key[1]))
 
 

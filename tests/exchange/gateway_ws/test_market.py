@@ -96,7 +96,16 @@ async def test_trades_are_told_to_everybody_without_names(exchange: House) -> No
             ("2.0000", 1, "buy"),
             ("2.0001", 1, "buy"),
         ]
-        assert set(event["data"][0]) == {"trade_id", "price", "quantity", "taker_side", "auction", "simulated"}
+        assert set(event["data"][0]) == {
+            "trade_id",
+            "price",
+            "quantity",
+            "taker_side",
+            "auction",
+            "displacement",
+            "simulated",
+        }
+        assert event["data"][0]["displacement"] is False
         assert event["data"][0]["simulated"] is True
 
 

@@ -132,6 +132,9 @@ def _bid(exchange: Exchange, chance: Random) -> PlaceOrder:
     quantity = chance.randint(1, 8)
     terms = _lifetime(exchange, chance) | _rarer(chance, Side.BUY, quantity)
     account = chance.choice((*RENTERS, *PROVIDERS.values()))
+    if chance.random() < 0.1:
+        # Whatever runs pays so much less that it is displaced; an ioc, so that no ask trades at such a price.
+        return bid(account, chance.choice((1, 3)), 25_000, quantity, time_in_force=TimeInForce.IOC)
     return bid(
         account, _instrument(chance), _price(chance), quantity, hours=chance.choice((0, 1, 1, 1, 1, 1, 2, 30)), **terms
     )
