@@ -47,6 +47,7 @@ from tests.provisioner.monarch.clock import Clock
 SKU, REGION = "H100-SXM5-80GB", "us-east"
 RENTER, PROVIDER = 1, 2
 SPOT, ONDEMAND = 1, 2
+OFFERED_HOURS = 48
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtestkeytestkeytestkeytestkeytestkeytestkeyte renter"
 
 
@@ -75,12 +76,14 @@ class Exchange:
         self._writer = await self._log.open_writer(0, EVENTS)
         for account in (RENTER, PROVIDER):
             await self.accept(OpenAccount(account=account, maker_fee_ppm=0, taker_fee_ppm=5000))
-        await self.accept(Deposit(account=RENTER, amount_micros=10**12, client_id="first"))
+        for account in (RENTER, PROVIDER):
+            # The provider's is for bonds.
+            await self.accept(Deposit(account=account, amount_micros=10**12, client_id="first"))
         await self.accept(ListMarket(sku=SKU, region=REGION))
         for baron in barons:
             await self.accept(RegisterBaron(baron=baron, provider=PROVIDER, sku=SKU, region=REGION))
         offers = tuple(
-            Offer(baron=baron, instrument=ONDEMAND, price_ticks=20_000 + baron, gpus=gpus, max_hours=48)
+            Offer(baron=baron, instrument=ONDEMAND, price_ticks=20_000 + baron, gpus=gpus, max_hours=OFFERED_HOURS)
             for baron, gpus in barons.items()
         )
         await self.accept(SetOffers(account=PROVIDER, offers=offers))
@@ -141,9 +144,14 @@ class Exchange:
         return lease.lease_id
 
     async def sell_ahead(self, baron: int = 1) -> int:
-        """Sell a GPU of the Baron's for the first day that is traded; when that is over, ns."""
-        instrument = min(one for one, each in self.machine.state.instruments.items() if each.kind is Kind.FORWARD)
-        await self.accept(Deposit(account=PROVIDER, amount_micros=10**9, client_id="bond"))
+        """Sell a GPU of the Baron's for the first day beyond the offers' hours; when that is over, ns."""
+        beyond_h = self.clock.wall_ns() // NS_PER_HOUR + OFFERED_HOURS
+        later = [
+            each
+            for each in self.machine.state.instruments.values()
+            if each.kind is Kind.FORWARD and each.start_h >= beyond_h
+        ]
+        instrument = min(later, key=lambda each: (each.hours, each.start_h)).instrument
         order = PlaceOrder(
             account=PROVIDER,
             instrument=instrument,
