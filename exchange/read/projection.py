@@ -149,7 +149,9 @@ def _project_order(changes: Changes, index: int, event: OrderEvent, store: Store
         trade = rows.trade(event, _baron(store, seq, event.baron).simulated, seq, ts_ns)
         store.save_trade(trade)
         changes.trades.append(trade)
-        made = [(row, rows.filled(row, event, seq, ts_ns)) for row in [_order(store, seq, order_id) for order_id in ids]]
+        made = [
+            (row, rows.filled(row, event, seq, ts_ns)) for row in [_order(store, seq, order_id) for order_id in ids]
+        ]
     else:
         before = _order(store, seq, event.order_id)
         made = [(before, _changed(before, event, seq, ts_ns))]
