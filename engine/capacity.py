@@ -1,46 +1,25 @@
 """Capacity: nobody sells what isn't there (rulebook §4).
 
-Markets and Barons as commands make and change them, and the check that an ask finds its GPUs free: a firm one in every
+Barons as commands make and change them, and the check that an ask finds its GPUs free: a firm one in every
 hour of its window, a spot one among what firm sales leave over. It knows neither prices nor buyers.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
-from engine import book_events, book_orders, cuts, leases, open_orders, order_terms, rows
+from engine import book_events, book_orders, cuts, leases, listing, open_orders, order_terms, rows
 from engine.kinds import Kind
 from engine.messages import (
     BaronFeatures,
     BaronRating,
     BaronRegistered,
-    ListMarket,
-    MarketListed,
     RegisterBaron,
     SetCapacity,
     SetFeatures,
     SetRating,
 )
 from engine.reasons import Reason
-from engine.state import Baron, Instrument, Lease, Order, Refused, Row, State
+from engine.state import Baron, Lease, Order, Refused, Row, State
 from engine.units import NUMBER_MAX, QUANTITY_MAX
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}\Z", re.ASCII)
-
-
-def list_market(state: State, command: ListMarket) -> None:
-    """List a SKU in a region: its spot and its on-demand instrument, numbered in order of listing (§3)."""
-    for field, text in (("sku", command.sku), ("region", command.region)):
-        if _NAME.match(text) is None:
-            raise Refused(Reason.INVALID_MARKET, field)
-    market = (command.sku, command.region)
-    if market in state.markets:
-        raise Refused(Reason.MARKET_EXISTS)
-    spot = len(state.instruments) + 1
-    for number, kind in ((spot, Kind.SPOT), (spot + 1, Kind.ONDEMAND)):
-        state.add_instrument(Instrument(instrument=number, sku=command.sku, region=command.region, kind=kind))
-    state.emit(MarketListed(sku=command.sku, region=command.region, spot_instrument=spot, ondemand_instrument=spot + 1))
 
 
 def register_baron(state: State, command: RegisterBaron) -> None:
@@ -52,12 +31,8 @@ def register_baron(state: State, command: RegisterBaron) -> None:
         raise Refused(Reason.INVALID_MARKET, "sku")
     found = state.barons.get(command.baron)
     if found is None:
-        found = state.barons[command.baron] = Baron(
-            baron=command.baron,
-            provider=command.provider,
-            sku=command.sku,
-            region=command.region,
-        )
+        found = Baron(baron=command.baron, provider=command.provider, sku=command.sku, region=command.region)
+        state.add_baron(found)
         rows.row_of(state, found.provider, found.baron)
         _tell_books(state, found)
     elif (found.provider, found.sku, found.region) != (command.provider, command.sku, command.region):
@@ -105,7 +80,7 @@ def _known(state: State, number: int) -> Baron:
 
 def _tell_books(state: State, baron: Baron) -> None:
     """Every book that its asks stand in knows what they offer: its rating and its features (§5)."""
-    for instrument in state.markets[baron.sku, baron.region]:
+    for instrument in listing.instruments_of(state, baron.sku, baron.region):
         book_events.must(state, instrument, book_orders.set_baron(baron, state.last_ts_ns))
 
 

@@ -232,7 +232,8 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     """A lease's new state, whole; an active one says it again at each full hour of use, when its charge was posted.
 
     active_ns, ended_ns: 0 until so. charged_micros: usage posted, fees not counted. ends_ns: when its notice is over (ENDING
-    and after, with the notice's reason), 0 where it had none.
+    and after, with the notice's reason), 0 where it had none. overdue: it is over, has waited too long for its wipe, and gave
+    its hours back; its GPUs count as verified no more until it is wiped (§4).
     """
 
     lease_id: int
@@ -249,6 +250,7 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     detail: str
     ends_ns: int = 0
     auto_extend: bool = False
+    overdue: bool = False
 
 
 class Transfer(_Event, frozen=True, tag=15):
@@ -375,6 +377,33 @@ class BaronPresence(_Event, frozen=True, tag=27):
     draining: bool
 
 
+class InstrumentListed(_Event, frozen=True, tag=28):
+    """A forward of a listed market: delivery in the hours [start_h, end_h) since the epoch, symbol `fwd-` and `period` (§3).
+
+    Its trading ends an hour before; it is gone with its InstrumentSession `expired`, and its number isn't used again.
+    """
+
+    instrument: int
+    sku: str
+    region: str
+    kind: Kind
+    period: str
+    start_h: int
+    end_h: int
+
+
+class SettlementPrice(_Event, frozen=True, tag=29):
+    """A forward's daily settlement price (§11) of the day that is so many days after the epoch.
+
+    quantity: GPUs traded in the half-hour that it was weighed over; 0: it is the middle of the book, or the last price.
+    """
+
+    instrument: int
+    price_ticks: int
+    day: int
+    quantity: int
+
+
 Event = (
     AccountOpened
     | MarketListed
@@ -403,4 +432,6 @@ Event = (
     | AccountLimitsSet
     | LeasePriced
     | BaronPresence
+    | InstrumentListed
+    | SettlementPrice
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine import money, open_orders, rows
+from engine import money, open_orders, rows, settlement_prices
 from engine.kinds import Kind, OrderStatus, Origin, Side
 from engine.messages import Traded
 from engine.records import BookEvent, EventFlag
@@ -35,6 +35,8 @@ def trade(state: State, event: BookEvent) -> None:
     if ask.origin is Origin.OFFER:
         draft.offer_quantity += event.quantity
     _take_gpus(state, bid, ask, event.quantity)
+    if bid.kind is Kind.FORWARD:
+        settlement_prices.count(state, bid.instrument, event.price, event.quantity)
     state.fills_left -= 1
     state.emit(
         Traded(

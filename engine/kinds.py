@@ -31,10 +31,11 @@ class TimeInForce(IntEnum):
 
 
 class Kind(IntEnum):
-    """Kind of an instrument (§3); its symbol's ending is `spot` or `ondemand`."""
+    """Kind of an instrument (§3); its symbol's ending is `spot`, `ondemand`, or `fwd-` and the forward's period."""
 
     SPOT = 1
     ONDEMAND = 2
+    FORWARD = 3
 
 
 class Origin(IntEnum):

@@ -97,6 +97,7 @@ def wipe_overdue(state: State, lease: Lease) -> None:
     lease.overdue = True
     _give_back(state, lease, rows.row_of_lease(state, lease))
     state.barons[lease.baron].unwiped_gpus += lease.quantity
+    changed(state, lease)
 
 
 # ---------------------------------------------------------------- timers
@@ -260,5 +261,6 @@ def changed(state: State, lease: Lease, *, wiped: bool = False) -> None:
             detail=lease.detail,
             ends_ns=lease.ends_ns,
             auto_extend=lease.auto_extend,
+            overdue=lease.overdue,
         )
     )

@@ -16,6 +16,7 @@ from engine import (
     extensions,
     in_book,
     leases,
+    listing,
     mass_cancels,
     money,
     offers,
@@ -108,7 +109,8 @@ def _tick(state: State, _command: Tick) -> None:
         if not state.timers or state.timers[0][0] > state.last_ts_ns or len(state.events) >= _EVENTS_ENOUGH:
             return
         _, kind, number = state.timers[0]
-        if kind == TimerKind.AUCTION_END and state.fills_left < state.limits.max_looked:
+        # What was traded in this Tick is settled before another auction clears, and before instruments expire.
+        if kind in (TimerKind.AUCTION_END, TimerKind.CALENDAR) and state.fills_left < state.limits.max_looked:
             return
         _fire(state, kind, number)
 
@@ -133,6 +135,8 @@ def _fire(state: State, kind: int, number: int) -> None:
             extensions.auto_extend(state, state.leases[number])
         case TimerKind.AUCTION_END:
             sessions.auction_end(state, number)
+        case TimerKind.CALENDAR:
+            listing.day_ends(state, state.calendars[number])
         case TimerKind.LOOK_AHEAD:
             cuts.look_ahead(state, state.rows[timers.row_key(number)])
         case _:
@@ -143,7 +147,7 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     OpenAccount: money.open_account,
     Deposit: money.deposit,
     Withdraw: money.withdraw,
-    ListMarket: capacity.list_market,
+    ListMarket: listing.list_market,
     RegisterBaron: capacity.register_baron,
     SetCapacity: capacity.set_capacity,
     SetOffers: offers.set_offers,

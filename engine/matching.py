@@ -9,7 +9,7 @@ from __future__ import annotations
 from engine import account_limits, book_events, book_orders, capacity, displacement, in_book, money, open_orders, trades
 from engine.book import Walk
 from engine.book_plain_orders import conditional
-from engine.kinds import OrderType, Pot, Side, TimeInForce
+from engine.kinds import Kind, OrderType, Pot, Side, TimeInForce
 from engine.reasons import Reason
 from engine.records import Command, Session
 from engine.state import Order, Refused, State
@@ -81,8 +81,11 @@ def check_funds(state: State, order: Order, freed_micros: int = 0, freed_gpus: i
 
 
 def check_session(state: State, instrument: int, order_type: OrderType = OrderType.LIMIT) -> None:
-    """Refused where no order enters now: halted, expired, amid a clearing; outside continuous but a limit order (§6)."""
-    book = state.books[instrument]
+    """Refused where no order enters now: trading is over, halted, amid a clearing; outside continuous but a limit order (§6)."""
+    listed, book = state.instruments[instrument], state.books[instrument]
+    if listed.kind is Kind.FORWARD and listed.trading_end_ns <= state.last_ts_ns:
+        # Its timer is due, and this came first.
+        raise Refused(Reason.INSTRUMENT_EXPIRED)
     closed = book.session in (Session.HALTED, Session.EXPIRED) or book.stops_due
     if closed or (book.session is not Session.CONTINUOUS and order_type is not OrderType.LIMIT):
         raise Refused(Reason.SESSION_CLOSED)

@@ -44,6 +44,8 @@ def _check(state: State, account: int, offer: Offer, field: str) -> None:
     instrument = state.instruments.get(offer.instrument)
     if instrument is None:
         raise Refused(Reason.UNKNOWN_INSTRUMENT, f"{field}.instrument")
+    if instrument.kind is Kind.FORWARD:
+        raise Refused(Reason.INVALID_OFFER, f"{field}.instrument")
     order_terms.check_own_baron(state, account, offer.baron, instrument, f"{field}.baron")
     order_terms.check_price(offer.price_ticks, f"{field}.price_ticks")
     order_terms.check_quantity(offer.gpus, f"{field}.gpus")

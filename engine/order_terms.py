@@ -30,6 +30,8 @@ _ASK_ONLY: Final = ("baron", "max_hours", "lot", "min_hours")
 def order_of(state: State, command: PlaceOrder, origin: Origin = Origin.CLIENT, quote_set: str = "") -> Order:
     """The order that a command asks for; refused with the field at fault."""
     instrument = instrument_of(state, command.instrument)
+    if instrument.kind is Kind.FORWARD:
+        raise Refused(Reason.INVALID_ORDER, "instrument")
     check_quantity(command.quantity)
     _check_prices(command)
     _check_lifetime(state, command)
@@ -172,7 +174,8 @@ def _check_absent(command: PlaceOrder, fields: tuple[str, ...]) -> None:
 def instrument_of(state: State, number: int) -> Instrument:
     instrument = state.instruments.get(number)
     if instrument is None:
-        raise Refused(Reason.UNKNOWN_INSTRUMENT, "instrument")
+        expired = 0 < number < state.next_instrument
+        raise Refused(Reason.INSTRUMENT_EXPIRED if expired else Reason.UNKNOWN_INSTRUMENT, "instrument")
     return instrument
 
 

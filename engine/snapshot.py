@@ -18,7 +18,19 @@ from engine.codec import DecodeError
 from engine.grid import GridFactory, Run
 from engine.kinds import Kind
 from engine.limits import Limits
-from engine.state import Account, Baron, BookFactory, Instrument, Lease, Listing, Order, Row, State
+from engine.state import (
+    Account,
+    Baron,
+    BookFactory,
+    Calendar,
+    ClosingTrades,
+    Instrument,
+    Lease,
+    Listing,
+    Order,
+    Row,
+    State,
+)
 
 FORMAT: Final = 4
 _DIGEST_BYTES: Final = 32
@@ -58,6 +70,9 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """By instrument."""
     auction_ends: list[tuple[int, int]]
     """(instrument, ns), by instrument."""
+    next_instrument: int
+    calendars: list[Calendar]
+    closing_trades: list[ClosingTrades]
     yielding: list[tuple[int, int]]
     """Rows whose spot leases a Tick makes yield."""
     shutting: list[int]
@@ -111,6 +126,9 @@ def _body(state: State) -> bytes:
             leases=[row for _, row in sorted(state.leases.items())],
             books=[book.state() for _, book in sorted(state.books.items())],
             auction_ends=sorted(state.auction_ends.items()),
+            next_instrument=state.next_instrument,
+            calendars=[row for _, row in sorted(state.calendars.items())],
+            closing_trades=[row for _, row in sorted(state.closing_trades.items())],
             yielding=sorted(state.yielding),
             shutting=sorted(state.shutting),
         )
@@ -137,7 +155,8 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     state.last_seq = body.last_seq
     state.last_ts_ns = body.last_ts_ns
     state.accounts = {row.account: row for row in body.accounts}
-    state.barons = {row.baron: row for row in body.barons}
+    for baron in body.barons:
+        state.add_baron(baron)
     state.orders = {row.order_id: row for row in body.orders}
     state.leases = {row.lease_id: row for row in body.leases}
     for instrument in body.instruments:
@@ -148,6 +167,9 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     for order in body.orders:
         state.orders_of.setdefault(order.account, {})[order.order_id] = order
     state.auction_ends = dict(body.auction_ends)
+    state.next_instrument = body.next_instrument
+    state.calendars = {row.market: row for row in body.calendars}
+    state.closing_trades = {row.instrument: row for row in body.closing_trades}
     state.shutting = set(body.shutting)
     for row_state in body.rows:
         _restore_row(state, row_state)

@@ -31,6 +31,7 @@ from engine.kinds import (
 )
 from engine.limits import Limits
 from engine.messages import EXCHANGE_ACCOUNT, Event, Offer
+from engine.periods import trading_end_ns
 from engine.reasons import Reason
 from engine.records import SelfTrade
 from engine.units import RATING_NEW
@@ -107,10 +108,43 @@ class Account(_Record):
 
 
 class Instrument(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    """What is listed; a forward's delivery is [start_h, end_h), and `period` ends its symbol, after `fwd-` (§3)."""
+
     instrument: int
     sku: str
     region: str
     kind: Kind
+    start_h: int = 0
+    end_h: int = 0
+    period: str = ""
+
+    @property
+    def trading_end_ns(self) -> int:
+        """When trading in a forward ends; of no meaning for the others."""
+        return trading_end_ns(self.start_h)
+
+
+class Calendar(_Record):
+    """When the forwards of one market change next (§3)."""
+
+    market: int
+    """Its spot instrument's number: markets come in order of listing."""
+    due_ns: int
+    priced: bool = False
+    """That day's settlement prices are said, and what expires had more orders than one firing cancels."""
+
+
+class ClosingTrades(_Record):
+    """What was traded in one forward in the last half-hour of a day's trading, for its settlement price (§11).
+
+    The sum of price x quantity is in units of 2^64 and a remainder: no number of the encoding has more than 64 bits.
+    """
+
+    instrument: int
+    day_end_ns: int
+    value_high: int = 0
+    value_low: int = 0
+    quantity: int = 0
 
 
 class Listing(_Record):
@@ -340,8 +374,19 @@ class State:
         self.last_ts_ns = 0
         self.accounts: dict[int, Account] = {EXCHANGE_ACCOUNT: new_account(EXCHANGE_ACCOUNT, 0, 0)}
         self.instruments: dict[int, Instrument] = {}
+        self.next_instrument = 1
+        """No number is used again, whatever has expired."""
         self.markets: dict[tuple[str, str], tuple[int, int]] = {}
+        """By SKU and region: the spot and the on-demand instrument."""
+        self.instruments_of: dict[tuple[str, str], dict[int, None]] = {}
+        """By SKU and region: all that is listed, in order of listing."""
+        self.calendars: dict[int, Calendar] = {}
+        """By a market's spot instrument."""
+        self.closing_trades: dict[int, ClosingTrades] = {}
+        """By instrument, where there were any."""
         self.barons: dict[int, Baron] = {}
+        self.barons_of: dict[tuple[str, str], list[Baron]] = {}
+        """By SKU and region."""
         self.rows: dict[tuple[int, int], Row] = {}
         """By (account, Baron)."""
         self.rows_of: dict[int, dict[int, Row]] = {}
@@ -384,10 +429,26 @@ class State:
 
     def add_instrument(self, instrument: Instrument) -> None:
         """List an instrument with an empty book; a market's spot instrument comes just before its on-demand one."""
-        self.instruments[instrument.instrument] = instrument
+        number, market = instrument.instrument, (instrument.sku, instrument.region)
+        self.instruments[number] = instrument
+        self.next_instrument = max(self.next_instrument, number + 1)
         if instrument.kind is Kind.SPOT:
-            self.markets[instrument.sku, instrument.region] = (instrument.instrument, instrument.instrument + 1)
-        self.books[instrument.instrument] = self.book_factory(self.limits.of_book())
+            self.markets[market] = (number, number + 1)
+        self.instruments_of.setdefault(market, {})[number] = None
+        self.books[number] = self.book_factory(self.limits.of_book())
+
+    def add_baron(self, baron: Baron) -> None:
+        self.barons[baron.baron] = baron
+        self.barons_of.setdefault((baron.sku, baron.region), []).append(baron)
+
+    def drop_instrument(self, number: int) -> None:
+        """Forget an instrument that has expired, and its empty book: years of days would fill the tables."""
+        instrument = self.instruments.pop(number)
+        del self.instruments_of[instrument.sku, instrument.region][number]
+        del self.books[number]
+        self.closing_trades.pop(number, None)
+        self.touched_books.pop(number, None)
+        self.waiting.discard(number)
 
     def emit(self, event: Event) -> None:
         self.events.append(event)

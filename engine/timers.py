@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Final
 
 from engine.kinds import Kind, LeaseState, Side
-from engine.state import Account, Baron, Lease, Order, Row, State, Timer
+from engine.state import Account, Baron, Calendar, Lease, Order, Row, State, Timer
 from engine.units import NS_PER_HOUR, NS_PER_S
 
 _ROW_BITS: Final = 32
@@ -29,6 +29,7 @@ class TimerKind(IntEnum):
     WIPE_OVERDUE = 8
     AUTO_EXTEND = 10
     AUCTION_END = 11
+    CALENDAR = 12
     LOOK_AHEAD = 13
     OFFER_HOUR = 14
 
@@ -120,6 +121,12 @@ def arm_auction(state: State, instrument: int, due_ns: int) -> None:
         state.auction_ends[instrument] = due_ns
 
 
+def arm_calendar(state: State, calendar: Calendar, due_ns: int) -> None:
+    """Set when a market's forwards change next."""
+    _set(state, TimerKind.CALENDAR, calendar.market, calendar.due_ns, due_ns)
+    calendar.due_ns = due_ns
+
+
 def next_due_ns(state: State) -> int | None:
     """When the earliest timer is due, at once where something waits already; None when there is nothing to wait for."""
     if state.waiting or state.yielding or state.shutting:
@@ -154,6 +161,7 @@ def rearm(state: State) -> None:
         for account in state.accounts.values()
         if account.dead_man_ns
     )
+    state.timers.update((row.due_ns, TimerKind.CALENDAR, row.market) for row in state.calendars.values())
     state.timers.update(
         (due_ns, TimerKind.AUCTION_END, instrument) for instrument, due_ns in state.auction_ends.items()
     )

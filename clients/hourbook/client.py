@@ -17,6 +17,7 @@ from hourbook.decimals import Number, to_text
 from hourbook.transport import TIMEOUT_S, Transport
 
 Kind = Literal["spot", "ondemand"]
+InstrumentKind = Literal["spot", "ondemand", "forward"]
 Side = Literal["buy", "sell"]
 OrderType = Literal["limit", "market", "stop", "stop_limit"]
 TimeInForce = Literal["gtc", "gtd", "day", "ioc", "fok"]
@@ -84,8 +85,15 @@ class Client:
 
     # ---------------------------------------------------------------- market
 
-    def instruments(self) -> list[models.Instrument]:
-        return self._get("/v1/instruments", _Instruments).instruments
+    def instruments(
+        self, sku: str | None = None, region: str | None = None, kind: InstrumentKind | None = None
+    ) -> list[models.Instrument]:
+        """What is listed, of a SKU, a region and a kind where they are given; a market has 29 forwards."""
+        return self._get("/v1/instruments", _Instruments, sku=sku, region=region, kind=kind).instruments
+
+    def curve(self, sku: str, region: str) -> models.Curve:
+        """The forward curve of a market: what each listed period costs."""
+        return self._get(f"/v1/markets/{sku}/{region}/curve", models.Curve)
 
     def book(self, symbol: str, levels: int = 50, min_seq: int = 0) -> models.Book:
         return self._get(f"/v1/books/{symbol}", models.Book, levels=levels, min_seq=min_seq)

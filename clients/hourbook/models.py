@@ -6,7 +6,7 @@ that an answer is as of.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 import msgspec
@@ -31,6 +31,9 @@ class Instrument(Model, frozen=True):
 
     `session`: pre_open, auction, continuous, halted or expired; `session_reason`, `session_until`: of an auction that a
     trade outside the band began. `auction`: the last that cleared.
+
+    Of a forward alone: its `period`, its delivery from `delivery_start` to `delivery_end`, `trading_end` when its trading
+    ends, and its last daily settlement price with its date.
     """
 
     symbol: str
@@ -43,6 +46,41 @@ class Instrument(Model, frozen=True):
     session_until: datetime | None
     reference_price: Decimal | None
     auction: Auction | None
+    period: str | None
+    delivery_start: datetime | None
+    delivery_end: datetime | None
+    trading_end: datetime | None
+    settlement_price: Decimal | None
+    settlement_date: date | None
+
+
+class CurvePoint(Model, frozen=True):
+    """A listed period: its best prices, the last at which it traded, and its last daily settlement price; None: none."""
+
+    symbol: str
+    period: str
+    delivery_start: datetime
+    delivery_end: datetime
+    session: str
+    best_bid: Decimal | None
+    best_ask: Decimal | None
+    last_price: Decimal | None
+    settlement_price: Decimal | None
+    settlement_date: date | None
+
+
+class Curve(Model, frozen=True):
+    """The forward curve of a market: its listed periods in order of delivery.
+
+    `simulated`: Barons without real GPUs were admitted to this market.
+    """
+
+    sku: str
+    region: str
+    simulated: bool
+    seq: int
+    time: datetime | None
+    points: list[CurvePoint]
 
 
 class Level(Model, frozen=True):

@@ -39,6 +39,8 @@ _TIMES: Final = {edge_name(time): time for time in TimeInForce}
 _SELF_TRADES: Final = {edge_name(mode): mode for mode in SelfTrade}
 _FEATURES: Final = {str(feature.name).lower(): feature for feature in Feature}
 _STOPS: Final = (OrderType.STOP, OrderType.STOP_LIMIT)
+REMEMBERED_MAX: Final = 20_000
+"""Instruments that are remembered; of as many all are forgotten, and asked for again."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SESSIONS: Final = {edge_name(session): session for session in Session}
 KINDS: Final = {edge_name(kind): kind for kind in Kind}
@@ -51,39 +53,46 @@ class StoredSshKeys(Protocol):
 
 
 class Instruments:
-    """What is listed, remembered; asked of the read side again when a symbol or a number isn't known."""
+    """Instruments by symbol and number, forwards that have expired too: asked of the read side, and remembered.
+
+    What is remembered of one may be older than its session.
+    """
 
     def __init__(self, read: ReadSide) -> None:
         self._read = read
         self._by_symbol: dict[str, InstrumentRow] = {}
         self._by_number: dict[int, InstrumentRow] = {}
 
-    async def listed(self) -> list[InstrumentRow]:
-        """All instruments, in order of listing."""
-        rows = await self._read.instruments()
-        self._by_symbol = {row.symbol: row for row in rows}
-        self._by_number = {row.instrument: row for row in rows}
-        return rows
+    async def listed(self, sku: str = "", region: str = "", kind: Kind | None = None) -> list[InstrumentRow]:
+        """What is listed now of a SKU, a region and a kind, each where it is given, in order of listing."""
+        return await self._read.instruments(sku, region, kind)
 
     async def of_symbol(self, symbol: str, field: str | None = None) -> InstrumentRow:
-        """Problem unknown_instrument when there is none of that symbol."""
-        if symbol not in self._by_symbol:
-            await self.listed()
-        row = self._by_symbol.get(symbol)
+        """Problem unknown_instrument when there never was one of that symbol."""
+        row = self._by_symbol.get(symbol) or await self._read.instrument_of(symbol)
         if row is None:
             raise Problem(Reason.UNKNOWN_INSTRUMENT, "No instrument has that symbol", field=field)
-        return row
+        return self._remembered(row)
 
     async def of_number(self, instrument: int) -> InstrumentRow:
         """KeyError when there is none: numbers come from the engine, so that would be a fault of ours."""
-        if instrument not in self._by_number:
-            await self.listed()
-        return self._by_number[instrument]
+        row = self._by_number.get(instrument) or await self._read.instrument(instrument)
+        if row is None:
+            raise KeyError(instrument)
+        return self._remembered(row)
+
+    def _remembered(self, row: InstrumentRow) -> InstrumentRow:
+        if row.instrument not in self._by_number:
+            if len(self._by_number) >= REMEMBERED_MAX:
+                self._by_number.clear()
+                self._by_symbol.clear()
+            self._by_number[row.instrument] = self._by_symbol[row.symbol] = row
+        return row
 
     async def of_market(self, body: QuoteBody) -> tuple[InstrumentRow, ...]:
         """The instruments that a quote or rental means: one a region, in the order named, else of listing."""
         kind = KINDS[body.kind]
-        by_region = {row.region: row for row in await self.listed() if row.sku == body.sku and row.kind is kind}
+        by_region = {row.region: row for row in await self.listed(sku=body.sku, kind=kind)}
         if not by_region:
             raise Problem(Reason.UNKNOWN_INSTRUMENT, "No market of that SKU is listed", field="sku")
         if body.regions is None:

@@ -31,7 +31,7 @@ _MARKET: Final[tuple[Endpoint[Any, Any, Any], ...]] = (
         summary="What is listed",
         run=market.instruments,
         body=Nothing,
-        query=schema.Since,
+        query=schema.Listed,
         answer=market_views.Instruments,
     ),
     Endpoint(
@@ -53,6 +53,16 @@ _MARKET: Final[tuple[Endpoint[Any, Any, Any], ...]] = (
         body=Nothing,
         query=schema.Depth,
         answer=market_views.Book,
+    ),
+    Endpoint(
+        method=_GET,
+        path="/markets/{sku}/{region}/curve",
+        access=Access.PUBLIC,
+        summary="The forward curve of a market: what each listed period costs",
+        run=market.curve,
+        body=Nothing,
+        query=schema.Since,
+        answer=market_views.Curve,
     ),
     Endpoint(
         method=_GET,

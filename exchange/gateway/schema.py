@@ -63,7 +63,12 @@ Hours = Annotated[
     ),
 ]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
-Symbol = Annotated[str, Meta(min_length=1, max_length=96, examples=["H100-SXM5-80GB.us-east.ondemand"])]
+Symbol = Annotated[
+    str,
+    Meta(
+        min_length=1, max_length=96, examples=["H100-SXM5-80GB.us-east.ondemand", "H100-SXM5-80GB.us-east.fwd-2027Q1"]
+    ),
+]
 Sku = Annotated[str, Meta(min_length=1, max_length=64, examples=["H100-SXM5-80GB"])]
 Region = Annotated[str, Meta(min_length=1, max_length=64, examples=["us-east"])]
 ClientOrderId = Annotated[
@@ -86,6 +91,8 @@ AccountId = Annotated[str, Meta(pattern="^acc_[0-9A-Z]{13}$", extra={SAID: ID_SA
 BaronId = Annotated[str, Meta(pattern="^brn_[0-9A-Z]{13}$", extra={SAID: ID_SAID.format("brn")})]
 SshKeyLine = Annotated[str, Meta(min_length=1, max_length=MAX_LINE_CHARS, examples=["ssh-ed25519 AAAA... you@home"])]
 KindName = Literal["spot", "ondemand"]
+"""Those that can be rented."""
+InstrumentKindName = Literal["spot", "ondemand", "forward"]
 SideName = Literal["buy", "sell"]
 OrderTypeName = Literal["limit", "market", "stop", "stop_limit"]
 TimeInForceName = Literal["gtc", "gtd", "day", "ioc", "fok"]
@@ -114,6 +121,14 @@ class Since(_Body, frozen=True):
     """min_seq: wait (5 s at most) until the answer has everything up to this sequence number."""
 
     min_seq: Annotated[int, Meta(ge=0, le=SEQ_MAX)] = 0
+
+
+class Listed(Since, frozen=True):
+    """Only what is listed of a SKU, in a region, of a kind; each may be left out."""
+
+    sku: Sku | None = None
+    region: Region | None = None
+    kind: InstrumentKindName | None = None
 
 
 class Page(_Body, frozen=True):

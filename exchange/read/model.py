@@ -146,11 +146,12 @@ class _Batch:
         return self._instruments.get(instrument) or self._load("instruments", InstrumentRow, instrument)
 
     def instruments_of(self, sku: str, region: str) -> list[InstrumentRow]:
-        statement = f"SELECT {schema.columns('instruments')} FROM instruments WHERE sku = ? AND region = ?"  # noqa: S608
+        where = f"sku = ? AND region = ? AND {schema.LISTED}"
+        statement = f"SELECT {schema.columns('instruments')} FROM instruments WHERE {where}"  # noqa: S608
         kept = (schema.from_sql(InstrumentRow, found) for found in self._connection.execute(statement, (sku, region)))
         rows = {row.instrument: row for row in kept}
         rows |= {row.instrument: row for row in self._instruments.values() if (row.sku, row.region) == (sku, region)}
-        return list(rows.values())
+        return [row for row in rows.values() if row.listed]
 
     def save_instrument(self, row: InstrumentRow) -> None:
         self._instruments[row.instrument] = row

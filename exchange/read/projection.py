@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.kinds import Kind, LeaseState, OrderStatus, edge_name
+from engine.kinds import LeaseState, OrderStatus
 from engine.messages import (
     Accepted,
     AccountLimitsSet,
@@ -24,6 +24,7 @@ from engine.messages import (
     Canceled,
     CapacityChanged,
     Event,
+    InstrumentListed,
     InstrumentSession,
     LeaseChanged,
     LeasePriced,
@@ -33,6 +34,7 @@ from engine.messages import (
     OffersSet,
     Refilled,
     Reply,
+    SettlementPrice,
     Traded,
     Triggered,
 )
@@ -69,7 +71,8 @@ class Store(Protocol):
 
     def listed(self, instrument: int) -> InstrumentRow | None: ...
 
-    def instruments_of(self, sku: str, region: str) -> list[InstrumentRow]: ...
+    def instruments_of(self, sku: str, region: str) -> list[InstrumentRow]:
+        """What is listed of a market."""
 
     def save_instrument(self, row: InstrumentRow) -> None: ...
 
@@ -187,17 +190,13 @@ def _project_lease(changes: Changes, index: int, event: LeaseEvent, store: Store
 def _project_listing(changes: Changes, event: Event, store: Store) -> None:
     seq = changes.seq
     if isinstance(event, MarketListed):
-        for kind, instrument in ((Kind.SPOT, event.spot_instrument), (Kind.ONDEMAND, event.ondemand_instrument)):
-            symbol = f"{event.sku}.{event.region}.{edge_name(kind)}"
-            row = InstrumentRow(
-                instrument=instrument,
-                symbol=symbol,
-                sku=event.sku,
-                region=event.region,
-                kind=kind,
-                simulated=False,
-            )
+        for row in rows.listed(event):
             _save_instrument(changes, row, store)
+    elif isinstance(event, InstrumentListed):
+        simulated = any(other.simulated for other in store.instruments_of(event.sku, event.region))
+        _save_instrument(changes, rows.forward_listed(event, simulated), store)
+    elif isinstance(event, SettlementPrice):
+        _save_instrument(changes, rows.settled(_instrument(store, seq, event.instrument), event), store)
     elif isinstance(event, BaronRegistered):
         if store.baron(event.baron) is None:
             store.save_baron(

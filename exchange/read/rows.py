@@ -12,18 +12,21 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from engine.kinds import EndReason, OrderStatus
+from engine.kinds import EndReason, Kind, OrderStatus, edge_name
 from engine.messages import (
     Accepted,
     AccountLimitsSet,
     Amended,
     AuctionCleared,
     Canceled,
+    InstrumentListed,
     InstrumentSession,
     LeaseChanged,
     LeasePriced,
     LeaseScheduled,
+    MarketListed,
     Refilled,
+    SettlementPrice,
     Traded,
     Triggered,
 )
@@ -137,6 +140,41 @@ def _displayed(row: OrderRow) -> int:
     if row.armed:
         return 0
     return min(row.display_quantity or row.leaves_quantity, row.leaves_quantity)
+
+
+def listed(event: MarketListed) -> list[InstrumentRow]:
+    """A market's spot and on-demand instrument."""
+    numbers = ((Kind.SPOT, event.spot_instrument), (Kind.ONDEMAND, event.ondemand_instrument))
+    return [
+        InstrumentRow(
+            instrument=number,
+            symbol=f"{event.sku}.{event.region}.{edge_name(kind)}",
+            sku=event.sku,
+            region=event.region,
+            kind=kind,
+            simulated=False,
+        )
+        for kind, number in numbers
+    ]
+
+
+def forward_listed(event: InstrumentListed, simulated: bool) -> InstrumentRow:
+    """A forward; simulated as its market is."""
+    return InstrumentRow(
+        instrument=event.instrument,
+        symbol=f"{event.sku}.{event.region}.fwd-{event.period}",
+        sku=event.sku,
+        region=event.region,
+        kind=event.kind,
+        simulated=simulated,
+        period=event.period,
+        start_h=event.start_h,
+        end_h=event.end_h,
+    )
+
+
+def settled(row: InstrumentRow, event: SettlementPrice) -> InstrumentRow:
+    return replace(row, settlement_ticks=event.price_ticks, settlement_day=event.day)
 
 
 def in_session(row: InstrumentRow, event: InstrumentSession) -> InstrumentRow:

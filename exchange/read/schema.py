@@ -13,7 +13,8 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from engine.kinds import LeaseState, OrderStatus
+from engine.kinds import Kind, LeaseState, OrderStatus
+from engine.records import Session
 from exchange.read.interface import AccountLimitsRow, BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
 from exchange.read.projection import ENDED_STATES, LIVE_STATUSES
 
@@ -42,7 +43,11 @@ def _members(members: frozenset[OrderStatus] | frozenset[LeaseState]) -> str:
 LIVE_ORDER: Final = f"status IN ({_members(LIVE_STATUSES)})"
 OPEN_LEASE: Final = f"state NOT IN ({_members(ENDED_STATES)})"
 
+LISTED: Final = f"(kind <> {int(Kind.FORWARD)} OR session <> {int(Session.EXPIRED)})"
+
 _INDEXES: Final = f"""
+CREATE INDEX instruments_listed ON instruments (sku, region, instrument) WHERE {LISTED};
+CREATE INDEX instruments_by_symbol ON instruments (symbol);
 CREATE INDEX orders_by_account ON orders (account, order_id);
 CREATE INDEX orders_live ON orders (account, order_id) WHERE {LIVE_ORDER};
 CREATE INDEX orders_by_client_id ON orders (account, client_order_id, order_id) WHERE client_order_id <> '';

@@ -43,13 +43,9 @@ class Auditor(Seen):
         assert not rejected or len(events) == 1, "a refused command has Rejected as its only event"
         self.topped_up.clear()
         self.kinds = {number: each.kind for number, each in self.machine.state.instruments.items()}
-        overdue = {lease.lease_id for lease in self.machine.state.leases.values() if lease.overdue}
-        waits_ended = self.hours.begin(now_ns, overdue)
-        # No event says in which order they ended, and what each took.
-        self.late = self.late or waits_ended > 1
+        self.hours.begin(now_ns)
         _trades_make_leases(events)
         ended = [self._look(event) for event in events]
-        self.hours.end_waits(overdue)
         for lease in ended:
             if lease is not None:
                 charges.check_charge(lease)
@@ -72,11 +68,10 @@ class Auditor(Seen):
     def _look(self, event: Event) -> SeenLease | None:
         """One event, first as it finds things, then taken in; the lease, when it ended one."""
         match event:
-            # Where a Tick comes late, waits for wipes end in its midst, and no event says when.
-            case Amended() | Canceled() if not self.late:
+            case Amended() | Canceled():
                 order = self.orders[event.order_id]
                 rows.check_cut(self.hours, event, order, self.kinds[order.accepted.instrument])
-            case LeaseChanged() if not self.late:
+            case LeaseChanged():
                 yielding.check_change(self.hours, event)
             case Traded() if event.displaced_lease_id:
                 yielding.check_displacing(self, self.hours, event)

@@ -22,6 +22,7 @@ from engine.messages import (
     Duplicate,
     Event,
     LeaseActive,
+    LeaseChanged,
     LeaseScheduled,
     ListMarket,
     Offer,
@@ -35,6 +36,8 @@ from engine.messages import (
     Tick,
 )
 from engine.reasons import Reason
+from engine.state import Timer
+from engine.timers import TimerKind
 from engine.units import MICROS_PER_USD, NS_PER_HOUR, NS_PER_S
 from tests.engine.auditor import Auditor
 
@@ -48,8 +51,9 @@ START: Final = 400_000 * NS_PER_HOUR
 
 SPOT: Final = 1
 ONDEMAND: Final = 2
-ELSEWHERE_SPOT: Final = 3
-ELSEWHERE_ONDEMAND: Final = 4
+ELSEWHERE_SPOT: Final = 32
+ELSEWHERE_ONDEMAND: Final = 33
+NO_INSTRUMENT: Final = 9_999
 
 ALICE: Final = 11
 """Renter: pays 0.5 % as taker, nothing as maker."""
@@ -107,7 +111,6 @@ class Shard:
         due_ns = self.machine.next_due_ns()
         if due_ns is not None and due_ns <= self.now_ns and not isinstance(command, Tick):
             self.auditor.ticked_in_time = False
-        self.auditor.late = due_ns is not None and due_ns < self.now_ns
         self.records.append(encode_command(self.now_ns, command))
         seq = self.machine.last_seq + 1
         events = self.machine.apply(seq, self.now_ns, command)
@@ -154,6 +157,10 @@ class Shard:
         if tick:
             events += self.do(Tick())
         return events
+
+    def timers(self) -> list[Timer]:
+        """What is due when, first things first; the calendar's days, which always come, aside."""
+        return [timer for timer in self.machine.state.timers if timer[1] != TimerKind.CALENDAR]
 
     # ---- the market's language
 
@@ -202,6 +209,11 @@ class Shard:
 
     def bids(self, instrument: int) -> list[tuple[int, int]]:
         return [(order.price, order.leaves) for order in self.machine.state.books[instrument].resting(Side.BUY)]
+
+
+def changes(events: Sequence[Event]) -> list[LeaseChanged]:
+    """What became of leases while they were under way; not that the wipe of one that is over is overdue."""
+    return [event for event in only(events, LeaseChanged) if not event.overdue]
 
 
 def only(events: Sequence[Event], kind: type[E]) -> list[E]:

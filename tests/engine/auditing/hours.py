@@ -155,26 +155,14 @@ class Hours:
 
     # ---- following the events
 
-    def begin(self, now_ns: int, overdue: set[int]) -> int:
-        """A command comes; `overdue`: leases whose wipe the machine waits for no more when it is done; how many are new."""
+    def begin(self, now_ns: int) -> None:
+        """A command comes."""
         self.now_ns = now_ns
         self.displaced.clear()
         for row in self.rows.values():
             for counts in (row.sold, row.reserved):
                 for hour in [hour for hour in counts if hour < self.hour or not counts[hour]]:
                     del counts[hour]
-        return self.end_waits(overdue)
-
-    def end_waits(self, overdue: set[int]) -> int:
-        """What waits too long for its wipe gives its hours back, and the Baron has its GPUs no more (§4)."""
-        ended = 0
-        for let in self.lets.values():
-            if let.lease_id in overdue and not let.overdue and not let.live:
-                assert let.held and let.ended_ns + self.wipe_ns <= self.now_ns, "a wipe isn't overdue yet"
-                self._give_back(let)
-                let.overdue = True
-                ended += 1
-        return ended
 
     def take(self, event: Event, orders: dict[int, SeenOrder], kinds: dict[int, Kind]) -> None:
         """One event, before anybody else has taken it: `orders` still say what stood before it."""
@@ -276,6 +264,11 @@ class Hours:
         if let.displaces and not let.live and let.displaces in self.lets:
             # Nobody waits for those GPUs any more.
             self.lets[let.displaces].promised_to = 0
+        if event.overdue and not let.overdue:
+            # It gives its hours back, and the Baron has its GPUs no more (§4).
+            assert let.held and let.ended_ns + self.wipe_ns <= self.now_ns, "a wipe isn't overdue yet"
+            self._give_back(let)
+            let.overdue = True
         if event.wiped:
             self._give_back(let)
             del self.lets[let.lease_id]

@@ -47,8 +47,6 @@ class Seen:
         self.commands = 0
         self.ticked_in_time = True
         """No command came while a timer was due, as the sequencer promises."""
-        self.late = False
-        """The running command is a Tick that comes after a timer's time, or something is due before it."""
         self.pots: Counter[tuple[int, Pot]] = Counter()
         self.orders: dict[int, SeenOrder] = {}
         self.order_ids: list[int] = []
