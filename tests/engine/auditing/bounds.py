@@ -30,5 +30,4 @@ def check_account_limits(seen: Seen) -> None:
 
 def _leased_gpus(seen: Seen, renter: int) -> int:
     """GPUs of the account's leases that aren't wiped."""
-    leases = (lease for lease in seen.leases.values() if lease.scheduled.renter == renter)
-    return sum(lease.scheduled.quantity for lease in leases if lease.last is None or not lease.last.wiped)
+    return sum(lease.scheduled.quantity for lease in seen.unwiped.values() if lease.scheduled.renter == renter)

@@ -50,7 +50,11 @@ class Seen:
         self.pots: Counter[tuple[int, Pot]] = Counter()
         self.orders: dict[int, SeenOrder] = {}
         self.order_ids: list[int] = []
+        self.used: set[int] = set()
+        """Instruments that ever had an order: the others' books are empty, and there are many."""
         self.leases: dict[int, SeenLease] = {}
+        self.unwiped: dict[int, SeenLease] = {}
+        """Of these, those that aren't wiped."""
         self.capacity: dict[int, CapacityChanged] = {}
         self.features: dict[int, int] = {}
         self.ratings: dict[int, int] = {}
@@ -69,6 +73,7 @@ class Seen:
             case Accepted():
                 assert event.order_id not in self.orders
                 self.order_ids.append(event.order_id)
+                self.used.add(event.instrument)
                 self.orders[event.order_id] = SeenOrder(
                     event,
                     event.price_ticks,
@@ -105,6 +110,7 @@ class Seen:
                 self.leases[event.lease_id] = SeenLease(
                     event, prices=[(event.start_ns, event.price_ticks)], term_end_ns=event.term_end_ns
                 )
+                self.unwiped[event.lease_id] = self.leases[event.lease_id]
             case LeasePriced():
                 charges.check_raise(self.machine, self.leases[event.lease_id], event)
             case LeaseChanged():
@@ -200,6 +206,7 @@ class Seen:
         assert before is None or not before.wiped
         charges.check_notice(self.machine, lease, before, event)
         if event.wiped:
+            del self.unwiped[event.lease_id]
             assert before is not None and (before.state, before.ended_ns) == (event.state, event.ended_ns)
             return None
         return lease if event.state in (LeaseState.ENDED, LeaseState.FAILED) else None
