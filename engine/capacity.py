@@ -6,7 +6,7 @@ hour of its window, a spot one among what firm sales leave over. It knows neithe
 
 from __future__ import annotations
 
-from engine import book_events, book_orders, cuts, leases, listing, open_orders, order_terms, rows
+from engine import book_events, book_orders, cuts, delivery, failures, leases, listing, open_orders, order_terms, rows
 from engine.kinds import Kind
 from engine.messages import (
     BaronFeatures,
@@ -17,9 +17,10 @@ from engine.messages import (
     SetFeatures,
     SetRating,
 )
+from engine.obligation import Obligation
 from engine.reasons import Reason
-from engine.state import Baron, Lease, Order, Refused, Row, State
-from engine.units import NUMBER_MAX, QUANTITY_MAX
+from engine.state import Baron, Lease, Order, Refused, State
+from engine.units import NS_PER_HOUR, NUMBER_MAX, QUANTITY_MAX
 
 
 def register_baron(state: State, command: RegisterBaron) -> None:
@@ -48,7 +49,7 @@ def set_capacity(state: State, command: SetCapacity) -> None:
     baron.verified_gpus = command.gpus
     baron.simulated = command.simulated
     row = rows.own_row(state, baron)
-    _fail_short(state, row, state.last_ts_ns)
+    failures.fail_short(state, row, state.last_ts_ns)
     cuts.changed(state, baron, row)
     cuts.cut_firm(state, row)
 
@@ -90,30 +91,18 @@ def wipe_overdue(state: State, lease: Lease) -> None:
     leases.wipe_overdue(state, lease)
     baron = state.barons[lease.baron]
     for row in (rows.row_of_lease(state, lease), rows.own_row(state, baron)):
-        _fail_short(state, row, due_ns)
+        failures.fail_short(state, row, due_ns)
         cuts.settle(state, row)
         cuts.cut_firm(state, row)
     open_orders.touch(state, baron.baron)
 
 
-def _fail_short(state: State, row: Row, as_of_ns: int) -> None:
-    """On-demand leases of the running hour fail, newest first, until the others have GPUs (§4).
-
-    Those that are over and wait for their wipe in hours of theirs lack none: theirs come back, or leave what counts.
-    """
-    hour = rows.hour_of(state.last_ts_ns)
-    short = -rows.deliverable(state, row, hour, hour + 1)
-    if short <= 0:
-        return
-    firm = [state.leases[lease_id] for lease_id in sorted(row.firm_leases)]
-    over = (lease for lease in firm if not lease.live and not lease.overdue)
-    short -= sum(lease.quantity for lease in over if hour < rows.sold_span(lease)[1])
-    for lease in reversed(firm):
-        if short <= 0:
-            return
-        if lease.live:
-            leases.fail(state, lease, as_of_ns)
-            short -= lease.quantity
+def hour_begins(state: State, obligation: Obligation) -> None:
+    """The timer: an obligation's first hour begins. Where its Baron lacks GPUs by now, the newest fail (§4)."""
+    row = rows.own_row(state, state.barons[obligation.baron])
+    failures.fail_short(state, row, obligation.start_h * NS_PER_HOUR)
+    if obligation.obligation_id in state.obligations:
+        delivery.start(state, obligation)
 
 
 def check_ask(state: State, ask: Order, freed_gpus: int = 0) -> None:

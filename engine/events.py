@@ -14,6 +14,7 @@ from engine.kinds import (
     EndReason,
     Kind,
     LeaseState,
+    ObligationChange,
     OrderStatus,
     OrderType,
     Origin,
@@ -233,7 +234,8 @@ class LeaseChanged(_Event, frozen=True, tag=14):
 
     active_ns, ended_ns: 0 until so. charged_micros: usage posted, fees not counted. ends_ns: when its notice is over (ENDING
     and after, with the notice's reason), 0 where it had none. overdue: it is over, has waited too long for its wipe, and gave
-    its hours back; its GPUs count as verified no more until it is wiped (§4).
+    its hours back; its GPUs count as verified no more until it is wiped (§4). delivery: said once, when a forward's lease that
+    was scheduled without has it and is PROVISIONING.
     """
 
     lease_id: int
@@ -251,6 +253,7 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     ends_ns: int = 0
     auto_extend: bool = False
     overdue: bool = False
+    delivery: bytes = b""
 
 
 class Transfer(_Event, frozen=True, tag=15):
@@ -404,6 +407,32 @@ class SettlementPrice(_Event, frozen=True, tag=29):
     quantity: int
 
 
+class ObligationChanged(_Event, frozen=True, tag=30):
+    """A forward's obligation as it is now, whole: the Baron of provider owes holder `quantity` GPUs in [start_h, end_h) (§8).
+
+    Hours are full hours since the epoch; those that were paid are no part of it. escrow_micros, bond_micros: left for them.
+    live: it is not over; what is over says what it was, with nothing left in escrow or bond. other_id: the obligation that it
+    was cut from, or is part of now; else 0. addressed: its holder has said where to deliver.
+    """
+
+    obligation_id: int
+    provider: int
+    holder: int
+    baron: int
+    instrument: int
+    quantity: int
+    start_h: int
+    end_h: int
+    price_ticks: int
+    escrow_micros: int
+    bond_micros: int
+    lease_id: int
+    addressed: bool
+    live: bool
+    change: ObligationChange
+    other_id: int = 0
+
+
 Event = (
     AccountOpened
     | MarketListed
@@ -434,4 +463,5 @@ Event = (
     | BaronPresence
     | InstrumentListed
     | SettlementPrice
+    | ObligationChanged
 )

@@ -13,6 +13,7 @@ from engine import (
     account_limits,
     capacity,
     cuts,
+    delivery,
     extensions,
     in_book,
     leases,
@@ -62,6 +63,7 @@ from engine.messages import (
     SetAccountLimits,
     SetAutoExtend,
     SetCapacity,
+    SetDelivery,
     SetDrain,
     SetFeatures,
     SetOffers,
@@ -129,6 +131,12 @@ def _fire(state: State, kind: int, number: int) -> None:
             leases.term_end(state, state.leases[number])
         case TimerKind.LEASE_HOUR:
             leases.full_hour(state, state.leases[number])
+        case TimerKind.OBLIGATION_HOUR:
+            delivery.full_hour(state, state.obligations[number])
+        case TimerKind.OBLIGATION_START:
+            capacity.hour_begins(state, state.obligations[number])
+        case TimerKind.DELIVERY_END:
+            leases.term_end(state, state.leases[number])
         case TimerKind.WIPE_OVERDUE:
             capacity.wipe_overdue(state, state.leases[number])
         case TimerKind.AUTO_EXTEND:
@@ -171,6 +179,7 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     RaisePrice: raises.raise_price,
     ExtendLease: extensions.extend,
     SetAutoExtend: extensions.set_auto_extend,
+    SetDelivery: delivery.set_delivery,
     SetPresence: presence.set_presence,
     SetDrain: presence.set_drain,
 }

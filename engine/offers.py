@@ -13,7 +13,8 @@ from engine import account_limits, in_book, matching, open_orders, order_terms, 
 from engine.kinds import Kind, OrderType, Origin, Side, TimeInForce
 from engine.messages import Offer, OffersSet, SetOffers
 from engine.reasons import Reason
-from engine.state import Baron, Instrument, Listing, Order, Refused, Row, State
+from engine.row import Listing, Row
+from engine.state import Baron, Instrument, Order, Refused, State
 from engine.units import NS_PER_HOUR
 
 

@@ -80,6 +80,11 @@ class Reason(IntEnum):
     TOO_EARLY_TO_EXTEND = 100
     CANNOT_EXTEND = 101
     LEASE_SCHEDULED = 110
+    # obligations
+    TOO_MANY_OBLIGATIONS = 120
+    REDUCE_ONLY = 121
+    UNKNOWN_OBLIGATION = 122
+    NO_LEASE_NOW = 123
     # why an order was cancelled or amended, by itself no error
     CONDITIONAL_LIMIT = 80
     OUTSIDE_BAND = 81
@@ -167,6 +172,10 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.NOT_ONDEMAND: "Only an on-demand lease is extended: a spot lease runs on by itself.",
     Reason.TOO_EARLY_TO_EXTEND: "Extend from ten minutes before the end of the term, or let the lease extend itself.",
     Reason.CANNOT_EXTEND: "The lease's Baron offers no such hours now; rent on another before the term ends.",
+    Reason.TOO_MANY_OBLIGATIONS: "Sell hours that you bought before buying more: an account holds at most 4096 obligations.",
+    Reason.REDUCE_ONLY: "Leave out reduce_only: this is your own Baron, and its hours weren't bought.",
+    Reason.UNKNOWN_OBLIGATION: "Take the id from your own obligations; one that was paid in full or sold is over.",
+    Reason.NO_LEASE_NOW: "A lease delivers it already, or its last one isn't wiped yet: end that one, or wait.",
     Reason.LEASE_SCHEDULED: "The lease waits for its GPUs, and nobody can displace it before it is active: raise its price then.",
     Reason.TIME_WENT_BACK: "Commands carry times that never decrease.",
 }

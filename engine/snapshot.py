@@ -12,25 +12,15 @@ from typing import Final
 
 import msgspec
 
-from engine import rows, spot_leases, stops, timers
+from engine import leases, obligations, rows, spot_leases, stops, timers
 from engine.book import BookState
 from engine.codec import DecodeError
 from engine.grid import GridFactory, Run
 from engine.kinds import Kind
 from engine.limits import Limits
-from engine.state import (
-    Account,
-    Baron,
-    BookFactory,
-    Calendar,
-    ClosingTrades,
-    Instrument,
-    Lease,
-    Listing,
-    Order,
-    Row,
-    State,
-)
+from engine.obligation import Obligation
+from engine.row import Listing, Row
+from engine.state import Account, Baron, BookFactory, Calendar, ClosingTrades, Instrument, Lease, Order, State
 
 FORMAT: Final = 4
 _DIGEST_BYTES: Final = 32
@@ -73,6 +63,8 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     next_instrument: int
     calendars: list[Calendar]
     closing_trades: list[ClosingTrades]
+    obligations: list[Obligation]
+    """Oldest first."""
     yielding: list[tuple[int, int]]
     """Rows whose spot leases a Tick makes yield."""
     shutting: list[int]
@@ -129,6 +121,7 @@ def _body(state: State) -> bytes:
             next_instrument=state.next_instrument,
             calendars=[row for _, row in sorted(state.calendars.items())],
             closing_trades=[row for _, row in sorted(state.closing_trades.items())],
+            obligations=list(state.obligations.values()),
             yielding=sorted(state.yielding),
             shutting=sorted(state.shutting),
         )
@@ -176,6 +169,10 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     for lease in body.leases:
         if lease.kind is Kind.ONDEMAND:
             rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
+        if lease.kind is Kind.FORWARD and lease.live and not lease.obligation_id:
+            leases.hand_over(state, lease)
+    for obligation in body.obligations:
+        obligations.index(state, obligation)
     state.yielding = set(body.yielding)
     spot_leases.rearm(state)
     timers.rearm(state)

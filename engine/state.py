@@ -14,7 +14,7 @@ import msgspec
 from sortedcontainers import SortedList
 
 from engine.book import Book, BookLimits
-from engine.grid import GridFactory, HourGrid
+from engine.grid import GridFactory
 from engine.grid_plain import PlainGrid
 from engine.ids import make_id
 from engine.kinds import (
@@ -31,9 +31,11 @@ from engine.kinds import (
 )
 from engine.limits import Limits
 from engine.messages import EXCHANGE_ACCOUNT, Event, Offer
+from engine.obligation import Obligation
 from engine.periods import trading_end_ns
 from engine.reasons import Reason
 from engine.records import SelfTrade
+from engine.row import Row
 from engine.units import RATING_NEW
 
 BookFactory = Callable[[BookLimits], Book]
@@ -105,6 +107,8 @@ class Account(_Record):
     max_notional_micros: int = 0
     max_gpus: int = 0
     killed: bool = False
+    obligations: int = 0
+    """Forwards' obligations that it holds."""
 
 
 class Instrument(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
@@ -117,6 +121,11 @@ class Instrument(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     start_h: int = 0
     end_h: int = 0
     period: str = ""
+
+    @property
+    def hours(self) -> int:
+        """How long a forward delivers."""
+        return self.end_h - self.start_h
 
     @property
     def trading_end_ns(self) -> int:
@@ -145,18 +154,6 @@ class ClosingTrades(_Record):
     value_high: int = 0
     value_low: int = 0
     quantity: int = 0
-
-
-class Listing(_Record):
-    """A provider's offer in one instrument on one Baron, and the ask that stands for it (§4)."""
-
-    instrument: int
-    offer: Offer | None = None
-    offer_order_id: int = 0
-    offer_leased_gpus: int = 0
-    """GPUs of leases, not wiped yet, that came of the offer's asks."""
-    offer_refused: bool = False
-    """Its last ask was refused: it is tried again at the next full hour."""
 
 
 class Baron(_Record):
@@ -190,52 +187,6 @@ class Baron(_Record):
         if self.presence is not Presence.REPORTING:
             return Reason.BARON_QUIET
         return Reason.BARON_DRAINED if self.draining else Reason.NONE
-
-
-class Row:
-    """What one account has of one Baron: its hours, its asks, its spot leases (§4). `engine.rows` knows its arithmetic.
-
-    Orders and leases stand here by their ids, the newest last. Not a record: a snapshot carries its grid as runs.
-    """
-
-    __slots__ = (
-        "account",
-        "baron",
-        "claims",
-        "firm_asks",
-        "firm_leases",
-        "grid",
-        "leaving_gpus",
-        "listings",
-        "look_ahead_ns",
-        "spot_asked_gpus",
-        "spot_asks",
-        "spot_gpus",
-        "spot_leases",
-    )
-
-    def __init__(self, account: int, baron: int, grid: HourGrid) -> None:
-        self.account = account
-        self.baron = baron
-        self.grid = grid
-        self.spot_asks: dict[int, None] = {}
-        self.spot_asked_gpus = 0
-        """Sum of the leaves of `spot_asks`."""
-        self.firm_asks: dict[int, None] = {}
-        self.firm_leases: dict[int, None] = {}
-        """Its on-demand leases, from fill to wipe."""
-        self.listings: dict[int, Listing] = {}
-        """By instrument: the provider's offers."""
-        self.spot_gpus = 0
-        """GPUs of its spot leases from fill to wipe; a newcomer's from the wipe of the lease that it displaced."""
-        self.leaving_gpus = 0
-        """Of these, GPUs of leases that have notice or are over and are promised to nobody."""
-        self.spot_leases: SortedList[tuple[int, int]] = SortedList()
-        """(price_ticks, -lease_id) of its spot leases that may get notice: who yields first stands first (§7)."""
-        self.claims: dict[int, None] = {}
-        """Newcomers' leases that wait for a displaced one's wipe."""
-        self.look_ahead_ns = 0
-        """When it is looked at next, two minutes before a full hour; 0: nothing of it is spot."""
 
 
 class Order(_Record):
@@ -276,6 +227,8 @@ class Order(_Record):
     connection: int = 0
     quote_set: str = ""
     min_rating: int = 0
+    hold_ticks: int = 0
+    """An ask's: the price at which its bond and fee are held; at rest its limit (§9)."""
 
     @property
     def may_rest(self) -> bool:
@@ -297,6 +250,11 @@ class Draft(msgspec.Struct):
     bid_takes: bool
     ask_takes: bool
     share_micros: int = 0
+    """What of the bid's hold was for it."""
+    ask_share_micros: int = 0
+    """What of the asks' holds was for it."""
+    bond_ticks: int = 0
+    """Sum of price times GPUs at the prices at which bond and held fee are reckoned: in an auction each ask's limit."""
     quantity: int = 0
     offer_quantity: int = 0
     limit_ticks: int = 0
@@ -350,6 +308,10 @@ class Lease(_Record):
     """A newcomer's: the displaced lease whose wipe it waits for; 0: none (§7)."""
     promised_to: int = 0
     """A displaced lease's: the newcomer that gets its GPUs; 0: nobody (§7)."""
+    bond_micros: int = 0
+    """What its seller has in bond for it (§9)."""
+    obligation_id: int = 0
+    """Forwards: the obligation that it delivers (§8)."""
 
     @property
     def live(self) -> bool:
@@ -393,6 +355,12 @@ class State:
         """By Baron and account: its provider's first, then in order of their first hours."""
         self.orders: dict[int, Order] = {}
         self.leases: dict[int, Lease] = {}
+        self.obligations: dict[int, Obligation] = {}
+        """Those of forwards, oldest first."""
+        self.obligations_of: dict[tuple[int, int], dict[int, Obligation]] = {}
+        """By (holder, Baron): oldest first."""
+        self.handovers: dict[tuple[int, int], dict[int, None]] = {}
+        """By (renter, Baron): leases whose obligation is over, for one that begins as they end (§8)."""
         self.books: dict[int, Book] = {}
         self.auction_ends: dict[int, int] = {}
         """By instrument: when its auction ends by itself, ns."""
@@ -424,8 +392,10 @@ class State:
         """Rows whose capacity moved: each is brought to order when the running step ends."""
         self.short_rows: dict[tuple[int, int], None] = {}
         """Rows whose firm sales may leave spot leases without GPUs: looked at when the command ends."""
-        self.drafts: dict[tuple[int, int, int, bool, bool], Draft] = {}
-        """By (bid, Baron, price, and which of the two took)."""
+        self.drafts: dict[tuple[int, int, int, int, bool, bool], Draft] = {}
+        """By (bid, seller, Baron, price, and which of the two took)."""
+        self.entering_ticks: dict[int, int] = {}
+        """By ask that is being amended: the price at which its bond and fee are held until it rests (§9)."""
 
     def add_instrument(self, instrument: Instrument) -> None:
         """List an instrument with an empty book; a market's spot instrument comes just before its on-demand one."""

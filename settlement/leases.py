@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine.kinds import EndReason, LeaseState
-from engine.messages import LeaseChanged, LeasePriced, LeaseScheduled, Reply
+from engine.messages import LeaseChanged, LeasePriced, LeaseScheduled, ObligationChanged, Reply
 
 
 class Price(NamedTuple):
@@ -59,6 +59,18 @@ _TERMS = (
     "state",
 )
 _CHANGES = ("state", "reason", "active_ns", "ended_ns", "charged_micros", "wiped", "ends_ns")
+_OWED = (
+    "obligation_id",
+    "provider",
+    "holder",
+    "quantity",
+    "start_h",
+    "end_h",
+    "price_ticks",
+    "escrow_micros",
+    "bond_micros",
+    "live",
+)
 _UNTOUCHED = {
     "reason": EndReason.NONE,
     "active_ns": 0,
@@ -70,12 +82,19 @@ _UNTOUCHED = {
 
 
 class LeaseRows:
-    """Rows that a batch of commands adds and changes: each lease at most once in either, each lease's price of a time once."""
+    """Rows that a batch of commands adds and changes: each lease at most once in either, each lease's price of a time once.
+
+    Of an obligation its last word, which is whole.
+    """
 
     def __init__(self) -> None:
         self.added: dict[int, dict[str, Any]] = {}
         self.changed: dict[int, dict[str, Any]] = {}
         self.prices: dict[tuple[int, int], dict[str, int]] = {}
+        self.obligations: dict[int, dict[str, Any]] = {}
+
+    obligation_columns = _OWED[1:]
+    """What is said of an obligation, but its id."""
 
     def take(self, reply: Reply) -> None:
         """Take in the lease events of the next command."""
@@ -89,6 +108,8 @@ class LeaseRows:
                 self._row(event.lease_id)["term_end_ns"] = event.term_end_ns
                 price = {"lease_id": event.lease_id, "from_ns": event.from_ns, "price_ticks": event.price_ticks}
                 self.prices[event.lease_id, event.from_ns] = price
+            elif isinstance(event, ObligationChanged):
+                self.obligations[event.obligation_id] = {name: getattr(event, name) for name in _OWED}
 
     def _row(self, lease_id: int) -> dict[str, Any]:
         """The row that a lease's change goes into."""

@@ -187,7 +187,7 @@ async def place_in(
         hours=default_hours if body.hours is None else body.hours,
         baron=id_in("brn", body.baron, Reason.UNKNOWN_BARON, "baron") if body.baron is not None else 0,
         max_hours=body.max_hours or 0,
-        delivery=await delivery_of(account, None, stored) if side is Side.BUY else b"",
+        delivery=await _delivery(account, row, side, stored),
         stop_price_ticks=price_in(body.stop_price, "stop_price"),
         display_quantity=body.display_quantity or 0,
         min_quantity=body.min_quantity or 0,
@@ -200,7 +200,17 @@ async def place_in(
         expire_ns=expire_ns,
         connection=connection,
         min_rating=body.min_rating or 0,
+        reduce_only=body.reduce_only,
     )
+
+
+async def _delivery(account: int, row: InstrumentRow, side: Side, stored: StoredSshKeys) -> bytes:
+    """A bid's, of the account's stored keys; who has none may still buy a forward, and say later where to deliver."""
+    if side is Side.SELL:
+        return b""
+    if row.kind is Kind.FORWARD and not await stored.ssh_public_keys(account):
+        return b""
+    return await delivery_of(account, None, stored)
 
 
 def _check_sides_fields(body: OrderTerms, side: Side) -> None:
@@ -211,7 +221,13 @@ def _check_sides_fields(body: OrderTerms, side: Side) -> None:
         "min_rating": body.min_rating,
         "same_baron": body.same_baron or None,
     }
-    ask_only = {"baron": body.baron, "lot": body.lot, "min_hours": body.min_hours, "max_hours": body.max_hours}
+    ask_only = {
+        "baron": body.baron,
+        "lot": body.lot,
+        "min_hours": body.min_hours,
+        "max_hours": body.max_hours,
+        "reduce_only": body.reduce_only or None,
+    }
     foreign = ask_only if side is Side.BUY else bid_only
     for field, value in foreign.items():
         if value is not None:

@@ -1,6 +1,6 @@
 """The table of REST routes: the one place that says what exists, who may ask for it, and with which scope.
 
-Those about the account itself stand in `routes_account`, and are of the same table.
+Those about the account itself and about forwards stand in `routes_account` and `routes_forwards`, and are of the same table.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from exchange.gateway.auth import Access
 from exchange.gateway.endpoint import Endpoint
 from exchange.gateway.endpoints import leases, market, operations, orders, providers
 from exchange.gateway.routes_account import ACCOUNT_ENDPOINTS
+from exchange.gateway.routes_forwards import FORWARD_ENDPOINTS
 from exchange.gateway.schema import Nothing
 from exchange.gateway.views import access as access_views
 from exchange.gateway.views import leases as lease_views
@@ -351,4 +352,4 @@ _OPERATIONS: Final[tuple[Endpoint[Any, Any, Any], ...]] = (
     ),
 )
 
-ENDPOINTS: Final = (*_MARKET, *_LEASES, *_ORDERS, *_PROVIDERS, *ACCOUNT_ENDPOINTS, *_OPERATIONS)
+ENDPOINTS: Final = (*_MARKET, *_LEASES, *_ORDERS, *_PROVIDERS, *FORWARD_ENDPOINTS, *ACCOUNT_ENDPOINTS, *_OPERATIONS)

@@ -151,6 +151,12 @@ class LeasePage(OpenPage, frozen=True):
     role: Literal["renter", "provider"] = "renter"
 
 
+class ObligationPage(OpenPage, frozen=True):
+    """`role`: obligations that the account holds, or those that its Barons owe. `open`: only what isn't over."""
+
+    role: Literal["holder", "provider"] = "holder"
+
+
 class CancelFilter(_Body, frozen=True):
     """Which of your orders to cancel: those that fit all that is given; without any, all but those of offers."""
 
@@ -201,7 +207,8 @@ class OrderTerms(_Body, frozen=True):
     market order. `display_quantity`: what an iceberg shows. `min_quantity`: of every fill. `stp`: what an order that meets
     one of your own does. A buy may give `hours` (on-demand: guaranteed term, 1 when left out; spot: upper limit),
     `features`, `min_rating` and `same_baron`; a sell gives `baron`, may give `lot`, and on an on-demand instrument gives
-    `max_hours` and may give `min_hours`.
+    `max_hours` and may give `min_hours`. A forward's period is its hours: neither side gives any. `reduce_only`: a sell of
+    hours that were bought, never of your own Baron's.
     """
 
     instrument: Symbol
@@ -224,6 +231,7 @@ class OrderTerms(_Body, frozen=True):
     lot: Lot | None = None
     min_hours: Hours | None = None
     max_hours: Hours | None = None
+    reduce_only: bool = False
     tag: Tag | None = None
 
 
@@ -261,6 +269,12 @@ class ExtensionBody(_Body, frozen=True):
     """Hours more of an on-demand lease, from ten minutes before its term's end (rulebook §8)."""
 
     hours: Hours
+
+
+class DeliveryBody(_Body, frozen=True):
+    """Where an obligation is delivered to; without `ssh_keys` the account's stored ones are used."""
+
+    ssh_keys: Annotated[list[SshKeyLine], Meta(min_length=1, max_length=MAX_SSH_KEYS)] | None = None
 
 
 class OfferBody(_Body, frozen=True):

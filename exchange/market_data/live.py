@@ -21,6 +21,7 @@ from exchange.read.interface import (
     CurveView,
     InstrumentRow,
     LeaseRow,
+    ObligationRow,
     OrderRow,
     TradeRow,
 )
@@ -187,6 +188,9 @@ class Live:
 
     def save_offers(self, account: int, offers: tuple[Offer, ...]) -> None:
         """Offers show as the orders that they are."""
+
+    def save_obligation(self, row: ObligationRow) -> None:
+        """Who asks for obligations asks the database."""
 
     def save_account_limits(self, row: AccountLimitsRow) -> None:
         """Limits bind in the engine alone; who asks for them asks the database."""

@@ -11,7 +11,18 @@ from typing import Protocol
 
 import msgspec
 
-from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, OrderType, Origin, Presence, Side, TimeInForce
+from engine.kinds import (
+    EndReason,
+    Kind,
+    LeaseState,
+    ObligationChange,
+    OrderStatus,
+    OrderType,
+    Origin,
+    Presence,
+    Side,
+    TimeInForce,
+)
 from engine.messages import Offer
 from engine.reasons import Reason
 from engine.records import SelfTrade, Session
@@ -157,6 +168,32 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.msgpack.decode(self.prices, type=list[tuple[int, int]]) if self.prices else []
 
 
+class ObligationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A forward's obligation: of the Baron's provider to a holder, `quantity` GPUs in the hours [start_h, end_h) that aren't paid.
+
+    Hours are full hours since the epoch. addressed: its holder has said where to deliver. change: why it is as it is; one that
+    isn't live is over, with nothing left in escrow and bond.
+    """
+
+    obligation_id: int
+    provider: int
+    holder: int
+    baron: int
+    instrument: int
+    quantity: int
+    start_h: int
+    end_h: int
+    price_ticks: int
+    escrow_micros: int
+    bond_micros: int
+    lease_id: int
+    addressed: bool
+    live: bool
+    change: ObligationChange
+    simulated: bool
+    seq: int
+
+
 class BaronRow(msgspec.Struct, frozen=True, kw_only=True):
     baron: int
     provider: int
@@ -256,6 +293,15 @@ class ReadSide(Protocol):
     ) -> list[LeaseRow]: ...
 
     async def leases_of_order(self, order_id: int) -> list[LeaseRow]: ...
+
+    async def obligation(self, obligation_id: int) -> ObligationRow | None: ...
+
+    async def obligations(
+        self, account: int, as_provider: bool, live_only: bool, before_id: int, limit: int
+    ) -> list[ObligationRow]: ...
+
+    async def owed(self, account: int) -> list[ObligationRow]:
+        """All live obligations that the account holds, oldest first: at most some thousands (rulebook §2)."""
 
     async def offers(self, account: int) -> list[Offer]: ...
 

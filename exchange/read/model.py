@@ -19,7 +19,15 @@ import msgspec
 
 from engine.messages import Offer, Reply
 from exchange.read import schema
-from exchange.read.interface import AccountLimitsRow, BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import (
+    AccountLimitsRow,
+    BaronRow,
+    InstrumentRow,
+    LeaseRow,
+    ObligationRow,
+    OrderRow,
+    TradeRow,
+)
 from exchange.read.projection import ReadError, project
 
 BUSY_TIMEOUT_MS: Final = 5_000
@@ -120,6 +128,7 @@ class _Batch:
         self._orders: dict[int, OrderRow] = {}
         self._trades: dict[int, TradeRow] = {}
         self._leases: dict[int, LeaseRow] = {}
+        self._obligations: dict[int, ObligationRow] = {}
         self._barons: dict[int, BaronRow] = {}
         self._offers: dict[int, tuple[Offer, ...]] = {}
         self._limits: dict[int, AccountLimitsRow] = {}
@@ -135,6 +144,9 @@ class _Batch:
 
     def save_lease(self, row: LeaseRow) -> None:
         self._leases[row.lease_id] = row
+
+    def save_obligation(self, row: ObligationRow) -> None:
+        self._obligations[row.obligation_id] = row
 
     def baron(self, baron: int) -> BaronRow | None:
         return self._barons.get(baron) or self._load("barons", BaronRow, baron)
@@ -172,6 +184,7 @@ class _Batch:
             ("orders", dict(self._orders)),
             ("trades", dict(self._trades)),
             ("leases", dict(self._leases)),
+            ("obligations", dict(self._obligations)),
             ("barons", dict(self._barons)),
             ("account_limits", dict(self._limits)),
         )

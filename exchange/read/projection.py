@@ -30,6 +30,7 @@ from engine.messages import (
     LeasePriced,
     LeaseScheduled,
     MarketListed,
+    ObligationChanged,
     Offer,
     OffersSet,
     Refilled,
@@ -39,7 +40,15 @@ from engine.messages import (
     Triggered,
 )
 from exchange.read import rows
-from exchange.read.interface import AccountLimitsRow, BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import (
+    AccountLimitsRow,
+    BaronRow,
+    InstrumentRow,
+    LeaseRow,
+    ObligationRow,
+    OrderRow,
+    TradeRow,
+)
 
 LIVE_STATUSES = frozenset({OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED})
 ENDED_STATES = frozenset({LeaseState.ENDED, LeaseState.FAILED})
@@ -64,6 +73,8 @@ class Store(Protocol):
     def lease(self, lease_id: int) -> LeaseRow | None: ...
 
     def save_lease(self, row: LeaseRow) -> None: ...
+
+    def save_obligation(self, row: ObligationRow) -> None: ...
 
     def baron(self, baron: int) -> BaronRow | None: ...
 
@@ -152,7 +163,9 @@ def _project_order(changes: Changes, index: int, event: OrderEvent, store: Store
         trade = rows.trade(event, _baron(store, seq, event.baron).simulated, seq, ts_ns)
         store.save_trade(trade)
         changes.trades.append(trade)
-        made = [(row, rows.filled(row, event, seq, ts_ns)) for row in [_order(store, seq, order_id) for order_id in ids]]
+        made = [
+            (row, rows.filled(row, event, seq, ts_ns)) for row in [_order(store, seq, order_id) for order_id in ids]
+        ]
     else:
         before = _order(store, seq, event.order_id)
         made = [(before, _changed(before, event, seq, ts_ns))]
@@ -240,6 +253,8 @@ def _project_listing(changes: Changes, event: Event, store: Store) -> None:
     elif isinstance(event, AuctionCleared):
         row = rows.cleared(_instrument(store, seq, event.instrument), event, changes.ts_ns)
         _save_instrument(changes, row, store)
+    elif isinstance(event, ObligationChanged):
+        store.save_obligation(rows.obligation(event, _baron(store, seq, event.baron).simulated, seq))
     elif isinstance(event, OffersSet):
         store.save_offers(event.account, event.offers)
 

@@ -14,7 +14,15 @@ import msgspec
 from engine.kinds import Kind, Origin
 from engine.messages import Offer
 from exchange.read import schema
-from exchange.read.interface import AccountLimitsRow, BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import (
+    AccountLimitsRow,
+    BaronRow,
+    InstrumentRow,
+    LeaseRow,
+    ObligationRow,
+    OrderRow,
+    TradeRow,
+)
 
 PAGE_MAX: Final = 200
 _NEWEST: Final = 2**63 - 1
@@ -95,6 +103,20 @@ class Queries:
 
     def leases_of_order(self, order_id: int) -> list[LeaseRow]:
         return self._rows("leases", LeaseRow, "order_id = ? ORDER BY lease_id", (order_id,))
+
+    def obligation(self, obligation_id: int) -> ObligationRow | None:
+        return self._one("obligations", ObligationRow, "obligation_id = ?", (obligation_id,))
+
+    def obligations(
+        self, account: int, as_provider: bool, live_only: bool, before_id: int, limit: int
+    ) -> list[ObligationRow]:
+        whose = "provider = ?" if as_provider else "holder = ?"
+        also = schema.LIVE_OBLIGATION if live_only else ""
+        return self._page("obligations", ObligationRow, whose, account, also, before_id, limit)
+
+    def owed(self, account: int) -> list[ObligationRow]:
+        where = f"holder = ? AND {schema.LIVE_OBLIGATION} ORDER BY obligation_id"
+        return self._rows("obligations", ObligationRow, where, (account,))
 
     def offers(self, account: int) -> list[Offer]:
         found = self._connection.execute("SELECT offers FROM offers WHERE account = ?", (account,)).fetchone()

@@ -25,13 +25,14 @@ from engine.messages import (
     LeasePriced,
     LeaseScheduled,
     MarketListed,
+    ObligationChanged,
     Refilled,
     SettlementPrice,
     Traded,
     Triggered,
 )
 from engine.reasons import Reason
-from exchange.read.interface import AccountLimitsRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import AccountLimitsRow, InstrumentRow, LeaseRow, ObligationRow, OrderRow, TradeRow
 
 _OVER: Final = (Reason.WINDOW_CLOSED, Reason.EXPIRED)
 """The order's own end of time, which FIX calls expired; all else that cancels was somebody's doing."""
@@ -249,6 +250,29 @@ def scheduled(event: LeaseScheduled, simulated: bool, seq: int) -> LeaseRow:
         seq=seq,
         limit_ticks=event.limit_ticks,
         auto_extend=event.auto_extend,
+    )
+
+
+def obligation(event: ObligationChanged, simulated: bool, seq: int) -> ObligationRow:
+    """Every event of one is whole."""
+    return ObligationRow(
+        obligation_id=event.obligation_id,
+        provider=event.provider,
+        holder=event.holder,
+        baron=event.baron,
+        instrument=event.instrument,
+        quantity=event.quantity,
+        start_h=event.start_h,
+        end_h=event.end_h,
+        price_ticks=event.price_ticks,
+        escrow_micros=event.escrow_micros,
+        bond_micros=event.bond_micros,
+        lease_id=event.lease_id,
+        addressed=event.addressed,
+        live=event.live,
+        change=event.change,
+        simulated=simulated,
+        seq=seq,
     )
 
 

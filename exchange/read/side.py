@@ -26,6 +26,7 @@ from exchange.read.interface import (
     CurveView,
     InstrumentRow,
     LeaseRow,
+    ObligationRow,
     OrderRow,
     TradeRow,
 )
@@ -115,6 +116,17 @@ class SqlReadSide:
 
     async def leases_of_order(self, order_id: int) -> list[LeaseRow]:
         return await self._ask(lambda queries: queries.leases_of_order(order_id))
+
+    async def obligation(self, obligation_id: int) -> ObligationRow | None:
+        return await self._ask(lambda queries: queries.obligation(obligation_id))
+
+    async def obligations(
+        self, account: int, as_provider: bool, live_only: bool, before_id: int, limit: int
+    ) -> list[ObligationRow]:
+        return await self._ask(lambda queries: queries.obligations(account, as_provider, live_only, before_id, limit))
+
+    async def owed(self, account: int) -> list[ObligationRow]:
+        return await self._ask(lambda queries: queries.owed(account))
 
     async def offers(self, account: int) -> list[Offer]:
         return await self._ask(lambda queries: queries.offers(account))

@@ -43,7 +43,11 @@ class Auditor(Seen):
         rejected = [event for event in events if isinstance(event, Rejected)]
         assert not rejected or len(events) == 1, "a refused command has Rejected as its only event"
         self.topped_up.clear()
-        self.kinds.update((number, each.kind) for number, each in self._listed_since())
+        # What has expired since is spoken of still.
+        for number, listed in self._listed_since():
+            self.kinds[number] = listed.kind
+            if listed.kind is Kind.FORWARD:
+                self.hours.spans[number] = (listed.start_h, listed.end_h)
         self.hours.begin(now_ns)
         _trades_make_leases(events)
         ended = [self._look(event) for event in events]
@@ -54,7 +58,7 @@ class Auditor(Seen):
         due_ns = self.machine.next_due_ns()
         settled = due_ns is None or due_ns > now_ns
         if settled:
-            barons.check_shortage(self.hours, command, events)
+            barons.check_shortage(self, self.hours, command, events)
             barons.check_waits(self.hours)
         yielding.check_displaced(self.hours, now_ns, events)
         self.commands += 1
@@ -89,13 +93,13 @@ class Auditor(Seen):
 
 
 def _trades_make_leases(events: Sequence[Event]) -> None:
-    """What is bought is sold, is owed and is let: by lease, the same GPUs in all four."""
+    """What is bought is sold, is owed and is let: by lease, the same GPUs in all four; forwards aside, which are let later."""
     traded: Counter[int] = Counter()
     for event in events:
-        if isinstance(event, Traded):
+        if isinstance(event, Traded) and event.lease_id:
             traded[event.lease_id] += event.quantity
     opened = {event.lease_id: event for event in events if isinstance(event, ObligationOpened)}
-    scheduled = {event.lease_id: event for event in events if isinstance(event, LeaseScheduled)}
+    scheduled = {event.lease_id: event for event in events if isinstance(event, LeaseScheduled) and event.order_id}
     assert dict(traded) == {lease: event.quantity for lease, event in opened.items()}
     assert dict(traded) == {lease: event.quantity for lease, event in scheduled.items()}
     displacing = {event.lease_id for event in events if isinstance(event, Traded) and event.displaced_lease_id}

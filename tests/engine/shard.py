@@ -72,9 +72,11 @@ TAKER_PPM: Final = 5_000
 
 
 class Shard:
-    """Two markets, two renters with money, two providers with four Barons of 8 GPUs; the clock is the test's."""
+    """Two markets, two renters and, for bonds, two providers with money, four Barons of 8 GPUs; the clock is the test's."""
 
-    def __init__(self, limits: Limits | None = None, *, gpus: int = 8, usd: int = 10_000) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *, gpus: int = 8, usd: int = 10_000, providers_usd: int = 1_000
+    ) -> None:
         self.machine = Machine(1, limits or Limits(), PlainBook)
         self.auditor = Auditor(self.machine)
         self.now_ns = START
@@ -95,9 +97,9 @@ class Shard:
             self.do(RegisterBaron(baron=baron, provider=provider, sku="H100-SXM5-80GB", region=region))
             if gpus:
                 self.do(SetCapacity(baron=baron, gpus=gpus, simulated=False))
-        if usd:
-            for account in (ALICE, BOB):
-                self.pay(account, usd)
+        for account, amount in ((ALICE, usd), (BOB, usd), (PAT, providers_usd), (QUINN, providers_usd)):
+            if amount:
+                self.pay(account, amount)
 
     # ---- commands
 

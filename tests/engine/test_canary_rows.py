@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine import capacity, charging, cuts, displacement, leases, preemption, rows, spot_leases
+from engine import capacity, charging, cuts, displacement, failures, leases, preemption, rows, spot_leases
 from engine.kinds import TimeInForce
 from engine.messages import AmendOrder, EndLease, LeaseScheduled, LeaseWiped, SetCapacity, SetDrain
 from engine.state import Broken
@@ -100,7 +100,7 @@ HOURS: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
     ("asks enter without GPUs", capacity, "check_ask", lambda _: nothing),
     ("lost GPUs cut no firm asks", cuts, "cut_firm", lambda _: nothing),
     ("a cut takes one GPU more", cuts, "_shrink", lambda cut: lambda state, ask, gpus: cut(state, ask, gpus + 1)),
-    ("lost GPUs fail no lease", capacity, "_fail_short", lambda _: nothing),
+    ("lost GPUs fail no lease", failures, "fail_short", lambda _: nothing),
     ("a wipe gives nothing back", leases, "_give_back", lambda _: nothing),
     ("what isn't wiped is there to be sold", leases, "wipe_overdue", lambda late: lambda *it: _still_there(late, *it)),
     ("spot has what firm sales have", rows, "deliverable_to_spot", lambda _: lambda *_: 8),

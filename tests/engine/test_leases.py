@@ -104,7 +104,10 @@ def test_what_an_ending_costs(ending: Ending) -> None:
     assert changed.charged_micros == usage
     assert shard.auditor.pots[PAT, Pot.RECEIVABLE] == usage
     assert shard.auditor.pots[0, Pot.FEES] == fee
-    assert shard.auditor.pots[ALICE, Pot.AVAILABLE] == available - usage - fee
+    # An hour of on-demand is in bond, for whom the provider fails.
+    penalty = 4_000_000 if ending.how == "provider" else 0
+    assert shard.auditor.pots[ALICE, Pot.AVAILABLE] == available - usage - fee + penalty
+    assert shard.auditor.pots[PAT, Pot.BOND] == 0
     assert shard.auditor.pots[ALICE, Pot.HELD] == 0
     shard.do(LeaseWiped(lease_id=lease_id))
     assert shard.machine.counts().leases == 0
@@ -132,7 +135,7 @@ def test_each_full_hour_posts_its_usage_and_fills_the_prefund_up() -> None:
     moved = only(shard.wait(HOUR), Transfer)
     assert shard.machine.state.leases[lease_id].prefund_micros == 4_020_000
     moved = only(shard.wait(HOUR), Transfer)
-    assert [transfer.code for transfer in moved] == [TransferCode.USAGE, TransferCode.FEE]
+    assert [transfer.code for transfer in moved] == [TransferCode.USAGE, TransferCode.FEE, TransferCode.RELEASE]
 
 
 def test_fees_of_both_sides_by_their_role_in_the_trade() -> None:

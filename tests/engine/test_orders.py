@@ -183,10 +183,7 @@ def test_fok_trades_whole_or_not_at_all() -> None:
 
 def test_self_trade_cancels_what_is_left_of_the_newest() -> None:
     shard = Shard()
-    funded = bid(PAT, 20_000, 1)
-    shard.refuse(funded, Reason.INSUFFICIENT_FUNDS)
-    shard.pay(PAT, 100)
-    own = shard.place(funded)
+    own = shard.place(bid(PAT, 20_000, 1))
     shard.place(bid(ALICE, 21_000, 1))
     events = shard.do(ask(PAT, 20_000, 5))
     assert [trade.quantity for trade in only(events, Traded)] == [1]

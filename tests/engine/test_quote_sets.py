@@ -123,7 +123,7 @@ GOOD = (buys(19_000, 2), sells(21_000, 3))
         (quoted(*GOOD, sells(21_000, 1, baron=OTHER_BARON)), Reason.NOT_YOUR_BARON, "quotes[2].baron"),
         (quoted(*GOOD, sells(21_000, 1, ELSEWHERE_SPOT)), Reason.WRONG_MARKET, "quotes[2].baron"),
         (quoted(*GOOD, buys(19_000, 1_000)), Reason.INSUFFICIENT_FUNDS, "quotes[2]"),
-        (quoted(buys(19_000, 30), buys(18_999, 30)), Reason.INSUFFICIENT_FUNDS, "quotes[1]"),
+        (quoted(buys(19_000, 300), buys(18_999, 300)), Reason.INSUFFICIENT_FUNDS, "quotes[1]"),
         (quoted(*GOOD, sells(21_000, 6)), Reason.INSUFFICIENT_CAPACITY, "quotes[2].quantity"),
         (quoted(buys(1, 1, ONDEMAND)), Reason.SESSION_CLOSED, "quotes[0]"),
     ],

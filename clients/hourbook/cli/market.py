@@ -8,8 +8,9 @@ from typing import Final
 
 from hourbook.cli.output import emit, mark, note, table
 from hourbook.cli.session import Commands, Session
+from hourbook.client import Kind
 
-KINDS: Final = ("spot", "ondemand")
+KINDS: Final[tuple[Kind, ...]] = ("spot", "ondemand")
 """What can be rented at once."""
 
 
@@ -56,7 +57,7 @@ def add_asked(parser: argparse.ArgumentParser) -> None:
 
 
 def _markets(options: argparse.Namespace, session: Session) -> int:
-    kinds = KINDS if options.kind is None else (options.kind,)
+    kinds = [kind for kind in KINDS if options.kind in (None, kind)]
     listed = [found for kind in kinds for found in session.client.instruments(options.sku, options.region, kind)]
     listed.sort(key=lambda found: (found.sku, found.region))
     if session.json:

@@ -253,7 +253,7 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the account's orders traded; `lease_id` is the lease that came of it.
+    """One of the account's orders traded; `lease_id` is the lease that came of it, null for a forward.
 
     `simulated`: the Baron that delivers has no real GPUs.
     """
@@ -266,7 +266,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     price: str
     quantity: int
     liquidity: Liquidity
-    lease_id: str
+    lease_id: str | None
     simulated: bool
 
 

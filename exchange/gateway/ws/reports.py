@@ -81,7 +81,7 @@ def fill(row: OrderRow, event: Traded, symbol: str, simulated: bool) -> Fill:
         price=format_price(event.price_ticks),
         quantity=event.quantity,
         liquidity=orders.liquidity(event, row.order_id),
-        lease_id=format_id("lse", event.lease_id),
+        lease_id=format_id("lse", event.lease_id) if event.lease_id else None,
         simulated=simulated,
     )
 

@@ -59,6 +59,11 @@ def check_notice(machine: Machine, lease: SeenLease, before: LeaseChanged | None
 
 def check_raise(machine: Machine, lease: SeenLease, event: LeasePriced) -> None:
     """A raise of a spot lease, from now on, to more than it paid (§7); or an on-demand lease's extension (§8)."""
+    if lease.scheduled.kind is Kind.FORWARD:
+        # Its obligation was cut, joined, or followed by another.
+        assert event.price_ticks == 0
+        lease.term_end_ns = event.term_end_ns
+        return
     state = lease.last.state if lease.last is not None else lease.scheduled.state
     if lease.scheduled.kind is Kind.SPOT:
         assert state in (LeaseState.PROVISIONING, LeaseState.ACTIVE)

@@ -24,6 +24,7 @@ from engine.messages import (
     LeaseChanged,
     LeasePriced,
     LeaseScheduled,
+    ObligationChanged,
     QuotesSet,
     Refilled,
     Traded,
@@ -55,6 +56,8 @@ class Seen:
         self.leases: dict[int, SeenLease] = {}
         self.unwiped: dict[int, SeenLease] = {}
         """Of these, those that aren't wiped."""
+        self.obligations: dict[int, ObligationChanged] = {}
+        """Forwards' obligations that aren't over."""
         self.capacity: dict[int, CapacityChanged] = {}
         self.features: dict[int, int] = {}
         self.ratings: dict[int, int] = {}
@@ -106,6 +109,8 @@ class Seen:
             case InstrumentSession():
                 self.sessions[event.instrument] = event.session
                 assert bool(event.until_ns) == (event.reason is Reason.OUTSIDE_BAND)
+            case ObligationChanged():
+                self._owed(event)
             case LeaseScheduled():
                 self.leases[event.lease_id] = SeenLease(
                     event, prices=[(event.start_ns, event.price_ticks)], term_end_ns=event.term_end_ns
@@ -130,6 +135,17 @@ class Seen:
             case Transfer():
                 self._transfer(event)
         return None
+
+    def _owed(self, event: ObligationChanged) -> None:
+        """An obligation names one provider, and what of it is over has nothing left."""
+        before = self.obligations.pop(event.obligation_id, None)
+        assert before is None or (before.provider, before.baron) == (event.provider, event.baron)
+        if event.live:
+            assert event.quantity > 0 and event.start_h < event.end_h
+            assert event.holder != event.provider
+            self.obligations[event.obligation_id] = event
+        else:
+            assert before is not None and event.escrow_micros == event.bond_micros == 0
 
     def _trade(self, trade: Traded) -> None:
         if trade.displaced_lease_id:

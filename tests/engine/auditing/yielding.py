@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.kinds import EndReason, LeaseState, OrderType, Origin, Side, TimeInForce
+from engine.kinds import EndReason, Kind, LeaseState, OrderType, Origin, Side, TimeInForce
 from engine.messages import Event, LeaseChanged, LeaseScheduled, Traded
 from engine.records import Session
 from tests.engine.auditing.hours import Hours, Key, Let
@@ -72,7 +72,7 @@ def check_displaced(hours: Hours, now_ns: int, events: list[Event]) -> None:
         if let.displaces:
             assert let.displaces in hours.lets, "a newcomer waits for what is there"
             assert let.state is LeaseState.SCHEDULED or not let.live
-        elif let.live:
+        elif let.live and let.kind is not Kind.FORWARD:
             assert let.state is not LeaseState.SCHEDULED, "a claim is served when its GPUs are wiped"
 
 

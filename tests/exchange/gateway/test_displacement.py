@@ -26,7 +26,12 @@ async def test_a_bid_displaces_and_waits_for_the_wipe(exchange: Floor) -> None:
     (fill,) = placed["fills"]
     assert (fill["price"], fill["quantity"], fill["liquidity"], fill["simulated"]) == ("2.0000", 2, "taker", True)
     (lease,) = placed["leases"]
-    assert (lease["id"], lease["state"], lease["price"], lease["ssh"]) == (fill["lease_id"], "scheduled", "2.0000", None)
+    assert (lease["id"], lease["state"], lease["price"], lease["ssh"]) == (
+        fill["lease_id"],
+        "scheduled",
+        "2.0000",
+        None,
+    )
     assert (lease["simulated"], lease["baron"]) == (True, old["baron"])
     seq = placed["seq"]
     assert await newcomer.get(f"/leases/{lease['id']}", min_seq=seq) == lease
@@ -48,7 +53,9 @@ async def test_a_bid_displaces_and_waits_for_the_wipe(exchange: Floor) -> None:
     assert (await holder.delete(f"/leases/{old['id']}"))["reason"] == "displaced"
     wiped = await exchange.enter(LeaseWiped(lease_id=number_of(old["id"])))
     assert (await newcomer.get(f"/leases/{lease['id']}", min_seq=wiped.seq))["state"] == "provisioning"
-    assert [one["id"] for one in (await provider.get("/leases", role="provider", open="true"))["leases"]] == [lease["id"]]
+    assert [one["id"] for one in (await provider.get("/leases", role="provider", open="true"))["leases"]] == [
+        lease["id"]
+    ]
 
 
 async def test_who_quits_before_its_start_pays_an_hour(exchange: Floor) -> None:
