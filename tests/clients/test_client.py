@@ -175,6 +175,25 @@ def test_offers_stand_as_put(provider: Client) -> None:
     assert provider.asks(min_seq=back.seq).offers == put.offers
 
 
+def test_forwards_are_bought_shown_resold_and_addressed(provider: Client, renter: Client) -> None:
+    forward = renter.instruments(SKU, REGION, "forward")[3]
+    baron = next(baron for baron in provider.barons() if baron.online)
+    provider.place(forward.symbol, "sell", 2, "2.0", baron=baron.id)
+    bought = renter.place(forward.symbol, "buy", 2, "2.0")
+    assert [(fill.quantity, fill.lease_id) for fill in bought.fills] == [(2, None)]
+    (position,) = renter.positions(min_seq=bought.seq).positions
+    assert (position.baron, position.gpus, position.start) == (baron.id, 2, forward.delivery_start)
+    (owed,) = renter.obligations()
+    assert (owed.gpus, owed.escrow, owed.delivery) == (2, Decimal(96), True)
+    assert renter.obligation(owed.id) == owed
+    assert renter.set_delivery(owed.id).change == "addressed"
+    assert [each.id for each in provider.obligations(role="provider")] == [owed.id]
+    renter.place(forward.symbol, "sell", 1, "2.2", baron=baron.id, reduce_only=True)
+    # Bought back by who owes it, it is over.
+    back = provider.place(forward.symbol, "buy", 1, "2.2")
+    assert [each.gpus for each in renter.positions(min_seq=back.order.seq).positions] == [1]
+
+
 def test_accounts_keys_and_ssh_keys(renter: Client, exchange: Exchange) -> None:
     assert renter.account().name == "demo renter"
     assert renter.balances().available > 0
