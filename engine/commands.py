@@ -327,6 +327,17 @@ class SetDrain(_Command, frozen=True, tag=29):
     draining: bool
 
 
+class ReportOutage(_Command, frozen=True, tag=33):
+    """A lease that runs, or ran in this month, couldn't be used in [from_ns, to_ns), up to now; counted once (§9).
+
+    From the provisioner or an operator.
+    """
+
+    lease_id: int
+    from_ns: int
+    to_ns: int
+
+
 Command = (
     OpenAccount
     | Deposit
@@ -357,4 +368,5 @@ Command = (
     | SetAutoExtend
     | SetPresence
     | SetDrain
+    | ReportOutage
 )

@@ -375,6 +375,35 @@ class BaronPresence(_Event, frozen=True, tag=27):
     draining: bool
 
 
+class OutageNoted(_Event, frozen=True, tag=32):
+    """What of [from_ns, to_ns) lies in the lease's running month counts as outage: `out_ns` is all of that month's (§9)."""
+
+    lease_id: int
+    from_ns: int
+    to_ns: int
+    out_ns: int
+
+
+class BillClosed(_Event, frozen=True, tag=33):
+    """A lease's month is closed (§9): what it charged, how long it ran and was out, and where its receivable went.
+
+    from_ns: since when it ran in it; 0: not at all. credit_micros: to the renter. paid_micros: to the provider. over: its
+    lease has ended, and this was its last month.
+    """
+
+    lease_id: int
+    renter: int
+    provider: int
+    month_end_ns: int
+    charge_micros: int
+    from_ns: int
+    run_ns: int
+    out_ns: int
+    credit_micros: int
+    paid_micros: int
+    over: bool
+
+
 Event = (
     AccountOpened
     | MarketListed
@@ -403,4 +432,6 @@ Event = (
     | AccountLimitsSet
     | LeasePriced
     | BaronPresence
+    | OutageNoted
+    | BillClosed
 )

@@ -6,7 +6,7 @@ hour of use and at the end; who can't pay for what comes has notice. It knows no
 
 from __future__ import annotations
 
-from engine import charging, cuts, money, rows, timers
+from engine import bills, charging, cuts, money, rows, timers
 from engine.kinds import EndReason, Fault, Kind, LeaseState
 from engine.messages import EndLease, LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped
 from engine.reasons import Reason
@@ -28,6 +28,7 @@ def active(state: State, command: LeaseActive) -> None:
     lease.state = LeaseState.ACTIVE
     lease.active_ns = now_ns
     lease.access = command.access
+    bills.of(state, lease.lease_id, lease.renter, lease.provider).run_from_ns = now_ns
     timers.arm_lease(state, lease, next_due_ns(lease, now_ns))
     changed(state, lease)
 
@@ -185,6 +186,7 @@ def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, 
     """End a live lease: post what is due in all, give back what is left of the prefund. Its GPUs wait for the wipe."""
     lease.reason = reason
     charging.post(state, lease, charging.ended_usage(lease, ended_ns))
+    bills.ended(state, lease.lease_id, ended_ns)
     money.change_hold(state, lease.renter, -lease.prefund_micros, lease.lease_id)
     lease.prefund_micros = 0
     lease.state = lease_state

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from engine import (
     account_limits,
+    bills,
     capacity,
     cuts,
     extensions,
@@ -18,6 +19,7 @@ from engine import (
     leases,
     mass_cancels,
     money,
+    months,
     offers,
     orders,
     quote_sets,
@@ -56,6 +58,7 @@ from engine.messages import (
     RegisterBaron,
     Rejected,
     Rent,
+    ReportOutage,
     SetAccountLimits,
     SetAutoExtend,
     SetCapacity,
@@ -121,6 +124,8 @@ def _fire(state: State, kind: int, number: int) -> None:
             leases.full_hour(state, state.leases[number])
         case TimerKind.WIPE_OVERDUE:
             capacity.wipe_overdue(state, state.leases[number])
+        case TimerKind.MONTH_CLOSE:
+            months.close(state, state.bills[number])
         case TimerKind.AUTO_EXTEND:
             extensions.auto_extend(state, state.leases[number])
         case TimerKind.AUCTION_END:
@@ -159,6 +164,7 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     RaisePrice: raises.raise_price,
     ExtendLease: extensions.extend,
     SetAutoExtend: extensions.set_auto_extend,
+    ReportOutage: bills.report_outage,
 }
 
 

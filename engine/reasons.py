@@ -79,6 +79,7 @@ class Reason(IntEnum):
     NOT_ONDEMAND = 79
     TOO_EARLY_TO_EXTEND = 100
     CANNOT_EXTEND = 101
+    INVALID_OUTAGE = 102
     # why an order was cancelled or amended, by itself no error
     CONDITIONAL_LIMIT = 80
     OUTSIDE_BAND = 81
@@ -164,5 +165,6 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.NOT_ONDEMAND: "Only an on-demand lease is extended: a spot lease runs on by itself.",
     Reason.TOO_EARLY_TO_EXTEND: "Extend from ten minutes before the end of the term, or let the lease extend itself.",
     Reason.CANNOT_EXTEND: "The lease's Baron offers no such hours now; rent on another before the term ends.",
+    Reason.INVALID_OUTAGE: "Report a time of this month in which the lease ran, up to now.",
     Reason.TIME_WENT_BACK: "Commands carry times that never decrease.",
 }

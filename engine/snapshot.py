@@ -18,7 +18,7 @@ from engine.codec import DecodeError
 from engine.grid import GridFactory, Run
 from engine.kinds import Kind
 from engine.limits import Limits
-from engine.state import Account, Baron, BookFactory, Instrument, Lease, Listing, Order, Row, State
+from engine.state import Account, Baron, Bill, BookFactory, Instrument, Lease, Listing, Order, Row, State
 
 FORMAT: Final = 4
 _DIGEST_BYTES: Final = 32
@@ -54,6 +54,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """In the order in which they were made."""
     orders: list[Order]
     leases: list[Lease]
+    bills: list[Bill]
     books: list[BookState]
     """By instrument."""
     auction_ends: list[tuple[int, int]]
@@ -106,6 +107,7 @@ def _body(state: State) -> bytes:
             rows=[_row_state(state, row) for row in state.rows.values()],
             orders=[row for _, row in sorted(state.orders.items())],
             leases=[row for _, row in sorted(state.leases.items())],
+            bills=[row for _, row in sorted(state.bills.items())],
             books=[book.state() for _, book in sorted(state.books.items())],
             auction_ends=sorted(state.auction_ends.items()),
         )
@@ -135,6 +137,7 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     state.barons = {row.baron: row for row in body.barons}
     state.orders = {row.order_id: row for row in body.orders}
     state.leases = {row.lease_id: row for row in body.leases}
+    state.bills = {row.bill_id: row for row in body.bills}
     for instrument in body.instruments:
         state.add_instrument(instrument)
     for instrument, book in zip(body.instruments, body.books, strict=True):

@@ -313,6 +313,33 @@ class Lease(_Record):
         return self.state in (LeaseState.PROVISIONING, LeaseState.ACTIVE, LeaseState.ENDING)
 
 
+class Bill(_Record):
+    """What a lease earns its seller in the running month, and how it ran, until that month's close (§9).
+
+    An obligation that no lease delivers has one too: `bill_id` is the lease's id, or else the obligation's.
+    """
+
+    bill_id: int
+    renter: int
+    provider: int
+    due_ns: int
+    """Its month's end."""
+    charge_micros: int = 0
+    """Usage posted in this month, refunds taken off."""
+    receivable_micros: int = 0
+    """What of that its seller has in `receivable` still."""
+    run_from_ns: int = 0
+    """Since when it runs in this month; 0: it hasn't."""
+    over_ns: int = 0
+    """When it ended; 0: it goes on."""
+    outages: list[tuple[int, int]] = []
+    """[from, to) of this month's, apart and in order: the newest of them."""
+    out_ns: int = 0
+    """All of those that were before `outages`."""
+    out_until_ns: int = 0
+    """Up to when those were, and no report counts any more."""
+
+
 POTS: Final = max(Pot) + 1
 """Length of an account's list of pots, which is indexed by Pot."""
 
@@ -339,6 +366,7 @@ class State:
         """By Baron and account: its provider's first, then in order of their first hours."""
         self.orders: dict[int, Order] = {}
         self.leases: dict[int, Lease] = {}
+        self.bills: dict[int, Bill] = {}
         self.books: dict[int, Book] = {}
         self.auction_ends: dict[int, int] = {}
         """By instrument: when its auction ends by itself, ns."""

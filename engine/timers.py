@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Final
 
 from engine.kinds import Kind, LeaseState, Side
-from engine.state import Account, Baron, Lease, Order, Row, State, Timer
+from engine.state import Account, Baron, Bill, Lease, Order, Row, State, Timer
 from engine.units import NS_PER_HOUR, NS_PER_S
 
 _ROW_BITS: Final = 32
@@ -27,6 +27,7 @@ class TimerKind(IntEnum):
     TERM_END = 5
     LEASE_HOUR = 6
     WIPE_OVERDUE = 8
+    MONTH_CLOSE = 9
     AUTO_EXTEND = 10
     AUCTION_END = 11
     LOOK_AHEAD = 13
@@ -107,6 +108,12 @@ def arm_offers(state: State, baron: Baron, due_ns: int) -> None:
     baron.offer_due_ns = due_ns
 
 
+def arm_bill(state: State, bill: Bill, due_ns: int) -> None:
+    """Set when a bill's month is closed; 0 for never again."""
+    _set(state, TimerKind.MONTH_CLOSE, bill.bill_id, bill.due_ns, due_ns)
+    bill.due_ns = due_ns
+
+
 def arm_dead_man(state: State, account: Account, due_ns: int) -> None:
     """Set the account's dead-man switch; 0 for none."""
     _set(state, TimerKind.DEAD_MAN, account.account, account.dead_man_ns, due_ns)
@@ -143,6 +150,7 @@ def rearm(state: State) -> None:
         for lease in state.leases.values()
         if lease.wipe_due_ns
     )
+    state.timers.update((bill.due_ns, TimerKind.MONTH_CLOSE, bill.bill_id) for bill in state.bills.values())
     state.timers.update(
         (row.look_ahead_ns, TimerKind.LOOK_AHEAD, row_number(row)) for row in state.rows.values() if row.look_ahead_ns
     )

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine.kinds import EndReason, LeaseState
-from engine.messages import LeaseChanged, LeasePriced, LeaseScheduled, Reply
+from engine.messages import BillClosed, LeaseChanged, LeasePriced, LeaseScheduled, Reply
+from settlement.tables import BILLS
 
 
 class Price(NamedTuple):
@@ -59,6 +60,7 @@ _TERMS = (
     "state",
 )
 _CHANGES = ("state", "reason", "active_ns", "ended_ns", "charged_micros", "wiped", "ends_ns")
+_BILL = tuple(column.name for column in BILLS.columns)
 _UNTOUCHED = {
     "reason": EndReason.NONE,
     "active_ns": 0,
@@ -76,6 +78,7 @@ class LeaseRows:
         self.added: dict[int, dict[str, Any]] = {}
         self.changed: dict[int, dict[str, Any]] = {}
         self.prices: dict[tuple[int, int], dict[str, int]] = {}
+        self.bills: list[dict[str, Any]] = []
 
     def take(self, reply: Reply) -> None:
         """Take in the lease events of the next command."""
@@ -89,6 +92,8 @@ class LeaseRows:
                 self._row(event.lease_id)["term_end_ns"] = event.term_end_ns
                 price = {"lease_id": event.lease_id, "from_ns": event.from_ns, "price_ticks": event.price_ticks}
                 self.prices[event.lease_id, event.from_ns] = price
+            elif isinstance(event, BillClosed):
+                self.bills.append({name: getattr(event, name) for name in _BILL})
 
     def _row(self, lease_id: int) -> dict[str, Any]:
         """The row that a lease's change goes into."""

@@ -41,6 +41,7 @@ from engine.messages import (
 from engine.reasons import Reason
 from engine.records import Session
 from engine.units import INT64_MAX
+from tests.engine.billing import Billing
 
 HOUR_NS = 3600 * 10**9
 
@@ -83,6 +84,7 @@ class Auditor:
         self.orders: dict[int, SeenOrder] = {}
         self.order_ids: list[int] = []
         self.leases: dict[int, SeenLease] = {}
+        self.billing = Billing(machine.state.limits.max_outages)
         self.capacity: dict[int, CapacityChanged] = {}
         self.features: dict[int, int] = {}
         self.ratings: dict[int, int] = {}
@@ -101,6 +103,8 @@ class Auditor:
         assert not rejected or len(events) == 1, "a refused command has Rejected as its only event"
         self.topped_up.clear()
         self._trades_make_leases(events)
+        for event in events:
+            self.billing.take(event)
         ended = [self._take(event) for event in events]
         for lease in ended:
             if lease is not None:
@@ -110,6 +114,7 @@ class Auditor:
         if self.commands % self.every:
             return
         self._money()
+        self.billing.check(self.pots)
         self._orders_and_books(now_ns)
         self._capacity()
 
@@ -331,6 +336,9 @@ class Auditor:
                 minimum = min(minimum, lease.term_end_ns - active)
             duration = max(duration, minimum)
         usage = self._usage(lease, active, duration)
+        if last.state is LeaseState.FAILED:
+            # What a closed month paid out isn't taken back.
+            usage = max(usage, self.billing.bills[terms.lease_id].closed)
         assert lease.usage == last.charged_micros == usage
         assert lease.renter_fee == math.floor(Fraction(usage * terms.renter_fee_ppm, 10**6))
         assert lease.provider_fee == math.floor(Fraction(usage * terms.provider_fee_ppm, 10**6))

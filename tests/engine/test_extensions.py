@@ -205,7 +205,7 @@ def test_an_extended_lease_that_cannot_be_topped_up_has_notice() -> None:
     changed = only(shard.wait(3 * HOUR), LeaseChanged)[-1]
     assert (changed.lease_id, changed.reason) == (lease_id, EndReason.UNPAID)
     assert changed.ended_ns == START + 2 * HOUR + 120 * SECOND
-    assert shard.machine.counts().timers == 2, "the offer's hour and the close of its window, and nothing of the lease"
+    assert shard.machine.counts().timers == 3, "the offer's hour, the close of its window and of the month's bill"
 
 
 def test_by_itself_hour_by_hour_while_it_can() -> None:
@@ -239,7 +239,7 @@ def test_it_is_switched_on_and_off() -> None:
     assert priced.term_end_ns == START + 2 * HOUR
     (changed,) = only(shard.do(EndLease(account=ALICE, lease_id=lease_id)), LeaseChanged)
     assert changed.charged_micros == 4_000_000, "the minimum is an hour, however long the term"
-    assert shard.machine.counts().timers == 3
+    assert shard.machine.counts().timers == 4
 
 
 def test_one_that_is_not_active_by_then_is_not_extended() -> None:
