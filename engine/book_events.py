@@ -23,8 +23,13 @@ _FIELDS: Final = {Reason.POST_ONLY_WOULD_TRADE: "post_only"}
 """Where a refusal of the book is one field's fault."""
 
 
-def submit(state: State, instrument: int, command: Command, entering: Order | None = None) -> None:
-    """Put a command to a book, and take in what it did; `entering` is a NEW's order. Refused: nothing changed."""
+def submit(
+    state: State, instrument: int, command: Command, entering: Order | None = None, *, keeps_remainder: bool = False
+) -> None:
+    """Put a command to a book, and take in what it did; `entering` is a NEW's order. Refused: nothing changed.
+
+    keeps_remainder: what an ioc's walk leaves isn't cancelled, but the caller's to fill elsewhere or to close.
+    """
     for event in unpack_events(state.books[instrument].submit(command)):
         if event.kind is EventKind.REJECTED:
             raise Refused(event.reason, _FIELDS.get(event.reason, ""))
@@ -33,6 +38,8 @@ def submit(state: State, instrument: int, command: Command, entering: Order | No
                 raise Broken(f"a book accepted {event.order_id}, which nobody entered")
             entering.armed = bool(event.flags & _ARMED)
             open_orders.admit(state, entering)
+        elif keeps_remainder and event.reason is Reason.IOC_REMAINDER:
+            continue
         else:
             _EFFECTS[event.kind](state, instrument, event)
     state.touched_books[instrument] = None
@@ -65,7 +72,9 @@ def _amended(state: State, _instrument: int, event: BookEvent) -> None:
     kept_priority = bool(event.flags & _KEPT_PRIORITY)
     # A book gives no reason for what the order's owner asked for.
     reason = event.reason or Reason.REQUESTED
-    open_orders.amend(state, order, event.price, event.quantity, event.leaves, kept_priority, reason)
+    # A book doesn't count what its order found elsewhere; an amendment never changes what is filled.
+    quantity = event.leaves + order.filled
+    open_orders.amend(state, order, event.price, quantity, event.leaves, kept_priority, reason)
 
 
 def _triggered(state: State, instrument: int, event: BookEvent) -> None:

@@ -123,14 +123,15 @@ def wipe_overdue(state: State, lease: Lease) -> None:
 def _fail_short(state: State, row: Row) -> None:
     """On-demand leases of the running hour fail, newest first, until the others have GPUs (§4).
 
-    Those that are over and wait for their wipe lack none: theirs come back, or leave what counts.
+    Those that are over and wait for their wipe in hours of theirs lack none: theirs come back, or leave what counts.
     """
     hour = rows.hour_of(state.last_ts_ns)
     short = -rows.deliverable(state, row, hour, hour + 1)
     if short <= 0:
         return
     firm = [state.leases[lease_id] for lease_id in sorted(row.firm_leases)]
-    short -= sum(lease.quantity for lease in firm if not lease.live and not lease.overdue)
+    over = (lease for lease in firm if not lease.live and not lease.overdue)
+    short -= sum(lease.quantity for lease in over if hour < rows.sold_span(lease)[1])
     for lease in reversed(firm):
         if short <= 0:
             return

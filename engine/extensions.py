@@ -66,7 +66,7 @@ def _extend(state: State, lease: Lease, hours: int, now_ns: int) -> None:
         raise Refused(Reason.INVALID_HOURS, "hours")
     row = rows.row_of_lease(state, lease)
     offer = _offer(state, lease)
-    if lease.state is not LeaseState.ACTIVE or offer is None:
+    if lease.state is not LeaseState.ACTIVE or offer is None or state.barons[lease.baron].shut:
         raise Refused(Reason.CANNOT_EXTEND, "lease_id")
     old_end_ns = lease.term_end_ns
     term_end_ns = old_end_ns + hours * NS_PER_HOUR

@@ -55,7 +55,7 @@ def trade(state: State, event: BookEvent) -> None:
         )
     )
     for order in (maker, taker):
-        _count_quote(state, order)
+        count_quote(state, order)
         if order.leaves_quantity == 0:
             open_orders.forget(state, order, OrderStatus.FILLED)
 
@@ -87,7 +87,8 @@ def _draft(state: State, bid: Order, ask: Order, price_ticks: int, *, bid_takes:
     return draft
 
 
-def _count_quote(state: State, order: Order) -> None:
+def count_quote(state: State, order: Order) -> None:
+    """A quote was filled: its set may have had its fills."""
     if not order.quote_set:
         return
     quotes = state.accounts[order.account].quote_sets[order.quote_set]

@@ -6,7 +6,7 @@ hour of use and at the end; who can't pay for what comes has notice. It knows no
 
 from __future__ import annotations
 
-from engine import bills, charging, cuts, money, rows, timers
+from engine import bills, charging, cuts, money, rows, spot_leases, timers
 from engine.kinds import EndReason, Fault, Kind, LeaseState
 from engine.messages import EndLease, LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped
 from engine.reasons import Reason
@@ -29,6 +29,7 @@ def active(state: State, command: LeaseActive) -> None:
     lease.active_ns = now_ns
     lease.access = command.access
     bills.of(state, lease.lease_id, lease.renter, lease.provider).run_from_ns = now_ns
+    spot_leases.active(state, lease)
     timers.arm_lease(state, lease, next_due_ns(lease, now_ns))
     changed(state, lease)
 
@@ -67,14 +68,8 @@ def wiped(state: State, command: LeaseWiped) -> None:
     lease = _lease(state, command.lease_id)
     if lease.live:
         raise Refused(Reason.LEASE_NOT_ENDED, "lease_id")
-    del state.leases[lease.lease_id]
-    renter = state.accounts[lease.renter]
-    renter.leases -= 1
-    renter.gpus -= lease.quantity
-    renter.wiped_leases[lease.lease_id] = None
-    if len(renter.wiped_leases) > state.limits.max_client_ids:
-        del renter.wiped_leases[next(iter(renter.wiped_leases))]
     baron, row = state.barons[lease.baron], rows.row_of_lease(state, lease)
+    _forget(state, lease)
     baron.leased_gpus -= lease.quantity
     if lease.offer_quantity:
         row.listings[_instrument(state, lease)].offer_leased_gpus -= lease.offer_quantity
@@ -85,11 +80,20 @@ def wiped(state: State, command: LeaseWiped) -> None:
         _give_back(state, lease, row)
     row.firm_leases.pop(lease.lease_id, None)
     changed(state, lease, wiped=True)
+    if lease.promised_to:
+        newcomer = state.leases[lease.promised_to]
+        spot_leases.served(state, lease, newcomer)
+        changed(state, newcomer)
     cuts.changed(state, baron, row)
 
 
 def wipe_overdue(state: State, lease: Lease) -> None:
-    """Its GPUs are still not wiped: its hours are free again, and those GPUs count as verified no more until they are."""
+    """Its GPUs are still not wiped: its hours are free again, and those GPUs count as verified no more until they are.
+
+    Who waits for them waits no longer: the provider fails it.
+    """
+    if lease.promised_to:
+        fail(state, state.leases[lease.promised_to], state.last_ts_ns)
     timers.arm_wipe(state, lease, 0)
     lease.overdue = True
     _give_back(state, lease, rows.row_of_lease(state, lease))
@@ -127,14 +131,20 @@ def full_hour(state: State, lease: Lease) -> None:
 
 
 def give_notice(state: State, lease: Lease, now_ns: int, reason: EndReason) -> None:
-    """An active lease has notice from now on, and runs on until it is over, at most to its term's end (§7).
+    """A lease has notice from now on, and runs on until it is over, at most to its term's end (§7).
 
     Holds and shares of them are rounded, so a prefund may lack some micro-dollars of its last 120 s: then the lease ends
-    when what was paid is used up, a moment sooner. A second notice doesn't move the first.
+    when what was paid is used up, a moment sooner. A second notice doesn't move the first. A newcomer that waits has
+    nothing to run on with, and ends at once, charged nothing.
     """
     if lease.state is LeaseState.ENDING:
         return
+    if lease.waits_for:
+        _finish(state, lease, now_ns, LeaseState.ENDED, reason)
+        return
+    now_ns = _not_after_due(lease, now_ns)
     timers.arm_lease(state, lease, 0)
+    spot_leases.leaves(state, lease)
     lease.state, lease.reason = LeaseState.ENDING, reason
     lease.ends_ns = now_ns + charging.affordable_ns(lease, now_ns, state.limits.notice_s * NS_PER_S)
     timers.arm_lease(state, lease, min(lease.ends_ns, lease.term_end_ns or lease.ends_ns))
@@ -160,6 +170,7 @@ def begin(state: State, lease: Lease) -> None:
     state.leases[lease.lease_id] = lease
     if lease.kind is Kind.ONDEMAND:
         rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
+    spot_leases.began(state, lease)
     timers.arm_lease(state, lease, lease.term_end_ns)
     timers.arm_auto_extend(state, lease)
 
@@ -183,7 +194,11 @@ def next_due_ns(lease: Lease, ts_ns: int) -> int:
 
 
 def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, reason: EndReason) -> None:
-    """End a live lease: post what is due in all, give back what is left of the prefund. Its GPUs wait for the wipe."""
+    """End a live lease: post what is due in all, give back what is left of the prefund. Its GPUs wait for the wipe.
+
+    A newcomer that still waits has none, and is forgotten at once.
+    """
+    spot_leases.leaves(state, lease)
     lease.reason = reason
     charging.post(state, lease, charging.ended_usage(lease, ended_ns))
     bills.ended(state, lease.lease_id, ended_ns)
@@ -193,14 +208,31 @@ def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, 
     lease.ended_ns = ended_ns
     timers.arm_lease(state, lease, 0)
     timers.arm_auto_extend(state, lease)
+    if lease.waits_for:
+        spot_leases.claim_ended(state, lease)
+        changed(state, lease)
+        _forget(state, lease)
+        changed(state, lease, wiped=True)
+        return
     timers.arm_wipe(state, lease, ended_ns + state.limits.wipe_s * NS_PER_S)
     changed(state, lease)
+
+
+def _forget(state: State, lease: Lease) -> None:
+    """Drop a lease that has no GPUs any more; its renter's account knows its id for a while."""
+    del state.leases[lease.lease_id]
+    renter = state.accounts[lease.renter]
+    renter.leases -= 1
+    renter.gpus -= lease.quantity
+    renter.wiped_leases[lease.lease_id] = None
+    if len(renter.wiped_leases) > state.limits.max_client_ids:
+        del renter.wiped_leases[next(iter(renter.wiped_leases))]
 
 
 def _give_back(state: State, lease: Lease, row: Row) -> None:
     """What it held is its row's again: its hours from the running one on, or its part of spot."""
     if lease.kind is Kind.SPOT:
-        row.spot_gpus -= lease.quantity
+        spot_leases.gone(state, lease)
     else:
         rows.add_sold(state, row, *rows.sold_span(lease), -lease.quantity)
 

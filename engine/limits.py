@@ -63,6 +63,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How often the price of one lease may be raised: a failure may be charged as of any time, so each price is kept."""
     spot_minimum_s: int = 60
     ondemand_minimum_s: int = 3_600
+    newcomer_minimum_s: int = 3_600
+    """What a bid that displaced a lease pays at least, even if it quits before its start (§7)."""
 
     def of_book(self) -> BookLimits:
         """What of them a book holds to itself; its stops wait for the machine, which checks each before it fires."""

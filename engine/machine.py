@@ -22,6 +22,8 @@ from engine import (
     months,
     offers,
     orders,
+    preemption,
+    presence,
     quote_sets,
     quotes,
     raises,
@@ -62,8 +64,10 @@ from engine.messages import (
     SetAccountLimits,
     SetAutoExtend,
     SetCapacity,
+    SetDrain,
     SetFeatures,
     SetOffers,
+    SetPresence,
     SetQuotes,
     SetRating,
     SetSession,
@@ -94,6 +98,10 @@ class Counts(NamedTuple):
 
 def _tick(state: State, _command: Tick) -> None:
     """Fire due timers in order, at most so many; the sequencer sends another Tick for what is left (§2)."""
+    preemption.go_on(state)
+    for number in sorted(state.shutting):
+        presence.go_on(state, number)
+        return
     for instrument in sorted(state.waiting):
         if state.books[instrument].stops_due:
             # A part of a clearing makes as many fills as a command may.
@@ -165,6 +173,8 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     ExtendLease: extensions.extend,
     SetAutoExtend: extensions.set_auto_extend,
     ReportOutage: bills.report_outage,
+    SetPresence: presence.set_presence,
+    SetDrain: presence.set_drain,
 }
 
 
@@ -280,6 +290,8 @@ def _follow(state: State) -> None:
     stops.look(state)
     if state.drafts:
         trades.open_leases(state)
+    if state.short_rows:
+        preemption.follow(state)
 
 
 def _rejected(state: State, command: Command, refusal: Refused) -> Rejected:

@@ -6,7 +6,7 @@ money, capacity, and the bound on an account's leases, for which the walk is mad
 
 from __future__ import annotations
 
-from engine import account_limits, book_events, book_orders, capacity, in_book, money, open_orders, trades
+from engine import account_limits, book_events, book_orders, capacity, displacement, in_book, money, open_orders, trades
 from engine.book import Walk
 from engine.book_plain_orders import conditional
 from engine.kinds import OrderType, Pot, Side, TimeInForce
@@ -23,7 +23,10 @@ def enter(state: State, order: Order) -> None:
     if not order.stop_price_ticks and not clear_way(state, order, command):
         enter_closed(state, order, Reason.WALK_LIMIT)
         return
-    book_events.submit(state, order.instrument, command, order)
+    displaces = displacement.may(order)
+    book_events.submit(state, order.instrument, command, order, keeps_remainder=displaces)
+    if displaces:
+        displacement.follow(state, order)
     trades.capacity_follows(state)
 
 
@@ -46,9 +49,20 @@ def amend(state: State, order: Order, amended: Order, *, later: bool) -> None:
     if not in_place and not clear_way(state, amended, book_orders.new(amended, state.last_ts_ns)):
         in_book.cancel(state, order, Reason.WALK_LIMIT)
         return
-    command = book_orders.amend(order, state.last_ts_ns, amended.price_ticks, amended.quantity, anew=later)
+    total = amended.quantity - _found_elsewhere(state, order)
+    command = book_orders.amend(order, state.last_ts_ns, amended.price_ticks, total, anew=later)
     book_events.submit(state, order.instrument, command)
+    if not in_place and displacement.may(order):
+        displacement.follow(state, order)
     trades.capacity_follows(state)
+
+
+def _found_elsewhere(state: State, order: Order) -> int:
+    """GPUs that an order got by displacement: its book counts them neither as filled nor in its total."""
+    if not displacement.may(order):
+        return 0
+    rests = state.books[order.instrument].get(order.order_id)
+    return order.filled - (rests.quantity - rests.leaves)
 
 
 def check_funds(state: State, order: Order, freed_micros: int = 0, freed_gpus: int = 0) -> None:

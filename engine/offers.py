@@ -153,6 +153,7 @@ def _whole_lots(offer: Offer, gpus: int) -> int:
 def _enter(state: State, baron: Baron, row: Row, listing: Listing, offer: Offer, quantity: int) -> None:
     """Enter the offer's ask as an incoming order; what is refused waits for the next full hour."""
     try:
+        order_terms.check_open(baron)
         account_limits.check_entry(state, state.open_account(baron.provider))
         order = _ask(state, baron, state.instruments[listing.instrument], offer, quantity)
         # Named before it enters: what closes it on the way takes its name away again.

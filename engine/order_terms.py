@@ -155,7 +155,7 @@ def _check_bid(state: State, command: PlaceOrder, instrument: Instrument) -> Non
 
 def _check_ask(state: State, command: PlaceOrder, instrument: Instrument) -> None:
     _check_absent(command, _BID_ONLY)
-    check_own_baron(state, command.account, command.baron, instrument)
+    check_open(check_own_baron(state, command.account, command.baron, instrument))
     check_window(state, command.max_hours, instrument.kind)
     check_min_hours(command.min_hours, command.max_hours)
 
@@ -250,6 +250,12 @@ def check_own_baron(state: State, account: int, number: int, instrument: Instrum
     if (baron.sku, baron.region) != (instrument.sku, instrument.region):
         raise Refused(Reason.WRONG_MARKET, field)
     return baron
+
+
+def check_open(baron: Baron, field: str = "baron") -> None:
+    """Refused while it isn't heard of, or is drained: nothing new is asked on it then, whoever sells (§4)."""
+    if baron.shut:
+        raise Refused(baron.shut, field)
 
 
 def window_end_ns(ts_ns: int, max_hours: int) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from engine import charging, leases
+from engine import charging, leases, spot_leases
 from engine.kinds import Kind, LeaseState
 from engine.messages import LeasePriced, RaisePrice
 from engine.reasons import Reason
@@ -16,10 +16,12 @@ from engine.units import PRICE_MAX_TICKS, PRICE_MIN_TICKS
 
 
 def raise_price(state: State, command: RaisePrice) -> None:
-    """The renter pays more from now on; refused under notice, for a price that isn't higher, or without the funds."""
+    """The renter pays more from now on; refused for a newcomer that waits, under notice, for no higher price, without funds."""
     lease = leases.rented(state, command.account, command.lease_id)
     if lease.kind is not Kind.SPOT:
         raise Refused(Reason.NOT_SPOT, "lease_id")
+    if lease.state is LeaseState.SCHEDULED:
+        raise Refused(Reason.LEASE_SCHEDULED, "lease_id")
     if lease.state is LeaseState.ENDING:
         raise Refused(Reason.LEASE_UNDER_NOTICE, "lease_id")
     if not PRICE_MIN_TICKS <= command.price_ticks <= PRICE_MAX_TICKS:
@@ -35,7 +37,9 @@ def raise_price(state: State, command: RaisePrice) -> None:
     if not charging.filled_up(state, raised, at_ns):
         raise Refused(Reason.INSUFFICIENT_FUNDS, "price_ticks")
     lease.prefund_micros = raised.prefund_micros
+    before_ticks = lease.price_ticks
     lease.price_ticks, lease.prices = raised.price_ticks, raised.prices
+    spot_leases.raised(state, lease, before_ticks)
     state.emit(
         LeasePriced(
             lease_id=lease.lease_id, price_ticks=lease.price_ticks, from_ns=now_ns, term_end_ns=lease.term_end_ns

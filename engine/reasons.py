@@ -80,6 +80,7 @@ class Reason(IntEnum):
     TOO_EARLY_TO_EXTEND = 100
     CANNOT_EXTEND = 101
     INVALID_OUTAGE = 102
+    LEASE_SCHEDULED = 110
     # why an order was cancelled or amended, by itself no error
     CONDITIONAL_LIMIT = 80
     OUTSIDE_BAND = 81
@@ -114,7 +115,7 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.MARKET_EXISTS: "Use its two instruments.",
     Reason.INVALID_MARKET: "Give a SKU and a region of letters, digits and hyphens.",
     Reason.UNKNOWN_BARON: "Take a Baron from GET /v1/barons.",
-    Reason.NOT_YOUR_BARON: "Sell on a Baron of your own account.",
+    Reason.NOT_YOUR_BARON: "Name a Baron of your own account, from GET /v1/barons.",
     Reason.WRONG_MARKET: "The Baron's SKU and region must be the instrument's.",
     Reason.INSUFFICIENT_CAPACITY: "Offer no more GPUs than are verified and free on the Baron.",
     Reason.BARON_EXISTS: "Use it, or register another under another number.",
@@ -123,7 +124,8 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.TOO_MANY_OFFERS: "Send fewer offers in one list.",
     Reason.INVALID_RATING: "Give a rating from 0 to 100.",
     Reason.BARON_QUIET: "The exchange hasn't heard of the Baron for a minute: see to its agent, and try again.",
-    Reason.BARON_DRAINED: "Its provider has taken it out of the market: wait, or sell on another.",
+    Reason.BARON_DRAINED: "Its provider has taken it out of the market (POST /v1/barons/{id}/drain lets it back in): wait, "
+    "or sell on another.",
     Reason.INVALID_PRESENCE: "Say when a lost Baron was heard of last, no later than now, and nothing of any other.",
     Reason.INVALID_PRICE: "Give a price from 0.0001 to 1000.0000 on the grid of 0.0001.",
     Reason.INVALID_QUANTITY: "Give from 1 to 100000 GPUs.",
@@ -166,5 +168,6 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.TOO_EARLY_TO_EXTEND: "Extend from ten minutes before the end of the term, or let the lease extend itself.",
     Reason.CANNOT_EXTEND: "The lease's Baron offers no such hours now; rent on another before the term ends.",
     Reason.INVALID_OUTAGE: "Report a time of this month in which the lease ran, up to now.",
+    Reason.LEASE_SCHEDULED: "The lease waits for its GPUs, and nobody can displace it before it is active: raise its price then.",
     Reason.TIME_WENT_BACK: "Commands carry times that never decrease.",
 }

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from engine import rows, stops, timers
+from engine import rows, spot_leases, stops, timers
 from engine.book import BookState
 from engine.codec import DecodeError
 from engine.grid import GridFactory, Run
@@ -59,6 +59,9 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """By instrument."""
     auction_ends: list[tuple[int, int]]
     """(instrument, ns), by instrument."""
+    yielding: list[tuple[int, int]]
+    """Rows whose spot leases a Tick makes yield."""
+    shutting: list[int]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -110,6 +113,8 @@ def _body(state: State) -> bytes:
             bills=[row for _, row in sorted(state.bills.items())],
             books=[book.state() for _, book in sorted(state.books.items())],
             auction_ends=sorted(state.auction_ends.items()),
+            yielding=sorted(state.yielding),
+            shutting=sorted(state.shutting),
         )
     )
 
@@ -146,11 +151,14 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     for order in body.orders:
         state.orders_of.setdefault(order.account, {})[order.order_id] = order
     state.auction_ends = dict(body.auction_ends)
+    state.shutting = set(body.shutting)
     for row_state in body.rows:
         _restore_row(state, row_state)
     for lease in body.leases:
         if lease.kind is Kind.ONDEMAND:
             rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
+    state.yielding = set(body.yielding)
+    spot_leases.rearm(state)
     timers.rearm(state)
     stops.look(state)
     return state

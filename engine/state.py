@@ -141,12 +141,21 @@ class Baron(_Record):
     rating: int = RATING_NEW
     presence: Presence = Presence.REPORTING
     draining: bool = False
+    heard_ns: int = 0
+    """When a lost Baron was heard of last."""
     offer_due_ns: int = 0
 
     @property
     def counted_gpus(self) -> int:
         """What it can deliver in any hour: its provider's row's `verified` (§4)."""
         return max(0, self.verified_gpus - self.unwiped_gpus)
+
+    @property
+    def shut(self) -> Reason:
+        """Why it sells nothing more; NONE: it does (§4)."""
+        if self.presence is not Presence.REPORTING:
+            return Reason.BARON_QUIET
+        return Reason.BARON_DRAINED if self.draining else Reason.NONE
 
 
 class Row:
@@ -310,7 +319,7 @@ class Lease(_Record):
 
     @property
     def live(self) -> bool:
-        return self.state in (LeaseState.PROVISIONING, LeaseState.ACTIVE, LeaseState.ENDING)
+        return self.state not in (LeaseState.ENDED, LeaseState.FAILED)
 
 
 class Bill(_Record):
@@ -373,8 +382,14 @@ class State:
         self.timers: SortedList[Timer] = SortedList()
         self.orders_of: dict[int, dict[int, Order]] = {}
         """By account: its live orders, in order of entry."""
+        self.spot_index: dict[int, SortedList[tuple[int, int]]] = {}
+        """By spot instrument: (price_ticks, -lease_id) of the leases that a bid may displace, who yields first first (§7)."""
+        self.yielding: set[tuple[int, int]] = set()
+        """Rows of which more spot leases must yield than one command makes: a Tick goes on."""
         self.waiting: set[int] = set()
         """Instruments in which stops wait to fire, or a clearing to go on."""
+        self.shutting: set[int] = set()
+        """Barons that are shut and have asks or leases left to end (`engine.presence`)."""
         self.begin()
 
     def begin(self) -> None:
@@ -382,6 +397,8 @@ class State:
         self.events: list[Event] = []
         self.made = 0
         self.fills_left = self.limits.max_looked
+        self.leases_passed = 0
+        """Leases that bids looked at and didn't displace."""
         self.touched_barons: dict[int, None] = {}
         self.touched_books: dict[int, None] = {}
         self.spent_quotes: dict[tuple[int, str], None] = {}

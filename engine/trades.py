@@ -7,9 +7,9 @@ follows at once. It knows nothing of how orders met.
 from __future__ import annotations
 
 from engine import cuts, leases, money
-from engine.kinds import Kind, LeaseState
+from engine.kinds import Kind
 from engine.messages import LeaseScheduled, ObligationOpened
-from engine.state import Draft, Lease, State
+from engine.state import Draft, Lease, Order, State
 from engine.units import NS_PER_HOUR, NS_PER_S
 
 
@@ -58,19 +58,20 @@ def _open_lease(state: State, draft: Draft) -> None:
         auto_extend=draft.auto_extend,
     )
     leases.begin(state, lease)
-    _emit_opened(state, draft, lease)
+    emit_opened(state, bid, draft.obligation_id, lease)
     money.change_hold(state, bid.account, prefund - draft.share_micros, bid.order_id)
 
 
-def _emit_opened(state: State, draft: Draft, lease: Lease) -> None:
+def emit_opened(state: State, bid: Order, obligation_id: int, lease: Lease) -> None:
+    """Say a lease that a bid opened, and the obligation that it delivers."""
     state.emit(
         ObligationOpened(
-            obligation_id=draft.obligation_id,
+            obligation_id=obligation_id,
             lease_id=lease.lease_id,
             provider=lease.provider,
             holder=lease.renter,
             baron=lease.baron,
-            instrument=draft.bid.instrument,
+            instrument=bid.instrument,
             quantity=lease.quantity,
             price_ticks=lease.price_ticks,
             start_ns=lease.start_ns,
@@ -80,12 +81,12 @@ def _emit_opened(state: State, draft: Draft, lease: Lease) -> None:
     state.emit(
         LeaseScheduled(
             lease_id=lease.lease_id,
-            obligation_id=draft.obligation_id,
-            order_id=draft.bid.order_id,
+            obligation_id=obligation_id,
+            order_id=bid.order_id,
             renter=lease.renter,
             provider=lease.provider,
             baron=lease.baron,
-            instrument=draft.bid.instrument,
+            instrument=bid.instrument,
             kind=lease.kind,
             quantity=lease.quantity,
             price_ticks=lease.price_ticks,
@@ -94,8 +95,8 @@ def _emit_opened(state: State, draft: Draft, lease: Lease) -> None:
             minimum_s=lease.minimum_s,
             renter_fee_ppm=lease.renter_fee_ppm,
             provider_fee_ppm=lease.provider_fee_ppm,
-            state=LeaseState.PROVISIONING,
-            delivery=draft.bid.delivery,
+            state=lease.state,
+            delivery=bid.delivery,
             limit_ticks=lease.limit_ticks,
             auto_extend=lease.auto_extend,
         )

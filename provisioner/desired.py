@@ -12,14 +12,17 @@ from typing import NamedTuple
 import msgspec
 
 from engine.ids import format_id, parse_id
-from engine.kinds import Fault, LeaseState
+from engine.kinds import Fault, LeaseState, Presence
 from engine.limits import Limits
-from engine.messages import LeaseFailed, LeaseWiped, SetCapacity
+from engine.messages import LeaseFailed, LeaseWiped, SetCapacity, SetPresence
 from provisioner.records import BaronRow, LeaseRow
 from provisioner.settings import MAX_FORGET, Timings, to_ns
 from provisioner.wire import MAX_LEASES, MAX_MESSAGE_BYTES, Desired, LeaseReport, LeaseSpec, SandboxState, encode
 
 MAX_DETAIL_CHARS = Limits().max_detail_chars
+
+Word = SetCapacity | SetPresence | LeaseFailed | LeaseWiped
+"""What is said of a Baron and its leases; what is said of the Baron itself is due once until the log shows it."""
 
 
 class Vouch(NamedTuple):
@@ -52,6 +55,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to do: rows to write down first, then gates to hold open, commands to submit, and the list to send.
 
     running: leases that may become active once their gate is open. reachable: active ones. over: ended, and not wiped yet.
+    baron: the row that it was made from.
     """
 
     known: tuple[int, ...]
@@ -61,7 +65,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     forget: tuple[str, ...]
     running: tuple[LeaseRow, ...]
     reachable: tuple[LeaseRow, ...]
-    commands: tuple[SetCapacity | LeaseFailed | LeaseWiped, ...]
+    commands: tuple[Word, ...]
+    baron: BaronRow
 
 
 def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timings: Timings, now_ns: int) -> Plan:
@@ -72,20 +77,20 @@ def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timi
     wanted: list[LeaseRow] = []
     running: list[LeaseRow] = []
     reachable: list[LeaseRow] = []
-    commands: list[SetCapacity | LeaseFailed | LeaseWiped] = []
-    if (capacity := _capacity(baron, view, timings)) is not None:
-        commands.append(capacity)
+    commands: list[Word] = []
+    lost_ns = _lost_ns(baron, leases, view, timings, now_ns)
     for lease in leases:
         report = (view.reports or {}).get(lease.lease_id)
         if lease.over:
             if _is_wiped(lease, report, view, timings):
                 commands.append(LeaseWiped(lease_id=lease.lease_id))
             continue
-        if not lease.live:
+        # One that waits for another's wipe isn't wanted yet; one that had notice before it ran isn't any more.
+        if not lease.live or lease.given_up:
             continue
         if report is not None and lease.gpus is not None and report.generation != lease.generation:
             report = None
-        if (failed := _failure(baron, lease, report, view, timings, now_ns)) is not None:
+        if (failed := _failure(baron, lease, report, view, timings, now_ns, lost_ns)) is not None:
             commands.append(failed)
             continue
         kept = _assign(lease, view, taken) if gpus_known else lease
@@ -99,6 +104,10 @@ def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timi
             learnt[kept.lease_id] = kept
         if kept.gpus:
             wanted.append(kept)
+    if not any(isinstance(command, LeaseFailed) and command.fault is Fault.PROVIDER for command in commands):
+        # Which leases the Baron fails is said first: the machine would choose others, or charge them otherwise.
+        said = (_capacity(baron, view, timings), _presence(baron, view, timings, lost_ns))
+        commands += [word for word in said if word is not None]
     forget = _forget(leases, view)
     return Plan(
         known=tuple(lease.lease_id for lease in leases),
@@ -109,6 +118,7 @@ def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timi
         running=tuple(running),
         reachable=tuple(reachable),
         commands=tuple(commands),
+        baron=baron,
     )
 
 
@@ -137,26 +147,63 @@ def _recover(leases: Sequence[LeaseRow], view: AgentView) -> tuple[list[LeaseRow
 
 
 def _capacity(baron: BaronRow, view: AgentView, timings: Timings) -> SetCapacity | None:
-    """The GPUs that count now, where the log says otherwise; no opinion before the agent spoke or was silent too long."""
-    if not baron.registered:
+    """The GPUs that count now, where the log says otherwise; no opinion where the agent didn't speak, or not for too long."""
+    if not baron.registered or not _speaks(view, timings) or view.inventory is None:
         return None
-    if view.silent_ns >= to_ns(timings.silence_s):
-        gpus, simulated = 0, baron.simulated
-    elif view.spoke and view.inventory is not None:
-        gpus, simulated = len(set(view.inventory) - view.unhealthy), view.simulated
-    else:
-        return None
+    gpus, simulated = len(set(view.inventory) - view.unhealthy), view.simulated
     if (gpus, simulated) == (baron.verified_gpus, baron.simulated):
         return None
     return SetCapacity(baron=baron.baron, gpus=gpus, simulated=simulated)
 
 
+def _was_heard(baron: BaronRow, view: AgentView) -> bool:
+    """Whether anything was ever heard of the Baron: one that nobody has run yet isn't missed."""
+    return baron.registered and (view.inventory is not None or baron.verified_gpus > 0)
+
+
+def _speaks(view: AgentView, timings: Timings) -> bool:
+    return view.spoke and view.silent_ns < to_ns(timings.silence_s)
+
+
+def _presence(baron: BaronRow, view: AgentView, timings: Timings, lost_ns: int | None) -> SetPresence | None:
+    """Whether the Baron is heard of, where the log says otherwise; no opinion while Monarch waits for a first word."""
+    if not _was_heard(baron, view):
+        return None
+    if _speaks(view, timings):
+        presence = Presence.REPORTING
+    elif lost_ns is not None:
+        presence = Presence.LOST
+    elif view.silent_ns >= to_ns(timings.silence_s) and baron.presence is Presence.REPORTING:
+        presence = Presence.QUIET
+    else:
+        return None
+    if presence is baron.presence:
+        return None
+    return SetPresence(baron=baron.baron, presence=presence, as_of_ns=lost_ns or 0)
+
+
+def _lost_ns(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timings: Timings, now_ns: int) -> int | None:
+    """When a Baron that is lost last vouched for its leases, to be told now; None: it isn't lost, or the log has it."""
+    silent = view.silent_ns >= to_ns(timings.fail_s)
+    if not silent or baron.presence is Presence.LOST or not _was_heard(baron, view):
+        return None
+    seen = [_seen_ns(baron, lease, view) for lease in leases if lease.used]
+    return min(max(seen, default=baron.last_heartbeat_ns), now_ns)
+
+
 def _failure(
-    baron: BaronRow, lease: LeaseRow, report: LeaseReport | None, view: AgentView, timings: Timings, now_ns: int
+    baron: BaronRow,
+    lease: LeaseRow,
+    report: LeaseReport | None,
+    view: AgentView,
+    timings: Timings,
+    now_ns: int,
+    lost_ns: int | None,
 ) -> LeaseFailed | None:
     """Why a live lease can't go on, if so. The provider's failure is charged to when the lease was last vouched for.
 
-    Nothing that an agent says makes a failure the renter's: its provider would be paid for saying so.
+    Nothing that an agent says makes a failure the renter's: its provider would be paid for saying so. What a lost Baron
+    vouched for to the last fails with it, and isn't told one by one.
     """
     fault, why = Fault.PROVIDER, ""
     if not lease.ssh_keys:
@@ -164,7 +211,9 @@ def _failure(
     elif report is not None and report.state is SandboxState.FAILED:
         why = report.detail or "the sandbox failed"
     else:
-        why = _broken(lease, report, view) or _overdue(baron, lease, view, timings, now_ns)
+        starting = lease.state is LeaseState.PROVISIONING
+        falls_with_it = lost_ns is not None and (starting or _seen_ns(baron, lease, view) >= lost_ns)
+        why = _broken(lease, report, view) or ("" if falls_with_it else _overdue(baron, lease, view, timings, now_ns))
     if not why:
         return None
     as_of_ns = now_ns
@@ -197,7 +246,7 @@ def _broken(lease: LeaseRow, report: LeaseReport | None, view: AgentView) -> str
 def _overdue(baron: BaronRow, lease: LeaseRow, view: AgentView, timings: Timings, now_ns: int) -> str:
     """What the clock shows. Only time in which Monarch listened counts."""
     if lease.state is LeaseState.PROVISIONING:
-        waited_ns = min(now_ns - lease.start_ns, view.listening_ns)
+        waited_ns = min(now_ns - (lease.provisioning_ns or lease.start_ns), view.listening_ns)
         return "" if waited_ns < to_ns(timings.provisioning_s) else "not provisioned in time"
     if _vouch(baron, lease, view).age_ns >= to_ns(timings.fail_s):
         return "no heartbeat has vouched for the lease for too long"
@@ -208,6 +257,12 @@ def _vouch(baron: BaronRow, lease: LeaseRow, view: AgentView) -> Vouch:
     """Before the agent has spoken of a lease, Monarch's last run vouches: up to the heartbeat that it wrote down."""
     vouch = view.vouched.get(lease.lease_id, Vouch(baron.last_heartbeat_ns, view.listening_ns))
     return Vouch(max(vouch.seen_ns, lease.active_ns), vouch.age_ns)
+
+
+def _seen_ns(baron: BaronRow, lease: LeaseRow, view: AgentView) -> int:
+    """The last heartbeat that vouched for a lease, whatever it was when it came."""
+    vouch = view.vouched.get(lease.lease_id)
+    return baron.last_heartbeat_ns if vouch is None else vouch.seen_ns
 
 
 def _is_wiped(lease: LeaseRow, report: LeaseReport | None, view: AgentView, timings: Timings) -> bool:

@@ -14,9 +14,9 @@ from typing import Protocol
 import msgspec
 
 from engine.ids import format_id
-from engine.messages import Command, LeaseActive, LeaseFailed, LeaseWiped, Rejected, SetCapacity
+from engine.messages import Command, LeaseActive, LeaseFailed, LeaseWiped, Rejected, SetCapacity, SetPresence
 from provisioner.contact import Contact, Instant
-from provisioner.desired import Plan
+from provisioner.desired import Plan, Word
 from provisioner.ports import Access, Submit
 from provisioner.records import LeaseRow
 from provisioner.sessions import Session
@@ -59,13 +59,15 @@ class Mailbox:
         if self._awaited:
             self._awaited = {key: awaited for key, awaited in self._awaited.items() if awaited > seq}
 
-    def awaits_capacity(self, baron: int) -> bool:
-        """Whether a SetCapacity of the Baron is in the log, and wasn't taken in yet."""
-        return any(isinstance(key, SetCapacity) and key.baron == baron for key in self._awaited)
+    def awaits(self, baron: int) -> bool:
+        """Whether something that was said of the Baron itself is in the log, and wasn't taken in yet."""
+        return any(isinstance(key, SetCapacity | SetPresence) and key.baron == baron for key in self._awaited)
 
-    async def send(self, command: SetCapacity | LeaseActive | LeaseFailed | LeaseWiped, now: Instant) -> None:
+    async def send(self, command: Word | LeaseActive, now: Instant) -> None:
         """Enter a command, unless the same is on its way. What fails is logged, and sent again at a later look."""
-        key: Hashable = command if isinstance(command, SetCapacity) else (type(command), command.lease_id)
+        key: Hashable = command
+        if not isinstance(command, SetCapacity | SetPresence):
+            key = type(command), command.lease_id
         if key in self._awaited or now.steady_ns < self._paused.get(key, now.steady_ns):
             return
         self._paused.pop(key, None)
@@ -115,17 +117,23 @@ class Keeper:
     async def vacated(self) -> bool:
         """Whether its GPUs may pass to another Baron: it is silent, sells nothing, and nothing leased on it is left (§4).
 
-        The capacity of a silent Baron is taken away by `look`: until the log shows that, this says no.
+        `look` says that it is silent; its capacity, which silence leaves alone, is taken away here, for nobody may count
+        the same GPUs twice. Until the log shows both, this says no.
         """
         now = self._world.now()
         silent = self._world.session(self.baron) is None and self.contact.silent_ns(now) >= to_ns(
             self._timings.silence_s
         )
-        if not silent or self._looking or self._mailbox.awaits_capacity(self.baron):
+        if not silent or self._looking or self._mailbox.awaits(self.baron):
             self.wake()
             return False
         plan = await self._world.plan(self.contact, self.baron, now)
-        return not plan.known and not plan.commands
+        if plan.known or plan.commands:
+            return False
+        if plan.baron.verified_gpus:
+            await self._mailbox.send(SetCapacity(baron=self.baron, gpus=0, simulated=plan.baron.simulated), now)
+            return False
+        return True
 
     async def look(self) -> None:
         """Reconcile once."""
@@ -187,8 +195,8 @@ async def _all(work: list[Awaitable[None]]) -> None:
 
 def _name(command: Command) -> str:
     match command:
-        case SetCapacity(baron=baron):
-            return f"SetCapacity of {format_id('brn', baron)}"
+        case SetCapacity(baron=baron) | SetPresence(baron=baron):
+            return f"{type(command).__name__} of {format_id('brn', baron)}"
         case LeaseActive(lease_id=lease_id) | LeaseFailed(lease_id=lease_id) | LeaseWiped(lease_id=lease_id):
             return f"{type(command).__name__} of {format_id('lse', lease_id)}"
         case _:

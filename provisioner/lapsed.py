@@ -9,14 +9,12 @@ whole. Pure: it is given what is on disk and the time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
-from engine.kinds import Fault, LeaseState
+from engine.kinds import Fault
 from engine.messages import LeaseFailed
 from provisioner.records import LeaseRow
 
 DETAIL = "Monarch was away for longer than agents keep leases"
-_USED: Final = (LeaseState.ACTIVE, LeaseState.ENDING)
 
 
 def lapsed(
@@ -31,7 +29,7 @@ def lapsed(
         heartbeat_ns = heartbeats_ns.get(lease.baron, 0)
         heard_ns = max(heartbeat_ns, lease.start_ns)
         over_ns = min(now_ns, lease.ends_ns or now_ns)
-        if heartbeat_ns and lease.state in _USED and over_ns - heard_ns > paid_ahead_ns:
+        if heartbeat_ns and lease.used and over_ns - heard_ns > paid_ahead_ns:
             failure = LeaseFailed(lease_id=lease.lease_id, fault=Fault.PROVIDER, as_of_ns=heard_ns, detail=DETAIL)
             failures.append(failure)
     return failures

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.kinds import LeaseState
+from engine.kinds import LeaseState, Presence
 
 LIVE_STATES = frozenset({LeaseState.PROVISIONING, LeaseState.ACTIVE, LeaseState.ENDING})
 """The lease should run."""
@@ -15,7 +15,7 @@ OVER_STATES = frozenset({LeaseState.ENDED, LeaseState.FAILED})
 
 
 class BaronRow(msgspec.Struct, frozen=True, kw_only=True):
-    """registered, verified_gpus, simulated: the log's word. inventory: uuids of its SKU, as its agent last said.
+    """registered, verified_gpus, simulated, presence: the log's word. inventory: uuids of its SKU, as its agent last said.
 
     last_heartbeat_ns is up to `flush_s` old on disk.
     """
@@ -27,10 +27,13 @@ class BaronRow(msgspec.Struct, frozen=True, kw_only=True):
     inventory: tuple[str, ...] = ()
     inventory_simulated: bool = False
     last_heartbeat_ns: int = 0
+    presence: Presence = Presence.REPORTING
 
 
 class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     """A lease that isn't wiped yet. term_end_ns 0: no end; ends_ns: when its notice is over, 0: it has none.
+
+    provisioning_ns: when it was scheduled no more; 0: it never was, and is provisioned from its start on.
 
     gpus: uuids, empty until they are assigned; written before the agent hears of the lease. None: an earlier database,
     that is lost, may have assigned some, and the agent hasn't said which. port 0: none at the gate.
@@ -49,6 +52,7 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     host_key: str = ""
     port: int = 0
     ends_ns: int = 0
+    provisioning_ns: int = 0
 
     @property
     def live(self) -> bool:
@@ -57,6 +61,16 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def over(self) -> bool:
         return self.state in OVER_STATES
+
+    @property
+    def used(self) -> bool:
+        """It is charged: its agent must vouch for it."""
+        return self.state in (LeaseState.ACTIVE, LeaseState.ENDING) and self.active_ns > 0
+
+    @property
+    def given_up(self) -> bool:
+        """It had notice before it ran: nobody waits for it any more, and its end comes by itself."""
+        return self.state is LeaseState.ENDING and self.active_ns == 0
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,11 +26,13 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     """In seconds. Silence counts only while Monarch listens: a restart begins it anew (§4)."""
 
     silence_s: float = 60.0
-    """Without a word for this long, a Baron's capacity is taken as 0."""
+    """Without a word for this long, a Baron is quiet: its asks are cancelled."""
     fail_s: float = 600.0
-    """Not vouched for this long, an active lease fails, charged to its last heartbeat."""
+    """Without a word for this long, a Baron is lost; an active lease that isn't vouched for this long fails by itself.
+
+    Both are charged to the last heartbeat that vouched."""
     provisioning_s: float = 600.0
-    """Provisioning takes at most this long."""
+    """Provisioning takes at most this long, from when the lease stopped being scheduled."""
     paid_ahead_s: float = 3_600.0
     """How far ahead of now an agent may keep a lease without Monarch: what is prepaid, at most to its term's or notice's end."""
     refresh_s: float = 30.0

@@ -37,16 +37,31 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
-from engine.kinds import LeaseState
-from engine.messages import BaronRegistered, CapacityChanged, Event, LeaseChanged, LeasePriced, LeaseScheduled, Reply
+from engine.kinds import LeaseState, Presence
+from engine.messages import (
+    BaronPresence,
+    BaronRegistered,
+    CapacityChanged,
+    Event,
+    LeaseChanged,
+    LeasePriced,
+    LeaseScheduled,
+    Reply,
+)
 from provisioner.desired import Plan
 from provisioner.ports import Access, Delivery
 from provisioner.records import LIVE_STATES, OVER_STATES, Applied, BaronRow, LeaseRow
 from provisioner.settings import MAX_LAZY_SEQS
 
-SCHEMA: Final = 2
-_WITHOUT_NOTICE: Final = 1
-"""The version whose leases had no notice; it is brought up to date."""
+SCHEMA: Final = 3
+_OLDER: Final[dict[int, tuple[str, ...]]] = {
+    1: ("ALTER TABLE leases ADD COLUMN ends_ns BIGINT NOT NULL DEFAULT 0",),
+    2: (
+        f"ALTER TABLE barons ADD COLUMN presence INTEGER NOT NULL DEFAULT {int(Presence.REPORTING)}",
+        "ALTER TABLE leases ADD COLUMN provisioning_ns BIGINT NOT NULL DEFAULT 0",
+    ),
+}
+"""What brings a database of an earlier version to the next: leases without notice, then Barons without presence."""
 FIRST_GENERATION: Final = 1
 
 _TAKEN_IN: Final = 1
@@ -66,6 +81,7 @@ _barons = Table(
     Column("inventory", JSON, nullable=False, default=list),
     Column("inventory_simulated", Boolean, nullable=False, default=False),
     Column("last_heartbeat_ns", BigInteger, nullable=False, default=0),
+    Column("presence", Integer, nullable=False, default=int(Presence.REPORTING)),
 )
 _leases = Table(
     "leases",
@@ -83,6 +99,7 @@ _leases = Table(
     Column("host_key", String, nullable=False, default=""),
     Column("port", Integer, nullable=False, default=0),
     Column("ends_ns", BigInteger, nullable=False, default=0),
+    Column("provisioning_ns", BigInteger, nullable=False, default=0),
 )
 _ports = Table(
     "ports",
@@ -120,16 +137,7 @@ class Store:
             connection = engine.connect()
             with connection.begin():
                 version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-                if version == 0:
-                    _meta.create_all(connection)
-                elif version == _WITHOUT_NOTICE:
-                    connection.exec_driver_sql("ALTER TABLE leases ADD COLUMN ends_ns BIGINT NOT NULL DEFAULT 0")
-                if version in (0, _WITHOUT_NOTICE):
-                    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA}")
-                elif version != SCHEMA:
-                    raise StoreError(
-                        f"{path} has version {version}, this program reads {SCHEMA}: run the one that wrote it."
-                    )
+                _bring_up_to_date(connection, path, version)
                 cursor = {row.id: row.seq for row in connection.execute(select(_cursor))}
         except DatabaseError as error:
             engine.dispose()
@@ -169,8 +177,9 @@ class Store:
                 if reply.seq <= position:
                     continue
                 position = reply.seq
+                known = reply.seq > self._made_anew_seq
                 for happened in reply.events:
-                    self._take(happened, barons, opened, ended, known=reply.seq > self._made_anew_seq)
+                    self._take(happened, reply.ts_ns, barons, opened, ended, known=known)
             if barons or position - self._written_position >= MAX_LAZY_SEQS:
                 self._set_cursor(_TAKEN_IN, position)
         # A record without effect may be read twice: its position needn't cost an fsync.
@@ -179,7 +188,9 @@ class Store:
         self._position = position
         return Applied(barons=frozenset(barons), opened=frozenset(opened - ended), ended=frozenset(ended))
 
-    def _take(self, happened: Event, barons: set[int], opened: set[int], ended: set[int], *, known: bool) -> None:
+    def _take(
+        self, happened: Event, ts_ns: int, barons: set[int], opened: set[int], ended: set[int], *, known: bool
+    ) -> None:
         match happened:
             case BaronRegistered(baron=baron):
                 self._put_baron(baron, {"registered": True})
@@ -187,13 +198,16 @@ class Store:
             case CapacityChanged(baron=baron, verified_gpus=verified_gpus, simulated=simulated):
                 self._put_baron(baron, {"verified_gpus": verified_gpus, "simulated": simulated})
                 barons.add(baron)
+            case BaronPresence(baron=baron, presence=presence):
+                self._put_baron(baron, {"presence": int(presence)})
+                barons.add(baron)
             case LeaseScheduled():
                 self._schedule(happened, () if known else None)
                 barons.add(happened.baron)
                 if happened.state in LIVE_STATES:
                     opened.add(happened.lease_id)
             case LeaseChanged():
-                self._change(happened)
+                self._change(happened, ts_ns)
                 barons.add(happened.baron)
                 (opened if happened.state in LIVE_STATES else ended).add(happened.lease_id)
             case LeasePriced():
@@ -218,13 +232,16 @@ class Store:
         }
         self._connection.execute(insert(_leases).values(values).on_conflict_do_nothing())
 
-    def _change(self, lease: LeaseChanged) -> None:
+    def _change(self, lease: LeaseChanged, ts_ns: int) -> None:
         here = _leases.c.lease_id == lease.lease_id
         if lease.state in OVER_STATES:
             self._release(lease.lease_id)
         if lease.wiped:
             self._connection.execute(delete(_leases).where(here))
             return
+        if lease.state is LeaseState.PROVISIONING:
+            waited = here & (_leases.c.state == int(LeaseState.SCHEDULED))
+            self._connection.execute(update(_leases).where(waited).values(provisioning_ns=ts_ns))
         values: dict[str, Any] = {"state": int(lease.state), "active_ns": lease.active_ns, "ends_ns": lease.ends_ns}
         if lease.state in OVER_STATES:
             values["port"] = 0
@@ -348,9 +365,25 @@ def _keys(delivery: bytes) -> list[str]:
         return []
 
 
+def _bring_up_to_date(connection: Connection, path: Path, version: int) -> None:
+    """Make the tables, or change an earlier version's; StoreError for one that this program doesn't know."""
+    if version == SCHEMA:
+        return
+    if version == 0:
+        _meta.create_all(connection)
+    elif version in _OLDER:
+        for earlier in range(version, SCHEMA):
+            for statement in _OLDER[earlier]:
+                connection.exec_driver_sql(statement)
+    else:
+        raise StoreError(f"{path} has version {version}, this program reads {SCHEMA}: run the one that wrote it.")
+    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA}")
+
+
 def _baron(row: Row[Any]) -> BaronRow:
     values = dict(row._mapping)
-    return BaronRow(**(values | {"inventory": tuple(values["inventory"])}))
+    kept = {"inventory": tuple(values["inventory"]), "presence": Presence(values["presence"])}
+    return BaronRow(**(values | kept))
 
 
 def _lease(row: Row[Any]) -> LeaseRow:

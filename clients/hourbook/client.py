@@ -287,6 +287,13 @@ class Client:
     def create_baron(self, sku: str, region: str, name: str) -> models.NewBaron:
         return self._post("/v1/barons", models.NewBaron, {"sku": sku, "region": region, "name": name})
 
+    def drain_baron(self, baron_id: str, draining: bool = True) -> models.BaronPresence:
+        """Take a Baron of yours out of the market: its asks are cancelled, spot leases have notice, on-demand ones run out.
+
+        `draining=False` lets it back in: your offers on it enter anew.
+        """
+        return self._post(f"/v1/barons/{baron_id}/drain", models.BaronPresence, {"draining": draining})
+
     # ---------------------------------------------------------------- money
 
     def balances(self, min_seq: int = 0) -> models.Balances:

@@ -71,13 +71,17 @@ class Book(Model, frozen=True):
 
 
 class Trade(Model, frozen=True):
-    """`simulated`: the GPUs were a Baron's that had no real ones. `auction`: both sides rested."""
+    """`simulated`: the GPUs were a Baron's that had no real ones. `auction`: both sides rested.
+
+    `displacement`: a bid took a running spot lease at its own limit; such a trade sets no last price.
+    """
 
     id: str
     price: Decimal
     quantity: int
     taker_side: str
     auction: bool
+    displacement: bool
     simulated: bool
     time: datetime
     seq: int
@@ -289,7 +293,11 @@ class Offers(Model, frozen=True):
 
 
 class Baron(Model, frozen=True):
-    """`enrolled`: an agent has its credential; `online`: it is connected now; `simulated`: no real GPUs; `rating`: 0 to 100."""
+    """`enrolled`: an agent has its credential; `online`: it is connected now; `simulated`: no real GPUs; `rating`: 0 to 100.
+
+    `presence`: reporting, quiet or lost; `draining`: you have taken it out of the market. Nothing is sold on it but in
+    `reporting`, and not draining.
+    """
 
     id: str
     name: str
@@ -303,8 +311,19 @@ class Baron(Model, frozen=True):
     simulated: bool
     features: list[str]
     rating: int
+    presence: str
+    draining: bool
     created: datetime
     seq: int
+
+
+class BaronPresence(Model, frozen=True):
+    """Whether a Baron is heard of (reporting, quiet, lost), and whether you have taken it out of the market, from `seq` on."""
+
+    seq: int
+    baron: str
+    presence: str
+    draining: bool
 
 
 class Limits(Model, frozen=True):

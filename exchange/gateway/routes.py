@@ -277,6 +277,16 @@ _PROVIDERS: Final[tuple[Endpoint[Any, Any, Any], ...]] = (
         answer=access_views.Baron,
     ),
     Endpoint(
+        method=_POST,
+        path="/barons/{baron_id}/drain",
+        access=Scope.PROVIDE,
+        summary="Take a Baron of yours out of the market, or let it back in",
+        run=providers.drain,
+        body=schema.DrainBody,
+        query=Nothing,
+        answer=access_views.BaronPresence,
+    ),
+    Endpoint(
         method=_PUT,
         path="/barons/{baron_id}/features",
         access=Scope.ADMIN,

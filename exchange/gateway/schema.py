@@ -301,6 +301,12 @@ class KillSwitchBody(_Body, frozen=True):
     killed: bool
 
 
+class DrainBody(_Body, frozen=True):
+    """Into the drain: its asks are cancelled, spot leases have notice, on-demand ones run out. Out of it: offers enter anew."""
+
+    draining: bool
+
+
 class BaronBody(_Body, frozen=True):
     sku: Sku
     region: Region

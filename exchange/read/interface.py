@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, OrderType, Origin, Side, TimeInForce
+from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, OrderType, Origin, Presence, Side, TimeInForce
 from engine.messages import Offer
 from engine.reasons import Reason
 from engine.records import SelfTrade, Session
@@ -88,7 +88,10 @@ class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`simulated` as the seller's Baron was when it traded. auction: both rested; taker_side is the bid's then (§6)."""
+    """`simulated` as the seller's Baron was when it traded. auction: both rested; taker_side is the bid's then (§6).
+
+    displacement: the bid took a running lease at its own limit; it is no last price (§7).
+    """
 
     trade_id: int
     instrument: int
@@ -99,6 +102,7 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
     ts_ns: int
     seq: int
     auction: bool = False
+    displacement: bool = False
 
 
 class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +155,8 @@ class BaronRow(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     features: int = 0
     rating: int = RATING_NEW
+    presence: Presence = Presence.REPORTING
+    draining: bool = False
 
 
 class AccountLimitsRow(msgspec.Struct, frozen=True, kw_only=True):

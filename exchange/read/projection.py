@@ -18,6 +18,7 @@ from engine.messages import (
     Amended,
     AuctionCleared,
     BaronFeatures,
+    BaronPresence,
     BaronRating,
     BaronRegistered,
     Canceled,
@@ -143,13 +144,12 @@ def _project_order(changes: Changes, index: int, event: OrderEvent, store: Store
     if isinstance(event, Accepted):
         made = [(None, rows.accepted(event, seq, ts_ns))]
     elif isinstance(event, Traded):
-        maker, taker = _order(store, seq, event.maker_order_id), _order(store, seq, event.taker_order_id)
-        # Only the seller's order names a Baron.
-        baron = _baron(store, seq, maker.baron or taker.baron)
-        trade = rows.trade(event, baron.simulated, seq, ts_ns)
+        # Who displaced a lease met no order.
+        ids = [event.taker_order_id] if event.displaced_lease_id else [event.maker_order_id, event.taker_order_id]
+        trade = rows.trade(event, _baron(store, seq, event.baron).simulated, seq, ts_ns)
         store.save_trade(trade)
         changes.trades.append(trade)
-        made = [(row, rows.filled(row, event, seq, ts_ns)) for row in (maker, taker)]
+        made = [(row, rows.filled(row, event, seq, ts_ns)) for row in [_order(store, seq, order_id) for order_id in ids]]
     else:
         before = _order(store, seq, event.order_id)
         made = [(before, _changed(before, event, seq, ts_ns))]
@@ -231,6 +231,9 @@ def _project_listing(changes: Changes, event: Event, store: Store) -> None:
     elif isinstance(event, BaronRating):
         baron = _baron(store, seq, event.baron)
         store.save_baron(msgspec.structs.replace(baron, rating=event.rating, seq=seq))
+    elif isinstance(event, BaronPresence):
+        baron = _baron(store, seq, event.baron)
+        store.save_baron(msgspec.structs.replace(baron, presence=event.presence, draining=event.draining, seq=seq))
     elif isinstance(event, AccountLimitsSet):
         store.save_account_limits(rows.limited(event, seq))
     elif isinstance(event, InstrumentSession):

@@ -182,6 +182,7 @@ def trade(event: Traded, simulated: bool, seq: int, ts_ns: int) -> TradeRow:
         ts_ns=ts_ns,
         seq=seq,
         auction=event.auction,
+        displacement=event.displaced_lease_id != 0,
     )
 
 

@@ -185,6 +185,11 @@ def test_a_provider_sells_and_offers(provider: Shell, tmp_path: Path) -> None:
     refused = provider.run("asks", "put", str(offers))
     assert (refused.returncode, "price" in refused.stderr) == (2, True)
     assert provider.run("asks", "put").returncode == 2
+    assert "is drained" in provider.text("barons", "drain", baron["id"])
+    assert "reporting, draining" in provider.text("barons")
+    assert provider.answer("barons", "undrain", baron["id"])["draining"] is False
+    assert provider.run("barons", "drain").returncode == 2
+    assert provider.run("barons", "show", baron["id"]).returncode == 2
     sold = provider.answer("sell", SPOT, "1", "9.00", "--baron", baron["id"])
     assert (sold["order"]["side"], sold["order"]["simulated"]) == ("sell", True)
     assert "sell (simulated)" in provider.text("orders")

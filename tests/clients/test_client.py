@@ -168,6 +168,11 @@ def test_offers_stand_as_put(provider: Client) -> None:
     assert put.offers == [StandingOffer(**msgspec.structs.asdict(wanted), simulated=True, listed_gpus=4, note=None)]
     assert provider.asks(min_seq=put.seq).offers == put.offers
     assert provider.leases(role="provider") == provider.leases(role="provider", limit=200)
+    drained = provider.drain_baron(baron.id)
+    assert (drained.baron, drained.presence, drained.draining) == (baron.id, "reporting", True)
+    assert [offer.listed_gpus for offer in provider.asks(min_seq=drained.seq).offers] == [0]
+    back = provider.drain_baron(baron.id, draining=False)
+    assert provider.asks(min_seq=back.seq).offers == put.offers
 
 
 def test_accounts_keys_and_ssh_keys(renter: Client, exchange: Exchange) -> None:

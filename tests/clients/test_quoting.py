@@ -37,6 +37,8 @@ def baron(number: int, verified: int, leased: int = 0, region: str = REGION) -> 
         simulated=True,
         features=[],
         rating=70,
+        presence="reporting",
+        draining=False,
         created=datetime(2026, 1, 1, tzinfo=UTC),
         seq=1,
     )

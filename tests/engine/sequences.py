@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, get_args, get_type_hints
 import msgspec
 from hypothesis import strategies as st
 
-from engine.kinds import Fault, OrderType, Side, TimeInForce
+from engine.kinds import Fault, OrderType, Presence, Side, TimeInForce
 from engine.limits import Limits
 from engine.messages import (
     AmendOrder,
@@ -35,8 +35,10 @@ from engine.messages import (
     SetAccountLimits,
     SetAutoExtend,
     SetCapacity,
+    SetDrain,
     SetFeatures,
     SetOffers,
+    SetPresence,
     SetQuotes,
     SetRating,
     SetSession,
@@ -135,6 +137,21 @@ def _ask(order: PlaceOrder, baron: int) -> PlaceOrder:
         delivery=b"",
     )
 
+
+_dear_bids = st.builds(
+    lambda order, price_ticks: msgspec.structs.replace(order, instrument=1, hours=0, price_ticks=price_ticks),
+    _bids,
+    # The last needs 10 % more than 20,001 to the tick.
+    st.sampled_from([22_223, 22_224, 22_225, 25_000, 28_000]),
+)
+"""Spot bids that displace who pays the usual price, and each other."""
+
+_windows = st.builds(
+    lambda order, max_hours: msgspec.structs.replace(order, instrument=2, max_hours=max_hours),
+    st.builds(lambda order: _ask(order, BARON), _bids.map(lambda bid: msgspec.structs.replace(bid, instrument=2))),
+    st.sampled_from([2, 3, 7, 24, 30]),
+)
+"""On-demand asks of many lengths on one Baron."""
 
 _asks = st.builds(_ask, _bids, st.sampled_from([BARON, BARON, SECOND_BARON, OTHER_BARON, FAR_BARON]))
 
@@ -334,6 +351,19 @@ _others = st.one_of(
         gpus=st.sampled_from([0, 3, 8, 16]),
         simulated=st.booleans(),
     ),
+    # On more often than off, so that life goes on.
+    st.builds(
+        SetDrain,
+        account=st.just(PAT),
+        baron=st.sampled_from([BARON, SECOND_BARON]),
+        draining=st.sampled_from([False, False, True]),
+    ),
+    st.builds(
+        SetPresence,
+        baron=st.sampled_from([BARON, SECOND_BARON]),
+        presence=st.sampled_from([Presence.REPORTING] * 3 + [Presence.QUIET, Presence.LOST]),
+        as_of_ns=st.sampled_from([SECOND, MINUTE, HOUR]),
+    ),
     st.builds(Deposit, account=_accounts, amount_micros=_amounts, client_id=_client_ids),
     st.builds(Withdraw, account=_accounts, amount_micros=_amounts, client_id=_client_ids),
     st.just(Tick()),
@@ -344,13 +374,16 @@ _commands: st.SearchStrategy[Command] = st.one_of(
     _rentals, _rentals, _reports, _reports, _reports, _raises, _extensions, _changes, _changes, _offer_lists, _others,
     st.builds(_with_terms, _bids, _rarer), st.builds(_with_terms, _asks, _rarer), _stops(_bids), _stops(_asks),
     _stops(st.builds(_with_terms, _asks, _rarer)), _expiring, _sets, _mass, _floor, _floor,
-    _limits,
+    _limits, _dear_bids, _dear_bids, _windows, _windows,
 )  # fmt: skip
+
+_MOMENTS: Final = (119 * SECOND, 120 * SECOND, 9 * MINUTE, 58 * MINUTE)
+"""Waits that end about a notice's end, a wipe's last moment, and two minutes before a full hour."""
 
 steps: st.SearchStrategy[list[Step]] = st.lists(
     st.builds(
         Step,
-        wait_ns=st.sampled_from([0] * 12 + [1, 7 * SECOND + 3, 10 * MINUTE, HOUR, 2 * HOUR + 1, 30 * HOUR]),
+        wait_ns=st.sampled_from([0] * 12 + [1, 7 * SECOND + 3, *_MOMENTS, 10 * MINUTE, HOUR, 2 * HOUR + 1, 30 * HOUR]),
         ticked=st.sampled_from([True, True, True, False]),
         command=_commands,
     ),
@@ -405,6 +438,9 @@ def resolve(shard: Shard, command: Command) -> Command:
     if isinstance(command, LeaseFailed):
         lease_id, as_of_ns = _lease(shard, command.lease_id), shard.now_ns - command.as_of_ns
         return msgspec.structs.replace(command, lease_id=lease_id, as_of_ns=as_of_ns)
+    if isinstance(command, SetPresence):
+        as_of_ns = shard.now_ns - command.as_of_ns if command.presence is Presence.LOST else 0
+        return msgspec.structs.replace(command, as_of_ns=as_of_ns)
     if isinstance(command, RaisePrice | ExtendLease | SetAutoExtend):
         lease_id = _lease(shard, command.lease_id)
         renter = shard.auditor.leases[lease_id].scheduled.renter if lease_id else command.account
@@ -448,7 +484,10 @@ def wind_down(shard: Shard) -> None:
         shard.do(CancelAllAfter(account=account, after_ns=0))
     for instrument in range(1, 5):
         shard.do(SetSession(instrument=instrument, session=Session.CONTINUOUS))
-    for lease in list(shard.machine.state.leases.values()):
-        if lease.live:
-            shard.do(EndLease(account=lease.renter, lease_id=lease.lease_id))
-        shard.do(LeaseWiped(lease_id=lease.lease_id))
+    leases = shard.machine.state.leases
+    for lease_id in list(leases):
+        # Who waits for another's wipe goes with its end.
+        if (lease := leases.get(lease_id)) is not None and lease.live:
+            shard.do(EndLease(account=lease.renter, lease_id=lease_id))
+        if lease_id in leases:
+            shard.do(LeaseWiped(lease_id=lease_id))

@@ -107,12 +107,13 @@ class Shard:
         due_ns = self.machine.next_due_ns()
         if due_ns is not None and due_ns <= self.now_ns and not isinstance(command, Tick):
             self.auditor.ticked_in_time = False
+        self.auditor.late = due_ns is not None and due_ns < self.now_ns
         self.records.append(encode_command(self.now_ns, command))
         seq = self.machine.last_seq + 1
         events = self.machine.apply(seq, self.now_ns, command)
         if self.twin is not None:
             assert self.twin.apply(seq, self.now_ns, command) == events
-        self.auditor.saw(self.now_ns, events)
+        self.auditor.saw(self.now_ns, command, events)
         return events
 
     def do(self, command: Command) -> list[Event]:

@@ -141,7 +141,7 @@ CANARIES: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
 
 CROWD_CANARIES: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
     ("what an order became isn't taken in", open_orders, "amend", lambda _: nothing),
-    ("a set's fills aren't counted", fills, "_count_quote", lambda _: nothing),
+    ("a set's fills aren't counted", fills, "count_quote", lambda _: nothing),
     ("an order's time isn't kept", timers, "_order_timers", lambda _: lambda *_: []),
     ("an auction opens leases beyond the bound", auction_bounds, "beyond_bound", lambda _: lambda *_: []),
     ("a resting bid opens a lease beyond the bound", matching, "_beyond_bound", lambda _: lambda *_: []),

@@ -32,6 +32,8 @@ def _value(hint: typing.Any) -> st.SearchStrategy[typing.Any]:
         return _instance(hint)
     if hint is int:
         return int64
+    if hint == int | None:
+        return st.none() | int64
     return st.from_type(hint)
 
 

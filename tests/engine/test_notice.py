@@ -170,7 +170,7 @@ def test_a_term_that_ends_inside_the_notice_ends_as_its_term_does() -> None:
     state = shard.machine.state
     state.begin()
     leases.give_notice(state, state.leases[lease_id], shard.now_ns, EndReason.UNPAID)
-    shard.auditor.saw(shard.now_ns, state.events)
+    shard.auditor.saw(shard.now_ns, Tick(), state.events)
     (changed,) = only(shard.wait(HOUR), LeaseChanged)
     assert (changed.reason, changed.ended_ns) == (EndReason.EXPIRED, START + HOUR)
     assert changed.ends_ns == START + HOUR + 90 * SECOND

@@ -12,7 +12,7 @@ from hourbook.cli.config import UsageError
 from hourbook.cli.output import cell, emit, mark, note, table
 from hourbook.cli.session import Commands, Session
 from hourbook.decimals import to_decimal
-from hourbook.models import Offer
+from hourbook.models import Baron, Offer
 
 
 class _Listed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,8 +44,13 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     asks.add_argument("action", nargs="?", choices=("show", "put"), default="show")
     asks.add_argument("file", nargs="?", type=Path, metavar="FILE", help="JSON, or TOML with [[offers]]")
     asks.set_defaults(run=_asks)
-    barons = commands.add_parser("barons", parents=[common], help="your Barons; `barons add` registers one")
-    barons.add_argument("action", nargs="?", choices=("show", "add"), default="show")
+    barons = commands.add_parser(
+        "barons",
+        parents=[common],
+        help="your Barons; `barons add` registers one, `drain` and `undrain` take one out of the market and let it back in",
+    )
+    barons.add_argument("action", nargs="?", choices=("show", "add", "drain", "undrain"), default="show")
+    barons.add_argument("baron", nargs="?", metavar="BARON", help="to drain or undrain")
     for name in ("sku", "region", "name"):
         barons.add_argument(f"--{name}", help="of the new Baron")
     barons.set_defaults(run=_barons)
@@ -93,22 +98,47 @@ def _read(file: Path) -> list[Offer]:
 
 def _barons(options: argparse.Namespace, session: Session) -> int:
     given = [getattr(options, name) is not None for name in ("sku", "region", "name")]
+    drains = options.action in ("drain", "undrain")
+    if drains != (options.baron is not None):
+        raise UsageError(
+            "name a Baron with `drain` and `undrain`, and with nothing else: hourbook barons drain brn_..."
+        )
     if options.action == "add":
         return _add_baron(options, session, complete=all(given))
     if any(given):
         raise UsageError("--sku, --region and --name belong to: hourbook barons add")
+    if drains:
+        return _drain(options, session)
     barons = session.client.barons()
     if session.json:
         emit(barons)
         return 0
     rows = [
         (baron.id, baron.name, baron.sku, baron.region, baron.verified_gpus, baron.leased_gpus, baron.enrolled,
-         baron.online, baron.rating, " ".join(baron.features), baron.simulated)
+         baron.online, _on_the_market(baron), baron.rating, " ".join(baron.features), baron.simulated)
         for baron in barons
     ]  # fmt: skip
-    headings = ("Baron", "name", "SKU", "region", "verified", "leased", "enrolled", "online", "rating", "features",
+    headings = ("Baron", "name", "SKU", "region", "verified", "leased", "enrolled", "online", "state", "rating", "features",
                 "simulated")  # fmt: skip
     table(headings, rows, "No Barons.")
+    return 0
+
+
+def _on_the_market(baron: Baron) -> str:
+    """Its presence, and whether it is drained."""
+    return f"{baron.presence}, draining" if baron.draining else baron.presence
+
+
+def _drain(options: argparse.Namespace, session: Session) -> int:
+    said = session.client.drain_baron(options.baron, options.action == "drain")
+    if session.json:
+        emit(said)
+    elif said.draining:
+        print(f"{said.baron} is drained: its asks are cancelled, spot leases have notice, on-demand ones run out.")
+    elif said.presence == "reporting":
+        print(f"{said.baron} is on the market: your offers on it enter anew.")
+    else:
+        print(f"{said.baron} isn't drained any more; your offers on it enter anew once its agent is heard of.")
     return 0
 
 

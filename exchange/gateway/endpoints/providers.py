@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.ids import format_id
-from engine.messages import Offer, OffersSet, SetFeatures, SetRating
+from engine.messages import Offer, OffersSet, SetDrain, SetFeatures, SetRating
 from engine.reasons import Reason
 from exchange.gateway.endpoint import Call
 from exchange.gateway.errors import Problem
 from exchange.gateway.gateway import Gateway
 from exchange.gateway.orders_in import features_in, offers_in
-from exchange.gateway.schema import AsksBody, BaronBody, FeaturesBody, Nothing, Page, RatingBody, Since
+from exchange.gateway.schema import AsksBody, BaronBody, DrainBody, FeaturesBody, Nothing, Page, RatingBody, Since
 from exchange.gateway.views import access, orders
 from exchange.gateway.views.text import features_out, next_cursor, parse_cursor
 from exchange.registry.registry import register_baron
@@ -62,6 +62,11 @@ async def baron(gateway: Gateway, call: Call[Nothing, Since]) -> access.Baron:
     if entry is None or entry.provider != call.account or not entry.open:
         raise Problem(Reason.UNKNOWN_BARON, "The account has no such Baron")
     return await _view(gateway, entry)
+
+
+async def drain(gateway: Gateway, call: Call[DrainBody, Nothing]) -> access.BaronPresence:
+    command = SetDrain(account=call.account, baron=call.id("baron_id"), draining=call.body.draining)
+    return access.baron_presence(await gateway.enter(command))
 
 
 async def set_features(gateway: Gateway, call: Call[FeaturesBody, Nothing]) -> access.BaronFeatures:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from engine import messages
 from engine.ids import format_id
+from engine.kinds import Presence, edge_name
+from engine.messages import Reply
 from engine.units import RATING_NEW
 from exchange.gateway.ssh_keys import fingerprint
 from exchange.gateway.views.text import View, features_out, format_time, format_time_if
@@ -61,7 +64,11 @@ class SshKeyList(View, frozen=True):
 
 
 class Baron(View, frozen=True):
-    """`enrolled`: an agent has its credential; `online`: that agent is connected now; `simulated`: no real GPUs."""
+    """`enrolled`: an agent has its credential; `online`: that agent is connected now; `simulated`: no real GPUs.
+
+    `presence`: `reporting`; `quiet` (silent for a minute) and `lost` (for ten): nothing is sold on it. `draining`: its provider
+    has taken it out of the market.
+    """
 
     id: str
     name: str
@@ -75,6 +82,8 @@ class Baron(View, frozen=True):
     simulated: bool
     features: list[str]
     rating: int
+    presence: str
+    draining: bool
     created: str
     seq: int
 
@@ -93,6 +102,15 @@ class BaronRating(View, frozen=True):
     seq: int
     baron: str
     rating: int
+
+
+class BaronPresence(View, frozen=True):
+    """Whether a Baron is heard of, and whether its provider has taken it out of the market, from `seq` on."""
+
+    seq: int
+    baron: str
+    presence: str
+    draining: bool
 
 
 class NewBaron(View, frozen=True):
@@ -177,8 +195,21 @@ def baron(entry: rows.BaronEntry, row: BaronRow | None, heartbeat_ns: int | None
         simulated=row.simulated if row else False,
         features=features_out(row.features) if row else [],
         rating=row.rating if row else RATING_NEW,
+        presence=edge_name(row.presence if row else Presence.REPORTING),
+        draining=row.draining if row else False,
         created=format_time(entry.created_ns),
         seq=row.seq if row else 0,
+    )
+
+
+def baron_presence(reply: Reply) -> BaronPresence:
+    """What a command said of a Baron's presence."""
+    said = next(event for event in reply.events if isinstance(event, messages.BaronPresence))
+    return BaronPresence(
+        seq=reply.seq,
+        baron=format_id("brn", said.baron),
+        presence=edge_name(said.presence),
+        draining=said.draining,
     )
 
 

@@ -87,13 +87,17 @@ class Book(View, frozen=True):
 
 
 class Trade(View, frozen=True):
-    """`simulated`: the GPUs were a Baron's that had no real ones. `auction`: both sides rested, and `taker_side` is the bid's."""
+    """`simulated`: the GPUs were a Baron's that had no real ones. `auction`: both sides rested, and `taker_side` is the bid's.
+
+    `displacement`: a bid took a running spot lease at its own limit; such a trade sets no last price (rulebook §7).
+    """
 
     id: str
     price: str
     quantity: int
     taker_side: str
     auction: bool
+    displacement: bool
     simulated: bool
     time: str
     seq: int
@@ -201,6 +205,7 @@ def trade(row: TradeRow) -> Trade:
         quantity=row.quantity,
         taker_side=edge_name(row.taker_side),
         auction=row.auction,
+        displacement=row.displacement,
         simulated=row.simulated,
         time=format_time(row.ts_ns),
         seq=row.seq,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from engine.ids import format_id
-from engine.kinds import OrderStatus, edge_name
+from engine.kinds import OrderStatus, Presence, edge_name
 from engine.messages import Offer, Traded
 from engine.reasons import Reason
 from engine.units import format_price
@@ -254,6 +254,10 @@ def _why_fewer(gpus: int, listed_gpus: int, baron: BaronRow, enrolled: bool, onl
         return None
     name = format_id("brn", baron.baron)
     listed = f"{listed_gpus} of {gpus} GPUs are listed"
+    if baron.draining:
+        return f"{listed}: Baron {name} is drained; end its draining to sell on it again"
+    if baron.presence is not Presence.REPORTING:
+        return f"{listed}: nothing is heard of Baron {name}; see to its agent: baron run"
     if not baron.verified_gpus:
         if online:
             why = f"its agent is connected, and none of its GPUs is verified as {baron.sku}"

@@ -288,7 +288,8 @@ class BookData(msgspec.Struct, frozen=True, kw_only=True):
 class TradeData(msgspec.Struct, frozen=True, kw_only=True):
     """One trade, to everybody; the event's `ts_us` is its time. `simulated`: the GPUs were a Baron's without real ones.
 
-    `auction`: both sides rested, and `taker_side` is the bid's.
+    `auction`: both sides rested, and `taker_side` is the bid's. `displacement`: a bid took a running spot lease at its own
+    limit; such a trade sets no last price.
     """
 
     trade_id: str
@@ -296,6 +297,7 @@ class TradeData(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
     taker_side: Literal["buy", "sell"]
     auction: bool
+    displacement: bool
     simulated: bool
 
 

@@ -113,6 +113,7 @@ def trade_data(row: TradeRow) -> TradeData:
         quantity=row.quantity,
         taker_side=side_name(row.taker_side),
         auction=row.auction,
+        displacement=row.displacement,
         simulated=row.simulated,
     )
 

@@ -155,4 +155,5 @@ class LocalExchange:
 
     def _serving(self) -> set[str]:
         barons = self.rest("provider").get("/v1/barons")["barons"]
-        return {one["id"] for one in barons if one["online"] and one["verified_gpus"] == GPUS_PER_BARON}
+        heard = [one for one in barons if one["online"] and one["presence"] == "reporting"]
+        return {one["id"] for one in heard if one["verified_gpus"] == GPUS_PER_BARON}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.messages import Command, OpenAccount, RegisterBaron, Reply, SetCapacity
+from engine.kinds import Presence
+from engine.messages import Command, OpenAccount, RegisterBaron, Reply, SetCapacity, SetPresence
 from exchange.gateway.deps import Deps
 from exchange.registry.pending import send_pending
 from exchange.sequencer.interface import OutcomeUnknown, Overloaded
@@ -156,6 +157,52 @@ async def _offer_step_by_step(exchange: Floor, online: dict[int, int]) -> None:
     assert listed_gpus == 0
     assert note is not None
     assert "has 3 of 8 verified GPUs free; what is leased under the offer counts" in note
+
+
+async def test_a_baron_is_drained_by_its_owner_and_comes_back(exchange: Floor) -> None:
+    provider, baron = await exchange.seller(price="2.0000")
+    path = f"/barons/{baron}/drain"
+    for owner in (await exchange.open("other"), exchange.admin):
+        problem = await owner.refused("POST", path, {"draining": True})
+        assert (problem["status"], problem["code"]) == (403, "not_your_baron")
+    assert (await provider.refused("POST", "/barons/brn_0000000000099/drain", {"draining": True}))["status"] == 404
+    assert (await provider.refused("POST", path, {"drain": True}))["code"] == "unknown_field"
+    reader = await exchange.open("reader", scopes=["read", "trade"])
+    assert (await reader.refused("POST", path, {"draining": True}))["code"] == "missing_scope"
+    drained = await provider.post(path, {"draining": True}, 200, Idempotency_Key="once")
+    assert (drained["baron"], drained["presence"], drained["draining"]) == (baron, "reporting", True)
+    assert await provider.post(path, {"draining": True}, 200, Idempotency_Key="once") == drained
+    shown = await provider.get(f"/barons/{baron}", min_seq=drained["seq"])
+    assert (shown["presence"], shown["draining"], shown["verified_gpus"]) == ("reporting", True, 8)
+    assert (await provider.get(f"/books/{SPOT}"))["asks"] == []
+    sell = {"instrument": SPOT, "side": "sell", "quantity": 1, "price": "2.0000", "baron": baron}
+    problem = await provider.refused("POST", "/orders", sell)
+    assert (problem["status"], problem["code"], problem["field"]) == (409, "baron_drained", "baron")
+    (offer,) = (await provider.get("/asks", min_seq=drained["seq"]))["offers"]
+    assert (offer["listed_gpus"], "is drained" in offer["note"]) == (0, True)
+    back = await provider.post(path, {"draining": False}, 200)
+    assert back["draining"] is False
+    (offer,) = (await provider.get("/asks", min_seq=back["seq"]))["offers"]
+    assert (offer["listed_gpus"], offer["note"]) == (8, None)
+
+
+async def test_a_quiet_baron_sells_nothing_and_says_so(exchange: Floor) -> None:
+    provider, baron = await exchange.seller(price="2.0000")
+    number = number_of(baron)
+    quiet = await exchange.enter(SetPresence(baron=number, presence=Presence.QUIET))
+    (shown,) = (await provider.get("/barons", min_seq=quiet.seq))["barons"]
+    assert (shown["presence"], shown["draining"], shown["verified_gpus"]) == ("quiet", False, 8)
+    sell = {"instrument": SPOT, "side": "sell", "quantity": 1, "price": "2.0000", "baron": baron}
+    problem = await provider.refused("POST", "/orders", sell)
+    assert (problem["status"], problem["code"]) == (409, "baron_quiet")
+    offers = {"offers": [{"baron": baron, "instrument": SPOT, "price": "1.9000", "gpus": 8}]}
+    (offer,) = (await provider.ask("PUT", "/asks", offers)).json()["offers"]
+    assert (offer["listed_gpus"], "nothing is heard of Baron" in offer["note"]) == (0, True)
+    lost = await exchange.enter(SetPresence(baron=number, presence=Presence.LOST, as_of_ns=exchange.clock()))
+    assert (await provider.get(f"/barons/{baron}", min_seq=lost.seq))["presence"] == "lost"
+    back = await exchange.enter(SetPresence(baron=number, presence=Presence.REPORTING))
+    asks = (await provider.get(f"/books/{SPOT}", min_seq=back.seq))["asks"]
+    assert [(level["price"], level["quantity"]) for level in asks] == [("1.9000", 8)]
 
 
 class Failing:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.kinds import Fault, Feature, OrderType, Side, TimeInForce
+from engine.kinds import Fault, Feature, OrderType, Presence, Side, TimeInForce
 from engine.limits import Limits
 from engine.messages import (
     AmendOrder,
@@ -31,8 +31,10 @@ from engine.messages import (
     Reply,
     SetAccountLimits,
     SetCapacity,
+    SetDrain,
     SetFeatures,
     SetOffers,
+    SetPresence,
     SetQuotes,
     SetRating,
     SetSession,
@@ -228,6 +230,21 @@ def _rating(exchange: Exchange, chance: Random) -> Command:
     return SetRating(baron=chance.choice((1, 2)), rating=chance.choice((0, 69, 70, 100)))
 
 
+def _presence(exchange: Exchange, chance: Random) -> Command:
+    """Silence and drain for a while; a Baron that is shut comes back with the next of these."""
+    for number, baron in exchange.machine.state.barons.items():
+        if baron.presence is not Presence.REPORTING:
+            return SetPresence(baron=number, presence=Presence.REPORTING)
+        if baron.draining:
+            return SetDrain(account=baron.provider, baron=number, draining=False)
+    number = chance.choice((1, 2))
+    if chance.random() < 0.5:
+        return SetDrain(account=exchange.machine.state.barons[number].provider, baron=number, draining=True)
+    if chance.random() < 0.5:
+        return SetPresence(baron=number, presence=Presence.QUIET)
+    return SetPresence(baron=number, presence=Presence.LOST, as_of_ns=exchange.machine.last_ts_ns)
+
+
 def _limits(exchange: Exchange, chance: Random) -> Command:
     """Limits for a while; who was stopped goes on with the next of these."""
     killed = [number for number, account in exchange.machine.state.accounts.items() if account.killed]
@@ -291,6 +308,7 @@ _KINDS: dict[Callable[[Exchange, Random], Command], int] = {
     _session: 4,
     _features: 2,
     _rating: 2,
+    _presence: 2,
     _limits: 1,
     _rent: 4,
     _capacity: 2,

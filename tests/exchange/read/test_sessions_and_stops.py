@@ -5,8 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from random import Random
 
-from engine.kinds import Feature, OrderStatus, OrderType, Side, TimeInForce
-from engine.messages import Quote, SetAccountLimits, SetFeatures, SetQuotes, SetRating, SetSession
+from engine.kinds import Feature, OrderStatus, OrderType, Presence, Side, TimeInForce
+from engine.messages import (
+    Quote,
+    SetAccountLimits,
+    SetDrain,
+    SetFeatures,
+    SetPresence,
+    SetQuotes,
+    SetRating,
+    SetSession,
+)
 from engine.reasons import Reason
 from engine.records import SelfTrade, Session
 from engine.units import NS_PER_HOUR
@@ -178,6 +187,16 @@ def test_ratings_are_the_baron_s_70_until_told_otherwise(tmp_path: Path) -> None
     queries = Read(exchange, tmp_path).queries
     assert [row.rating for row in queries.barons(PROVIDERS[1], 0, 10)] == [88]
     assert [row.rating for row in queries.barons(PROVIDERS[2], 0, 10)] == [70]
+
+
+def test_a_baron_s_presence_and_drain_are_kept(tmp_path: Path) -> None:
+    exchange = opened()
+    quiet = exchange.apply(SetPresence(baron=1, presence=Presence.QUIET))
+    drained = exchange.apply(SetDrain(account=PROVIDERS[2], baron=2, draining=True))
+    queries = Read(exchange, tmp_path).queries
+    (first,), (second,) = (queries.barons(PROVIDERS[number], 0, 10) for number in (1, 2))
+    assert (first.presence, first.draining, first.seq) == (Presence.QUIET, False, quiet.seq)
+    assert (second.presence, second.draining, second.seq) == (Presence.REPORTING, True, drained.seq)
 
 
 def test_an_account_s_limits_are_kept_whole(tmp_path: Path) -> None:

@@ -14,8 +14,19 @@ from hypothesis import strategies as st
 
 from engine.codec import encode_command, encode_events
 from engine.halves import PLAIN
+from engine.kinds import Presence
 from engine.limits import Limits
-from engine.messages import Rejected, Reply, SetAccountLimits, SetFeatures, SetRating, SetSession, Tick, Traded
+from engine.messages import (
+    Rejected,
+    Reply,
+    SetAccountLimits,
+    SetFeatures,
+    SetPresence,
+    SetRating,
+    SetSession,
+    Tick,
+    Traded,
+)
 from engine.records import Session
 from exchange.log.embedded import EmbeddedLog
 from exchange.log.interface import Record
@@ -111,6 +122,8 @@ async def test_a_restart_amid_an_auction_goes_on_to_the_same_clearing(house: Hou
         *founding(),
         SetFeatures(baron=BARON, features=3),
         SetRating(baron=BARON, rating=81),
+        SetPresence(baron=BARON, presence=Presence.QUIET),
+        SetPresence(baron=BARON, presence=Presence.REPORTING),
         SetAccountLimits(account=RENTERS[0], max_gpus=50),
         ask(20_000, 2),
         bid(RENTERS[0], 20_000, 1),

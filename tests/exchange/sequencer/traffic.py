@@ -9,7 +9,7 @@ import random
 
 import msgspec
 
-from engine.kinds import LeaseState, OrderType, Side, TimeInForce
+from engine.kinds import LeaseState, OrderType, Presence, Side, TimeInForce
 from engine.messages import (
     Accepted,
     AmendOrder,
@@ -31,7 +31,9 @@ from engine.messages import (
     Reply,
     SetAccountLimits,
     SetCapacity,
+    SetDrain,
     SetFeatures,
+    SetPresence,
     SetQuotes,
     SetRating,
     SetSession,
@@ -184,6 +186,8 @@ class Traffic:
                     CancelAll(account=renter, side=Side.BUY),
                     SetFeatures(baron=BARON, features=1),
                     SetRating(baron=BARON, rating=pick.randrange(101)),
+                    SetDrain(account=PROVIDER, baron=BARON, draining=pick.randrange(4) == 0),
+                    SetPresence(baron=BARON, presence=pick.choice((*[Presence.REPORTING] * 3, *Presence))),
                     SetAccountLimits(account=renter, max_gpus=pick.randrange(40), killed=False),
                 )
                 return pick.choice(words)

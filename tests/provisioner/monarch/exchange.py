@@ -14,7 +14,7 @@ import msgspec
 from engine import leases
 from engine.book_plain import PlainBook
 from engine.codec import encode_events
-from engine.kinds import EndReason, LeaseState, Side
+from engine.kinds import EndReason, LeaseState, Presence, Side
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import (
@@ -32,6 +32,7 @@ from engine.messages import (
     Rent,
     Reply,
     SetOffers,
+    SetPresence,
     Tick,
 )
 from exchange.log.embedded import EmbeddedLog, EmbeddedReader, EmbeddedWriter
@@ -170,6 +171,14 @@ class Exchange:
     def failure(self, lease_id: int) -> LeaseFailed:
         """The last failure that was reported of a lease."""
         return [one for one in self.commands if isinstance(one, LeaseFailed) and one.lease_id == lease_id][-1]
+
+    def presences(self, baron: int = 1) -> list[Presence]:
+        """What the log was told of a Baron's presence, in order."""
+        return [one.presence for one in self.commands if isinstance(one, SetPresence) and one.baron == baron]
+
+    def lost_ns(self, baron: int = 1) -> int:
+        """When a Baron that is lost was heard of last."""
+        return [one.as_of_ns for one in self.commands if isinstance(one, SetPresence) and one.baron == baron][-1]
 
     def free_gpus(self) -> int:
         """GPUs on sale now."""

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from engine.ids import format_id
-from engine.kinds import Fault, LeaseState
-from engine.messages import LeaseFailed, LeaseWiped, SetCapacity
+from engine.kinds import Fault, LeaseState, Presence
+from engine.messages import LeaseFailed, LeaseWiped, SetCapacity, SetPresence
 from engine.units import NS_PER_HOUR, NS_PER_S
 from provisioner.desired import AgentView, Plan, Vouch, reconcile
 from provisioner.records import BaronRow, LeaseRow
@@ -276,9 +276,18 @@ CAPACITIES: list[tuple[str, BaronRow, AgentView, SetCapacity | None]] = [
     ("one sick", BARON, view(unhealthy=frozenset({"GPU-a"})), SetCapacity(baron=1, gpus=3, simulated=False)),
     ("sick, and no GPU of ours", BARON, view(unhealthy=frozenset({"GPU-x"})), None),
     ("simulated now", BARON, view(simulated=True), SetCapacity(baron=1, gpus=4, simulated=True)),
-    ("silent", BARON, view(silent_ns=60 * NS_PER_S), SetCapacity(baron=1, gpus=0, simulated=False)),
-    ("quiet", BARON, view(silent_ns=60 * NS_PER_S - 1), None),
-    ("silent, and known to be", msgspec.structs.replace(BARON, verified_gpus=0), view(silent_ns=60 * NS_PER_S), None),
+    (
+        "short of words",
+        msgspec.structs.replace(BARON, verified_gpus=9),
+        view(silent_ns=60 * NS_PER_S - 1),
+        SetCapacity(baron=1, gpus=4, simulated=False),
+    ),
+    (
+        "silent",
+        msgspec.structs.replace(BARON, verified_gpus=9, presence=Presence.QUIET),
+        view(silent_ns=60 * NS_PER_S),
+        None,
+    ),
     ("no word since the start", BARON, view(spoke=False, inventory=UUIDS[:1]), None),
     ("unknown to the log", msgspec.structs.replace(BARON, registered=False, verified_gpus=0), view(), None),
 ]
@@ -289,6 +298,127 @@ CAPACITIES: list[tuple[str, BaronRow, AgentView, SetCapacity | None]] = [
 )
 def test_capacity(baron: BaronRow, seen: AgentView, command: SetCapacity | None) -> None:
     assert plan(seen=seen, baron=baron).commands == ((command,) if command else ())
+
+
+QUIET_BARON = msgspec.structs.replace(BARON, presence=Presence.QUIET)
+LOST_BARON = msgspec.structs.replace(BARON, presence=Presence.LOST)
+SILENT = view(silent_ns=60 * NS_PER_S)
+GONE = view(silent_ns=600 * NS_PER_S)
+UNHEARD = view(spoke=False, reports=None, silent_ns=59 * NS_PER_S)
+BACK = SetPresence(baron=1, presence=Presence.REPORTING)
+GONE_QUIET = SetPresence(baron=1, presence=Presence.QUIET)
+GONE_LOST = SetPresence(baron=1, presence=Presence.LOST, as_of_ns=START + 50)
+PRESENCES: list[tuple[str, BaronRow, AgentView, SetPresence | None]] = [
+    ("speaks, as the log says", BARON, view(), None),
+    ("speaks again", QUIET_BARON, view(), BACK),
+    ("speaks again after its loss", LOST_BARON, view(), BACK),
+    ("silent for a while", BARON, view(silent_ns=60 * NS_PER_S - 1), None),
+    ("silent for a minute", BARON, SILENT, GONE_QUIET),
+    ("silent, and known to be", QUIET_BARON, view(silent_ns=599 * NS_PER_S), None),
+    ("silent for ten minutes", QUIET_BARON, GONE, GONE_LOST),
+    ("lost before anybody told that it was quiet", BARON, GONE, GONE_LOST),
+    ("lost, and known to be", LOST_BARON, GONE, None),
+    ("lost, and Monarch has begun to listen again", LOST_BARON, view(spoke=False, silent_ns=60 * NS_PER_S), None),
+    ("no word since the start yet", QUIET_BARON, UNHEARD, None),
+    ("no word since the start for a minute", BARON, view(spoke=False, silent_ns=60 * NS_PER_S), GONE_QUIET),
+    ("no word since the start for ten", QUIET_BARON, view(spoke=False, silent_ns=600 * NS_PER_S), GONE_LOST),
+    ("unknown to the log", msgspec.structs.replace(BARON, registered=False), GONE, None),
+    ("never run", BaronRow(baron=1, registered=True), msgspec.structs.replace(GONE, inventory=None, spoke=False), None),
+    ("heard by a lost database", BARON, msgspec.structs.replace(GONE, inventory=None, spoke=False), GONE_LOST),
+]
+
+
+@pytest.mark.parametrize(
+    ("baron", "seen", "command"), [row[1:] for row in PRESENCES], ids=[row[0] for row in PRESENCES]
+)
+def test_presence(baron: BaronRow, seen: AgentView, command: SetPresence | None) -> None:
+    assert plan(seen=seen, baron=baron).commands == ((command,) if command else ())
+
+
+def test_capacity_is_told_before_the_baron_reports_again() -> None:
+    made = plan(seen=view(inventory=UUIDS[:2]), baron=QUIET_BARON)
+    assert made.commands == (SetCapacity(baron=1, gpus=2, simulated=False), BACK)
+
+
+def test_which_leases_lack_their_gpus_is_told_before_the_baron_has_fewer() -> None:
+    seen = view(RUNNING, inventory=UUIDS[1:])
+    (failed,) = plan(ACTIVE, seen=seen, baron=QUIET_BARON).commands
+    assert isinstance(failed, LeaseFailed)
+    over = msgspec.structs.replace(ACTIVE, state=LeaseState.FAILED)
+    assert plan(over, seen=seen, baron=QUIET_BARON).commands == (
+        SetCapacity(baron=1, gpus=3, simulated=False),
+        BACK,
+    )
+
+
+def test_renters_failures_hold_nothing_back() -> None:
+    keyless = msgspec.structs.replace(LEASE, ssh_keys=())
+    assert plan(keyless, seen=SILENT).commands[1:] == (GONE_QUIET,)
+
+
+def gone(**seen_ns: int) -> AgentView:
+    """Silent for ten minutes; when each lease was vouched for last, by its number."""
+    age_ns = 600 * NS_PER_S
+    vouched = {int(lease_id[1:]): Vouch(at_ns, age_ns) for lease_id, at_ns in seen_ns.items()}
+    return view(reports=None, silent_ns=age_ns, vouched=vouched)
+
+
+def test_leases_of_a_lost_baron_arent_told_one_by_one() -> None:
+    second = msgspec.structs.replace(ACTIVE, lease_id=8, gpus=("GPU-c",))
+    starting = msgspec.structs.replace(LEASE, lease_id=9, gpus=("GPU-d",))
+    made = plan(
+        ACTIVE, second, starting, seen=gone(_7=NOW - 9, _8=NOW - 9), baron=QUIET_BARON, now_ns=NOW + NS_PER_HOUR
+    )
+    assert made.commands == (SetPresence(baron=1, presence=Presence.LOST, as_of_ns=NOW - 9),)
+
+
+def test_what_the_last_heartbeat_didnt_vouch_for_fails_by_itself_before_its_baron_is_lost() -> None:
+    second = msgspec.structs.replace(ACTIVE, lease_id=8, gpus=("GPU-c",))
+    seen = gone(_7=NOW - 9, _8=NOW - 20)
+    (failed,) = plan(ACTIVE, second, seen=seen, baron=QUIET_BARON).commands
+    assert isinstance(failed, LeaseFailed)
+    assert (failed.lease_id, failed.as_of_ns) == (8, NOW - 20)
+    over = msgspec.structs.replace(second, state=LeaseState.FAILED)
+    (told,) = plan(ACTIVE, over, seen=seen, baron=QUIET_BARON).commands
+    assert told == SetPresence(baron=1, presence=Presence.LOST, as_of_ns=NOW - 9)
+
+
+def test_a_lease_that_a_lost_baron_has_still_fails_by_itself() -> None:
+    (failed,) = plan(ACTIVE, seen=gone(_7=NOW - 9), baron=LOST_BARON).commands
+    assert isinstance(failed, LeaseFailed)
+    assert (failed.lease_id, failed.as_of_ns) == (7, NOW - 9)
+
+
+def test_the_last_word_is_never_later_than_now() -> None:
+    (told,) = plan(ACTIVE, seen=gone(_7=NOW + 5), baron=QUIET_BARON).commands
+    assert told == SetPresence(baron=1, presence=Presence.LOST, as_of_ns=NOW)
+
+
+LEASE8 = msgspec.structs.replace(LEASE, lease_id=8)
+
+
+@pytest.mark.parametrize(
+    "seen", [view(RUNNING), view(), view(said(SandboxState.FAILED)), view(reports=None, silent_ns=NS_PER_HOUR)]
+)
+def test_a_lease_that_had_notice_before_it_ran_is_dropped_and_nobodys_failure(seen: AgentView) -> None:
+    given_up = msgspec.structs.replace(HELD, state=LeaseState.ENDING, ends_ns=NOW + 90 * NS_PER_S)
+    made = plan(given_up, LEASE8, seen=seen, baron=LOST_BARON)
+    assert not any(isinstance(command, LeaseFailed | LeaseWiped) for command in made.commands)
+    assert (made.running, made.reachable) == ((), ())
+    assert [spec.lease_id for spec in made.specs] == [format_id("lse", 8)]
+    assert [row.gpus for row in made.rows] == [("GPU-c", "GPU-d")]
+    assert made.known == (7, 8)
+
+
+def test_a_lease_that_waits_for_anothers_wipe_isnt_wanted_and_its_time_doesnt_run() -> None:
+    waiting = msgspec.structs.replace(LEASE, state=LeaseState.SCHEDULED)
+    made = plan(waiting, seen=view())
+    assert (made.specs, made.rows, made.commands, made.reachable) == ((), (), (), ())
+    served = msgspec.structs.replace(HELD, provisioning_ns=NOW)
+    late_ns = START + 650 * NS_PER_S
+    starting = view(said(SandboxState.STARTING))
+    assert plan(served, seen=starting, now_ns=late_ns).commands == ()
+    assert plan(HELD, seen=starting, now_ns=late_ns).commands != ()
 
 
 def test_the_list_fits_a_message_and_active_leases_come_first() -> None:

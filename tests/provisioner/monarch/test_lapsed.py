@@ -30,6 +30,11 @@ def test_only_what_ran_and_was_given_up(state: LeaseState, away_ns: int, fails: 
     assert [failure.as_of_ns for failure in failures] == ([HEARD] if fails else [])
 
 
+def test_a_lease_that_had_notice_before_it_ran_isnt_told_of() -> None:
+    given_up = msgspec.structs.replace(ACTIVE, state=LeaseState.ENDING, active_ns=0, ends_ns=HEARD + 2 * HOUR_NS)
+    assert lapsed([given_up], {given_up.baron: HEARD}, HEARD + 9 * HOUR_NS, HOUR_NS) == []
+
+
 def test_a_lease_younger_than_the_last_heartbeat_on_disk_counts_from_its_start() -> None:
     heartbeats = {ACTIVE.baron: ACTIVE.start_ns - 1}
     assert lapsed([ACTIVE], heartbeats, ACTIVE.start_ns + HOUR_NS, HOUR_NS) == []

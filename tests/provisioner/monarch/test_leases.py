@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from engine.ids import format_id
-from engine.kinds import EndReason, Fault, LeaseState
+from engine.kinds import EndReason, Fault, LeaseState, Presence
 from engine.messages import LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped, SetCapacity, Tick
 from provisioner.ports import Delivery
 from provisioner.wire import Desired, SandboxState
@@ -168,7 +168,7 @@ async def test_a_sick_gpu_leaves_capacity_and_fails_the_lease_on_it(house: House
     await on_sale(house, 8)
 
 
-async def test_silence_takes_capacity_then_leases_charged_to_the_last_heartbeat(house: House) -> None:
+async def test_silence_takes_asks_then_leases_charged_to_the_last_heartbeat(house: House) -> None:
     provisioner = await house.open()
     agent = await house.agent()
     await on_sale(house, 8)
@@ -179,6 +179,7 @@ async def test_silence_takes_capacity_then_leases_charged_to_the_last_heartbeat(
     await wait_until_async(lambda: provisioner.barons_online()[1] > last_ns, "its last heartbeat")
     house.clock.advance(61)
     await on_sale(house, 0)
+    assert house.exchange.presences() == [Presence.QUIET]
     assert provisioner.barons_online() == {}
     assert house.exchange.state(lease_id) is LeaseState.ACTIVE
     await agent.beat()
@@ -188,12 +189,44 @@ async def test_silence_takes_capacity_then_leases_charged_to_the_last_heartbeat(
     before_ns = house.clock.wall_ns()
     house.clock.advance(601)
     await until_failed(house, lease_id)
-    failure = house.exchange.failure(lease_id)
-    assert failure.fault is Fault.PROVIDER
-    assert last_ns < failure.as_of_ns <= before_ns
+    assert house.exchange.presences() == [Presence.QUIET, Presence.REPORTING, Presence.LOST]
+    assert last_ns < house.exchange.lost_ns() <= before_ns
+    assert LeaseFailed not in house.exchange
+    ended = house.exchange.leases[lease_id]
+    assert isinstance(ended, LeaseChanged)
+    assert (ended.reason, ended.ended_ns) == (EndReason.PROVIDER_FAILED, house.exchange.lost_ns())
     agent.beat_by_itself = agent.obey = True
     await until_wiped(house, lease_id)
     await on_sale(house, 8)
+    assert [one.gpus for one in house.exchange.commands if isinstance(one, SetCapacity)] == [8]
+
+
+async def test_a_lease_that_has_notice_before_it_ran_leaves_the_agent_and_is_nobodys_failure(house: House) -> None:
+    await house.open()
+    agent = Agent()
+    agent.obey = False
+    await house.agent(agent)
+    await on_sale(house, 8)
+    lease_id, stays = await house.exchange.rent(), await house.exchange.rent()
+    name = format_id("lse", lease_id)
+    await wait_until_async(lambda: agent.desired and len(agent.desired[-1].leases) == 2, "the leases in Desired")
+    agent.report(name, SandboxState.STARTING)
+    await house.exchange.give_notice(lease_id)
+    await wait_until_async(lambda: len(agent.desired[-1].leases) == 1, "the lease out of Desired")
+    agent.obey = True
+    await wait_until_async(lambda: agent.leases[name].state is SandboxState.WIPED, "the sandbox's end")
+    await wait_until_async(lambda: house.exchange.state(stays) is LeaseState.ACTIVE, "the other lease")
+    assert house.exchange.state(lease_id) is LeaseState.ENDING
+    for _ in range(3):
+        # Not so far at once that the agent's silence would count.
+        house.clock.advance(45)
+        await agent.beat()
+    await house.exchange.accept(Tick())
+    await until_wiped(house, lease_id)
+    ended = house.exchange.leases[lease_id]
+    assert isinstance(ended, LeaseChanged)
+    assert (ended.state, ended.reason, ended.charged_micros) == (LeaseState.ENDED, EndReason.PREEMPTED, 0)
+    assert LeaseFailed not in house.exchange
 
 
 async def test_provisioning_that_takes_too_long_fails(house: House) -> None:

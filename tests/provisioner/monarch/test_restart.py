@@ -12,12 +12,13 @@ import msgspec
 import pytest
 
 from engine.ids import format_id
-from engine.kinds import LeaseState
-from engine.messages import Command, Reply, SetCapacity
+from engine.kinds import LeaseState, Presence
+from engine.messages import Command, Reply
 from exchange.log.interface import LogError
 from provisioner.provisioner import Provisioner
 from provisioner.store import Store, StoreError
 from provisioner.wire import SandboxState
+from tests.provisioner.monarch.agent import Agent, gpus
 from tests.provisioner.monarch.conftest import House
 from tests.provisioner.monarch.exchange import Overloaded
 from tests.provisioner.monarch.test_leases import knock, on_sale, rented, until_failed, until_wiped
@@ -70,19 +71,43 @@ async def test_silence_counts_only_while_monarch_listens(house: House) -> None:
     await house.kill()
     house.clock.advance(3_000)
     await house.open()
-    for step, capacities in ((59, [8]), (2, [8, 0])):
+    for step, presences in ((59, []), (2, [Presence.QUIET])):
         house.clock.advance(step)
         # A lease that comes and goes shows that the keeper has looked since.
         looked = await house.exchange.rent(delivery=b"?")
         await until_wiped(house, looked)
-        sent = [command.gpus for command in house.exchange.commands if isinstance(command, SetCapacity)]
-        assert sent == capacities
+        assert house.exchange.presences() == presences
         if step == 59:
             assert house.exchange.state(lease_id) is LeaseState.ACTIVE
     house.clock.advance(600)
     last_ns = house.clock.wall_ns()
     await until_failed(house, lease_id)
-    assert house.exchange.failure(lease_id).as_of_ns < last_ns - 3_000 * 10**9
+    assert house.exchange.lost_ns() < last_ns - 3_000 * 10**9
+
+
+async def test_the_logs_word_on_presence_outlives_a_restart_and_the_loss_of_the_database(house: House) -> None:
+    await house.open()
+    agent = await house.agent()
+    await on_sale(house, 8)
+    await agent.stop()
+    house.clock.advance(61)
+    await on_sale(house, 0)
+    house.clock.advance(601)
+    await wait_until_async(lambda: house.exchange.presences() == [Presence.QUIET, Presence.LOST], "the loss")
+    for lose in (False, True):
+        await house.kill()
+        if lose:
+            lose_database(house)
+        await house.open()
+        other = await house.agent(Agent("secret-2", gpus(2, prefix="GPU-other-")))
+        await on_sale(house, 2)
+        await other.stop()
+        house.clock.advance(61)
+        # That the second Baron is quiet shows that the first one's keeper has looked as well.
+        await on_sale(house, 0)
+        assert house.exchange.presences() == [Presence.QUIET, Presence.LOST]
+    await house.agent(agent)
+    await wait_until_async(lambda: house.exchange.presences()[-1] is Presence.REPORTING, "the Baron's return")
 
 
 async def test_a_killed_agent_that_adopts_its_sandboxes_keeps_its_leases(house: House) -> None:

@@ -10,8 +10,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.kinds import EndReason, Kind, LeaseState
-from engine.messages import BaronRegistered, CapacityChanged, Event, LeaseChanged, LeasePriced, LeaseScheduled, Reply
+from engine.kinds import EndReason, Kind, LeaseState, Presence
+from engine.messages import (
+    BaronPresence,
+    BaronRegistered,
+    CapacityChanged,
+    Event,
+    LeaseChanged,
+    LeasePriced,
+    LeaseScheduled,
+    Reply,
+)
 from provisioner.desired import Plan
 from provisioner.ports import Access, Delivery
 from provisioner.records import Applied, BaronRow, LeaseRow
@@ -90,15 +99,21 @@ def test_what_was_taken_in_is_skipped_and_lasts(store: Store, tmp_path: Path) ->
     reopened.close()
 
 
-def test_a_notice_is_kept_and_a_database_without_notices_is_brought_up_to_date(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_notice_is_kept_and_an_earlier_database_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
     path = tmp_path / "provisioner.db"
     store = Store.open(path)
-    store.apply([reply(1, scheduled(7), scheduled(8))])
+    store.apply([reply(1, BaronRegistered(baron=1, provider=2, sku="A", region="B"), scheduled(7), scheduled(8))])
     store.close()
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("ALTER TABLE leases DROP COLUMN ends_ns")
-        connection.execute("PRAGMA user_version = 1")
+        if version < 2:
+            connection.execute("ALTER TABLE leases DROP COLUMN ends_ns")
+        if version < 3:
+            connection.execute("ALTER TABLE leases DROP COLUMN provisioning_ns")
+            connection.execute("ALTER TABLE barons DROP COLUMN presence")
+        connection.execute(f"PRAGMA user_version = {version}")
     store = Store.open(path)
+    assert [row.presence for row in store.barons()] == [Presence.REPORTING]
     ending = msgspec.structs.replace(changed(7, LeaseState.ENDING), reason=EndReason.UNPAID, ends_ns=99)
     assert store.apply([reply(2, ending)]).opened == {7}
     assert [(lease.state, lease.ends_ns) for lease in store.live_leases()] == [
@@ -106,6 +121,22 @@ def test_a_notice_is_kept_and_a_database_without_notices_is_brought_up_to_date(t
         (LeaseState.PROVISIONING, 0),
     ]
     store.close()
+
+
+def test_the_logs_word_on_a_barons_presence_is_kept(store: Store) -> None:
+    said = BaronPresence(baron=1, presence=Presence.LOST, draining=True)
+    assert store.apply([reply(1, BaronRegistered(baron=1, provider=2, sku="A", region="B"), said)]).barons == {1}
+    assert [row.presence for row in store.barons()] == [Presence.LOST]
+    store.apply([reply(2, msgspec.structs.replace(said, presence=Presence.REPORTING))])
+    assert [row.presence for row in store.barons()] == [Presence.REPORTING]
+
+
+def test_provisioning_that_had_to_wait_counts_from_the_end_of_the_wait(store: Store) -> None:
+    waiting = msgspec.structs.replace(scheduled(7), state=LeaseState.SCHEDULED)
+    assert store.apply([reply(1, waiting, scheduled(8))]).opened == {8}
+    assert store.apply([reply(30, *(changed(one, LeaseState.PROVISIONING) for one in (7, 8)))]).opened == {7, 8}
+    store.apply([reply(40, changed(7, LeaseState.PROVISIONING))])
+    assert [lease.provisioning_ns for lease in store.leases(1)] == [30, 0]
 
 
 def test_a_price_moves_the_terms_end(store: Store) -> None:
@@ -131,8 +162,17 @@ def test_gpus_that_an_earlier_database_assigned_are_unknown_until_they_are_writt
 
     def decide(baron: BaronRow, leases: list[LeaseRow]) -> Plan:
         learnt = msgspec.structs.replace(leases[0], gpus=("GPU-a",), generation=3)
-        empty = Plan(known=(), over=(), rows=(), specs=(), forget=(), running=(), reachable=(), commands=())
-        return msgspec.structs.replace(empty, rows=(learnt,))
+        return Plan(
+            known=(),
+            over=(),
+            rows=(learnt,),
+            specs=(),
+            forget=(),
+            running=(),
+            reachable=(),
+            commands=(),
+            baron=baron,
+        )
 
     reopened.plan(1, decide)
     assert (reopened.leases(1)[0].gpus, reopened.leases(1)[0].generation) == (("GPU-a",), 3)

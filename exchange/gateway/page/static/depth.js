@@ -63,8 +63,8 @@ export class Depth {
       say(cells[0], clock(trade.timeMs));
       say(cells[1], trade.price);
       say(cells[2], count(trade.quantity));
-      // In an auction both sides rested: nobody was the taker.
-      const taker = trade.auction ? "auction" : trade.takerSide;
+      // In an auction both sides rested: nobody was the taker. Who displaced a lease met nobody's order.
+      const taker = trade.auction ? "auction" : trade.displacement ? "displaced" : trade.takerSide;
       say(cells[3], trade.simulated ? `${taker} *` : taker);
     });
     notice(byId("trades-note"), known === null ? "Loading the last trades." : trades.length ? "" : "No trades yet.");

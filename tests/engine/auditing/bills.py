@@ -40,6 +40,10 @@ class Billing:
         self.max_outages = max_outages
         self.bills: dict[int, SeenBill] = {}
 
+    def closed_micros(self, lease_id: int) -> int:
+        """What the lease's months charged that were closed while it ran."""
+        return self.bills[lease_id].closed
+
     def take(self, event: Event) -> None:
         match event:
             case LeaseScheduled():

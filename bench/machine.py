@@ -1,0 +1,148 @@
+"""The whole machine: orders a second through risk, hours, book, transfers and events, and what crowds cost it.
+
+`python -m bench.machine [--quick]`. One run measures the machine and, on the same commands, the bare book that it runs on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from bench.common.report import Row, parser, publish, report
+from bench.machines.crowds import Crowd, leases, resting, yielding
+from bench.machines.flow import Flow, logged, mixed, opened, played
+from bench.order_books.engines import BATCH, EVENTS_ROOM
+from bench.order_books.memory import resident_bytes, settle
+from engine.book import BookLimits
+from engine.codec import decode_command
+from engine.halves import compiled_half
+from engine.machine import Machine
+from engine.records import COMMAND_BYTES, EVENT_BYTES
+
+ACCOUNTS: Final = 10_000
+BEST_OF: Final = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the bench; 1 when a figure missed its goal."""
+    options = _parser().parse_args(arguments)
+    return publish(report(run(quick=options.quick)), options.json)
+
+
+def run(*, quick: bool) -> list[Row]:
+    """All figures, one row each; quick: a hundredth of the crowds and a short flow, to see that it works."""
+    scale = 100 if quick else 1
+    flow = mixed(2_000 if quick else 100_000, ACCOUNTS // scale)
+    return [*_whole_path(flow), *_crowd(100_000 // min(scale, 20)), *_state(scale), _memory(200_000 // scale)]
+
+
+def _whole_path(flow: Flow) -> list[Row]:
+    """The flow through the machine, and what it asked of its books through a bare book."""
+    machine_s = min(_played_s(flow) for _ in range(BEST_OF))
+    book_s = min(_bare_s(flow) for _ in range(BEST_OF))
+    asked = sum(len(records) for records in flow.book_commands.values()) // COMMAND_BYTES
+    replayed = _replayed_s(flow)
+    steps = len(flow.steps)
+    return [
+        Row(
+            "orders and cancels",
+            flow.orders,
+            "",
+            against=f"{flow.accounts:,} accounts; {steps:,} commands with their leases'",
+        ),
+        _at_least("whole path", flow.orders / machine_s, "orders/s", 1_000_000, "one command at a time"),
+        _at_most("to the bare book", machine_s / book_s, "x", 4, f"batch of the {asked:,} commands that its books had"),
+        _at_least("replay", steps / replayed, "commands/s", 1_000_000, "decoded from the command log's records"),
+    ]
+
+
+def _crowd(number: int) -> list[Row]:
+    few, many = yielding(number // 100, number // 500), yielding(number, number // 500)
+    return [
+        Row("displacement", many.displaced_us, "us", against=f"{number:,} running spot leases"),
+        _at_most("displacement, growth", many.displaced_us / few.displaced_us, "x", 2, "a hundredth of the leases"),
+        Row("pre-emption", many.preempted_us, "us", against=f"{number:,} running spot leases"),
+        _at_most("pre-emption, growth", many.preempted_us / few.preempted_us, "x", 2, "a hundredth of the leases"),
+    ]
+
+
+def _state(scale: int) -> list[Row]:
+    """Snapshot and restore of a shard with a million open orders, 100,000 leases and 1,000 rows."""
+    crowd = Crowd()
+    leases(crowd, 100_000 // scale, 100)
+    resting(crowd, 1_000_000 // scale)
+    before = time.perf_counter()
+    data = crowd.machine.snapshot()
+    taken_s = time.perf_counter() - before
+    before = time.perf_counter()
+    Machine.restore(data, *compiled_half())
+    restored_s = time.perf_counter() - before
+    counts = crowd.machine.counts()
+    against = f"{counts.open_orders:,} orders, {counts.leases:,} leases, {counts.barons:,} rows; {len(data):,} bytes"
+    return [
+        _at_most("snapshot", taken_s, "s", 2, against),
+        _at_most("restore", restored_s, "s", 3, against),
+    ]
+
+
+def _memory(number: int) -> Row:
+    crowd = Crowd()
+    settle()
+    before = resident_bytes()
+    resting(crowd, number)
+    settle()
+    return _at_most("memory", (resident_bytes() - before) / number, "bytes/order", 160, f"{number:,} bids at rest")
+
+
+def _played_s(flow: Flow) -> float:
+    machine = opened(flow)
+    before = time.perf_counter()
+    played(machine, flow.steps)
+    return time.perf_counter() - before
+
+
+def _replayed_s(flow: Flow) -> float:
+    machine = opened(flow)
+    records, seq = logged(flow.steps), machine.last_seq
+    before = time.perf_counter()
+    for record in records:
+        seq += 1
+        machine.apply(seq, *decode_command(record))
+    return time.perf_counter() - before
+
+
+def _bare_s(flow: Flow) -> float:
+    """A bare book for each instrument, one after the other, by `batch`."""
+    out = bytearray(EVENTS_ROOM * EVENT_BYTES)
+    seconds = 0.0
+    for records in flow.book_commands.values():
+        book, view = compiled_half().book(BookLimits(fires=False)), memoryview(records)
+        step = BATCH * COMMAND_BYTES
+        before = time.perf_counter()
+        for first in range(0, len(view), step):
+            book.batch(view[first : first + step], out)
+        seconds += time.perf_counter() - before
+    return seconds
+
+
+def _at_least(name: str, value: float, unit: str, goal: float, against: str) -> Row:
+    return Row(name, _rounded(value), unit, goal, value >= goal, against)
+
+
+def _at_most(name: str, value: float, unit: str, goal: float, against: str) -> Row:
+    return Row(name, _rounded(value), unit, goal, value <= goal, against)
+
+
+def _rounded(value: float) -> float | int:
+    return round(value) if value >= 1_000 else round(value, 3)
+
+
+def _parser() -> argparse.ArgumentParser:
+    return parser("machine", __doc__ or "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

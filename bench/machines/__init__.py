@@ -1,0 +1,1 @@
+"""What `python -m bench machine` is made of: flows of commands for a whole shard."""

@@ -1,0 +1,238 @@
+"""A flow of commands for a whole shard: mixed spot and on-demand orders of many accounts, and what their leases need.
+
+It is made once against a machine, since leases and cancels name what the machine numbered, and is then played anew, so
+that a run times nothing but the machine. What the machine asked of its books on the way is kept for the bare book.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from engine.book import Book, BookLimits
+from engine.codec import encode_command
+from engine.halves import Half, compiled_half
+from engine.kinds import LeaseState, OrderType, Side, TimeInForce
+from engine.limits import Limits
+from engine.machine import Machine
+from engine.messages import (
+    Accepted,
+    CancelOrder,
+    Command,
+    Deposit,
+    EndLease,
+    Event,
+    LeaseActive,
+    LeaseChanged,
+    LeaseScheduled,
+    LeaseWiped,
+    ListMarket,
+    OpenAccount,
+    PlaceOrder,
+    RegisterBaron,
+    SetCapacity,
+    Tick,
+)
+from engine.units import NS_PER_HOUR
+
+SPOT: Final = 1
+ONDEMAND: Final = 2
+GPUS_A_BARON: Final = 64
+MIDDLE: Final = 20_000
+"""Ticks; prices lie around it."""
+SPREAD: Final = 360
+CROSSING: Final = 60
+"""Ticks beyond the middle, of the spread, that an order may be priced through."""
+STEP_NS: Final = 1_000_000
+"""Between two orders: a thousand a second of the market's own time."""
+START_NS: Final = 490_000 * NS_PER_HOUR
+WEALTH_MICROS: Final = 10**12
+LEASES_AT_ONCE: Final = 2_000
+"""Running leases; the oldest is ended for each one more."""
+_SEED: Final = 20_270_101
+_SHARES: Final = (35, 35, 30)
+"""Of a hundred orders: bids, asks, cancels."""
+_ORDERS: Final = (PlaceOrder, CancelOrder)
+
+
+class Flow(NamedTuple):
+    """`opening` opens accounts, Barons and the market; of `steps` the orders are counted, and all are timed."""
+
+    accounts: int
+    opening: list[tuple[int, Command]]
+    steps: list[tuple[int, Command]]
+    book_commands: dict[int, bytes]
+    """By instrument: what the machine asked of its book amid the steps, as records."""
+
+    @property
+    def orders(self) -> int:
+        """Orders and cancels."""
+        return sum(isinstance(command, _ORDERS) for _, command in self.steps)
+
+
+def mixed(orders: int, accounts: int) -> Flow:
+    """Bids and asks of both kinds around one price, three of ten are cancels; four of five accounts rent, the others provide."""
+    asked: dict[int, list[bytes]] = {}
+    maker = _Maker(accounts, Half(_recording(asked), compiled_half().grid))
+    opening = maker.steps
+    for records in asked.values():
+        records.clear()
+    maker.steps = []
+    for _ in range(orders):
+        maker.order()
+    return Flow(accounts, opening, maker.steps, {number: b"".join(records) for number, records in asked.items()})
+
+
+def played(machine: Machine, steps: list[tuple[int, Command]]) -> int:
+    """Put the steps to a machine; how many events came of them."""
+    events, seq, apply = 0, machine.last_seq, machine.apply
+    for ts_ns, command in steps:
+        seq += 1
+        events += len(apply(seq, ts_ns, command))
+    return events
+
+
+def opened(flow: Flow) -> Machine:
+    """A machine on the compiled half that stands where the flow's steps begin."""
+    machine = Machine(0, Limits(), *compiled_half())
+    played(machine, flow.opening)
+    return machine
+
+
+def logged(steps: list[tuple[int, Command]]) -> list[bytes]:
+    """The steps as the command log carries them."""
+    return [encode_command(ts_ns, command) for ts_ns, command in steps]
+
+
+class _Maker:
+    def __init__(self, accounts: int, half: Half) -> None:
+        self.machine = Machine(0, Limits(), *half)
+        self.steps: list[tuple[int, Command]] = []
+        self._random = random.Random(_SEED)
+        self._now_ns = START_NS
+        self._live: deque[tuple[int, int]] = deque()
+        """(account, order) of orders that may rest still."""
+        self._leases: deque[tuple[int, int]] = deque()
+        self._renters = range(1, accounts * 4 // 5 + 1)
+        self._providers = range(accounts * 4 // 5 + 1, accounts + 1)
+        self._open_up()
+
+    def order(self) -> None:
+        """One more order or cancel, and what its leases need."""
+        self._now_ns += STEP_NS
+        self._ticks()
+        (what,) = self._random.choices(("bid", "ask", "cancel"), _SHARES)
+        if what == "cancel" and self._live:
+            self._enter(self._cancel())
+            return
+        for event in self._enter(self._ask() if what == "ask" else self._bid()):
+            match event:
+                case Accepted() if event.order_id in self.machine.state.orders:
+                    self._live.append((event.account, event.order_id))
+                case LeaseScheduled():
+                    self._enter(LeaseActive(lease_id=event.lease_id, access=b"port"))
+                    self._leases.append((event.renter, event.lease_id))
+                case _:
+                    pass
+        while len(self._leases) > LEASES_AT_ONCE:
+            renter, lease_id = self._leases.popleft()
+            self._enter(EndLease(account=renter, lease_id=lease_id))
+
+    def _open_up(self) -> None:
+        self._enter(ListMarket(sku="H100-SXM5-80GB", region="us-east"))
+        for account in (*self._renters, *self._providers):
+            self._enter(OpenAccount(account=account, maker_fee_ppm=0, taker_fee_ppm=5_000))
+            self._enter(Deposit(account=account, amount_micros=WEALTH_MICROS, client_id=""))
+        for provider in self._providers:
+            # A provider's Baron has its number.
+            self._enter(RegisterBaron(baron=provider, provider=provider, sku="H100-SXM5-80GB", region="us-east"))
+            self._enter(SetCapacity(baron=provider, gpus=GPUS_A_BARON, simulated=False))
+
+    def _cancel(self) -> CancelOrder:
+        """Of an order that rested when it came; it may be filled by now, as with everybody who is late."""
+        place = self._random.randrange(len(self._live))
+        self._live.rotate(-place)
+        account, order_id = self._live.popleft()
+        return CancelOrder(account=account, order_id=order_id)
+
+    def _bid(self) -> PlaceOrder:
+        pick = self._random
+        instrument = pick.choice((SPOT, ONDEMAND))
+        return PlaceOrder(
+            account=pick.choice(self._renters),
+            instrument=instrument,
+            side=Side.BUY,
+            order_type=OrderType.LIMIT,
+            time_in_force=pick.choice((TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC)),
+            price_ticks=MIDDLE + CROSSING - pick.randrange(SPREAD),
+            quantity=pick.randint(1, 8),
+            hours=1 if instrument == ONDEMAND else 0,
+            delivery=b"key",
+        )
+
+    def _ask(self) -> PlaceOrder:
+        pick = self._random
+        instrument = pick.choice((SPOT, ONDEMAND))
+        provider = pick.choice(self._providers)
+        return PlaceOrder(
+            account=provider,
+            instrument=instrument,
+            side=Side.SELL,
+            order_type=OrderType.LIMIT,
+            time_in_force=TimeInForce.GTC,
+            price_ticks=MIDDLE - CROSSING + pick.randrange(SPREAD),
+            quantity=pick.randint(1, 8),
+            baron=provider,
+            max_hours=24 if instrument == ONDEMAND else 0,
+        )
+
+    def _ticks(self) -> None:
+        while (due_ns := self.machine.next_due_ns()) is not None and due_ns <= self._now_ns:
+            self._enter(Tick())
+
+    def _enter(self, command: Command) -> list[Event]:
+        self.steps.append((self._now_ns, command))
+        events = self.machine.apply(self.machine.last_seq + 1, self._now_ns, command)
+        for event in events:
+            match event:
+                case LeaseChanged(state=LeaseState.ENDED | LeaseState.FAILED, wiped=False):
+                    self._enter(LeaseWiped(lease_id=event.lease_id))
+                case _:
+                    pass
+        return events
+
+
+def _recording(asked: dict[int, list[bytes]]) -> Callable[[BookLimits], Book]:
+    """A factory of compiled books that note what they are asked, by their place in the order of listing."""
+    make = compiled_half().book
+
+    def factory(limits: BookLimits) -> Book:
+        records = asked.setdefault(len(asked) + 1, [])
+        recording: Any = _Recording(make(limits), records)
+        book: Book = recording
+        return book
+
+    return factory
+
+
+class _Recording:
+    """A book that keeps the records of its commands."""
+
+    def __init__(self, book: Book, records: list[bytes]) -> None:
+        self._book = book
+        self._records = records
+
+    def submit(self, order: Any) -> bytes:
+        self._records.append(order.pack())
+        return self._book.submit(order)
+
+    def __len__(self) -> int:
+        return len(self._book)
+
+    def __contains__(self, order_id: int) -> bool:
+        return order_id in self._book
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._book, name)

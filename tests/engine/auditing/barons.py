@@ -1,0 +1,56 @@
+"""Barons: what their leases come to, and what the books know of them (rulebook §4)."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from engine.kinds import Kind, LeaseState
+from engine.messages import Command, Event, LeaseChanged, SetCapacity
+from tests.engine.auditing.hours import Hours
+from tests.engine.auditing.seen import Seen
+
+
+def check_barons(seen: Seen, hours: Hours) -> None:
+    """GPUs are under a lease from the fill to the wipe, a newcomer's from the wipe of the lease that it displaced."""
+    state = seen.machine.state
+    leased = Counter[int]()
+    for let in hours.lets.values():
+        leased[let.row[1]] += 0 if let.displaces else let.quantity
+    for baron in state.barons.values():
+        last = seen.capacity.get(baron.baron)
+        assert (baron.verified_gpus, baron.leased_gpus) == ((last.verified_gpus, last.leased_gpus) if last else (0, 0))
+        assert baron.leased_gpus == leased[baron.baron]
+        for instrument in state.markets[baron.sku, baron.region]:
+            told = state.books[instrument].state().barons
+            expected = (baron.baron, seen.ratings[baron.baron], seen.features.get(baron.baron, 0))
+            assert expected in told, "a book knows what its asks' Barons offer"
+
+
+def check_shortage(hours: Hours, command: Command, events: list[Event]) -> None:
+    """Every firm lease that runs has its GPUs; where they were too few, the newest failed, and no more than had to (§4)."""
+    for baron, provider in hours.providers.items():
+        key = (provider, baron)
+        running = {let.lease_id: let.quantity for let in hours.lets.values() if _firm(hours, let.lease_id, key)}
+        assert sum(running.values()) <= hours.verified(key), f"firm leases on {baron} lack GPUs"
+        if not isinstance(command, SetCapacity) or command.baron != baron:
+            continue
+        failed = [
+            event.lease_id
+            for event in events
+            if isinstance(event, LeaseChanged) and event.state is LeaseState.FAILED and not event.wiped
+        ]
+        if failed:
+            oldest = hours.lets[min(failed)]
+            assert all(lease_id < oldest.lease_id for lease_id in running), "the newest fail first"
+            assert sum(running.values()) + oldest.quantity > hours.verified(key), "a lease failed that had its GPUs"
+
+
+def check_waits(hours: Hours) -> None:
+    """Nobody counts on GPUs that should have been wiped ten minutes ago (§4)."""
+    for let in hours.lets.values():
+        assert let.live or not let.held or let.ended_ns + hours.wipe_ns > hours.now_ns, "a wipe is waited for too long"
+
+
+def _firm(hours: Hours, lease_id: int, key: tuple[int, int]) -> bool:
+    let = hours.lets[lease_id]
+    return let.row == key and let.kind is Kind.ONDEMAND and let.live

@@ -1,0 +1,34 @@
+"""An account's own limits: nothing grows beyond them, whenever they were set (docs/machine.md)."""
+
+from __future__ import annotations
+
+from engine.kinds import Pot, Side
+from tests.engine.auditing.seen import Seen
+
+
+def check_account_limits(seen: Seen) -> None:
+    """Nothing grows beyond an account's limits, whenever they were set; a killed account has no orders."""
+    for number, limits in seen.limits.items():
+        orders = [order for order in seen.orders.values() if order.accepted.account == number]
+        bids_gpus = sum(order.leaves for order in orders if order.accepted.side is Side.BUY)
+        stands = (
+            len(orders),
+            bids_gpus + _leased_gpus(seen, number),
+            seen.pots[number, Pot.HELD] - seen.topped_up[number],
+        )
+        before = seen.stood.get(number, stands)
+        bounds = (
+            limits.max_open_orders or seen.machine.state.limits.max_open_orders,
+            limits.max_gpus,
+            limits.max_notional_micros,
+        )
+        for what, now, was, most in zip(("orders", "GPUs", "notional"), stands, before, bounds, strict=True):
+            assert not most or now <= max(most, was), f"an account's {what} grew to {now}, beyond {most}"
+        assert not limits.killed or not orders, "a killed account has no orders"
+        seen.stood[number] = (*stands[:2], seen.pots[number, Pot.HELD])
+
+
+def _leased_gpus(seen: Seen, renter: int) -> int:
+    """GPUs of the account's leases that aren't wiped."""
+    leases = (lease for lease in seen.leases.values() if lease.scheduled.renter == renter)
+    return sum(lease.scheduled.quantity for lease in leases if lease.last is None or not lease.last.wiped)

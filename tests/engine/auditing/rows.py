@@ -1,0 +1,69 @@
+"""Rows: nothing is sold or asked that isn't there, hour by hour, and cuts are the least that helps (rulebook §4)."""
+
+from __future__ import annotations
+
+from engine.kinds import Kind, Side
+from engine.messages import Amended, Canceled
+from engine.reasons import Reason
+from engine.state import State
+from tests.engine.auditing.hours import Hours, Key
+from tests.engine.auditing.records import SeenOrder
+
+
+def check_cut(hours: Hours, event: Amended | Canceled, order: SeenOrder, kind: Kind) -> None:
+    """An ask is cut for want of GPUs alone: the newest that lacks some, by no more than the lots that it lacks."""
+    if event.reason is not Reason.CAPACITY_CUT:
+        return
+    assert order.accepted.side is Side.SELL
+    key = (order.accepted.account, order.accepted.baron)
+    row = hours.rows[key]
+    if kind is Kind.SPOT:
+        assert next(reversed(row.spot_asks)) == event.order_id, "the newest spot ask is cut first"
+        ask, excess = row.spot_asks[event.order_id], hours.spot_asked(key) - max(0, hours.spot_free(key))
+    else:
+        newer = False
+        for order_id, each in row.firm_asks.items():
+            assert not newer or hours.lacking(key, each) <= 0, "the newest firm ask is cut first"
+            newer = newer or order_id == event.order_id
+        ask = row.firm_asks[event.order_id]
+        excess = hours.lacking(key, ask)
+    assert excess > 0, "an ask was cut that lacked nothing"
+    gone = event.quantity if isinstance(event, Canceled) else ask.leaves - event.leaves_quantity
+    assert gone == min(ask.leaves, -(-excess // ask.lot) * ask.lot), f"cut by {gone} where {excess} lacked"
+
+
+def check_rows(hours: Hours, *, on_time: bool) -> None:
+    """After a command: every open ask has its GPUs; nobody counts on GPUs that somebody else counts on."""
+    for key, row in hours.rows.items():
+        for order_id, ask in row.firm_asks.items():
+            assert hours.lacking(key, ask) <= 0, f"firm ask {order_id} lacks GPUs"
+        if on_time:
+            # More asks than one command may cancel go in the Ticks that are due at once.
+            assert not hours.shut(key[1]) or not (row.spot_asks or row.firm_asks), "an ask on a Baron that is shut"
+            left = max(0, hours.left_to_spot(key))
+            assert hours.spot_asked(key) <= max(0, hours.spot_free(key)), f"spot is asked twice in {key}"
+            assert hours.staying(key) <= left, f"{key} promised {hours.staying(key)} GPUs to spot, and has {left}"
+
+
+def check_tables(hours: Hours, state: State) -> None:
+    """The machine's rows say the same as those rebuilt from its events."""
+    assert {key for key in state.rows if _used(state, key)} <= set(hours.rows)
+    for key, row in hours.rows.items():
+        kept = state.rows[key]
+        grid = {
+            hour: (run.sold, run.reserved)
+            for run in kept.grid.runs(hours.hour)
+            for hour in range(run.start_h, run.end_h)
+        }
+        seen = {hour: (row.sold[hour], row.reserved[hour]) for hour in row.sold.keys() | row.reserved.keys()}
+        assert grid == {hour: counts for hour, counts in seen.items() if any(counts)}, f"the hours of {key}"
+        assert list(kept.spot_asks) == list(row.spot_asks), "spot asks in order of age"
+        assert list(kept.firm_asks) == list(row.firm_asks), "firm asks in order of age"
+        assert kept.spot_asked_gpus == hours.spot_asked(key)
+        assert kept.spot_gpus == row.spot_gpus, "GPUs of spot leases"
+        assert state.barons[key[1]].counted_gpus == hours.verified(hours.own(key[1]))
+
+
+def _used(state: State, key: Key) -> bool:
+    row = state.rows[key]
+    return bool(row.spot_asks or row.firm_asks or row.spot_gpus or row.grid.runs(0))

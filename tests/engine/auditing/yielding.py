@@ -1,0 +1,94 @@
+"""Spot that yields: who has notice, why that one, and what becomes of who waits (rulebook §7)."""
+
+from __future__ import annotations
+
+from engine.kinds import EndReason, LeaseState, OrderType, Origin, Side, TimeInForce
+from engine.messages import Event, LeaseChanged, Traded
+from engine.records import Session
+from tests.engine.auditing.hours import Hours, Key, Let
+from tests.engine.auditing.seen import Seen
+
+SLACK_NS = 10**9
+"""What roundings of a hold may take off a notice."""
+
+
+def check_change(hours: Hours, event: LeaseChanged) -> None:
+    """Before it is taken in: a lease is pre-empted because GPUs lack, and is the first in its row to go."""
+    let = hours.lets[event.lease_id]
+    if event.wiped or event.reason is not EndReason.PREEMPTED or let.state is LeaseState.ENDING or not let.live:
+        return
+    if hours.shut(let.row[1]):
+        return
+    left = max(0, hours.left_to_spot(let.row))
+    assert hours.staying(let.row) > left, "a lease had notice that nobody needed"
+    claims = hours.claims(let.row)
+    if let.displaces:
+        assert let is claims[-1], "the newest promise goes first"
+        return
+    assert not claims, "a running lease had notice before those who only wait"
+    assert let is hours.yields_first(let.row)[0], "the cheapest lease yields first, among equals the newest"
+
+
+def check_displacing(seen: Seen, hours: Hours, event: Traded) -> None:
+    """Before it is taken in: who may displace, whom, and in which order."""
+    bid = seen.orders[event.taker_order_id]
+    told = bid.accepted
+    assert told.side is Side.BUY and told.order_type is OrderType.LIMIT and told.time_in_force is not TimeInForce.FOK
+    assert told.origin is not Origin.RENTAL and not (told.post_only or told.min_quantity or told.same_baron)
+    assert seen.sessions.get(told.instrument, Session.CONTINUOUS) is Session.CONTINUOUS
+    assert event.price_ticks == bid.price_ticks, "the newcomer pays its own limit"
+    assert (event.maker_order_id, event.maker_leaves) == (0, 0) and event.taker_side is Side.BUY
+    assert event.buyer == told.account
+    old = hours.lets[event.displaced_lease_id]
+    assert (event.seller, event.baron) == old.row and event.quantity == old.quantity
+    may_go = [let for key in hours.rows for let in _displaceable(seen, hours, key, event)]
+    fitting = [let for let in may_go if let.quantity <= bid.leaves]
+    assert old in fitting, "who was displaced may not be"
+    first = min(fitting, key=lambda let: (let.price_ticks, -let.lease_id))
+    assert old is first, "the cheapest is displaced first, among equals the newest"
+    for ask in seen.orders.values():
+        given = ask.accepted
+        if given.side is Side.BUY or given.instrument != event.instrument or ask.armed or given.account == event.buyer:
+            continue
+        whole = min(bid.leaves, ask.leaves) // max(given.lot, 1) * max(given.lot, 1)
+        eligible = _eligible(seen, given.baron, told.features, told.min_rating)
+        fits = whole > 0 and whole >= min(given.min_quantity, ask.leaves)
+        assert ask.price_ticks > bid.price_ticks or not eligible or not fits, "an ask was there to be had"
+
+
+def check_displaced(hours: Hours, now_ns: int, events: list[Event]) -> None:
+    """After a command: each displaced lease has its notice and somebody who waits; each claim has had what it is due."""
+    for event in events:
+        if isinstance(event, Traded) and event.displaced_lease_id:
+            assert event.displaced_lease_id in hours.displaced, "who is displaced has notice"
+    for lease_id, ends_ns in hours.displaced.items():
+        assert ends_ns > now_ns + hours.notice_ns - SLACK_NS, "who is displaced runs on for its notice"
+        assert any(isinstance(event, Traded) and event.displaced_lease_id == lease_id for event in events)
+    for let in hours.lets.values():
+        if let.displaces:
+            assert let.displaces in hours.lets, "a newcomer waits for what is there"
+            assert let.state is LeaseState.SCHEDULED or not let.live
+        elif let.live:
+            assert let.state is not LeaseState.SCHEDULED, "a claim is served when its GPUs are wiped"
+
+
+def _displaceable(seen: Seen, hours: Hours, key: Key, event: Traded) -> list[Let]:
+    """Active spot leases of a row that the bid may displace, whatever their quantity."""
+    bid = seen.orders[event.taker_order_id].accepted
+    if seen.machine.state.instruments[event.instrument].sku != seen.machine.state.barons[key[1]].sku:
+        return []
+    if seen.machine.state.instruments[event.instrument].region != seen.machine.state.barons[key[1]].region:
+        return []
+    if event.buyer == key[0] or hours.shut(key[1]) or not _eligible(seen, key[1], bid.features, bid.min_rating):
+        return []
+    return [
+        let
+        for let in hours.spot_lets(key)
+        if let.renter != event.buyer
+        and (let.state is LeaseState.ACTIVE or (let.lease_id in hours.displaced and not let.promised_to))
+        and let.price_ticks * 10 <= event.price_ticks * 9
+    ]
+
+
+def _eligible(seen: Seen, baron: int, features: int, min_rating: int) -> bool:
+    return seen.features.get(baron, 0) & features == features and seen.ratings[baron] >= min_rating
