@@ -31,6 +31,7 @@ from engine.messages import (
     Rejected,
     Rent,
     Reply,
+    ReportOutage,
     SetOffers,
     SetPresence,
     Tick,
@@ -136,6 +137,11 @@ class Exchange:
         reply = await self.accept(rent)
         (lease,) = [event for event in reply.events if isinstance(event, LeaseScheduled)]
         return lease.lease_id
+
+    def outages(self, lease_id: int) -> list[tuple[int, int]]:
+        """What was reported of a lease, in order."""
+        reports = [one for one in self.commands if isinstance(one, ReportOutage) and one.lease_id == lease_id]
+        return [(one.from_ns, one.to_ns) for one in reports]
 
     async def give_notice(self, lease_id: int) -> int:
         """As firm demand would: the lease runs on until the time that is returned."""
