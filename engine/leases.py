@@ -6,7 +6,7 @@ hour of use and at the end; who can't pay for what comes has notice. It knows no
 
 from __future__ import annotations
 
-from engine import bills, charging, cuts, money, rows, spot_leases, timers
+from engine import bills, charging, cover, cuts, money, rows, spot_leases, timers
 from engine.kinds import EndReason, Fault, Kind, LeaseState
 from engine.messages import EndLease, LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped
 from engine.reasons import Reason
@@ -216,6 +216,8 @@ def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, 
         return
     timers.arm_wipe(state, lease, ended_ns + state.limits.wipe_s * NS_PER_S)
     changed(state, lease)
+    if reason is EndReason.PROVIDER_FAILED:
+        cover.of_lease(state, lease, bond_micros=0)
 
 
 def _forget(state: State, lease: Lease) -> None:

@@ -13,6 +13,7 @@ from engine import (
     account_limits,
     bills,
     capacity,
+    covering,
     cuts,
     extensions,
     in_book,
@@ -99,6 +100,9 @@ class Counts(NamedTuple):
 def _tick(state: State, _command: Tick) -> None:
     """Fire due timers in order, at most so many; the sequencer sends another Tick for what is left (§2)."""
     preemption.go_on(state)
+    if state.covers:
+        # They enter when this command ends.
+        return
     for number in sorted(state.shutting):
         presence.go_on(state, number)
         return
@@ -279,7 +283,9 @@ class Machine:
 
 
 def _follow(state: State) -> None:
-    """What a command sets off: its stops, the offers of the Barons that it touched, sets of quotes; then its leases begin."""
+    """What a command sets off: covers of what failed, its stops, offers of touched Barons, quotes; then its leases begin."""
+    if state.covers:
+        covering.follow(state)
     stops.follow(state)
     if state.touched_barons:
         offers.follow(state)

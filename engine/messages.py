@@ -150,7 +150,8 @@ EXCHANGE_ACCOUNT = 0
 class Reply(msgspec.Struct, frozen=True):
     """What the sequencer answers, once the command is durable: its place, its time, and all that it caused, in order.
 
-    A refused command has Rejected as its first event, and no other.
+    A refused command has Rejected as its first event, and no other; a Rejected after others is of an order that the engine
+    entered by itself (§8, cover).
     """
 
     seq: int

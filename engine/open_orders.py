@@ -8,7 +8,7 @@ and it never speaks to the book: what the book did is told here (`engine.book_ev
 from __future__ import annotations
 
 from engine import client_ids, money, rows, timers
-from engine.kinds import Kind, OrderStatus, Origin, Side
+from engine.kinds import Kind, OrderStatus, Origin, Side, TransferCode
 from engine.messages import Accepted, Amended, Canceled
 from engine.reasons import Reason
 from engine.state import Order, State
@@ -31,7 +31,8 @@ def admit(state: State, order: Order) -> None:
     if order.side is Side.BUY:
         account.gpus += order.leaves_quantity
         hold = money.order_hold_micros(state, order, order.leaves_quantity)
-        money.change_hold(state, order.account, hold, order.order_id)
+        code = TransferCode.COVER if order.origin is Origin.COVER else TransferCode.HOLD
+        money.change_hold(state, order.account, hold, order.order_id, code)
     else:
         _asks(state, order)[order.order_id] = None
         rows.stand(state, order, order.leaves_quantity)

@@ -18,7 +18,7 @@ from engine.codec import DecodeError
 from engine.grid import GridFactory, Run
 from engine.kinds import Kind
 from engine.limits import Limits
-from engine.state import Account, Baron, Bill, BookFactory, Instrument, Lease, Listing, Order, Row, State
+from engine.state import Account, Baron, Bill, BookFactory, Cover, Instrument, Lease, Listing, Order, Row, State
 
 FORMAT: Final = 4
 _DIGEST_BYTES: Final = 32
@@ -62,6 +62,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     yielding: list[tuple[int, int]]
     """Rows whose spot leases a Tick makes yield."""
     shutting: list[int]
+    covers: list[Cover]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -115,6 +116,7 @@ def _body(state: State) -> bytes:
             auction_ends=sorted(state.auction_ends.items()),
             yielding=sorted(state.yielding),
             shutting=sorted(state.shutting),
+            covers=state.covers,
         )
     )
 
@@ -152,6 +154,7 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
         state.orders_of.setdefault(order.account, {})[order.order_id] = order
     state.auction_ends = dict(body.auction_ends)
     state.shutting = set(body.shutting)
+    state.covers = body.covers
     for row_state in body.rows:
         _restore_row(state, row_state)
     for lease in body.leases:

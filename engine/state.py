@@ -316,10 +316,36 @@ class Lease(_Record):
     """A newcomer's: the displaced lease whose wipe it waits for; 0: none (§7)."""
     promised_to: int = 0
     """A displaced lease's: the newcomer that gets its GPUs; 0: nobody (§7)."""
+    delivery: bytes = b""
+    """On-demand's, with the conditions below: what a cover of it would ask for (§8)."""
+    features: int = 0
+    min_rating: int = 0
+    same_baron: bool = False
 
     @property
     def live(self) -> bool:
         return self.state not in (LeaseState.ENDED, LeaseState.FAILED)
+
+
+class Cover(_Record):
+    """What a provider failed to deliver, to be bought elsewhere at the end of the command that it failed in (§8)."""
+
+    account: int
+    instrument: int
+    """On-demand, of the same market."""
+    quantity: int
+    hours: int
+    price_ticks: int
+    """The bid's limit."""
+    providers: list[int]
+    """On whose Barons it isn't bought."""
+    delivery: bytes
+    features: int
+    min_rating: int
+    same_baron: bool
+    limit_ticks: int
+    """The most at which its leases are extended; 0: the bid's limit."""
+    auto_extend: bool
 
 
 class Bill(_Record):
@@ -376,6 +402,8 @@ class State:
         self.orders: dict[int, Order] = {}
         self.leases: dict[int, Lease] = {}
         self.bills: dict[int, Bill] = {}
+        self.covers: list[Cover] = []
+        """Those still to enter, at the end of the command or with the next Tick."""
         self.books: dict[int, Book] = {}
         self.auction_ends: dict[int, int] = {}
         """By instrument: when its auction ends by itself, ns."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from engine.kinds import Kind, LeaseState
+from engine.kinds import COVERS, Kind, LeaseState
 from engine.messages import Command, Event, LeaseChanged, SetCapacity
 from tests.engine.auditing.hours import Hours
 from tests.engine.auditing.seen import Seen
@@ -22,7 +22,7 @@ def check_barons(seen: Seen, hours: Hours) -> None:
         assert baron.leased_gpus == leased[baron.baron]
         for instrument in state.markets[baron.sku, baron.region]:
             told = state.books[instrument].state().barons
-            expected = (baron.baron, seen.ratings[baron.baron], seen.features.get(baron.baron, 0))
+            expected = (baron.baron, seen.ratings[baron.baron], seen.features.get(baron.baron, 0) | COVERS)
             assert expected in told, "a book knows what its asks' Barons offer"
 
 
