@@ -248,6 +248,13 @@ class ExtensionBody(_Body, frozen=True):
     hours: Hours
 
 
+class OutageBody(_Body, frozen=True):
+    """A time in which a lease could not be used, up to now (rulebook §9)."""
+
+    began: Time
+    ended: Time
+
+
 class OfferBody(_Body, frozen=True):
     """One standing offer (rulebook §4); `gpus` counts what is leased under it; `max_hours`, `min_hours` for on-demand only."""
 

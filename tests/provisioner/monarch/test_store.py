@@ -170,7 +170,7 @@ def test_gpus_that_an_earlier_database_assigned_are_unknown_until_they_are_writt
             forget=(),
             running=(),
             reachable=(),
-            commands=(),
+            commands=(), outages=(),
             baron=baron,
         )
 
