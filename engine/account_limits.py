@@ -1,13 +1,17 @@
 """An account's own limits and its kill switch: what an operator allows it to have open (rulebook §2, "Bounds").
 
-GPUs are what its open bids leave and those of its leases that aren't wiped; its notional is what it holds; neither grows
-by a fill (docs/machine.md). So they are looked at where a bid enters, grows or fires, and nothing that stands is touched
-when a limit comes down. The kill switch takes all orders away. Leases, and the money that they need, know no limit.
+GPUs are what its open bids leave, those of its leases that aren't wiped, and those of its obligations in their fullest
+hour; its notional is what it holds; neither grows by a fill (docs/machine.md). So they are looked at where a bid enters,
+grows or fires, and nothing that stands is touched when a limit comes down. The kill switch takes all orders away. Leases,
+and the money that they need, know no limit.
 """
 
 from __future__ import annotations
 
-from engine import in_book, open_orders, rows
+from collections import Counter
+from itertools import accumulate
+
+from engine import in_book, obligations, open_orders, rows
 from engine.kinds import Pot
 from engine.messages import AccountLimitsSet, SetAccountLimits
 from engine.reasons import Reason
@@ -65,23 +69,36 @@ def open_orders_bound(state: State, account: Account) -> int:
     return account.max_open_orders or state.limits.max_open_orders
 
 
-def check_growth(account: Account, gpus: int, micros: int, freed_gpus: int = 0, freed_micros: int = 0) -> None:
+def check_growth(
+    state: State, account: Account, gpus: int, micros: int, freed_gpus: int = 0, freed_micros: int = 0
+) -> None:
     """Refused where bids for so many more GPUs, holding so much more, would pass its limits once `freed_*` is gone.
 
     What doesn't grow is never refused, even where the account is beyond a limit that came down.
     """
-    if gpus > 0 and 0 < account.max_gpus < account.gpus - freed_gpus + gpus:
+    if gpus > 0 and 0 < account.max_gpus < _gpus(state, account) - freed_gpus + gpus:
         raise Refused(Reason.GPU_LIMIT)
     if micros > 0 and 0 < account.max_notional_micros < account.pots[Pot.HELD] - freed_micros + micros:
         raise Refused(Reason.NOTIONAL_LIMIT)
 
 
-def check_standing(account: Account) -> None:
+def check_standing(state: State, account: Account) -> None:
     """Refused where it has more than its limits allow now, as a bid that fires would find if it came anew."""
-    if 0 < account.max_gpus < account.gpus:
+    if 0 < account.max_gpus < _gpus(state, account):
         raise Refused(Reason.GPU_LIMIT)
     if 0 < account.max_notional_micros < account.pots[Pot.HELD]:
         raise Refused(Reason.NOTIONAL_LIMIT)
+
+
+def _gpus(state: State, account: Account) -> int:
+    """What its open bids leave, its leases, and its obligations in their fullest hour, reckoned only where it is asked."""
+    changes: Counter[int] = Counter()
+    for baron in state.barons if account.obligations else ():
+        for obligation in obligations.held(state, account.account, baron):
+            changes[obligation.start_h] += obligation.quantity
+            changes[obligation.end_h] -= obligation.quantity
+    fullest = max(accumulate(change for _, change in sorted(changes.items())), default=0)
+    return account.gpus + fullest
 
 
 def _cancel_all(state: State, account: Account) -> None:

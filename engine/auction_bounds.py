@@ -1,7 +1,7 @@
-"""Which bids an auction would fill beyond their accounts' bound on leases: the clearing's next part, gone through dry (§2, §6).
+"""Which bids an auction would fill beyond their accounts' bounds: the clearing's next part, gone through dry (§2, §6).
 
-The book clears by itself and knows no leases, so the shard looks first, with the book's own rule of prices. Nothing is
-changed here.
+The book clears by itself and knows neither leases nor obligations, so the shard looks first, with the book's own rule of
+prices. Nothing is changed here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 from engine.book import Book, RestingOrder
 from engine.book_plain_auction import clearing
 from engine.book_plain_orders import joins_auction
+from engine.bounds import Room
 from engine.kinds import Side
 from engine.state import Order, State
 
@@ -28,28 +29,6 @@ class _Left(msgspec.Struct):
 
     order: RestingOrder
     leaves: int
-
-
-class _Leases:
-    """The leases that would be opened: one a bid and Baron."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._room: dict[int, int] = {}
-        self._opened: set[tuple[int, int, int]] = set()
-
-    def may_open(self, bid: RestingOrder, baron: int, price: int) -> bool:
-        """Whether a fill fits its account's bound, and if so the room that it takes."""
-        key = (bid.order_id, baron, price)
-        if key in self._opened:
-            return True
-        taken = self._state.accounts[bid.account].leases
-        room = self._room.get(bid.account, self._state.limits.max_leases - taken)
-        if room <= 0:
-            return False
-        self._opened.add(key)
-        self._room[bid.account] = room - 1
-        return True
 
 
 class _Queue:
@@ -83,8 +62,8 @@ class _Queue:
         self._met = [left for left in self._met if left.leaves and left.order.order_id not in beyond]
 
 
-def beyond_bound(state: State, book: Book) -> list[Order]:
-    """The bids that can't be filled in the clearing's next part without a lease too many, in the order they are met.
+def beyond_bound(state: State, book: Book, room: Room) -> list[Order]:
+    """The bids that can't be filled in the clearing's next part without a lease or obligation too many, as they are met.
 
     Takes as long as the trades that it makes dry, but where bids are beyond: then what crosses is gone through once more
     for each price that it clears at.
@@ -94,12 +73,11 @@ def beyond_bound(state: State, book: Book) -> list[Order]:
         indicative = book.indicative()
         price = indicative.price if indicative is not None else 0
     bids, asks = (_Queue(book, side, state.last_ts_ns) for side in Side)
-    leases = _Leases(state)
     beyond: dict[int, None] = {}
     trades_left = state.limits.max_looked
     # A clearing that was disturbed goes on at its kept price, then at another one while orders cross.
     while price and trades_left:
-        trades_left -= _trade(leases, bids, asks, price, trades_left, beyond)
+        trades_left -= _trade(room, bids, asks, price, trades_left, beyond)
         bids.drop(beyond)
         asks.drop(())
         price = _price(book, bids, asks) if trades_left else 0
@@ -121,17 +99,18 @@ def _price(book: Book, bids: _Queue, asks: _Queue) -> int:
     return found.price if found is not None else 0
 
 
-def _trade(leases: _Leases, bids: _Queue, asks: _Queue, price: int, trades_left: int, beyond: dict[int, None]) -> int:
+def _trade(room: Room, bids: _Queue, asks: _Queue, price: int, trades_left: int, beyond: dict[int, None]) -> int:
     """Trade at a price in price-time order, at most so many times; bids that may not go beyond. How many trades."""
     sellers = takewhile(lambda ask: ask.order.price <= price, asks)
     ask = next(sellers, None)
     made = 0
     for bid in takewhile(lambda bid: bid.order.price >= price, bids):
         while ask is not None and bid.leaves and made < trades_left:
-            if not leases.may_open(bid.order, ask.order.baron, price):
-                beyond[bid.order.order_id] = None
-                break
             quantity = min(bid.leaves, ask.leaves)
+            buyer, seller = bid.order, ask.order
+            if not room.takes((buyer.order_id, buyer.account), (seller.account, seller.baron), price, quantity):
+                beyond[buyer.order_id] = None
+                break
             bid.leaves -= quantity
             ask.leaves -= quantity
             made += 1

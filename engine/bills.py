@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Final
 
 from engine import money, periods, timers
+from engine.dues import Bill
 from engine.kinds import Pot, TransferCode
 from engine.messages import BillClosed, OutageNoted, ReportOutage
+from engine.obligation import Obligation
 from engine.reasons import Reason
-from engine.state import Bill, Refused, State
-from engine.units import NS_PER_DAY
+from engine.state import Refused, State
+from engine.units import NS_PER_DAY, NS_PER_HOUR
 
 SLA_LEAST_NS: Final = NS_PER_DAY
 """A lease that ran less than this in a month has no credit for it."""
@@ -23,12 +25,12 @@ _PERCENT: Final = 100
 _MILLE: Final = 1000
 
 
-def of(state: State, bill_id: int, renter: int, provider: int) -> Bill:
-    """The running month's bill of a lease, or of an obligation that no lease delivers; made when it is first asked for."""
+def of(state: State, bill_id: int, renter: int, provider: int, at_ns: int) -> Bill:
+    """The bill of a lease, or of a forward's obligation, for the month of a time; made when it is first asked for."""
     bill = state.bills.get(bill_id)
     if bill is None:
         bill = state.bills[bill_id] = Bill(bill_id=bill_id, renter=renter, provider=provider, due_ns=0)
-        timers.arm_bill(state, bill, periods.month_end_ns(state.last_ts_ns))
+        timers.arm_bill(state, bill, periods.month_end_ns(at_ns))
     return bill
 
 
@@ -36,6 +38,14 @@ def posted(bill: Bill, usage_micros: int, provider_fee_micros: int) -> None:
     """Usage came into the seller's receivable, and its fee went out of it; negative where they are refunded."""
     bill.charge_micros += usage_micros
     bill.receivable_micros += usage_micros - provider_fee_micros
+
+
+def delivered(state: State, obligation: Obligation, pay_micros: int) -> None:
+    """An hour of a forward's obligation was paid into its provider's receivable; its lease, if it has one, has no bill."""
+    from_ns = obligation.start_h * NS_PER_HOUR
+    bill = of(state, obligation.obligation_id, obligation.holder, obligation.provider, from_ns)
+    bill.run_from_ns = bill.run_from_ns or from_ns
+    posted(bill, pay_micros, 0)
 
 
 def refundable_micros(state: State, bill_id: int) -> int:
@@ -61,7 +71,9 @@ def ended(state: State, bill_id: int, over_ns: int) -> None:
 
 def report_outage(state: State, command: ReportOutage) -> None:
     """Count what of a time lies in the month that the lease's bill is open for; refused where nothing of it does."""
-    bill = state.bills.get(command.lease_id)
+    lease = state.leases.get(command.lease_id)
+    # A forward's lease has no bill: the obligation that it delivers has.
+    bill = state.bills.get(lease.obligation_id if lease is not None and lease.obligation_id else command.lease_id)
     if bill is None:
         raise Refused(Reason.UNKNOWN_LEASE, "lease_id")
     if command.to_ns > state.last_ts_ns:
@@ -71,7 +83,7 @@ def report_outage(state: State, command: ReportOutage) -> None:
     if not bill.run_from_ns or from_ns >= to_ns:
         raise Refused(Reason.INVALID_OUTAGE, "from_ns")
     _note(bill, from_ns, to_ns, state.limits.max_outages)
-    state.emit(OutageNoted(lease_id=bill.bill_id, from_ns=from_ns, to_ns=to_ns, out_ns=out_ns(bill)))
+    state.emit(OutageNoted(lease_id=command.lease_id, from_ns=from_ns, to_ns=to_ns, out_ns=out_ns(bill)))
 
 
 def out_ns(bill: Bill) -> int:
@@ -111,7 +123,8 @@ def credit_percent(run_ns: int, missed_ns: int) -> int:
 def close(state: State, bill: Bill) -> None:
     """Its month is over and posted: the credit goes to the renter, what is left of the receivable is paid out.
 
-    A credit is of the usage; the seller's fee on it was taken before, so it is at most what is there.
+    A credit is of the usage, and the seller's fee on it was taken before: what the receivable lacks comes out of the bond of
+    a lease that goes on, and is at most what is there.
     """
     month_end_ns = bill.due_ns
     run_ns = max(0, min(bill.over_ns or month_end_ns, month_end_ns) - bill.run_from_ns) if bill.run_from_ns else 0
@@ -120,6 +133,7 @@ def close(state: State, bill: Bill) -> None:
     credit = min(due, bill.receivable_micros)
     paid = bill.receivable_micros - credit
     receivable, ref = (bill.provider, Pot.RECEIVABLE), bill.bill_id
+    bond = _take_bond(state, bill, due - credit)
     money.transfer(state, receivable, (bill.renter, Pot.AVAILABLE), credit, TransferCode.PENALTY, ref)
     money.transfer(state, receivable, (bill.provider, Pot.AVAILABLE), paid, TransferCode.PAYOUT, ref)
     state.emit(
@@ -132,8 +146,9 @@ def close(state: State, bill: Bill) -> None:
             from_ns=bill.run_from_ns,
             run_ns=run_ns,
             out_ns=missed_ns,
-            credit_micros=credit,
+            credit_micros=credit + bond,
             paid_micros=paid,
+            bond_micros=bond,
             over=bill.over_ns > 0,
         )
     )
@@ -144,6 +159,18 @@ def close(state: State, bill: Bill) -> None:
     bill.run_from_ns = month_end_ns if bill.run_from_ns else 0
     bill.outages, bill.out_ns, bill.out_until_ns = [], 0, 0
     timers.arm_bill(state, bill, periods.month_end_ns(month_end_ns))
+
+
+def _take_bond(state: State, bill: Bill, wanted_micros: int) -> int:
+    """Of a credit, what its lease's bond gives; an obligation's receivable has no fee taken from it, and never lacks any."""
+    lease = state.leases.get(bill.bill_id)
+    if lease is None:
+        return 0
+    taken = min(wanted_micros, lease.bond_micros)
+    lease.bond_micros -= taken
+    available = (bill.renter, Pot.AVAILABLE)
+    money.transfer(state, (bill.provider, Pot.BOND), available, taken, TransferCode.PENALTY, bill.bill_id)
+    return taken
 
 
 def _drop(state: State, bill: Bill) -> None:

@@ -1,46 +1,26 @@
 """Capacity: nobody sells what isn't there (rulebook §4).
 
-Markets and Barons as commands make and change them, and the check that an ask finds its GPUs free: a firm one in every
+Barons as commands make and change them, and the check that an ask finds its GPUs free: a firm one in every
 hour of its window, a spot one among what firm sales leave over. It knows neither prices nor buyers.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
-from engine import book_events, book_orders, cuts, leases, open_orders, order_terms, rows
+from engine import book_events, book_orders, cuts, delivery, failures, leases, listing, open_orders, order_terms, rows
 from engine.kinds import Kind
 from engine.messages import (
     BaronFeatures,
     BaronRating,
     BaronRegistered,
-    ListMarket,
-    MarketListed,
     RegisterBaron,
     SetCapacity,
     SetFeatures,
     SetRating,
 )
+from engine.obligation import Obligation
 from engine.reasons import Reason
-from engine.state import Baron, Instrument, Lease, Order, Refused, Row, State
-from engine.units import NUMBER_MAX, QUANTITY_MAX
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}\Z", re.ASCII)
-
-
-def list_market(state: State, command: ListMarket) -> None:
-    """List a SKU in a region: its spot and its on-demand instrument, numbered in order of listing (§3)."""
-    for field, text in (("sku", command.sku), ("region", command.region)):
-        if _NAME.match(text) is None:
-            raise Refused(Reason.INVALID_MARKET, field)
-    market = (command.sku, command.region)
-    if market in state.markets:
-        raise Refused(Reason.MARKET_EXISTS)
-    spot = len(state.instruments) + 1
-    for number, kind in ((spot, Kind.SPOT), (spot + 1, Kind.ONDEMAND)):
-        state.add_instrument(Instrument(instrument=number, sku=command.sku, region=command.region, kind=kind))
-    state.emit(MarketListed(sku=command.sku, region=command.region, spot_instrument=spot, ondemand_instrument=spot + 1))
+from engine.state import Baron, Lease, Order, Refused, State
+from engine.units import NS_PER_HOUR, NUMBER_MAX, QUANTITY_MAX
 
 
 def register_baron(state: State, command: RegisterBaron) -> None:
@@ -52,12 +32,8 @@ def register_baron(state: State, command: RegisterBaron) -> None:
         raise Refused(Reason.INVALID_MARKET, "sku")
     found = state.barons.get(command.baron)
     if found is None:
-        found = state.barons[command.baron] = Baron(
-            baron=command.baron,
-            provider=command.provider,
-            sku=command.sku,
-            region=command.region,
-        )
+        found = Baron(baron=command.baron, provider=command.provider, sku=command.sku, region=command.region)
+        state.add_baron(found)
         rows.row_of(state, found.provider, found.baron)
         _tell_books(state, found)
     elif (found.provider, found.sku, found.region) != (command.provider, command.sku, command.region):
@@ -73,7 +49,7 @@ def set_capacity(state: State, command: SetCapacity) -> None:
     baron.verified_gpus = command.gpus
     baron.simulated = command.simulated
     row = rows.own_row(state, baron)
-    _fail_short(state, row)
+    failures.fail_short(state, row, state.last_ts_ns)
     cuts.changed(state, baron, row)
     cuts.cut_firm(state, row)
 
@@ -105,39 +81,28 @@ def _known(state: State, number: int) -> Baron:
 
 def _tell_books(state: State, baron: Baron) -> None:
     """Every book that its asks stand in knows what they offer: its rating and its features (§5)."""
-    for instrument in state.markets[baron.sku, baron.region]:
+    for instrument in listing.instruments_of(state, baron.sku, baron.region):
         book_events.must(state, instrument, book_orders.set_baron(baron, state.last_ts_ns))
 
 
 def wipe_overdue(state: State, lease: Lease) -> None:
     """A lease has waited too long for its wipe: the Baron has its GPUs no more until it comes (§4)."""
+    due_ns = lease.wipe_due_ns
     leases.wipe_overdue(state, lease)
     baron = state.barons[lease.baron]
     for row in (rows.row_of_lease(state, lease), rows.own_row(state, baron)):
-        _fail_short(state, row)
+        failures.fail_short(state, row, due_ns)
         cuts.settle(state, row)
         cuts.cut_firm(state, row)
     open_orders.touch(state, baron.baron)
 
 
-def _fail_short(state: State, row: Row) -> None:
-    """On-demand leases of the running hour fail, newest first, until the others have GPUs (§4).
-
-    Those that are over and wait for their wipe in hours of theirs lack none: theirs come back, or leave what counts.
-    """
-    hour = rows.hour_of(state.last_ts_ns)
-    short = -rows.deliverable(state, row, hour, hour + 1)
-    if short <= 0:
-        return
-    firm = [state.leases[lease_id] for lease_id in sorted(row.firm_leases)]
-    over = (lease for lease in firm if not lease.live and not lease.overdue)
-    short -= sum(lease.quantity for lease in over if hour < rows.sold_span(lease)[1])
-    for lease in reversed(firm):
-        if short <= 0:
-            return
-        if lease.live:
-            leases.fail(state, lease, state.last_ts_ns)
-            short -= lease.quantity
+def hour_begins(state: State, obligation: Obligation) -> None:
+    """The timer: an obligation's first hour begins. Where its Baron lacks GPUs by now, the newest fail (§4)."""
+    row = rows.own_row(state, state.barons[obligation.baron])
+    failures.fail_short(state, row, obligation.start_h * NS_PER_HOUR)
+    if obligation.obligation_id in state.obligations:
+        delivery.start(state, obligation)
 
 
 def check_ask(state: State, ask: Order, freed_gpus: int = 0) -> None:

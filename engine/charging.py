@@ -110,7 +110,8 @@ def post(state: State, lease: Lease, usage_due_micros: int) -> None:
     if lease.prefund_micros < 0:
         raise Broken(f"lease {ref} was charged {-lease.prefund_micros} more than is held for it")
     if more:
-        bills.posted(bills.of(state, lease.lease_id, lease.renter, lease.provider), more, provider_fee)
+        bill = bills.of(state, lease.lease_id, lease.renter, lease.provider, state.last_ts_ns)
+        bills.posted(bill, more, provider_fee)
     lease.usage_micros = usage_due_micros
     lease.renter_fee_micros += renter_fee
     lease.provider_fee_micros += provider_fee

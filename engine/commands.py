@@ -98,6 +98,8 @@ class PlaceOrder(_Command, frozen=True, tag=8):
     lot, min_hours: asks only, min_hours on-demand only.
     display_quantity: what an iceberg shows, 0 for all. min_quantity: of every fill. expire_ns: gtd only.
     tag: a mass cancel's handle, of a client id's form. connection: whose loss cancels it, 0 for none.
+    reduce_only: asks only; of hours that were bought, never of the account's own Baron. A forward has no hours and
+    max_hours; its bid's delivery may be empty, and said later (SetDelivery).
     """
 
     account: int
@@ -125,6 +127,7 @@ class PlaceOrder(_Command, frozen=True, tag=8):
     expire_ns: int = 0
     connection: int = 0
     min_rating: int = 0
+    reduce_only: bool = False
 
 
 class CancelOrder(_Command, frozen=True, tag=9):
@@ -327,6 +330,14 @@ class SetDrain(_Command, frozen=True, tag=29):
     draining: bool
 
 
+class SetDelivery(_Command, frozen=True, tag=30):
+    """The holder of a forward's obligation says where to deliver: opaque, at most 8 KiB, never empty (§8)."""
+
+    account: int
+    obligation_id: int
+    delivery: bytes
+
+
 class ReportOutage(_Command, frozen=True, tag=33):
     """A lease that runs, or ran in this month, couldn't be used in [from_ns, to_ns), up to now; counted once (§9).
 
@@ -368,5 +379,6 @@ Command = (
     | SetAutoExtend
     | SetPresence
     | SetDrain
+    | SetDelivery
     | ReportOutage
 )

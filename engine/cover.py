@@ -6,8 +6,9 @@ costs the holder more than what failed would have: the limit is the old price an
 
 from __future__ import annotations
 
+from engine.dues import Cover
 from engine.kinds import Kind
-from engine.state import Cover, Lease, State
+from engine.state import Lease, State
 from engine.units import MICROS_PER_TICK, NS_PER_S, PRICE_MAX_TICKS, S_PER_HOUR
 
 

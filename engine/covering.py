@@ -10,9 +10,10 @@ from __future__ import annotations
 from itertools import groupby, takewhile
 
 from engine import account_limits, book_events, book_orders, matching, stops
+from engine.dues import Cover
 from engine.kinds import OrderStatus, OrderType, Origin, Side, TimeInForce
 from engine.messages import Rejected
-from engine.state import Baron, Cover, Order, Refused, State
+from engine.state import Baron, Order, Refused, State
 
 
 def follow(state: State) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from engine import in_book, open_orders, rows, timers
 from engine.messages import CapacityChanged
 from engine.reasons import Reason
-from engine.state import Baron, Order, Row, State
+from engine.row import Row
+from engine.state import Baron, Order, State
 
 
 def changed(state: State, baron: Baron, row: Row) -> None:

@@ -14,6 +14,7 @@ from engine.kinds import (
     EndReason,
     Kind,
     LeaseState,
+    ObligationChange,
     OrderStatus,
     OrderType,
     Origin,
@@ -232,7 +233,9 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     """A lease's new state, whole; an active one says it again at each full hour of use, when its charge was posted.
 
     active_ns, ended_ns: 0 until so. charged_micros: usage posted, fees not counted. ends_ns: when its notice is over (ENDING
-    and after, with the notice's reason), 0 where it had none.
+    and after, with the notice's reason), 0 where it had none. overdue: it is over, has waited too long for its wipe, and gave
+    its hours back; its GPUs count as verified no more until it is wiped (§4). delivery: said once, when a forward's lease that
+    was scheduled without has it and is PROVISIONING.
     """
 
     lease_id: int
@@ -249,6 +252,8 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     detail: str
     ends_ns: int = 0
     auto_extend: bool = False
+    overdue: bool = False
+    delivery: bytes = b""
 
 
 class Transfer(_Event, frozen=True, tag=15):
@@ -375,6 +380,59 @@ class BaronPresence(_Event, frozen=True, tag=27):
     draining: bool
 
 
+class InstrumentListed(_Event, frozen=True, tag=28):
+    """A forward of a listed market: delivery in the hours [start_h, end_h) since the epoch, symbol `fwd-` and `period` (§3).
+
+    Its trading ends an hour before; it is gone with its InstrumentSession `expired`, and its number isn't used again.
+    """
+
+    instrument: int
+    sku: str
+    region: str
+    kind: Kind
+    period: str
+    start_h: int
+    end_h: int
+
+
+class SettlementPrice(_Event, frozen=True, tag=29):
+    """A forward's daily settlement price (§11) of the day that is so many days after the epoch.
+
+    quantity: GPUs traded in the half-hour that it was weighed over; 0: it is the middle of the book, or the last price.
+    """
+
+    instrument: int
+    price_ticks: int
+    day: int
+    quantity: int
+
+
+class ObligationChanged(_Event, frozen=True, tag=30):
+    """A forward's obligation as it is now, whole: the Baron of provider owes holder `quantity` GPUs in [start_h, end_h) (§8).
+
+    Hours are full hours since the epoch; those that were paid are no part of it. escrow_micros, bond_micros: left for them.
+    live: it is not over; what is over says what it was, with nothing left in escrow or bond. other_id: the obligation that it
+    was cut from, or is part of now; else 0. addressed: its holder has said where to deliver.
+    """
+
+    obligation_id: int
+    provider: int
+    holder: int
+    baron: int
+    instrument: int
+    quantity: int
+    start_h: int
+    end_h: int
+    price_ticks: int
+    escrow_micros: int
+    bond_micros: int
+    lease_id: int
+    addressed: bool
+    live: bool
+    change: ObligationChange
+    other_id: int = 0
+
+
 class OutageNoted(_Event, frozen=True, tag=32):
     """What of [from_ns, to_ns) lies in the lease's running month counts as outage: `out_ns` is all of that month's (§9)."""
 
@@ -387,8 +445,9 @@ class OutageNoted(_Event, frozen=True, tag=32):
 class BillClosed(_Event, frozen=True, tag=33):
     """A lease's month is closed (§9): what it charged, how long it ran and was out, and where its receivable went.
 
-    from_ns: since when it ran in it; 0: not at all. credit_micros: to the renter. paid_micros: to the provider. over: its
-    lease has ended, and this was its last month.
+    lease_id: the lease's, or a forward's obligation's. from_ns: since when it ran in it; 0: not at all. credit_micros: to the
+    renter, `bond_micros` of it from the seller's bond. paid_micros: to the provider. over: it has ended, and this was its last
+    month.
     """
 
     lease_id: int
@@ -402,6 +461,7 @@ class BillClosed(_Event, frozen=True, tag=33):
     credit_micros: int
     paid_micros: int
     over: bool
+    bond_micros: int = 0
 
 
 Event = (
@@ -432,6 +492,9 @@ Event = (
     | AccountLimitsSet
     | LeasePriced
     | BaronPresence
+    | InstrumentListed
+    | SettlementPrice
+    | ObligationChanged
     | OutageNoted
     | BillClosed
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine import money, open_orders, rows
+from engine import forwards, money, open_orders, rows, settlement_prices
 from engine.kinds import Kind, OrderStatus, Origin, Side
 from engine.messages import Traded
 from engine.records import BookEvent, EventFlag
@@ -26,15 +26,20 @@ def trade(state: State, event: BookEvent) -> None:
     trade_id = state.new_id()
     draft = _draft(state, bid, ask, event.price, bid_takes=bid is taker and not auction, ask_takes=ask is taker)
     draft.share_micros += money.order_hold_micros(state, bid, bid.leaves_quantity)
+    draft.ask_share_micros += money.order_hold_micros(state, ask, ask.leaves_quantity)
     taker.leaves_quantity -= event.quantity
     maker.leaves_quantity -= event.quantity
     if (maker.leaves_quantity, taker.leaves_quantity) != (event.leaves, event.other_leaves):
         raise Broken(f"the book and the shard differ in what {maker.order_id} and {taker.order_id} leave")
     draft.share_micros -= money.order_hold_micros(state, bid, bid.leaves_quantity)
+    draft.ask_share_micros -= money.order_hold_micros(state, ask, ask.leaves_quantity)
+    draft.bond_ticks += event.quantity * (ask.price_ticks if auction else event.price)
     draft.quantity += event.quantity
     if ask.origin is Origin.OFFER:
         draft.offer_quantity += event.quantity
     _take_gpus(state, bid, ask, event.quantity)
+    if bid.kind is Kind.FORWARD:
+        settlement_prices.count(state, bid.instrument, event.price, event.quantity)
     state.fills_left -= 1
     state.emit(
         Traded(
@@ -62,6 +67,9 @@ def trade(state: State, event: BookEvent) -> None:
 
 def _take_gpus(state: State, bid: Order, ask: Order, quantity: int) -> None:
     """What the ask stood on is sold: to the end of the bid's term, or to nobody's else as long as a spot lease holds it."""
+    if ask.kind is Kind.FORWARD:
+        forwards.take_hours(state, bid, ask, quantity)
+        return
     row = rows.row_of_ask(state, ask)
     rows.stand(state, ask, -quantity)
     if ask.kind is Kind.SPOT:
@@ -78,12 +86,15 @@ def _take_gpus(state: State, bid: Order, ask: Order, quantity: int) -> None:
 
 def _draft(state: State, bid: Order, ask: Order, price_ticks: int, *, bid_takes: bool, ask_takes: bool) -> Draft:
     # A bid that took and was taken in one command pays two fees: its leases stand apart.
-    key = (bid.order_id, ask.baron, price_ticks, bid_takes, ask_takes)
+    key = (bid.order_id, ask.account, ask.baron, price_ticks, bid_takes, ask_takes)
     draft = state.drafts.get(key)
     if draft is None:
-        obligation_id, lease_id = state.new_id(), state.new_id()
+        # A forward's obligations are numbered as they come to be: their age is their order.
+        forward = bid.kind is Kind.FORWARD
+        obligation_id, lease_id = (0, 0) if forward else (state.new_id(), state.new_id())
         draft = state.drafts[key] = Draft(lease_id, obligation_id, bid, ask, price_ticks, bid_takes, ask_takes)
-        state.accounts[bid.account].leases += 1
+        if not forward:
+            state.accounts[bid.account].leases += 1
     return draft
 
 

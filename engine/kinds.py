@@ -32,10 +32,11 @@ class TimeInForce(IntEnum):
 
 
 class Kind(IntEnum):
-    """Kind of an instrument (§3); its symbol's ending is `spot` or `ondemand`."""
+    """Kind of an instrument (§3); its symbol's ending is `spot`, `ondemand`, or `fwd-` and the forward's period."""
 
     SPOT = 1
     ONDEMAND = 2
+    FORWARD = 3
 
 
 class Origin(IntEnum):
@@ -96,6 +97,29 @@ class EndReason(IntEnum):
     UNPAID = 6
     QUIT = 7
     RENTER_FAILED = 8
+
+
+class ObligationChange(IntEnum):
+    """Why a forward's obligation is new, other, or over (§8)."""
+
+    SOLD = 1
+    """Its provider sold its hours: it is new."""
+    RESOLD = 2
+    """Its holder sold of it: what stays is less, what goes is new, and what went whole is over."""
+    JOINED = 3
+    """It took in an equal neighbour, or is part of one now."""
+    PAID = 4
+    """An hour of it was delivered and paid."""
+    LEASED = 5
+    """A lease delivers it from now on, or no longer does."""
+    DELIVERED = 6
+    """Its last hour was paid: it is over."""
+    HOME = 7
+    """Its provider bought it back: it is over."""
+    FAILED = 8
+    """Its provider didn't deliver: what was left of it is refunded, and it is over."""
+    ADDRESSED = 9
+    """Its holder said where to deliver."""
 
 
 class Fault(IntEnum):

@@ -6,11 +6,13 @@ hour of use and at the end; who can't pay for what comes has notice. It knows no
 
 from __future__ import annotations
 
-from engine import bills, charging, cover, cuts, money, rows, spot_leases, timers
-from engine.kinds import EndReason, Fault, Kind, LeaseState
+from engine import bills, charging, cover, cuts, money, obligation_hours, obligations, rows, spot_leases, timers
+from engine.kinds import EndReason, Fault, Kind, LeaseState, ObligationChange, Pot, TransferCode
 from engine.messages import EndLease, LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped
+from engine.obligation import Obligation
 from engine.reasons import Reason
-from engine.state import Lease, Refused, Row, State
+from engine.row import Row
+from engine.state import Lease, Refused, State
 from engine.units import NS_PER_HOUR, NS_PER_S
 
 # ---------------------------------------------------------------- commands
@@ -28,7 +30,8 @@ def active(state: State, command: LeaseActive) -> None:
     lease.state = LeaseState.ACTIVE
     lease.active_ns = now_ns
     lease.access = command.access
-    bills.of(state, lease.lease_id, lease.renter, lease.provider).run_from_ns = now_ns
+    if lease.kind is not Kind.FORWARD:
+        bills.of(state, lease.lease_id, lease.renter, lease.provider, now_ns).run_from_ns = now_ns
     spot_leases.active(state, lease)
     timers.arm_lease(state, lease, next_due_ns(lease, now_ns))
     changed(state, lease)
@@ -80,6 +83,9 @@ def wiped(state: State, command: LeaseWiped) -> None:
         _give_back(state, lease, row)
     row.firm_leases.pop(lease.lease_id, None)
     changed(state, lease, wiped=True)
+    if (obligation := state.obligations.get(lease.obligation_id)) is not None:
+        obligation.lease_id = 0
+        obligations.say(state, obligation, ObligationChange.LEASED)
     if lease.promised_to:
         newcomer = state.leases[lease.promised_to]
         spot_leases.served(state, lease, newcomer)
@@ -93,11 +99,12 @@ def wipe_overdue(state: State, lease: Lease) -> None:
     Who waits for them waits no longer: the provider fails it.
     """
     if lease.promised_to:
-        fail(state, state.leases[lease.promised_to], state.last_ts_ns)
+        fail(state, state.leases[lease.promised_to], lease.wipe_due_ns)
     timers.arm_wipe(state, lease, 0)
     lease.overdue = True
     _give_back(state, lease, rows.row_of_lease(state, lease))
     state.barons[lease.baron].unwiped_gpus += lease.quantity
+    changed(state, lease)
 
 
 # ---------------------------------------------------------------- timers
@@ -189,6 +196,8 @@ def _not_after_due(lease: Lease, ts_ns: int) -> int:
 
 def next_due_ns(lease: Lease, ts_ns: int) -> int:
     """The next full hour of use after ts_ns (active, or a full hour of use), or the end of the term if that is sooner."""
+    if lease.kind is Kind.FORWARD:
+        return lease.term_end_ns
     hour_ns = ts_ns + NS_PER_HOUR
     return min(hour_ns, lease.term_end_ns) if lease.term_end_ns else hour_ns
 
@@ -204,6 +213,7 @@ def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, 
     bills.ended(state, lease.lease_id, ended_ns)
     money.change_hold(state, lease.renter, -lease.prefund_micros, lease.lease_id)
     lease.prefund_micros = 0
+    bond_micros = _settle_bond(state, lease)
     lease.state = lease_state
     lease.ended_ns = ended_ns
     timers.arm_lease(state, lease, 0)
@@ -217,7 +227,41 @@ def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, 
     timers.arm_wipe(state, lease, ended_ns + state.limits.wipe_s * NS_PER_S)
     changed(state, lease)
     if reason is EndReason.PROVIDER_FAILED:
-        cover.of_lease(state, lease, bond_micros=0)
+        cover.of_lease(state, lease, bond_micros)
+    if lease.kind is Kind.FORWARD:
+        keep(state, lease)
+        obligation = state.obligations.get(lease.obligation_id)
+        if reason is EndReason.PROVIDER_FAILED and obligation is not None:
+            fail_obligation(state, obligation)
+
+
+def fail_obligation(state: State, obligation: Obligation) -> None:
+    """What is left of an obligation is refunded; what its holder asked for those hours is cut."""
+    obligation_hours.fail(state, obligation)
+    cuts.cut_firm(state, rows.row_of(state, obligation.holder, obligation.baron))
+
+
+def hand_over(state: State, lease: Lease) -> None:
+    """Its obligation is over, and it will be too, unless another takes it over (§8)."""
+    state.handovers.setdefault((lease.renter, lease.baron), {})[lease.lease_id] = None
+
+
+def keep(state: State, lease: Lease) -> None:
+    """It is nobody's to take over: another obligation has it, or it is over."""
+    waiting = state.handovers.get((lease.renter, lease.baron))
+    if waiting is not None and waiting.pop(lease.lease_id, 0) is None and not waiting:
+        del state.handovers[lease.renter, lease.baron]
+
+
+def _settle_bond(state: State, lease: Lease) -> int:
+    """A lease's bond is its renter's if its seller failed it, else the seller's again (§9); how much it was."""
+    bond, micros = (lease.provider, Pot.BOND), lease.bond_micros
+    lease.bond_micros = 0
+    if lease.reason is EndReason.PROVIDER_FAILED:
+        money.transfer(state, bond, (lease.renter, Pot.AVAILABLE), micros, TransferCode.PENALTY, lease.lease_id)
+    else:
+        money.transfer(state, bond, (lease.provider, Pot.AVAILABLE), micros, TransferCode.RELEASE, lease.lease_id)
+    return micros
 
 
 def _forget(state: State, lease: Lease) -> None:
@@ -225,7 +269,9 @@ def _forget(state: State, lease: Lease) -> None:
     del state.leases[lease.lease_id]
     renter = state.accounts[lease.renter]
     renter.leases -= 1
-    renter.gpus -= lease.quantity
+    if lease.kind is not Kind.FORWARD:
+        # A forward's are its obligation's.
+        renter.gpus -= lease.quantity
     renter.wiped_leases[lease.lease_id] = None
     if len(renter.wiped_leases) > state.limits.max_client_ids:
         del renter.wiped_leases[next(iter(renter.wiped_leases))]
@@ -235,7 +281,7 @@ def _give_back(state: State, lease: Lease, row: Row) -> None:
     """What it held is its row's again: its hours from the running one on, or its part of spot."""
     if lease.kind is Kind.SPOT:
         spot_leases.gone(state, lease)
-    else:
+    elif lease.kind is Kind.ONDEMAND:
         rows.add_sold(state, row, *rows.sold_span(lease), -lease.quantity)
 
 
@@ -246,8 +292,8 @@ def _instrument(state: State, lease: Lease) -> int:
     return spot if lease.kind is Kind.SPOT else ondemand
 
 
-def changed(state: State, lease: Lease, *, wiped: bool = False) -> None:
-    """Say a lease's state, whole."""
+def changed(state: State, lease: Lease, *, wiped: bool = False, delivery: bytes = b"") -> None:
+    """Say a lease's state, whole; and where to deliver to, where that was not known before."""
     state.emit(
         LeaseChanged(
             lease_id=lease.lease_id,
@@ -264,5 +310,7 @@ def changed(state: State, lease: Lease, *, wiped: bool = False) -> None:
             detail=lease.detail,
             ends_ns=lease.ends_ns,
             auto_extend=lease.auto_extend,
+            overdue=lease.overdue,
+            delivery=delivery,
         )
     )

@@ -63,6 +63,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Outages of a lease in a month that are kept apart; of more the oldest are summed up, and no report counts there."""
     max_raises: int = 100
     """How often the price of one lease may be raised: a failure may be charged as of any time, so each price is kept."""
+    max_obligations: int = 4_096
+    """Obligations of forwards that an account holds."""
+    ondemand_bond_s: int = 3_600
+    """How much of its use an on-demand lease's seller has in bond (§9)."""
+    forward_bond_ppm: int = 100_000
+    """What part of a forward's notional its provider has in bond (§9)."""
     spot_minimum_s: int = 60
     ondemand_minimum_s: int = 3_600
     newcomer_minimum_s: int = 3_600

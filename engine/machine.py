@@ -15,9 +15,11 @@ from engine import (
     capacity,
     covering,
     cuts,
+    delivery,
     extensions,
     in_book,
     leases,
+    listing,
     mass_cancels,
     money,
     months,
@@ -65,6 +67,7 @@ from engine.messages import (
     SetAccountLimits,
     SetAutoExtend,
     SetCapacity,
+    SetDelivery,
     SetDrain,
     SetFeatures,
     SetOffers,
@@ -115,7 +118,8 @@ def _tick(state: State, _command: Tick) -> None:
         if not state.timers or state.timers[0][0] > state.last_ts_ns or len(state.events) >= _EVENTS_ENOUGH:
             return
         _, kind, number = state.timers[0]
-        if kind == TimerKind.AUCTION_END and state.fills_left < state.limits.max_looked:
+        # What was traded in this Tick is settled before another auction clears, and before instruments expire.
+        if kind in (TimerKind.AUCTION_END, TimerKind.CALENDAR) and state.fills_left < state.limits.max_looked:
             return
         _fire(state, kind, number)
 
@@ -134,6 +138,12 @@ def _fire(state: State, kind: int, number: int) -> None:
             leases.term_end(state, state.leases[number])
         case TimerKind.LEASE_HOUR:
             leases.full_hour(state, state.leases[number])
+        case TimerKind.OBLIGATION_HOUR:
+            delivery.full_hour(state, state.obligations[number])
+        case TimerKind.OBLIGATION_START:
+            capacity.hour_begins(state, state.obligations[number])
+        case TimerKind.DELIVERY_END:
+            leases.term_end(state, state.leases[number])
         case TimerKind.WIPE_OVERDUE:
             capacity.wipe_overdue(state, state.leases[number])
         case TimerKind.MONTH_CLOSE:
@@ -142,6 +152,8 @@ def _fire(state: State, kind: int, number: int) -> None:
             extensions.auto_extend(state, state.leases[number])
         case TimerKind.AUCTION_END:
             sessions.auction_end(state, number)
+        case TimerKind.CALENDAR:
+            listing.day_ends(state, state.calendars[number])
         case TimerKind.LOOK_AHEAD:
             cuts.look_ahead(state, state.rows[timers.row_key(number)])
         case _:
@@ -152,7 +164,7 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     OpenAccount: money.open_account,
     Deposit: money.deposit,
     Withdraw: money.withdraw,
-    ListMarket: capacity.list_market,
+    ListMarket: listing.list_market,
     RegisterBaron: capacity.register_baron,
     SetCapacity: capacity.set_capacity,
     SetOffers: offers.set_offers,
@@ -176,6 +188,7 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     RaisePrice: raises.raise_price,
     ExtendLease: extensions.extend,
     SetAutoExtend: extensions.set_auto_extend,
+    SetDelivery: delivery.set_delivery,
     ReportOutage: bills.report_outage,
     SetPresence: presence.set_presence,
     SetDrain: presence.set_drain,

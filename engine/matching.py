@@ -6,10 +6,13 @@ money, capacity, and the bound on an account's leases, for which the walk is mad
 
 from __future__ import annotations
 
+import msgspec
+
 from engine import account_limits, book_events, book_orders, capacity, displacement, in_book, money, open_orders, trades
 from engine.book import Walk
 from engine.book_plain_orders import conditional
-from engine.kinds import OrderType, Pot, Side, TimeInForce
+from engine.bounds import Room
+from engine.kinds import Kind, OrderType, Pot, Side, TimeInForce
 from engine.reasons import Reason
 from engine.records import Command, Session
 from engine.state import Order, Refused, State
@@ -18,6 +21,7 @@ from engine.state import Order, Refused, State
 def enter(state: State, order: Order) -> None:
     """Take in a new order, or refuse it whole."""
     check_session(state, order.instrument, order.order_type)
+    order.hold_ticks = entry_ticks(state, order)
     check_funds(state, order)
     command = book_orders.new(order, state.last_ts_ns)
     if not order.stop_price_ticks and not clear_way(state, order, command):
@@ -28,10 +32,13 @@ def enter(state: State, order: Order) -> None:
     if displaces:
         displacement.follow(state, order)
     trades.capacity_follows(state)
+    rests(state, order)
 
 
 def enter_closed(state: State, order: Order, reason: Reason) -> None:
     """Accept an order that can't be taken back any more, and cancel it before it enters its book."""
+    # An ask's bond may be what it lacks.
+    order.hold_ticks = 0
     open_orders.admit(state, order)
     open_orders.close(state, order, reason)
 
@@ -44,17 +51,54 @@ def amend(state: State, order: Order, amended: Order, *, later: bool) -> None:
     check_session(state, order.instrument)
     less = amended.price_ticks == order.price_ticks and amended.quantity < order.quantity and not later
     in_place = order.armed or less
-    freed_micros = money.order_hold_micros(state, order, order.leaves_quantity) if order.side is Side.BUY else 0
+    freed_micros = money.order_hold_micros(state, order, order.leaves_quantity)
+    amended.hold_ticks = amended.price_ticks if in_place else entry_ticks(state, amended)
     check_funds(state, amended, freed_micros, order.leaves_quantity)
     if not in_place and not clear_way(state, amended, book_orders.new(amended, state.last_ts_ns)):
         in_book.cancel(state, order, Reason.WALK_LIMIT)
         return
     total = amended.quantity - _found_elsewhere(state, order)
     command = book_orders.amend(order, state.last_ts_ns, amended.price_ticks, total, anew=later)
-    book_events.submit(state, order.instrument, command)
+    state.entering_ticks[order.order_id] = amended.hold_ticks
+    try:
+        book_events.submit(state, order.instrument, command)
+    finally:
+        state.entering_ticks.pop(order.order_id, None)
     if not in_place and displacement.may(order):
         displacement.follow(state, order)
     trades.capacity_follows(state)
+    rests(state, order)
+
+
+def entry_ticks(state: State, order: Order) -> int:
+    """The price at which an ask's bond and fee are held as it enters: the higher of its limit and the best bid (§9).
+
+    No taker in an auction, it is held at its limit there.
+    """
+    book = state.books[order.instrument]
+    if order.side is Side.BUY or book.session is not Session.CONTINUOUS or not money.needs_bond(state, order):
+        return order.price_ticks
+    best = book.depth(Side.BUY, 1)
+    return max(order.price_ticks, best[0].price) if best else order.price_ticks
+
+
+def hold_to_enter(state: State, ask: Order) -> None:
+    """An armed ask fires: hold what its fills will need; Refused, and nothing changed, where its account lacks it."""
+    ticks = entry_ticks(state, ask)
+    before = money.order_hold_micros(state, ask, ask.leaves_quantity)
+    fires = msgspec.structs.replace(ask, hold_ticks=ticks)
+    more = money.order_hold_micros(state, fires, ask.leaves_quantity) - before
+    account = state.accounts[ask.account]
+    account_limits.check_growth(state, account, 0, more)
+    if more > account.pots[Pot.AVAILABLE]:
+        raise Refused(Reason.INSUFFICIENT_FUNDS)
+    open_orders.hold_at(state, ask, ticks)
+
+
+def rests(state: State, order: Order) -> None:
+    """An order has been through its walk: what an ask holds comes down to its limit."""
+    if order.hold_ticks != order.price_ticks and order.order_id in state.orders:
+        open_orders.hold_at(state, order, order.price_ticks)
 
 
 def _found_elsewhere(state: State, order: Order) -> int:
@@ -66,23 +110,26 @@ def _found_elsewhere(state: State, order: Order) -> int:
 
 
 def check_funds(state: State, order: Order, freed_micros: int = 0, freed_gpus: int = 0) -> None:
-    """Refused unless money or capacity are there for all it leaves, inside the account's limits.
+    """Refused unless money, and an ask's capacity, are there for all it leaves, inside the account's limits.
 
     `freed_*` is what its old self gives back.
     """
-    if order.side is Side.BUY:
-        account = state.accounts[order.account]
-        hold = money.order_hold_micros(state, order, order.leaves_quantity)
-        account_limits.check_growth(account, order.leaves_quantity - freed_gpus, hold - freed_micros)
-        if hold > account.pots[Pot.AVAILABLE] + freed_micros:
-            raise Refused(Reason.INSUFFICIENT_FUNDS)
-    else:
+    account = state.accounts[order.account]
+    bid = order.side is Side.BUY
+    if not bid:
         capacity.check_ask(state, order, freed_gpus)
+    hold = money.order_hold_micros(state, order, order.leaves_quantity)
+    account_limits.check_growth(state, account, order.leaves_quantity - freed_gpus if bid else 0, hold - freed_micros)
+    if hold > account.pots[Pot.AVAILABLE] + freed_micros:
+        raise Refused(Reason.INSUFFICIENT_FUNDS)
 
 
 def check_session(state: State, instrument: int, order_type: OrderType = OrderType.LIMIT) -> None:
-    """Refused where no order enters now: halted, expired, amid a clearing; outside continuous but a limit order (§6)."""
-    book = state.books[instrument]
+    """Refused where no order enters now: trading is over, halted, amid a clearing; outside continuous but a limit order (§6)."""
+    listed, book = state.instruments[instrument], state.books[instrument]
+    if listed.kind is Kind.FORWARD and listed.trading_end_ns <= state.last_ts_ns:
+        # Its timer is due, and this came first.
+        raise Refused(Reason.INSTRUMENT_EXPIRED)
     closed = book.session in (Session.HALTED, Session.EXPIRED) or book.stops_due
     if closed or (book.session is not Session.CONTINUOUS and order_type is not OrderType.LIMIT):
         raise Refused(Reason.SESSION_CLOSED)
@@ -109,10 +156,11 @@ def clear_way(state: State, order: Order, command: Command) -> bool:
             if canceled:
                 return False
             raise Refused(Reason.WALK_LIMIT)
+        room = Room(state, order.instrument)
         if order.side is Side.BUY:
-            _check_leases(state, order, walk)
+            _check_room(state, room, order, walk)
             return True
-        beyond = _beyond_bound(state, walk)
+        beyond = _beyond_bound(state, room, order, walk)
         if not beyond:
             return True
         if order.time_in_force is TimeInForce.FOK:
@@ -121,36 +169,34 @@ def clear_way(state: State, order: Order, command: Command) -> bool:
             _check_conditional(state, order)
         for bid in beyond:
             state.fills_left -= 1
-            in_book.cancel(state, bid, Reason.TOO_MANY_LEASES)
+            in_book.cancel(state, bid, room.reason)
         canceled = True
 
 
 def _far_from_bounds(state: State, order: Order) -> bool:
     """Whether no walk at all could bring a bid to a bound, so that it needn't be made dry."""
     limits = state.limits
-    if order.side is Side.SELL or state.fills_left < limits.max_looked:
+    if order.side is Side.SELL or order.kind is Kind.FORWARD or state.fills_left < limits.max_looked:
         return False
     return state.accounts[order.account].leases + limits.max_looked <= limits.max_leases
 
 
-def _check_leases(state: State, order: Order, walk: Walk) -> None:
-    """A bid opens a lease a Baron and price."""
-    made = len({(state.orders[fill.order_id].baron, fill.price) for fill in walk.fills})
-    if state.accounts[order.account].leases + made > state.limits.max_leases:
-        raise Refused(Reason.TOO_MANY_LEASES)
+def _check_room(state: State, room: Room, order: Order, walk: Walk) -> None:
+    """A bid opens a lease or an obligation a seller, Baron and price, or more of a reseller's."""
+    for fill in walk.fills:
+        ask = state.orders[fill.order_id]
+        if not room.takes((order.order_id, order.account), (ask.account, ask.baron), fill.price, fill.quantity):
+            raise Refused(room.reason)
 
 
-def _beyond_bound(state: State, walk: Walk) -> list[Order]:
-    """The resting bids of an ask's walk whose accounts have as many leases as they may, with the bids before them."""
-    left: dict[int, int] = {}
-    beyond = []
-    for bid in dict.fromkeys(state.orders[fill.order_id].order_id for fill in walk.fills):
-        order = state.orders[bid]
-        room = left.get(order.account, state.limits.max_leases - state.accounts[order.account].leases)
-        left[order.account] = room - 1
-        if room <= 0:
-            beyond.append(order)
-    return beyond
+def _beyond_bound(state: State, room: Room, ask: Order, walk: Walk) -> list[Order]:
+    """The resting bids of an ask's walk whose accounts have as much as they may, with the bids before them."""
+    beyond: dict[int, Order] = {}
+    for fill in walk.fills:
+        bid = state.orders[fill.order_id]
+        if not room.takes((bid.order_id, bid.account), (ask.account, ask.baron), fill.price, fill.quantity):
+            beyond[bid.order_id] = bid
+    return list(beyond.values())
 
 
 def _check_conditional(state: State, order: Order) -> None:

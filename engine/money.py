@@ -7,17 +7,19 @@ below zero is a contradiction and stops the engine. It knows nothing of orders a
 from __future__ import annotations
 
 from engine import client_ids
-from engine.kinds import Pot, TransferCode
+from engine.kinds import Kind, Pot, Side, TransferCode
 from engine.messages import EXCHANGE_ACCOUNT, AccountOpened, Deposit, OpenAccount, Transfer, Withdraw
 from engine.reasons import Reason
 from engine.state import Account, Broken, Order, Refused, State, new_account
 from engine.units import (
     AMOUNT_MAX_MICROS,
     INT64_MAX,
+    NS_PER_HOUR,
     NS_PER_S,
     NUMBER_MAX,
     PPM,
     fee_micros_up,
+    usage_micros,
     usage_micros_up,
 )
 
@@ -57,13 +59,47 @@ def needed_micros(price_ticks: int, quantity: int, duration_ns: int, fee_ppm: in
 
 def hold_micros(state: State, account: Account, price_ticks: int, quantity: int) -> int:
     """What a bid of the account holds: one hour and 120 s at its limit, with the higher of its fees (§9)."""
-    fee_ppm = max(account.maker_fee_ppm, account.taker_fee_ppm)
-    return needed_micros(price_ticks, quantity, state.limits.prefund_s * NS_PER_S, fee_ppm)
+    return needed_micros(price_ticks, quantity, state.limits.prefund_s * NS_PER_S, _higher_fee_ppm(account))
 
 
 def order_hold_micros(state: State, order: Order, leaves_quantity: int) -> int:
-    """The hold of a bid that leaves so much."""
-    return hold_micros(state, state.accounts[order.account], order.price_ticks, leaves_quantity)
+    """The hold of an order that leaves so much (§9): of a bid its cost, of an ask bond and fee, at the price it is held at."""
+    account = state.accounts[order.account]
+    if order.side is Side.SELL:
+        return _ask_hold_micros(state, account, order, leaves_quantity)
+    if order.kind is Kind.FORWARD:
+        hours_ns = state.instruments[order.instrument].hours * NS_PER_HOUR
+        return needed_micros(order.price_ticks, leaves_quantity, hours_ns, _higher_fee_ppm(account))
+    return hold_micros(state, account, order.price_ticks, leaves_quantity)
+
+
+def _ask_hold_micros(state: State, account: Account, ask: Order, leaves_quantity: int) -> int:
+    """An open ask holds what its fill will need: nothing on spot, nor on hours that were bought (§9)."""
+    if not needs_bond(state, ask):
+        return 0
+    ticks = ask.hold_ticks * leaves_quantity
+    if ask.kind is Kind.ONDEMAND:
+        return ondemand_bond_micros(state, ticks)
+    notional = usage_micros(1, ticks, state.instruments[ask.instrument].hours * NS_PER_HOUR)
+    return forward_bond_micros(state, notional) + fee_micros_up(notional, _higher_fee_ppm(account))
+
+
+def needs_bond(state: State, ask: Order) -> bool:
+    """Whether an ask is its provider's own and firm: bought hours need no bond, the first provider's stands (§9)."""
+    return ask.kind is not Kind.SPOT and state.barons[ask.baron].provider == ask.account
+
+
+def ondemand_bond_micros(state: State, ticks: int) -> int:
+    """The bond of on-demand GPUs whose prices sum up to so much."""
+    return usage_micros_up(1, ticks, state.limits.ondemand_bond_s * NS_PER_S)
+
+
+def forward_bond_micros(state: State, notional_micros: int) -> int:
+    return fee_micros_up(notional_micros, state.limits.forward_bond_ppm)
+
+
+def _higher_fee_ppm(account: Account) -> int:
+    return max(account.maker_fee_ppm, account.taker_fee_ppm)
 
 
 def change_hold(

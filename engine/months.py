@@ -7,7 +7,8 @@ hour costs nothing, and what was paid out can't be taken back. It knows neither 
 from __future__ import annotations
 
 from engine import bills, charging, leases, periods, timers
-from engine.state import Bill, State
+from engine.dues import Bill
+from engine.state import State
 from engine.units import NS_PER_HOUR
 
 

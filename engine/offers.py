@@ -13,7 +13,8 @@ from engine import account_limits, in_book, matching, open_orders, order_terms, 
 from engine.kinds import Kind, OrderType, Origin, Side, TimeInForce
 from engine.messages import Offer, OffersSet, SetOffers
 from engine.reasons import Reason
-from engine.state import Baron, Instrument, Listing, Order, Refused, Row, State
+from engine.row import Listing, Row
+from engine.state import Baron, Instrument, Order, Refused, State
 from engine.units import NS_PER_HOUR
 
 
@@ -44,6 +45,8 @@ def _check(state: State, account: int, offer: Offer, field: str) -> None:
     instrument = state.instruments.get(offer.instrument)
     if instrument is None:
         raise Refused(Reason.UNKNOWN_INSTRUMENT, f"{field}.instrument")
+    if instrument.kind is Kind.FORWARD:
+        raise Refused(Reason.INVALID_OFFER, f"{field}.instrument")
     order_terms.check_own_baron(state, account, offer.baron, instrument, f"{field}.baron")
     order_terms.check_price(offer.price_ticks, f"{field}.price_ticks")
     order_terms.check_quantity(offer.gpus, f"{field}.gpus")

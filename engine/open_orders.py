@@ -1,8 +1,8 @@
 """A live order's rows: it is admitted, changes, and is closed; every table of the shard that knows it follows at once.
 
 The tables are the orders, their account's, the row of an ask, the set of a quote, the timers and the hold.
-The hold of a bid is always exactly a function of what it leaves (rulebook §9). It never decides why an order changes,
-and it never speaks to the book: what the book did is told here (`engine.book_events`).
+An order's hold is always exactly a function of what it leaves and of the price that it is held at (rulebook §9). It
+never decides why an order changes, and it never speaks to the book: what the book did is told here (`engine.book_events`).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def admit(state: State, order: Order) -> None:
     if order.quote_set:
         account.quote_sets[order.quote_set].orders += 1
     _emit_accepted(state, order)
+    hold = money.order_hold_micros(state, order, order.leaves_quantity)
+    code = TransferCode.COVER if order.origin is Origin.COVER else TransferCode.HOLD
+    money.change_hold(state, order.account, hold, order.order_id, code)
     if order.side is Side.BUY:
         account.gpus += order.leaves_quantity
-        hold = money.order_hold_micros(state, order, order.leaves_quantity)
-        code = TransferCode.COVER if order.origin is Origin.COVER else TransferCode.HOLD
-        money.change_hold(state, order.account, hold, order.order_id, code)
     else:
         _asks(state, order)[order.order_id] = None
         rows.stand(state, order, order.leaves_quantity)
@@ -52,8 +52,9 @@ def amend(
     """An order has other terms now. An ask that lost its priority is the newest of its row: the first to be cut."""
     before_quantity = order.leaves_quantity
     bid = order.side is Side.BUY
-    before_micros = money.order_hold_micros(state, order, before_quantity) if bid else 0
+    before_micros = money.order_hold_micros(state, order, before_quantity)
     order.price_ticks, order.quantity, order.leaves_quantity = price_ticks, quantity, leaves_quantity
+    order.hold_ticks = state.entering_ticks.pop(order.order_id, order.hold_ticks)
     if bid:
         state.accounts[order.account].gpus += leaves_quantity - before_quantity
     else:
@@ -64,13 +65,20 @@ def amend(
             asks[order.order_id] = None
         touch(state, order.baron)
     emit_amended(state, order, kept_priority, reason)
-    if bid:
-        delta = money.order_hold_micros(state, order, leaves_quantity) - before_micros
-        money.change_hold(state, order.account, delta, order.order_id)
+    delta = money.order_hold_micros(state, order, leaves_quantity) - before_micros
+    money.change_hold(state, order.account, delta, order.order_id)
+
+
+def hold_at(state: State, ask: Order, hold_ticks: int) -> None:
+    """An ask's bond and fee are held at another price from now on."""
+    before_micros = money.order_hold_micros(state, ask, ask.leaves_quantity)
+    ask.hold_ticks = hold_ticks
+    delta = money.order_hold_micros(state, ask, ask.leaves_quantity) - before_micros
+    money.change_hold(state, ask.account, delta, ask.order_id)
 
 
 def release_down(state: State, order: Order, before_quantity: int) -> None:
-    """Bring a bid's hold down from what `before_quantity` needed to what it leaves now."""
+    """Bring an order's hold down from what `before_quantity` needed to what it leaves now."""
     freed = money.order_hold_micros(state, order, before_quantity) - money.order_hold_micros(
         state, order, order.leaves_quantity
     )
@@ -94,7 +102,7 @@ def close(state: State, order: Order, reason: Reason) -> None:
     order.leaves_quantity = 0
     if order.side is Side.BUY:
         state.accounts[order.account].gpus -= before
-        release_down(state, order, before)
+    release_down(state, order, before)
     expired = reason in (Reason.WINDOW_CLOSED, Reason.EXPIRED)
     forget(state, order, OrderStatus.EXPIRED if expired else OrderStatus.CANCELED)
 

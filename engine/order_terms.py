@@ -24,7 +24,7 @@ _FEATURES: Final = int(sum(Feature))
 _STOPS: Final = (OrderType.STOP, OrderType.STOP_LIMIT)
 _LASTING: Final = (TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY)
 _BID_ONLY: Final = ("hours", "delivery", "features", "same_baron", "min_rating")
-_ASK_ONLY: Final = ("baron", "max_hours", "lot", "min_hours")
+_ASK_ONLY: Final = ("baron", "max_hours", "lot", "min_hours", "reduce_only")
 
 
 def order_of(state: State, command: PlaceOrder, origin: Origin = Origin.CLIENT, quote_set: str = "") -> Order:
@@ -63,7 +63,7 @@ def _order(state: State, command: PlaceOrder, instrument: Instrument, origin: Or
         client_order_id=command.client_order_id,
         hours=command.hours,
         baron=command.baron,
-        window_end_ns=window_end_ns(state.last_ts_ns, command.max_hours),
+        window_end_ns=_window_end_ns(state, command, instrument),
         delivery=command.delivery,
         stop_price_ticks=command.stop_price_ticks,
         display_quantity=command.display_quantity,
@@ -79,6 +79,13 @@ def _order(state: State, command: PlaceOrder, instrument: Instrument, origin: Or
         quote_set=quote_set,
         min_rating=command.min_rating,
     )
+
+
+def _window_end_ns(state: State, command: PlaceOrder, instrument: Instrument) -> int:
+    """Where an ask's fixed hours end: a forward's with its period."""
+    if command.side is Side.SELL and instrument.kind is Kind.FORWARD:
+        return instrument.end_h * NS_PER_HOUR
+    return window_end_ns(state.last_ts_ns, command.max_hours)
 
 
 def _expire_ns(state: State, command: PlaceOrder) -> int:
@@ -150,12 +157,17 @@ def _check_bid(state: State, command: PlaceOrder, instrument: Instrument) -> Non
     check_rating(command.min_rating, "min_rating")
     if command.same_baron and command.display_quantity:
         raise Refused(Reason.INVALID_ORDER, "same_baron")
-    check_delivery(state, command.delivery)
+    if instrument.kind is not Kind.FORWARD or command.delivery:
+        # Who buys a forward may say later where to deliver.
+        check_delivery(state, command.delivery)
 
 
 def _check_ask(state: State, command: PlaceOrder, instrument: Instrument) -> None:
     _check_absent(command, _BID_ONLY)
-    check_open(check_own_baron(state, command.account, command.baron, instrument))
+    baron = check_seller(state, command.account, command.baron, instrument)
+    if command.reduce_only and baron.provider == command.account:
+        raise Refused(Reason.REDUCE_ONLY, "reduce_only")
+    check_open(baron)
     check_window(state, command.max_hours, instrument.kind)
     check_min_hours(command.min_hours, command.max_hours)
 
@@ -172,7 +184,8 @@ def _check_absent(command: PlaceOrder, fields: tuple[str, ...]) -> None:
 def instrument_of(state: State, number: int) -> Instrument:
     instrument = state.instruments.get(number)
     if instrument is None:
-        raise Refused(Reason.UNKNOWN_INSTRUMENT, "instrument")
+        expired = 0 < number < state.next_instrument
+        raise Refused(Reason.INSTRUMENT_EXPIRED if expired else Reason.UNKNOWN_INSTRUMENT, "instrument")
     return instrument
 
 
@@ -221,7 +234,11 @@ def check_delivery(state: State, delivery: bytes) -> None:
 
 
 def check_hours(state: State, hours: int, kind: Kind, *, may_be_open: bool = True) -> None:
-    """A bid's hours: a term of 1 hour or more; on spot an upper limit, or none (0) where it may be open."""
+    """A bid's hours: a term of 1 hour or more; on spot an upper limit, or none (0) where it may be open; a forward's own."""
+    if kind is Kind.FORWARD and hours:
+        raise Refused(Reason.INVALID_HOURS, "hours")
+    if kind is Kind.FORWARD:
+        return
     least = 0 if kind is Kind.SPOT and may_be_open else 1
     if not least <= hours <= state.limits.max_term_hours:
         raise Refused(Reason.INVALID_HOURS, "hours")
@@ -229,7 +246,9 @@ def check_hours(state: State, hours: int, kind: Kind, *, may_be_open: bool = Tru
 
 def check_window(state: State, max_hours: int, kind: Kind, field: str = "max_hours") -> None:
     """An ask's fixed hours: on-demand alone has them (§4)."""
-    in_range = max_hours == 0 if kind is Kind.SPOT else _ASK_HOURS_MIN <= max_hours <= state.limits.max_term_hours
+    in_range = (
+        max_hours == 0 if kind is not Kind.ONDEMAND else _ASK_HOURS_MIN <= max_hours <= state.limits.max_term_hours
+    )
     if not in_range:
         raise Refused(Reason.INVALID_HOURS, field)
 
@@ -240,6 +259,13 @@ def check_min_hours(min_hours: int, max_hours: int, field: str = "min_hours") ->
         raise Refused(Reason.INVALID_HOURS, field)
 
 
+def check_seller(state: State, account: int, number: int, instrument: Instrument, field: str = "baron") -> Baron:
+    """The Baron that an ask names: the account's own, or for forwards one whose hours it has bought (§4)."""
+    if instrument.kind is not Kind.FORWARD or (account, number) not in state.rows:
+        return check_own_baron(state, account, number, instrument, field)
+    return _in_market(state.barons[number], instrument, field)
+
+
 def check_own_baron(state: State, account: int, number: int, instrument: Instrument, field: str = "baron") -> Baron:
     """The Baron that an ask names: the account's own, in the instrument's market."""
     baron = state.barons.get(number)
@@ -247,6 +273,10 @@ def check_own_baron(state: State, account: int, number: int, instrument: Instrum
         raise Refused(Reason.UNKNOWN_BARON, field)
     if baron.provider != account:
         raise Refused(Reason.NOT_YOUR_BARON, field)
+    return _in_market(baron, instrument, field)
+
+
+def _in_market(baron: Baron, instrument: Instrument, field: str) -> Baron:
     if (baron.sku, baron.region) != (instrument.sku, instrument.region):
         raise Refused(Reason.WRONG_MARKET, field)
     return baron

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from enum import IntEnum
+from functools import lru_cache
 from itertools import count, dropwhile, islice
 from typing import Final, NamedTuple
 
@@ -53,17 +54,26 @@ class Period(NamedTuple):
     @property
     def trading_end_ns(self) -> int:
         """When its trading ends."""
-        return (self.start_h - TRADING_ENDS_H) * NS_PER_HOUR
+        return trading_end_ns(self.start_h)
 
 
-def listed(now_ns: int) -> list[Period]:
-    """The periods that are open for trading: the first of each kind whose trading ends later, shortest kind first."""
+def trading_end_ns(start_h: int) -> int:
+    """When trading in a period ends whose delivery starts at this hour."""
+    return (start_h - TRADING_ENDS_H) * NS_PER_HOUR
+
+
+@lru_cache(maxsize=4)
+def listed(now_ns: int) -> tuple[Period, ...]:
+    """The periods that are open for trading: the first of each kind whose trading ends later, shortest kind first.
+
+    The answer is kept: all markets of a shard ask it at one time.
+    """
     today = _EPOCH + timedelta(days=now_ns // NS_PER_DAY)
     periods: list[Period] = []
     for kind, number in LISTED.items():
         open_ones = dropwhile(lambda period: period.trading_end_ns <= now_ns, _from(kind, today))
         periods += islice(open_ones, number)
-    return periods
+    return tuple(periods)
 
 
 def month_end_ns(now_ns: int) -> int:

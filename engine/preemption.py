@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from engine import leases, rows
 from engine.kinds import EndReason
-from engine.state import Row, State
+from engine.row import Row
+from engine.state import State
 
 
 def follow(state: State) -> None:

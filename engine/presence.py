@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
-from engine import in_book, leases, open_orders, rows
+from engine import failures, in_book, leases, open_orders, rows
 from engine.kinds import EndReason, Kind, LeaseState, Presence
 from engine.messages import BaronPresence, SetDrain, SetPresence
 from engine.reasons import Reason
@@ -63,6 +63,12 @@ def go_on(state: State, number: int) -> None:
             leases.fail(state, lease, baron.heard_ns)
         else:
             leases.give_notice(state, lease, state.last_ts_ns, EndReason.PREEMPTED)
+    if baron.presence is Presence.LOST:
+        # Those that no lease delivered: the others failed with it.
+        for obligation in failures.running(state, baron.baron):
+            if _is_enough(state, baron):
+                return
+            failures.fail(state, obligation, baron.heard_ns)
 
 
 def _known(state: State, number: int) -> Baron:

@@ -105,27 +105,26 @@ def _order(state: State, command: SetQuotes, index: int, quote: Quote) -> Order:
 
 
 def _check_money(state: State, account: Account, quotes: list[Order], old: list[Order]) -> None:
-    """The bids of the set, one after another: the account's limits, and money for their holds."""
-    freed_gpus, freed_micros = _bids(state, old)
+    """The set, one quote after another: the account's limits, and money for their holds."""
+    freed_gpus, freed_micros = _held(state, old)
     gpus = micros = 0
     for index, order in enumerate(quotes):
-        if order.side is Side.SELL:
-            continue
-        gpus += order.leaves_quantity
+        if order.side is Side.BUY:
+            gpus += order.leaves_quantity
+        order.hold_ticks = matching.entry_ticks(state, order)
         micros += money.order_hold_micros(state, order, order.leaves_quantity)
         try:
-            account_limits.check_growth(account, gpus, micros, freed_gpus, freed_micros)
+            account_limits.check_growth(state, account, gpus, micros, freed_gpus, freed_micros)
         except Refused as refusal:
             raise Refused(refusal.reason, f"quotes[{index}]") from refusal
         if micros > account.pots[Pot.AVAILABLE] + freed_micros:
             raise Refused(Reason.INSUFFICIENT_FUNDS, f"quotes[{index}]")
 
 
-def _bids(state: State, orders: list[Order]) -> tuple[int, int]:
-    """GPUs that the bids among them leave, and what they hold."""
-    bids = [order for order in orders if order.side is Side.BUY]
-    held_micros = sum(money.order_hold_micros(state, bid, bid.leaves_quantity) for bid in bids)
-    return sum(bid.leaves_quantity for bid in bids), held_micros
+def _held(state: State, orders: list[Order]) -> tuple[int, int]:
+    """GPUs that the bids among them leave, and what all hold."""
+    held_micros = sum(money.order_hold_micros(state, order, order.leaves_quantity) for order in orders)
+    return sum(order.leaves_quantity for order in orders if order.side is Side.BUY), held_micros
 
 
 def _check_capacity(state: State, quotes: list[Order], old: list[Order]) -> None:

@@ -137,7 +137,7 @@ def _check_instruments(state: State, numbers: tuple[int, ...]) -> list[Instrumen
         if number not in state.instruments:
             raise Refused(Reason.UNKNOWN_INSTRUMENT, f"instruments[{index}]")
         listed.append(state.instruments[number])
-    if any(instrument.kind is not listed[0].kind for instrument in listed):
+    if listed[0].kind is Kind.FORWARD or any(instrument.kind is not listed[0].kind for instrument in listed):
         raise Refused(Reason.INVALID_ORDER, "instruments")
     return listed
 

@@ -81,6 +81,11 @@ class Reason(IntEnum):
     CANNOT_EXTEND = 101
     INVALID_OUTAGE = 102
     LEASE_SCHEDULED = 110
+    # obligations
+    TOO_MANY_OBLIGATIONS = 120
+    REDUCE_ONLY = 121
+    UNKNOWN_OBLIGATION = 122
+    NO_LEASE_NOW = 123
     # why an order was cancelled or amended, by itself no error
     CONDITIONAL_LIMIT = 80
     OUTSIDE_BAND = 81
@@ -112,7 +117,7 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.NOTIONAL_LIMIT: "Cancel orders, end leases, or bid for less; an operator sets the account's limit (GET /v1/limits).",
     Reason.ACCOUNT_KILLED: "An operator has stopped the account: cancel, end leases, and ask the exchange's administration.",
     Reason.UNKNOWN_INSTRUMENT: "Take a symbol from GET /v1/instruments.",
-    Reason.MARKET_EXISTS: "Use its two instruments.",
+    Reason.MARKET_EXISTS: "Use its instruments.",
     Reason.INVALID_MARKET: "Give a SKU and a region of letters, digits and hyphens.",
     Reason.UNKNOWN_BARON: "Take a Baron from GET /v1/barons.",
     Reason.NOT_YOUR_BARON: "Name a Baron of your own account, from GET /v1/barons.",
@@ -155,6 +160,7 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.INVALID_QUOTES: "Give the set a name of letters, digits, `_` and `-`, and at most 256 quotes.",
     Reason.INVALID_FEATURES: "Name features from the list that the documentation gives.",
     Reason.OUTSIDE_BAND: "A trade would print more than 30 % from the reference price; wait, or price the order inside the band.",
+    Reason.INSTRUMENT_EXPIRED: "Trading in it has ended; GET /v1/instruments says what is listed.",
     Reason.UNKNOWN_LEASE: "Take the id from your own leases.",
     Reason.LEASE_ENDED: "Nothing of it is left to end.",
     Reason.LEASE_NOT_PROVISIONING: "Only a lease that is being provisioned can become active.",
@@ -167,6 +173,10 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.NOT_ONDEMAND: "Only an on-demand lease is extended: a spot lease runs on by itself.",
     Reason.TOO_EARLY_TO_EXTEND: "Extend from ten minutes before the end of the term, or let the lease extend itself.",
     Reason.CANNOT_EXTEND: "The lease's Baron offers no such hours now; rent on another before the term ends.",
+    Reason.TOO_MANY_OBLIGATIONS: "Sell hours that you bought before buying more: an account holds at most 4096 obligations.",
+    Reason.REDUCE_ONLY: "Leave out reduce_only: this is your own Baron, and its hours weren't bought.",
+    Reason.UNKNOWN_OBLIGATION: "Take the id from your own obligations; one that was paid in full or sold is over.",
+    Reason.NO_LEASE_NOW: "A lease delivers it already, or its last one isn't wiped yet: end that one, or wait.",
     Reason.INVALID_OUTAGE: "Report a time of this month in which the lease ran, up to now.",
     Reason.LEASE_SCHEDULED: "The lease waits for its GPUs, and nobody can displace it before it is active: raise its price then.",
     Reason.TIME_WENT_BACK: "Commands carry times that never decrease.",

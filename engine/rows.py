@@ -9,7 +9,8 @@ no more, whatever stood in them. It knows neither prices nor money, and decides 
 from __future__ import annotations
 
 from engine.kinds import Kind
-from engine.state import Baron, Lease, Order, Row, State
+from engine.row import Row
+from engine.state import Baron, Lease, Order, State
 from engine.units import NS_PER_HOUR, NS_PER_S
 
 
@@ -78,6 +79,8 @@ def spot_free(state: State, row: Row) -> int:
 def window_of(state: State, ask: Order) -> tuple[int, int]:
     """The hours that a firm ask reserves, from the running one on; empty (start >= end) when they are over."""
     start_h = hour_of(state.last_ts_ns)
+    if ask.kind is Kind.FORWARD:
+        start_h = max(start_h, state.instruments[ask.instrument].start_h)
     return start_h, ask.window_end_ns // NS_PER_HOUR
 
 
@@ -86,6 +89,13 @@ def add_sold(state: State, row: Row, start_h: int, end_h: int, quantity: int) ->
     start_h = max(start_h, hour_of(state.last_ts_ns))
     if start_h < end_h and quantity:
         row.grid.add_sold(start_h, end_h, quantity)
+
+
+def add_bought(state: State, row: Row, start_h: int, end_h: int, quantity: int) -> None:
+    """Buy GPUs in a span, or sell them on (negative); of a span that began, what is left of it."""
+    start_h = max(start_h, hour_of(state.last_ts_ns))
+    if start_h < end_h and quantity:
+        row.grid.add_bought(start_h, end_h, quantity)
 
 
 def sold_span(lease: Lease) -> tuple[int, int]:

@@ -7,6 +7,7 @@ break it are cancelled before the clearing meets them.
 from __future__ import annotations
 
 from engine import auction_bounds, book_events, book_orders, in_book, order_terms, timers, trades
+from engine.bounds import Room
 from engine.messages import SetSession
 from engine.reasons import Reason
 from engine.records import Session
@@ -49,6 +50,6 @@ def _make_room(state: State, instrument: int) -> None:
     if not book.stops_due:
         # The book's time becomes the clearing's, and with it the reference that decides between equal prices.
         book_events.must(state, instrument, book_orders.tick(state.last_ts_ns))
-    while beyond := auction_bounds.beyond_bound(state, book):
+    while beyond := auction_bounds.beyond_bound(state, book, room := Room(state, instrument)):
         for bid in beyond:
-            in_book.cancel(state, bid, Reason.TOO_MANY_LEASES)
+            in_book.cancel(state, bid, room.reason)

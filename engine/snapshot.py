@@ -12,13 +12,26 @@ from typing import Final
 
 import msgspec
 
-from engine import rows, spot_leases, stops, timers
+from engine import leases, obligations, rows, spot_leases, stops, timers
 from engine.book import BookState
 from engine.codec import DecodeError
+from engine.dues import Bill, Cover
 from engine.grid import GridFactory, Run
 from engine.kinds import Kind
 from engine.limits import Limits
-from engine.state import Account, Baron, Bill, BookFactory, Cover, Instrument, Lease, Listing, Order, Row, State
+from engine.obligation import Obligation
+from engine.row import Listing, Row
+from engine.state import (
+    Account,
+    Baron,
+    BookFactory,
+    Calendar,
+    ClosingTrades,
+    Instrument,
+    Lease,
+    Order,
+    State,
+)
 
 FORMAT: Final = 4
 _DIGEST_BYTES: Final = 32
@@ -59,6 +72,11 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """By instrument."""
     auction_ends: list[tuple[int, int]]
     """(instrument, ns), by instrument."""
+    next_instrument: int
+    calendars: list[Calendar]
+    closing_trades: list[ClosingTrades]
+    obligations: list[Obligation]
+    """Oldest first."""
     yielding: list[tuple[int, int]]
     """Rows whose spot leases a Tick makes yield."""
     shutting: list[int]
@@ -114,6 +132,10 @@ def _body(state: State) -> bytes:
             bills=[row for _, row in sorted(state.bills.items())],
             books=[book.state() for _, book in sorted(state.books.items())],
             auction_ends=sorted(state.auction_ends.items()),
+            next_instrument=state.next_instrument,
+            calendars=[row for _, row in sorted(state.calendars.items())],
+            closing_trades=[row for _, row in sorted(state.closing_trades.items())],
+            obligations=list(state.obligations.values()),
             yielding=sorted(state.yielding),
             shutting=sorted(state.shutting),
             covers=state.covers,
@@ -141,7 +163,8 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     state.last_seq = body.last_seq
     state.last_ts_ns = body.last_ts_ns
     state.accounts = {row.account: row for row in body.accounts}
-    state.barons = {row.baron: row for row in body.barons}
+    for baron in body.barons:
+        state.add_baron(baron)
     state.orders = {row.order_id: row for row in body.orders}
     state.leases = {row.lease_id: row for row in body.leases}
     state.bills = {row.bill_id: row for row in body.bills}
@@ -153,6 +176,9 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     for order in body.orders:
         state.orders_of.setdefault(order.account, {})[order.order_id] = order
     state.auction_ends = dict(body.auction_ends)
+    state.next_instrument = body.next_instrument
+    state.calendars = {row.market: row for row in body.calendars}
+    state.closing_trades = {row.instrument: row for row in body.closing_trades}
     state.shutting = set(body.shutting)
     state.covers = body.covers
     for row_state in body.rows:
@@ -160,6 +186,10 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     for lease in body.leases:
         if lease.kind is Kind.ONDEMAND:
             rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
+        if lease.kind is Kind.FORWARD and lease.live and not lease.obligation_id:
+            leases.hand_over(state, lease)
+    for obligation in body.obligations:
+        obligations.index(state, obligation)
     state.yielding = set(body.yielding)
     spot_leases.rearm(state)
     timers.rearm(state)

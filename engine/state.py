@@ -14,7 +14,8 @@ import msgspec
 from sortedcontainers import SortedList
 
 from engine.book import Book, BookLimits
-from engine.grid import GridFactory, HourGrid
+from engine.dues import Bill, Cover
+from engine.grid import GridFactory
 from engine.grid_plain import PlainGrid
 from engine.ids import make_id
 from engine.kinds import (
@@ -31,8 +32,11 @@ from engine.kinds import (
 )
 from engine.limits import Limits
 from engine.messages import EXCHANGE_ACCOUNT, Event, Offer
+from engine.obligation import Obligation
+from engine.periods import trading_end_ns
 from engine.reasons import Reason
 from engine.records import SelfTrade
+from engine.row import Row
 from engine.units import RATING_NEW
 
 BookFactory = Callable[[BookLimits], Book]
@@ -104,25 +108,53 @@ class Account(_Record):
     max_notional_micros: int = 0
     max_gpus: int = 0
     killed: bool = False
+    obligations: int = 0
+    """Forwards' obligations that it holds."""
 
 
 class Instrument(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    """What is listed; a forward's delivery is [start_h, end_h), and `period` ends its symbol, after `fwd-` (§3)."""
+
     instrument: int
     sku: str
     region: str
     kind: Kind
+    start_h: int = 0
+    end_h: int = 0
+    period: str = ""
+
+    @property
+    def hours(self) -> int:
+        """How long a forward delivers."""
+        return self.end_h - self.start_h
+
+    @property
+    def trading_end_ns(self) -> int:
+        """When trading in a forward ends; of no meaning for the others."""
+        return trading_end_ns(self.start_h)
 
 
-class Listing(_Record):
-    """A provider's offer in one instrument on one Baron, and the ask that stands for it (§4)."""
+class Calendar(_Record):
+    """When the forwards of one market change next (§3)."""
+
+    market: int
+    """Its spot instrument's number: markets come in order of listing."""
+    due_ns: int
+    priced: bool = False
+    """That day's settlement prices are said, and what expires had more orders than one firing cancels."""
+
+
+class ClosingTrades(_Record):
+    """What was traded in one forward in the last half-hour of a day's trading, for its settlement price (§11).
+
+    The sum of price x quantity is in units of 2^64 and a remainder: no number of the encoding has more than 64 bits.
+    """
 
     instrument: int
-    offer: Offer | None = None
-    offer_order_id: int = 0
-    offer_leased_gpus: int = 0
-    """GPUs of leases, not wiped yet, that came of the offer's asks."""
-    offer_refused: bool = False
-    """Its last ask was refused: it is tried again at the next full hour."""
+    day_end_ns: int
+    value_high: int = 0
+    value_low: int = 0
+    quantity: int = 0
 
 
 class Baron(_Record):
@@ -156,52 +188,6 @@ class Baron(_Record):
         if self.presence is not Presence.REPORTING:
             return Reason.BARON_QUIET
         return Reason.BARON_DRAINED if self.draining else Reason.NONE
-
-
-class Row:
-    """What one account has of one Baron: its hours, its asks, its spot leases (§4). `engine.rows` knows its arithmetic.
-
-    Orders and leases stand here by their ids, the newest last. Not a record: a snapshot carries its grid as runs.
-    """
-
-    __slots__ = (
-        "account",
-        "baron",
-        "claims",
-        "firm_asks",
-        "firm_leases",
-        "grid",
-        "leaving_gpus",
-        "listings",
-        "look_ahead_ns",
-        "spot_asked_gpus",
-        "spot_asks",
-        "spot_gpus",
-        "spot_leases",
-    )
-
-    def __init__(self, account: int, baron: int, grid: HourGrid) -> None:
-        self.account = account
-        self.baron = baron
-        self.grid = grid
-        self.spot_asks: dict[int, None] = {}
-        self.spot_asked_gpus = 0
-        """Sum of the leaves of `spot_asks`."""
-        self.firm_asks: dict[int, None] = {}
-        self.firm_leases: dict[int, None] = {}
-        """Its on-demand leases, from fill to wipe."""
-        self.listings: dict[int, Listing] = {}
-        """By instrument: the provider's offers."""
-        self.spot_gpus = 0
-        """GPUs of its spot leases from fill to wipe; a newcomer's from the wipe of the lease that it displaced."""
-        self.leaving_gpus = 0
-        """Of these, GPUs of leases that have notice or are over and are promised to nobody."""
-        self.spot_leases: SortedList[tuple[int, int]] = SortedList()
-        """(price_ticks, -lease_id) of its spot leases that may get notice: who yields first stands first (§7)."""
-        self.claims: dict[int, None] = {}
-        """Newcomers' leases that wait for a displaced one's wipe."""
-        self.look_ahead_ns = 0
-        """When it is looked at next, two minutes before a full hour; 0: nothing of it is spot."""
 
 
 class Order(_Record):
@@ -242,6 +228,8 @@ class Order(_Record):
     connection: int = 0
     quote_set: str = ""
     min_rating: int = 0
+    hold_ticks: int = 0
+    """An ask's: the price at which its bond and fee are held; at rest its limit (§9)."""
 
     @property
     def may_rest(self) -> bool:
@@ -263,6 +251,11 @@ class Draft(msgspec.Struct):
     bid_takes: bool
     ask_takes: bool
     share_micros: int = 0
+    """What of the bid's hold was for it."""
+    ask_share_micros: int = 0
+    """What of the asks' holds was for it."""
+    bond_ticks: int = 0
+    """Sum of price times GPUs at the prices at which bond and held fee are reckoned: in an auction each ask's limit."""
     quantity: int = 0
     offer_quantity: int = 0
     limit_ticks: int = 0
@@ -316,6 +309,10 @@ class Lease(_Record):
     """A newcomer's: the displaced lease whose wipe it waits for; 0: none (§7)."""
     promised_to: int = 0
     """A displaced lease's: the newcomer that gets its GPUs; 0: nobody (§7)."""
+    bond_micros: int = 0
+    """What its seller has in bond for it (§9)."""
+    obligation_id: int = 0
+    """Forwards: the obligation that it delivers (§8)."""
     delivery: bytes = b""
     """On-demand's, with the conditions below: what a cover of it would ask for (§8)."""
     features: int = 0
@@ -325,54 +322,6 @@ class Lease(_Record):
     @property
     def live(self) -> bool:
         return self.state not in (LeaseState.ENDED, LeaseState.FAILED)
-
-
-class Cover(_Record):
-    """What a provider failed to deliver, to be bought elsewhere at the end of the command that it failed in (§8)."""
-
-    account: int
-    instrument: int
-    """On-demand, of the same market."""
-    quantity: int
-    hours: int
-    price_ticks: int
-    """The bid's limit."""
-    providers: list[int]
-    """On whose Barons it isn't bought."""
-    delivery: bytes
-    features: int
-    min_rating: int
-    same_baron: bool
-    limit_ticks: int
-    """The most at which its leases are extended; 0: the bid's limit."""
-    auto_extend: bool
-
-
-class Bill(_Record):
-    """What a lease earns its seller in the running month, and how it ran, until that month's close (§9).
-
-    An obligation that no lease delivers has one too: `bill_id` is the lease's id, or else the obligation's.
-    """
-
-    bill_id: int
-    renter: int
-    provider: int
-    due_ns: int
-    """Its month's end."""
-    charge_micros: int = 0
-    """Usage posted in this month, refunds taken off."""
-    receivable_micros: int = 0
-    """What of that its seller has in `receivable` still."""
-    run_from_ns: int = 0
-    """Since when it runs in this month; 0: it hasn't."""
-    over_ns: int = 0
-    """When it ended; 0: it goes on."""
-    outages: list[tuple[int, int]] = []
-    """[from, to) of this month's, apart and in order: the newest of them."""
-    out_ns: int = 0
-    """All of those that were before `outages`."""
-    out_until_ns: int = 0
-    """Up to when those were, and no report counts any more."""
 
 
 POTS: Final = max(Pot) + 1
@@ -393,14 +342,31 @@ class State:
         self.last_ts_ns = 0
         self.accounts: dict[int, Account] = {EXCHANGE_ACCOUNT: new_account(EXCHANGE_ACCOUNT, 0, 0)}
         self.instruments: dict[int, Instrument] = {}
+        self.next_instrument = 1
+        """No number is used again, whatever has expired."""
         self.markets: dict[tuple[str, str], tuple[int, int]] = {}
+        """By SKU and region: the spot and the on-demand instrument."""
+        self.instruments_of: dict[tuple[str, str], dict[int, None]] = {}
+        """By SKU and region: all that is listed, in order of listing."""
+        self.calendars: dict[int, Calendar] = {}
+        """By a market's spot instrument."""
+        self.closing_trades: dict[int, ClosingTrades] = {}
+        """By instrument, where there were any."""
         self.barons: dict[int, Baron] = {}
+        self.barons_of: dict[tuple[str, str], list[Baron]] = {}
+        """By SKU and region."""
         self.rows: dict[tuple[int, int], Row] = {}
         """By (account, Baron)."""
         self.rows_of: dict[int, dict[int, Row]] = {}
         """By Baron and account: its provider's first, then in order of their first hours."""
         self.orders: dict[int, Order] = {}
         self.leases: dict[int, Lease] = {}
+        self.obligations: dict[int, Obligation] = {}
+        """Those of forwards, oldest first."""
+        self.obligations_of: dict[tuple[int, int], dict[int, Obligation]] = {}
+        """By (holder, Baron): oldest first."""
+        self.handovers: dict[tuple[int, int], dict[int, None]] = {}
+        """By (renter, Baron): leases whose obligation is over, for one that begins as they end (§8)."""
         self.bills: dict[int, Bill] = {}
         self.covers: list[Cover] = []
         """Those still to enter, at the end of the command or with the next Tick."""
@@ -435,15 +401,33 @@ class State:
         """Rows whose capacity moved: each is brought to order when the running step ends."""
         self.short_rows: dict[tuple[int, int], None] = {}
         """Rows whose firm sales may leave spot leases without GPUs: looked at when the command ends."""
-        self.drafts: dict[tuple[int, int, int, bool, bool], Draft] = {}
-        """By (bid, Baron, price, and which of the two took)."""
+        self.drafts: dict[tuple[int, int, int, int, bool, bool], Draft] = {}
+        """By (bid, seller, Baron, price, and which of the two took)."""
+        self.entering_ticks: dict[int, int] = {}
+        """By ask that is being amended: the price at which its bond and fee are held until it rests (§9)."""
 
     def add_instrument(self, instrument: Instrument) -> None:
         """List an instrument with an empty book; a market's spot instrument comes just before its on-demand one."""
-        self.instruments[instrument.instrument] = instrument
+        number, market = instrument.instrument, (instrument.sku, instrument.region)
+        self.instruments[number] = instrument
+        self.next_instrument = max(self.next_instrument, number + 1)
         if instrument.kind is Kind.SPOT:
-            self.markets[instrument.sku, instrument.region] = (instrument.instrument, instrument.instrument + 1)
-        self.books[instrument.instrument] = self.book_factory(self.limits.of_book())
+            self.markets[market] = (number, number + 1)
+        self.instruments_of.setdefault(market, {})[number] = None
+        self.books[number] = self.book_factory(self.limits.of_book())
+
+    def add_baron(self, baron: Baron) -> None:
+        self.barons[baron.baron] = baron
+        self.barons_of.setdefault((baron.sku, baron.region), []).append(baron)
+
+    def drop_instrument(self, number: int) -> None:
+        """Forget an instrument that has expired, and its empty book: years of days would fill the tables."""
+        instrument = self.instruments.pop(number)
+        del self.instruments_of[instrument.sku, instrument.region][number]
+        del self.books[number]
+        self.closing_trades.pop(number, None)
+        self.touched_books.pop(number, None)
+        self.waiting.discard(number)
 
     def emit(self, event: Event) -> None:
         self.events.append(event)

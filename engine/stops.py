@@ -61,7 +61,9 @@ def _fire(state: State, order: Order) -> None:
     state.fills_left = state.limits.max_looked
     try:
         if order.side is Side.BUY:
-            account_limits.check_standing(state.accounts[order.account])
+            account_limits.check_standing(state, state.accounts[order.account])
+        else:
+            matching.hold_to_enter(state, order)
         if not matching.clear_way(state, order, book_orders.new(order, state.last_ts_ns)):
             in_book.cancel(state, order, Reason.WALK_LIMIT)
             return
@@ -70,3 +72,4 @@ def _fire(state: State, order: Order) -> None:
         return
     book_events.must(state, order.instrument, book_orders.fire(order, state.last_ts_ns))
     trades.capacity_follows(state)
+    matching.rests(state, order)

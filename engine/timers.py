@@ -9,8 +9,11 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+from engine.dues import Bill
 from engine.kinds import Kind, LeaseState, Side
-from engine.state import Account, Baron, Bill, Lease, Order, Row, State, Timer
+from engine.obligation import Obligation
+from engine.row import Row
+from engine.state import Account, Baron, Calendar, Lease, Order, State, Timer
 from engine.units import NS_PER_HOUR, NS_PER_S
 
 _ROW_BITS: Final = 32
@@ -26,12 +29,17 @@ class TimerKind(IntEnum):
     NOTICE_END = 4
     TERM_END = 5
     LEASE_HOUR = 6
-    WIPE_OVERDUE = 8
-    MONTH_CLOSE = 9
-    AUTO_EXTEND = 10
-    AUCTION_END = 11
-    LOOK_AHEAD = 13
-    OFFER_HOUR = 14
+    OBLIGATION_HOUR = 7
+    OBLIGATION_START = 8
+    DELIVERY_END = 9
+    """A forward's lease whose hours are over, and that no obligation took over."""
+    WIPE_OVERDUE = 10
+    MONTH_CLOSE = 11
+    AUTO_EXTEND = 12
+    AUCTION_END = 13
+    CALENDAR = 14
+    LOOK_AHEAD = 15
+    OFFER_HOUR = 16
 
 
 def hour_floor_ns(ts_ns: int) -> int:
@@ -70,6 +78,15 @@ def arm_auto_extend(state: State, lease: Lease) -> None:
     due_ns = max(1, lease.term_end_ns - state.limits.extend_s * NS_PER_S) if runs_on else 0
     _set(state, TimerKind.AUTO_EXTEND, lease.lease_id, lease.auto_due_ns, due_ns)
     lease.auto_due_ns = due_ns
+
+
+def arm_obligation(state: State, obligation: Obligation, due_ns: int) -> None:
+    """Set an obligation's one timer: its first hour's start, then the end of each hour; 0 for none."""
+    if obligation.due_ns:
+        state.timers.remove(_obligation_timer(obligation))
+    obligation.due_ns = due_ns
+    if due_ns:
+        state.timers.add(_obligation_timer(obligation))
 
 
 def arm_wipe(state: State, lease: Lease, due_ns: int) -> None:
@@ -127,6 +144,12 @@ def arm_auction(state: State, instrument: int, due_ns: int) -> None:
         state.auction_ends[instrument] = due_ns
 
 
+def arm_calendar(state: State, calendar: Calendar, due_ns: int) -> None:
+    """Set when a market's forwards change next."""
+    _set(state, TimerKind.CALENDAR, calendar.market, calendar.due_ns, due_ns)
+    calendar.due_ns = due_ns
+
+
 def next_due_ns(state: State) -> int | None:
     """When the earliest timer is due, at once where something waits already; None when there is nothing to wait for."""
     if state.waiting or state.yielding or state.shutting or state.covers:
@@ -150,6 +173,7 @@ def rearm(state: State) -> None:
         for lease in state.leases.values()
         if lease.wipe_due_ns
     )
+    state.timers.update(_obligation_timer(each) for each in state.obligations.values() if each.due_ns)
     state.timers.update((bill.due_ns, TimerKind.MONTH_CLOSE, bill.bill_id) for bill in state.bills.values())
     state.timers.update(
         (row.look_ahead_ns, TimerKind.LOOK_AHEAD, row_number(row)) for row in state.rows.values() if row.look_ahead_ns
@@ -162,6 +186,7 @@ def rearm(state: State) -> None:
         for account in state.accounts.values()
         if account.dead_man_ns
     )
+    state.timers.update((row.due_ns, TimerKind.CALENDAR, row.market) for row in state.calendars.values())
     state.timers.update(
         (due_ns, TimerKind.AUCTION_END, instrument) for instrument, due_ns in state.auction_ends.items()
     )
@@ -189,9 +214,17 @@ def _order_timers(order: Order) -> list[Timer]:
     return timers
 
 
+def _obligation_timer(obligation: Obligation) -> Timer:
+    """What ends comes before what begins, so that it can take over the lease."""
+    kind = TimerKind.OBLIGATION_HOUR if obligation.running else TimerKind.OBLIGATION_START
+    return obligation.due_ns, kind, obligation.obligation_id
+
+
 def _lease_timer(lease: Lease) -> Timer:
     if lease.due_ns == lease.ends_ns:
         kind = TimerKind.NOTICE_END
+    elif lease.due_ns == lease.term_end_ns:
+        kind = TimerKind.DELIVERY_END if lease.kind is Kind.FORWARD else TimerKind.TERM_END
     else:
-        kind = TimerKind.TERM_END if lease.due_ns == lease.term_end_ns else TimerKind.LEASE_HOUR
+        kind = TimerKind.LEASE_HOUR
     return lease.due_ns, kind, lease.lease_id

@@ -6,8 +6,8 @@ follows at once. It knows nothing of how orders met.
 
 from __future__ import annotations
 
-from engine import cuts, leases, money
-from engine.kinds import Kind
+from engine import cuts, forwards, leases, money
+from engine.kinds import Kind, Pot, TransferCode
 from engine.messages import LeaseScheduled, ObligationOpened
 from engine.state import Draft, Lease, Order, State
 from engine.units import NS_PER_HOUR, NS_PER_S
@@ -22,10 +22,13 @@ def capacity_follows(state: State) -> None:
 
 
 def open_leases(state: State) -> None:
-    """When the command ends: the leases of all that it traded."""
+    """When the command ends: the leases of all that it traded, and the obligations of forwards."""
     drafts, state.drafts = state.drafts, {}
     for draft in drafts.values():
-        _open_lease(state, draft)
+        if draft.bid.kind is Kind.FORWARD:
+            forwards.settle(state, draft)
+        else:
+            _open_lease(state, draft)
 
 
 def _open_lease(state: State, draft: Draft) -> None:
@@ -64,6 +67,18 @@ def _open_lease(state: State, draft: Draft) -> None:
     leases.begin(state, lease)
     emit_opened(state, bid, draft.obligation_id, lease)
     money.change_hold(state, bid.account, prefund - draft.share_micros, bid.order_id)
+    _post_bond(state, draft, lease)
+
+
+def _post_bond(state: State, draft: Draft, lease: Lease) -> None:
+    """The seller's bond out of the asks' shares, the rest of them back to available (§9). Shares are rounded one by one."""
+    ask, share = draft.ask, draft.ask_share_micros
+    if not share:
+        return
+    lease.bond_micros = min(share, money.ondemand_bond_micros(state, draft.bond_ticks))
+    held, bond = (ask.account, Pot.HELD), (ask.account, Pot.BOND)
+    money.transfer(state, held, bond, lease.bond_micros, TransferCode.BOND, lease.lease_id)
+    money.change_hold(state, ask.account, lease.bond_micros - share, ask.order_id)
 
 
 def emit_opened(state: State, bid: Order, obligation_id: int, lease: Lease) -> None:

@@ -245,6 +245,9 @@ class Store:
         values: dict[str, Any] = {"state": int(lease.state), "active_ns": lease.active_ns, "ends_ns": lease.ends_ns}
         if lease.state in OVER_STATES:
             values["port"] = 0
+        if lease.delivery:
+            # A forward's lease waited for somebody to say where to deliver.
+            values["ssh_keys"] = _keys(lease.delivery)
         self._connection.execute(update(_leases).where(here).values(values))
         if lease.access and lease.state in LIVE_STATES:
             self._recover(lease.lease_id, lease.access)

@@ -37,7 +37,7 @@ Compare = Callable[[str, str, object, object], None]
 
 
 class ClosedMonth(NamedTuple):
-    """A row of the table: amounts in micro-dollars; over: its lease had ended."""
+    """A row of the table: amounts in micro-dollars, `bond_micros` a part of `credit_micros`; over: its lease had ended."""
 
     month_end_ns: int
     charge_micros: int
@@ -45,7 +45,16 @@ class ClosedMonth(NamedTuple):
     out_ns: int
     credit_micros: int
     paid_micros: int
+    bond_micros: int
     over: bool
+
+
+class Owed(NamedTuple):
+    """What is asked of a forward's obligation; start_h: the first hour that isn't paid."""
+
+    obligation_id: int
+    start_h: int
+    live: bool
 
 
 class Settled(NamedTuple):
@@ -111,7 +120,27 @@ def prove(
 
 
 def _sums(months: Sequence[ClosedMonth]) -> Settled:
-    return Settled(sum(month.credit_micros for month in months), sum(month.paid_micros for month in months))
+    credit = sum(month.credit_micros - month.bond_micros for month in months)
+    return Settled(credit, sum(month.paid_micros for month in months))
+
+
+def prove_obligation(
+    compare: Compare, owed: Owed, months: Sequence[ClosedMonth], moved: Settled, posted_micros: int, clock: Clock
+) -> None:
+    """Compare an obligation's closed months with what was posted for its hours (`posted_micros`: their pay)."""
+    subject = f"obligation {owed.obligation_id}"
+    compare("closes moved what they say", subject, _sums(months), moved)
+    for month in months:
+        _prove_sums(compare, f"{subject}, month to {month.month_end_ns}", month, month.run_ns, month.charge_micros)
+    ends = [month.month_end_ns for month in months]
+    compare("months close at their ends", subject, [month_end_ns(end - 1) for end in ends], ends)
+    charged = sum(month.charge_micros for month in months)
+    delivered_ns = owed.start_h * NS_PER_HOUR
+    # What is delivered up to a month's end is closed then; of what is over nothing is left after that.
+    closed = posted_micros if (months and months[-1].over) or delivered_ns in ends else min(charged, posted_micros)
+    compare("an obligation's months are its pay", subject, closed, charged)
+    if posted_micros and not owed.live and month_end_ns(delivered_ns) < clock.fired_ns:
+        compare("an obligation that is over is paid out", subject, posted_micros, charged)
 
 
 def _prove_credit(
@@ -121,12 +150,19 @@ def _prove_credit(
     until_ns = min(lease.ended_ns, month.month_end_ns) if month.over else month.month_end_ns
     run_ns = max(0, until_ns - from_ns) if lease.active_ns else 0
     compare("month ran as long as its dates say", subject, run_ns, month.run_ns)
-    compare("month was out no longer than it ran", subject, True, 0 <= month.out_ns <= month.run_ns)
     fee = Fraction(lease.provider_fee_ppm, PPM)
     there = month.charge_micros - (int(fee * (before_micros + month.charge_micros)) - int(fee * before_micros))
-    credit = min(int(month.charge_micros * _part(run_ns, month.out_ns)), there)
-    compare("month's credit is what its uptime says", subject, credit, month.credit_micros)
-    compare("month's rest is paid out", subject, there - credit, month.paid_micros)
+    _prove_sums(compare, subject, month, run_ns, there)
+
+
+def _prove_sums(compare: Compare, subject: str, month: ClosedMonth, run_ns: int, there_micros: int) -> None:
+    """Credit and payout of a month that ran so long, with so much in the receivable."""
+    compare("month was out no longer than it ran", subject, True, 0 <= month.out_ns <= month.run_ns)
+    due = int(month.charge_micros * _part(run_ns, month.out_ns))
+    credit = min(due, there_micros)
+    compare("month's credit is what its uptime says", subject, credit, month.credit_micros - month.bond_micros)
+    compare("bond gives no more than lacks", subject, True, 0 <= month.bond_micros <= due - credit)
+    compare("month's rest is paid out", subject, there_micros - credit, month.paid_micros)
 
 
 def _part(run_ns: int, out_ns: int) -> Fraction:

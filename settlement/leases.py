@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine.kinds import EndReason, LeaseState
-from engine.messages import BillClosed, LeaseChanged, LeasePriced, LeaseScheduled, Reply
+from engine.messages import BillClosed, LeaseChanged, LeasePriced, LeaseScheduled, ObligationChanged, Reply
 from settlement.tables import BILLS
 
 
@@ -61,6 +61,18 @@ _TERMS = (
 )
 _CHANGES = ("state", "reason", "active_ns", "ended_ns", "charged_micros", "wiped", "ends_ns")
 _BILL = tuple(column.name for column in BILLS.columns)
+_OWED = (
+    "obligation_id",
+    "provider",
+    "holder",
+    "quantity",
+    "start_h",
+    "end_h",
+    "price_ticks",
+    "escrow_micros",
+    "bond_micros",
+    "live",
+)
 _UNTOUCHED = {
     "reason": EndReason.NONE,
     "active_ns": 0,
@@ -72,13 +84,20 @@ _UNTOUCHED = {
 
 
 class LeaseRows:
-    """Rows that a batch of commands adds and changes: each lease at most once in either, each lease's price of a time once."""
+    """Rows that a batch of commands adds and changes: each lease at most once in either, each lease's price of a time once.
+
+    Of an obligation its last word, which is whole.
+    """
 
     def __init__(self) -> None:
         self.added: dict[int, dict[str, Any]] = {}
         self.changed: dict[int, dict[str, Any]] = {}
         self.prices: dict[tuple[int, int], dict[str, int]] = {}
         self.bills: list[dict[str, Any]] = []
+        self.obligations: dict[int, dict[str, Any]] = {}
+
+    obligation_columns = _OWED[1:]
+    """What is said of an obligation, but its id."""
 
     def take(self, reply: Reply) -> None:
         """Take in the lease events of the next command."""
@@ -94,6 +113,8 @@ class LeaseRows:
                 self.prices[event.lease_id, event.from_ns] = price
             elif isinstance(event, BillClosed):
                 self.bills.append({name: getattr(event, name) for name in _BILL})
+            elif isinstance(event, ObligationChanged):
+                self.obligations[event.obligation_id] = {name: getattr(event, name) for name in _OWED}
 
     def _row(self, lease_id: int) -> dict[str, Any]:
         """The row that a lease's change goes into."""

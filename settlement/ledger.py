@@ -28,7 +28,7 @@ from settlement.errors import LedgerHalted
 from settlement.leases import LeaseRows
 from settlement.postings import Posting, net, postings
 from settlement.queries import Position
-from settlement.tables import BALANCES, BILLS, LEASE_PRICES, LEASES, POSITION, POSTINGS
+from settlement.tables import BALANCES, BILLS, LEASE_PRICES, LEASES, OBLIGATIONS, POSITION, POSTINGS
 from settlement.views import BalanceRow, Statement, TransferRow
 
 MAX_BATCH_RECORDS: Final = 4_096
@@ -228,3 +228,8 @@ def _keep_leases(connection: Connection, leases: LeaseRows) -> None:
             set_={"price_ticks": statement.excluded.price_ticks},
         )
         connection.execute(statement, list(leases.prices.values()))
+    if leases.obligations:
+        statement = upsert(OBLIGATIONS)
+        said = {name: statement.excluded[name] for name in leases.obligation_columns}
+        statement = statement.on_conflict_do_update(index_elements=[OBLIGATIONS.c.obligation_id], set_=said)
+        connection.execute(statement, list(leases.obligations.values()))

@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Connection, case, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, or_, select
 
 from engine.kinds import Pot, TransferCode
 from engine.units import NS_PER_S
 from settlement import queries
 from settlement.postings import CHARGE_CODES, CLOSE_CODES
-from settlement.tables import POSTINGS
+from settlement.tables import OBLIGATIONS, POSTINGS
 from settlement.views import LeaseChargeLine, Statement, StatementLine
 
 FIRST_YEAR: Final = 1970
@@ -119,7 +119,11 @@ def _net_from(connection: Connection, account: int, first: int) -> int:
 def _moved(connection: Connection, account: int, positions: range) -> Iterator[_Moved]:
     """The account's postings at these positions, gathered."""
     columns = POSTINGS.c
-    ref = case((columns.code.in_((*CHARGE_CODES, *CLOSE_CODES)), columns.ref), else_=0)
+    # A forward's hours are no lease's: they show in the lines alone.
+    leased = and_(
+        columns.code.in_((*CHARGE_CODES, *CLOSE_CODES)), columns.ref.not_in(select(OBLIGATIONS.c.obligation_id))
+    )
+    ref = case((leased, columns.ref), else_=0)
     is_fee = or_(columns.debit_pot == Pot.FEES, columns.credit_pot == Pot.FEES)
     out_sign: ColumnElement[int] = case((columns.credit_account == account, 0), else_=-1)
     into = (columns.credit_account == account, columns.debit_account != account)

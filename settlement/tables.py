@@ -1,8 +1,8 @@
 """The ledger's tables: postings, the balances that they sum to, what each lease's charge depends on, the prices of those
-whose price changed, and the position.
+whose price changed, forwards' obligations, and the position.
 
-The one description of them that queries use; migrations build the same, and a test compares the two. A row is never
-changed but in `balances`, `leases`, `lease_prices` and `position`; postings are only ever added. This room knows no event.
+The one description of them that queries use; migrations build the same, and a test compares the two. Postings are only
+ever added, and no row is taken away. This room knows no event.
 """
 
 from __future__ import annotations
@@ -79,7 +79,23 @@ LEASE_PRICES: Final = Table(
     Column("price_ticks", BigInteger, nullable=False),
 )
 
-# The closed months of leases: what each charged, credited and paid out. A row is never changed.
+# Forwards' obligations as they were said last: what is over stays, with nothing left, for postings name it.
+OBLIGATIONS: Final = Table(
+    "obligations",
+    METADATA,
+    Column("obligation_id", KEY, primary_key=True, autoincrement=False),
+    Column("provider", BigInteger, nullable=False),
+    Column("holder", BigInteger, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("start_h", BigInteger, nullable=False),
+    Column("end_h", BigInteger, nullable=False),
+    Column("price_ticks", BigInteger, nullable=False),
+    Column("escrow_micros", BigInteger, nullable=False),
+    Column("bond_micros", BigInteger, nullable=False),
+    Column("live", Boolean, nullable=False),
+)
+
+# The closed months of leases and obligations: what each charged, credited and paid out. A row is never changed.
 BILLS: Final = Table(
     "bills",
     METADATA,
@@ -90,6 +106,7 @@ BILLS: Final = Table(
     Column("out_ns", BigInteger, nullable=False),
     Column("credit_micros", BigInteger, nullable=False),
     Column("paid_micros", BigInteger, nullable=False),
+    Column("bond_micros", BigInteger, nullable=False),
     Column("over", Boolean, nullable=False),
 )
 

@@ -6,6 +6,7 @@ the engine there. It changes nothing, prints nothing, and trusts no figure that 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from engine.kinds import EndReason, LeaseState, Pot, TransferCode
 from engine.messages import EXCHANGE_ACCOUNT
+from engine.units import MICROS_PER_TICK
 from settlement import bills, queries
 from settlement.charges import Charge, Clock, ended_charge, running_charges
 from settlement.database import open_reader
@@ -24,7 +26,7 @@ from settlement.errors import LedgerError
 from settlement.leases import LeaseTerms, Price
 from settlement.postings import CHARGE_CODES, PotKey, below_zero, first_position
 from settlement.queries import Position
-from settlement.tables import LEASE_PRICES, LEASES, POSTINGS
+from settlement.tables import LEASE_PRICES, LEASES, OBLIGATIONS, POSTINGS
 
 MAX_FINDINGS: Final = 100
 """Findings that a proof keeps; the rest are only counted."""
@@ -96,9 +98,11 @@ class LedgerMoment:
         findings = _Findings()
         findings.compare("sequence", "engine", self.position.seq, engine.seq)
         kept = queries.all_balances(self._connection)
-        _prove_balances(findings, kept, _posted(self._connection), _engine_balances(engine))
+        posted = _posted(self._connection)
+        _prove_balances(findings, kept, posted, _engine_balances(engine))
         postings = _prove_postings(findings, self._connection, self.position)
         due_ns = engine.ts_ns + 1 if engine.next_due_ns is None else min(engine.next_due_ns, engine.ts_ns + 1)
+        _prove_obligations(findings, self._connection, posted)
         leases, running = _prove_leases(findings, self._connection, Clock(due_ns, engine.ts_ns))
         return Proof(
             seq=self.position.seq,
@@ -193,6 +197,9 @@ def _prove_leases(findings: _Findings, connection: Connection, clock: Clock) -> 
         )
     prices = _prices(connection)
     months, settled = bills.closed_months(connection), bills.settled(connection)
+    for owed, pay_micros in _owed(connection):
+        own_months, moved = months.pop(owed.obligation_id, []), settled.pop(owed.obligation_id, bills.Settled())
+        bills.prove_obligation(findings.compare, owed, own_months, moved, pay_micros, clock)
     count = running = 0
     for row in connection.execute(select(*(LEASES.c[name] for name in _TERMS)).order_by(LEASES.c.lease_id)):
         count += 1
@@ -225,6 +232,59 @@ def _prove_leases(findings: _Findings, connection: Connection, clock: Clock) -> 
     for ref in paid:
         findings.compare("charge has a lease", f"lease {ref}", "a lease", "none")
     return count, running
+
+
+def _prove_obligations(findings: _Findings, connection: Connection, posted: dict[PotKey, int]) -> None:
+    """Escrow is what stands for hours that aren't paid, to the micro-dollar; a bond stands for those, or for a lease that runs."""
+    columns = OBLIGATIONS.c
+    escrow, bond = Counter[int](), Counter[int]()
+    for row in connection.execute(select(OBLIGATIONS).order_by(columns.obligation_id)):
+        subject = f"obligation {row.obligation_id}"
+        due = row.price_ticks * MICROS_PER_TICK * row.quantity * (row.end_h - row.start_h) if row.live else 0
+        findings.compare("obligation has its hours in escrow", subject, due, row.escrow_micros)
+        if not row.live:
+            findings.compare("obligation that is over has no bond", subject, 0, row.bond_micros)
+        escrow[row.provider] += row.escrow_micros
+        bond[row.provider] += row.bond_micros
+    for (account, lease_id, over), micros in _lease_bonds(connection).items():
+        if over:
+            findings.compare("lease that is over has no bond", f"lease {lease_id}", 0, micros)
+        bond[account] += micros
+    for pot, due_of in ((Pot.ESCROW, escrow), (Pot.BOND, bond)):
+        for account in sorted({*due_of, *(key.account for key in posted if key.pot == pot)}):
+            key = PotKey(account, pot)
+            findings.compare("escrow and bond have a reason", _subject(key), due_of[account], posted.get(key, 0))
+
+
+def _owed(connection: Connection) -> Iterator[tuple[bills.Owed, int]]:
+    """Obligations, each with what was posted as its pay."""
+    columns = OBLIGATIONS.c
+    query = (
+        select(*(columns[name] for name in bills.Owed._fields), *queries.wide_sum(POSTINGS.c.amount_micros))
+        .outerjoin(POSTINGS, and_(POSTINGS.c.ref == columns.obligation_id, POSTINGS.c.code == TransferCode.USAGE))
+        .group_by(columns.obligation_id)
+    )
+    for *owed, high, low in connection.execute(query):
+        yield bills.Owed(*owed), queries.widen(high, low)
+
+
+def _lease_bonds(connection: Connection) -> Counter[tuple[int, int, bool]]:
+    """What is in bond for each lease, by (provider, lease, whether it is over)."""
+    bonds: Counter[tuple[int, int, bool]] = Counter()
+    sides = (
+        (POSTINGS.c.debit_account, POSTINGS.c.debit_pot, -1),
+        (POSTINGS.c.credit_account, POSTINGS.c.credit_pot, 1),
+    )
+    for account_column, pot_column, sign in sides:
+        query = (
+            select(account_column, LEASES.c.lease_id, LEASES.c.state, *queries.wide_sum(POSTINGS.c.amount_micros))
+            .join(LEASES, LEASES.c.lease_id == POSTINGS.c.ref)
+            .where(pot_column == Pot.BOND)
+            .group_by(account_column, LEASES.c.lease_id)
+        )
+        for account, lease_id, state, high, low in connection.execute(query):
+            bonds[account, lease_id, state in _OVER] += sign * queries.widen(high, low)
+    return bonds
 
 
 def _prove_notice(findings: _Findings, subject: str, lease: LeaseTerms, posted: Charge) -> None:
@@ -287,7 +347,7 @@ def _paid(connection: Connection) -> tuple[dict[int, Charge], list[int]]:
     query = (
         select(columns.ref, direction, *queries.wide_sum(columns.amount_micros))
         .select_from(POSTINGS.outerjoin(LEASES, parties.lease_id == columns.ref))
-        .where(columns.code.in_(CHARGE_CODES))
+        .where(columns.code.in_(CHARGE_CODES), columns.ref.not_in(select(OBLIGATIONS.c.obligation_id)))
         .group_by(columns.ref, "direction")
     )
     sums: dict[int, list[int]] = {}

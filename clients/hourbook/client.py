@@ -17,6 +17,7 @@ from hourbook.decimals import Number, to_text
 from hourbook.transport import TIMEOUT_S, Transport
 
 Kind = Literal["spot", "ondemand"]
+InstrumentKind = Literal["spot", "ondemand", "forward"]
 Side = Literal["buy", "sell"]
 OrderType = Literal["limit", "market", "stop", "stop_limit"]
 TimeInForce = Literal["gtc", "gtd", "day", "ioc", "fok"]
@@ -38,6 +39,11 @@ class _Trades(models.Model, frozen=True):
 
 class _Leases(models.Model, frozen=True):
     leases: list[models.Lease]
+    next_cursor: str | None
+
+
+class _Obligations(models.Model, frozen=True):
+    obligations: list[models.Obligation]
     next_cursor: str | None
 
 
@@ -84,8 +90,15 @@ class Client:
 
     # ---------------------------------------------------------------- market
 
-    def instruments(self) -> list[models.Instrument]:
-        return self._get("/v1/instruments", _Instruments).instruments
+    def instruments(
+        self, sku: str | None = None, region: str | None = None, kind: InstrumentKind | None = None
+    ) -> list[models.Instrument]:
+        """What is listed, of a SKU, a region and a kind where they are given; a market has 29 forwards."""
+        return self._get("/v1/instruments", _Instruments, sku=sku, region=region, kind=kind).instruments
+
+    def curve(self, sku: str, region: str) -> models.Curve:
+        """The forward curve of a market: what each listed period costs."""
+        return self._get(f"/v1/markets/{sku}/{region}/curve", models.Curve)
 
     def book(self, symbol: str, levels: int = 50, min_seq: int = 0) -> models.Book:
         return self._get(f"/v1/books/{symbol}", models.Book, levels=levels, min_seq=min_seq)
@@ -168,6 +181,26 @@ class Client:
         """Whether an on-demand lease extends itself by an hour at a time."""
         return self._transport.ask("PATCH", f"/v1/leases/{lease_id}", models.Lease, {"auto_extend": auto_extend})
 
+    # ---------------------------------------------------------------- forwards
+
+    def positions(self, min_seq: int = 0) -> models.Positions:
+        """What you have bought forward and is still to come, by Baron and hour."""
+        return self._get("/v1/positions", models.Positions, min_seq=min_seq)
+
+    def obligations(
+        self, only_open: bool = True, role: Literal["holder", "provider"] = "holder", limit: int = PAGE
+    ) -> list[models.Obligation]:
+        """Forwards' obligations, newest first: what you are owed, or what your Barons owe."""
+        return self._list("/v1/obligations", _Obligations, "obligations", limit, open=only_open, role=role)
+
+    def obligation(self, obligation_id: str, min_seq: int = 0) -> models.Obligation:
+        return self._get(f"/v1/obligations/{obligation_id}", models.Obligation, min_seq=min_seq)
+
+    def set_delivery(self, obligation_id: str, ssh_keys: Sequence[str] = ()) -> models.Obligation:
+        """Say where an obligation is delivered to: these public keys, or else the account's own."""
+        body = {"ssh_keys": list(ssh_keys)} if ssh_keys else {}
+        return self._transport.ask("PATCH", f"/v1/obligations/{obligation_id}", models.Obligation, body)
+
     # ---------------------------------------------------------------- orders
 
     def place(
@@ -195,11 +228,13 @@ class Client:
         lot: int | None = None,
         min_hours: int | None = None,
         max_hours: int | None = None,
+        reduce_only: bool = False,
         idempotency_key: str = "",
     ) -> models.Placed:
         """Place an order. `expire`: of a gtd order, with a time zone; `stop_price`: of a stop; `display_quantity`: an iceberg.
 
-        Buys alone: `hours`, `features`, `min_rating`, `same_baron`; sells alone: `baron`, `lot`, `min_hours`, `max_hours`.
+        Buys alone: `hours`, `features`, `min_rating`, `same_baron`; sells alone: `baron`, `lot`, `min_hours`, `max_hours`,
+        `reduce_only`. A forward's period is its hours.
         """
         body = {
             "instrument": instrument,
@@ -222,6 +257,7 @@ class Client:
             "lot": lot,
             "min_hours": min_hours,
             "max_hours": max_hours,
+            "reduce_only": reduce_only or None,
         }
         return self._post("/v1/orders", models.Placed, body, idempotency_key)
 

@@ -6,7 +6,7 @@ that an answer is as of.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 import msgspec
@@ -31,6 +31,9 @@ class Instrument(Model, frozen=True):
 
     `session`: pre_open, auction, continuous, halted or expired; `session_reason`, `session_until`: of an auction that a
     trade outside the band began. `auction`: the last that cleared.
+
+    Of a forward alone: its `period`, its delivery from `delivery_start` to `delivery_end`, `trading_end` when its trading
+    ends, and its last daily settlement price with its date.
     """
 
     symbol: str
@@ -43,6 +46,41 @@ class Instrument(Model, frozen=True):
     session_until: datetime | None
     reference_price: Decimal | None
     auction: Auction | None
+    period: str | None
+    delivery_start: datetime | None
+    delivery_end: datetime | None
+    trading_end: datetime | None
+    settlement_price: Decimal | None
+    settlement_date: date | None
+
+
+class CurvePoint(Model, frozen=True):
+    """A listed period: its best prices, the last at which it traded, and its last daily settlement price; None: none."""
+
+    symbol: str
+    period: str
+    delivery_start: datetime
+    delivery_end: datetime
+    session: str
+    best_bid: Decimal | None
+    best_ask: Decimal | None
+    last_price: Decimal | None
+    settlement_price: Decimal | None
+    settlement_date: date | None
+
+
+class Curve(Model, frozen=True):
+    """The forward curve of a market: its listed periods in order of delivery.
+
+    `simulated`: Barons without real GPUs were admitted to this market.
+    """
+
+    sku: str
+    region: str
+    simulated: bool
+    seq: int
+    time: datetime | None
+    points: list[CurvePoint]
 
 
 class Level(Model, frozen=True):
@@ -124,6 +162,50 @@ class Ssh(Model, frozen=True):
     user: str
     command: str
     host_key: str
+
+
+class Obligation(Model, frozen=True):
+    """A Baron owes its holder `gpus` GPUs in each hour from `start` to `end` that isn't paid; `price`: in escrow for each.
+
+    `role`: yours, holder or provider. `delivery`: its holder has said where to deliver. `change`: why it is as it is, or over.
+    """
+
+    id: str
+    role: str
+    instrument: str
+    sku: str
+    region: str
+    baron: str
+    simulated: bool
+    gpus: int
+    start: datetime
+    end: datetime
+    price: Decimal
+    escrow: Decimal
+    bond: Decimal
+    delivery: bool
+    lease: str | None
+    live: bool
+    change: str
+    seq: int
+
+
+class Position(Model, frozen=True):
+    """From `start` to `end` you are owed `gpus` GPUs of this Baron in each hour."""
+
+    baron: str
+    sku: str
+    region: str
+    start: datetime
+    end: datetime
+    gpus: int
+
+
+class Positions(Model, frozen=True):
+    """What you have bought forward and is still to come."""
+
+    seq: int
+    positions: list[Position]
 
 
 class Lease(Model, frozen=True):
@@ -221,13 +303,13 @@ class Order(Model, frozen=True):
 
 
 class Fill(Model, frozen=True):
-    """`liquidity`: maker, taker, or auction. `simulated`: the Baron that delivers has no real GPUs."""
+    """`liquidity`: maker, taker, or auction. `lease_id`: none for a forward. `simulated`: the Baron has no real GPUs."""
 
     trade_id: str
     price: Decimal
     quantity: int
     liquidity: str
-    lease_id: str
+    lease_id: str | None
     simulated: bool
 
 

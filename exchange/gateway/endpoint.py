@@ -29,6 +29,7 @@ PATH_IDS: Mapping[str, tuple[str, str | Reason]] = {
     "account_id": ("acc", Reason.UNKNOWN_ACCOUNT),
     "order_id": ("ord", Reason.UNKNOWN_ORDER),
     "lease_id": ("lse", Reason.UNKNOWN_LEASE),
+    "obligation_id": ("obl", Reason.UNKNOWN_OBLIGATION),
     "baron_id": ("brn", Reason.UNKNOWN_BARON),
     "key_id": ("key", "unknown_key"),
     "ssh_key_id": ("ssh", "unknown_ssh_key"),

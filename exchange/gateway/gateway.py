@@ -69,7 +69,7 @@ class Gateway:
         if isinstance(command, AmendOrder):
             order = await self.deps.read.order(command.order_id)
             number = 0 if order is None else order.instrument
-        return next((row for row in await self.instruments.listed() if row.instrument == number), None)
+        return await self.deps.read.instrument(number)
 
     async def read_from(self, seq: int) -> None:
         """Wait until the read models have `seq`; Problem read_side_behind."""

@@ -39,6 +39,8 @@ _TIMES: Final = {edge_name(time): time for time in TimeInForce}
 _SELF_TRADES: Final = {edge_name(mode): mode for mode in SelfTrade}
 _FEATURES: Final = {str(feature.name).lower(): feature for feature in Feature}
 _STOPS: Final = (OrderType.STOP, OrderType.STOP_LIMIT)
+REMEMBERED_MAX: Final = 20_000
+"""Instruments that are remembered; of as many all are forgotten, and asked for again."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 SESSIONS: Final = {edge_name(session): session for session in Session}
 KINDS: Final = {edge_name(kind): kind for kind in Kind}
@@ -51,39 +53,46 @@ class StoredSshKeys(Protocol):
 
 
 class Instruments:
-    """What is listed, remembered; asked of the read side again when a symbol or a number isn't known."""
+    """Instruments by symbol and number, forwards that have expired too: asked of the read side, and remembered.
+
+    What is remembered of one may be older than its session.
+    """
 
     def __init__(self, read: ReadSide) -> None:
         self._read = read
         self._by_symbol: dict[str, InstrumentRow] = {}
         self._by_number: dict[int, InstrumentRow] = {}
 
-    async def listed(self) -> list[InstrumentRow]:
-        """All instruments, in order of listing."""
-        rows = await self._read.instruments()
-        self._by_symbol = {row.symbol: row for row in rows}
-        self._by_number = {row.instrument: row for row in rows}
-        return rows
+    async def listed(self, sku: str = "", region: str = "", kind: Kind | None = None) -> list[InstrumentRow]:
+        """What is listed now of a SKU, a region and a kind, each where it is given, in order of listing."""
+        return await self._read.instruments(sku, region, kind)
 
     async def of_symbol(self, symbol: str, field: str | None = None) -> InstrumentRow:
-        """Problem unknown_instrument when there is none of that symbol."""
-        if symbol not in self._by_symbol:
-            await self.listed()
-        row = self._by_symbol.get(symbol)
+        """Problem unknown_instrument when there never was one of that symbol."""
+        row = self._by_symbol.get(symbol) or await self._read.instrument_of(symbol)
         if row is None:
             raise Problem(Reason.UNKNOWN_INSTRUMENT, "No instrument has that symbol", field=field)
-        return row
+        return self._remembered(row)
 
     async def of_number(self, instrument: int) -> InstrumentRow:
         """KeyError when there is none: numbers come from the engine, so that would be a fault of ours."""
-        if instrument not in self._by_number:
-            await self.listed()
-        return self._by_number[instrument]
+        row = self._by_number.get(instrument) or await self._read.instrument(instrument)
+        if row is None:
+            raise KeyError(instrument)
+        return self._remembered(row)
+
+    def _remembered(self, row: InstrumentRow) -> InstrumentRow:
+        if row.instrument not in self._by_number:
+            if len(self._by_number) >= REMEMBERED_MAX:
+                self._by_number.clear()
+                self._by_symbol.clear()
+            self._by_number[row.instrument] = self._by_symbol[row.symbol] = row
+        return row
 
     async def of_market(self, body: QuoteBody) -> tuple[InstrumentRow, ...]:
         """The instruments that a quote or rental means: one a region, in the order named, else of listing."""
         kind = KINDS[body.kind]
-        by_region = {row.region: row for row in await self.listed() if row.sku == body.sku and row.kind is kind}
+        by_region = {row.region: row for row in await self.listed(sku=body.sku, kind=kind)}
         if not by_region:
             raise Problem(Reason.UNKNOWN_INSTRUMENT, "No market of that SKU is listed", field="sku")
         if body.regions is None:
@@ -178,7 +187,7 @@ async def place_in(
         hours=default_hours if body.hours is None else body.hours,
         baron=id_in("brn", body.baron, Reason.UNKNOWN_BARON, "baron") if body.baron is not None else 0,
         max_hours=body.max_hours or 0,
-        delivery=await delivery_of(account, None, stored) if side is Side.BUY else b"",
+        delivery=await _delivery(account, row, side, stored),
         stop_price_ticks=price_in(body.stop_price, "stop_price"),
         display_quantity=body.display_quantity or 0,
         min_quantity=body.min_quantity or 0,
@@ -191,7 +200,17 @@ async def place_in(
         expire_ns=expire_ns,
         connection=connection,
         min_rating=body.min_rating or 0,
+        reduce_only=body.reduce_only,
     )
+
+
+async def _delivery(account: int, row: InstrumentRow, side: Side, stored: StoredSshKeys) -> bytes:
+    """A bid's, of the account's stored keys; who has none may still buy a forward, and say later where to deliver."""
+    if side is Side.SELL:
+        return b""
+    if row.kind is Kind.FORWARD and not await stored.ssh_public_keys(account):
+        return b""
+    return await delivery_of(account, None, stored)
 
 
 def _check_sides_fields(body: OrderTerms, side: Side) -> None:
@@ -202,7 +221,13 @@ def _check_sides_fields(body: OrderTerms, side: Side) -> None:
         "min_rating": body.min_rating,
         "same_baron": body.same_baron or None,
     }
-    ask_only = {"baron": body.baron, "lot": body.lot, "min_hours": body.min_hours, "max_hours": body.max_hours}
+    ask_only = {
+        "baron": body.baron,
+        "lot": body.lot,
+        "min_hours": body.min_hours,
+        "max_hours": body.max_hours,
+        "reduce_only": body.reduce_only or None,
+    }
     foreign = ask_only if side is Side.BUY else bid_only
     for field, value in foreign.items():
         if value is not None:

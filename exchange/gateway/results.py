@@ -9,7 +9,15 @@ from __future__ import annotations
 from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, OrderType, Origin, Side, TimeInForce
 from engine.messages import Accepted, CapacityChanged, Offer, Reply, Traded
 from engine.reasons import Reason
-from exchange.read.interface import AccountLimitsRow, BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import (
+    AccountLimitsRow,
+    BaronRow,
+    InstrumentRow,
+    LeaseRow,
+    ObligationRow,
+    OrderRow,
+    TradeRow,
+)
 from exchange.read.projection import project
 
 
@@ -77,6 +85,9 @@ class Result:
 
     def save_offers(self, account: int, offers: tuple[Offer, ...]) -> None:
         """Offers are read from the events."""
+
+    def save_obligation(self, row: ObligationRow) -> None:
+        """Who asks for obligations asks the read models."""
 
     def save_account_limits(self, row: AccountLimitsRow) -> None:
         """Limits are read from the events."""

@@ -1,6 +1,6 @@
 """The table of REST routes: the one place that says what exists, who may ask for it, and with which scope.
 
-Those about the account itself stand in `routes_account`, and are of the same table.
+Those about the account itself and about forwards stand in `routes_account` and `routes_forwards`, and are of the same table.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from exchange.gateway.auth import Access
 from exchange.gateway.endpoint import Endpoint
 from exchange.gateway.endpoints import leases, market, operations, orders, providers
 from exchange.gateway.routes_account import ACCOUNT_ENDPOINTS
+from exchange.gateway.routes_forwards import FORWARD_ENDPOINTS
 from exchange.gateway.schema import Nothing
 from exchange.gateway.views import access as access_views
 from exchange.gateway.views import leases as lease_views
@@ -31,7 +32,7 @@ _MARKET: Final[tuple[Endpoint[Any, Any, Any], ...]] = (
         summary="What is listed",
         run=market.instruments,
         body=Nothing,
-        query=schema.Since,
+        query=schema.Listed,
         answer=market_views.Instruments,
     ),
     Endpoint(
@@ -53,6 +54,16 @@ _MARKET: Final[tuple[Endpoint[Any, Any, Any], ...]] = (
         body=Nothing,
         query=schema.Depth,
         answer=market_views.Book,
+    ),
+    Endpoint(
+        method=_GET,
+        path="/markets/{sku}/{region}/curve",
+        access=Access.PUBLIC,
+        summary="The forward curve of a market: what each listed period costs",
+        run=market.curve,
+        body=Nothing,
+        query=schema.Since,
+        answer=market_views.Curve,
     ),
     Endpoint(
         method=_GET,
@@ -351,4 +362,4 @@ _OPERATIONS: Final[tuple[Endpoint[Any, Any, Any], ...]] = (
     ),
 )
 
-ENDPOINTS: Final = (*_MARKET, *_LEASES, *_ORDERS, *_PROVIDERS, *ACCOUNT_ENDPOINTS, *_OPERATIONS)
+ENDPOINTS: Final = (*_MARKET, *_LEASES, *_ORDERS, *_PROVIDERS, *FORWARD_ENDPOINTS, *ACCOUNT_ENDPOINTS, *_OPERATIONS)

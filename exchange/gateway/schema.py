@@ -63,7 +63,12 @@ Hours = Annotated[
     ),
 ]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
-Symbol = Annotated[str, Meta(min_length=1, max_length=96, examples=["H100-SXM5-80GB.us-east.ondemand"])]
+Symbol = Annotated[
+    str,
+    Meta(
+        min_length=1, max_length=96, examples=["H100-SXM5-80GB.us-east.ondemand", "H100-SXM5-80GB.us-east.fwd-2027Q1"]
+    ),
+]
 Sku = Annotated[str, Meta(min_length=1, max_length=64, examples=["H100-SXM5-80GB"])]
 Region = Annotated[str, Meta(min_length=1, max_length=64, examples=["us-east"])]
 ClientOrderId = Annotated[
@@ -86,6 +91,8 @@ AccountId = Annotated[str, Meta(pattern="^acc_[0-9A-Z]{13}$", extra={SAID: ID_SA
 BaronId = Annotated[str, Meta(pattern="^brn_[0-9A-Z]{13}$", extra={SAID: ID_SAID.format("brn")})]
 SshKeyLine = Annotated[str, Meta(min_length=1, max_length=MAX_LINE_CHARS, examples=["ssh-ed25519 AAAA... you@home"])]
 KindName = Literal["spot", "ondemand"]
+"""Those that can be rented."""
+InstrumentKindName = Literal["spot", "ondemand", "forward"]
 SideName = Literal["buy", "sell"]
 OrderTypeName = Literal["limit", "market", "stop", "stop_limit"]
 TimeInForceName = Literal["gtc", "gtd", "day", "ioc", "fok"]
@@ -116,6 +123,14 @@ class Since(_Body, frozen=True):
     min_seq: Annotated[int, Meta(ge=0, le=SEQ_MAX)] = 0
 
 
+class Listed(Since, frozen=True):
+    """Only what is listed of a SKU, in a region, of a kind; each may be left out."""
+
+    sku: Sku | None = None
+    region: Region | None = None
+    kind: InstrumentKindName | None = None
+
+
 class Page(_Body, frozen=True):
     """A page of a list, newest first; `cursor` is the `next_cursor` of the page before."""
 
@@ -134,6 +149,12 @@ class LeasePage(OpenPage, frozen=True):
     """`role`: leases that the account rents, or those that its Barons deliver."""
 
     role: Literal["renter", "provider"] = "renter"
+
+
+class ObligationPage(OpenPage, frozen=True):
+    """`role`: obligations that the account holds, or those that its Barons owe. `open`: only what isn't over."""
+
+    role: Literal["holder", "provider"] = "holder"
 
 
 class CancelFilter(_Body, frozen=True):
@@ -186,7 +207,8 @@ class OrderTerms(_Body, frozen=True):
     market order. `display_quantity`: what an iceberg shows. `min_quantity`: of every fill. `stp`: what an order that meets
     one of your own does. A buy may give `hours` (on-demand: guaranteed term, 1 when left out; spot: upper limit),
     `features`, `min_rating` and `same_baron`; a sell gives `baron`, may give `lot`, and on an on-demand instrument gives
-    `max_hours` and may give `min_hours`.
+    `max_hours` and may give `min_hours`. A forward's period is its hours: neither side gives any. `reduce_only`: a sell of
+    hours that were bought, never of your own Baron's.
     """
 
     instrument: Symbol
@@ -209,6 +231,7 @@ class OrderTerms(_Body, frozen=True):
     lot: Lot | None = None
     min_hours: Hours | None = None
     max_hours: Hours | None = None
+    reduce_only: bool = False
     tag: Tag | None = None
 
 
@@ -246,6 +269,12 @@ class ExtensionBody(_Body, frozen=True):
     """Hours more of an on-demand lease, from ten minutes before its term's end (rulebook §8)."""
 
     hours: Hours
+
+
+class DeliveryBody(_Body, frozen=True):
+    """Where an obligation is delivered to; without `ssh_keys` the account's stored ones are used."""
+
+    ssh_keys: Annotated[list[SshKeyLine], Meta(min_length=1, max_length=MAX_SSH_KEYS)] | None = None
 
 
 class OutageBody(_Body, frozen=True):

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from engine.messages import Reply
 from exchange.log.interface import LogReader
 from exchange.market_data.live import Live, Update
-from exchange.read.interface import BookView
+from exchange.read.interface import BookView, CurveView
 from exchange.read.projection import ReadError
 from exchange.read.queries import Snapshot
 
@@ -99,3 +99,7 @@ class Feed:
     def book(self, instrument: int, max_levels: int) -> BookView:
         """`ReadSide.book`: from memory, as of the last durable command; KeyError for an unknown instrument."""
         return self.live.book(instrument, max_levels)
+
+    def curve(self, sku: str, region: str) -> CurveView:
+        """`ReadSide.curve`: from memory, as of the last durable command; KeyError for a market that isn't listed."""
+        return self.live.curve(sku, region)

@@ -10,9 +10,21 @@ from collections.abc import Iterator
 
 import msgspec
 
+from engine.kinds import Kind, Side
 from engine.messages import Offer, Reply
 from exchange.market_data.levels import LevelDelta, Levels
-from exchange.read.interface import AccountLimitsRow, BaronRow, BookView, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import (
+    AccountLimitsRow,
+    BaronRow,
+    BookView,
+    CurvePoint,
+    CurveView,
+    InstrumentRow,
+    LeaseRow,
+    ObligationRow,
+    OrderRow,
+    TradeRow,
+)
 from exchange.read.projection import Changes, is_live, project
 from exchange.read.queries import Snapshot
 
@@ -39,11 +51,18 @@ class Live:
         self.ts_ns = seed.ts_ns
         self._instruments: dict[int, InstrumentRow] = {}
         self._by_symbol: dict[str, InstrumentRow] = {}
+        self._of_market: dict[tuple[str, str], dict[int, None]] = {}
+        """By SKU and region: what is listed, in order of listing."""
         self._books: dict[int, Levels] = {}
+        self._last_ticks = dict(seed.last_prices)
+        self._expired: dict[int, None] = {}
+        """Forwards that the command before took from the list: who was told of it may still have asked for them."""
         self._orders: dict[int, OrderRow] = {}
         self._orders_of: dict[int, dict[int, None]] = {}
         self._leases: dict[int, LeaseRow] = {}
         self._leases_of: dict[int, dict[int, None]] = {}
+        self._leases_in: dict[int, dict[int, None]] = {}
+        """By instrument: a lease outlives the forward that it was bought as."""
         self._barons = {row.baron: row for row in seed.barons}
         for instrument in seed.instruments:
             self.save_instrument(instrument)
@@ -55,6 +74,7 @@ class Live:
 
     def apply(self, reply: Reply) -> Update:
         """Take in one command's events, which must be the next after `seq`; ReadError when something was missed."""
+        self._forget_expired()
         changes = project(reply, self)
         self.seq, self.ts_ns = reply.seq, reply.ts_ns
         first: dict[int, OrderRow | None] = {}
@@ -77,8 +97,25 @@ class Live:
         """The depth as of the last durable command; KeyError for an unknown instrument."""
         return self._books[instrument].view(self._instruments[instrument], self.seq, self.ts_ns, max_levels)
 
+    def market(self, sku: str, region: str) -> int:
+        """The number of a market's spot instrument, which is its first; 0 for a market that isn't listed."""
+        return next(iter(self._of_market.get((sku, region), {})), 0)
+
+    def curve(self, sku: str, region: str) -> CurveView:
+        """The listed periods in order of delivery, as of the last durable command; KeyError for an unknown market."""
+        listed = [self._instruments[number] for number in self._of_market[sku, region]]
+        forwards = sorted((row for row in listed if row.kind is Kind.FORWARD), key=lambda row: (row.start_h, row.end_h))
+        return CurveView(sku=sku, region=region, seq=self.seq, ts_ns=self.ts_ns, points=list(map(self.point, forwards)))
+
+    def point(self, forward: InstrumentRow) -> CurvePoint:
+        """What a forward costs now."""
+        best = {side: self._books[forward.instrument].depth(side, 1) for side in Side}
+        bid_ticks, ask_ticks = (levels[0].price_ticks if levels else 0 for levels in (best[Side.BUY], best[Side.SELL]))
+        last_ticks = self._last_ticks.get(forward.instrument, 0)
+        return CurvePoint(instrument=forward, bid_ticks=bid_ticks, ask_ticks=ask_ticks, last_ticks=last_ticks)
+
     def instrument(self, instrument: int) -> InstrumentRow:
-        """KeyError for an unknown one."""
+        """One that is listed, has just expired, or has a lease that isn't wiped; KeyError for another."""
         return self._instruments[instrument]
 
     def simulated(self, order: OrderRow) -> bool | None:
@@ -87,7 +124,7 @@ class Live:
 
     def instruments(self) -> Iterator[InstrumentRow]:
         """All that is listed, in order of listing."""
-        return iter(self._instruments.values())
+        return (row for row in self._instruments.values() if row.listed)
 
     def instrument_of(self, symbol: str) -> InstrumentRow | None:
         return self._by_symbol.get(symbol)
@@ -114,6 +151,7 @@ class Live:
 
     def save_lease(self, row: LeaseRow) -> None:
         if row.lease_id not in self._leases:
+            self._leases_in.setdefault(row.instrument, {})[row.lease_id] = None
             for account in (row.renter, row.provider):
                 self._leases_of.setdefault(account, {})[row.lease_id] = None
         self._leases[row.lease_id] = row
@@ -128,25 +166,48 @@ class Live:
         return self._instruments.get(instrument)
 
     def instruments_of(self, sku: str, region: str) -> list[InstrumentRow]:
-        return [row for row in self._instruments.values() if (row.sku, row.region) == (sku, region)]
+        return [self._instruments[number] for number in self._of_market.get((sku, region), {})]
 
     def save_instrument(self, row: InstrumentRow) -> None:
-        if row.instrument not in self._books:
-            self._books[row.instrument] = Levels(row.kind)
-        self._instruments[row.instrument] = row
+        number = row.instrument
+        if number not in self._books:
+            self._books[number] = Levels(row.kind)
+        self._instruments[number] = row
         self._by_symbol[row.symbol] = row
+        if row.listed:
+            self._of_market.setdefault((row.sku, row.region), {})[number] = None
+        else:
+            self._of_market.get((row.sku, row.region), {}).pop(number, None)
+            self._last_ticks.pop(number, None)
+            self._expired[number] = None
 
     def save_trade(self, row: TradeRow) -> None:
-        """Trades are passed on in the changes, and not kept here."""
+        """Trades are passed on in the changes; of a forward's the last price is kept."""
+        if self._instruments[row.instrument].kind is Kind.FORWARD:
+            self._last_ticks[row.instrument] = row.price_ticks
 
     def save_offers(self, account: int, offers: tuple[Offer, ...]) -> None:
         """Offers show as the orders that they are."""
 
+    def save_obligation(self, row: ObligationRow) -> None:
+        """Who asks for obligations asks the database."""
+
     def save_account_limits(self, row: AccountLimitsRow) -> None:
         """Limits bind in the engine alone; who asks for them asks the database."""
 
+    def _forget_expired(self) -> None:
+        """Nobody asks any more for forwards that expired before, unless there are leases of them."""
+        expired, self._expired = self._expired, {}
+        for number in expired:
+            if number not in self._leases_in:
+                del self._books[number]
+                del self._by_symbol[self._instruments.pop(number).symbol]
+
     def _forget_lease(self, row: LeaseRow) -> None:
         del self._leases[row.lease_id]
+        self._drop(self._leases_in, row.instrument, row.lease_id)
+        if row.instrument not in self._leases_in and not self._instruments[row.instrument].listed:
+            self._expired[row.instrument] = None
         for account in {row.renter, row.provider}:
             self._drop(self._leases_of, account, row.lease_id)
 

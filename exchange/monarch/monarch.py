@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, NamedTuple
 
 from engine.halves import compiled_half
+from engine.kinds import Kind
 from engine.limits import Limits
 from engine.messages import CancelAll, LeaseFailed, ListMarket
 from exchange.log.embedded import EmbeddedLog
@@ -167,7 +168,7 @@ class Monarch:
     async def _start_consumers(self) -> tuple[SqlReadSide, Settlement]:
         settlement = await asyncio.to_thread(Settlement.open, self._places.ledger)
         self._close_later("ledger", lambda: asyncio.to_thread(settlement.close))
-        read = await asyncio.to_thread(SqlReadSide.open, self._places.read, self._feed.book)
+        read = await asyncio.to_thread(SqlReadSide.open, self._places.read, self._feed)
         self._close_later("read models", read.close)
         await self._follow("settlement", settlement.run)
         await self._follow("read models", read.run)
@@ -198,7 +199,7 @@ class Monarch:
 
     async def _list_markets(self, sequencer: Sequencer, read: SqlReadSide) -> None:
         """What the configuration lists and the exchange hasn't: everything at a first start."""
-        listed = {(instrument.sku, instrument.region) for instrument in await read.instruments()}
+        listed = {(instrument.sku, instrument.region) for instrument in await read.instruments(kind=Kind.SPOT)}
         for market in self._config.markets:
             for region in market.regions:
                 if (market.sku, region) not in listed:

@@ -11,7 +11,18 @@ from typing import Protocol
 
 import msgspec
 
-from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, OrderType, Origin, Presence, Side, TimeInForce
+from engine.kinds import (
+    EndReason,
+    Kind,
+    LeaseState,
+    ObligationChange,
+    OrderStatus,
+    OrderType,
+    Origin,
+    Presence,
+    Side,
+    TimeInForce,
+)
 from engine.messages import Offer
 from engine.reasons import Reason
 from engine.records import SelfTrade, Session
@@ -23,6 +34,9 @@ class InstrumentRow(msgspec.Struct, frozen=True, kw_only=True):
 
     Its session, and the last auction that cleared (§6). session_reason OUTSIDE_BAND and session_until_ns: an auction by a
     breach. reference_ticks: as the session began; 0: none. auction_*: 0 before the first; surplus_side None: no surplus.
+
+    A forward's delivery is [start_h, end_h), in hours since the epoch; settlement_ticks and settlement_day (days since
+    the epoch) are of its last daily settlement price, 0 before the first (§11). What isn't a forward has none of these.
     """
 
     instrument: int
@@ -40,6 +54,16 @@ class InstrumentRow(msgspec.Struct, frozen=True, kw_only=True):
     auction_quantity: int = 0
     auction_surplus_quantity: int = 0
     auction_surplus_side: Side | None = None
+    period: str = ""
+    start_h: int = 0
+    end_h: int = 0
+    settlement_ticks: int = 0
+    settlement_day: int = 0
+
+    @property
+    def listed(self) -> bool:
+        """False of a forward that has expired: it is kept for what was traded in it."""
+        return self.kind is not Kind.FORWARD or self.session is not Session.EXPIRED
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +168,32 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.msgpack.decode(self.prices, type=list[tuple[int, int]]) if self.prices else []
 
 
+class ObligationRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A forward's obligation: of the Baron's provider to a holder, `quantity` GPUs in the hours [start_h, end_h) that aren't paid.
+
+    Hours are full hours since the epoch. addressed: its holder has said where to deliver. change: why it is as it is; one that
+    isn't live is over, with nothing left in escrow and bond.
+    """
+
+    obligation_id: int
+    provider: int
+    holder: int
+    baron: int
+    instrument: int
+    quantity: int
+    start_h: int
+    end_h: int
+    price_ticks: int
+    escrow_micros: int
+    bond_micros: int
+    lease_id: int
+    addressed: bool
+    live: bool
+    change: ObligationChange
+    simulated: bool
+    seq: int
+
+
 class BaronRow(msgspec.Struct, frozen=True, kw_only=True):
     baron: int
     provider: int
@@ -192,6 +242,25 @@ class BookView(msgspec.Struct, frozen=True, kw_only=True):
     session_until_ns: int = 0
 
 
+class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A listed forward: its best prices, and the last at which it traded; 0: none."""
+
+    instrument: InstrumentRow
+    bid_ticks: int
+    ask_ticks: int
+    last_ticks: int
+
+
+class CurveView(msgspec.Struct, frozen=True, kw_only=True):
+    """A market's forward curve: its listed periods, by their first and then their last hour."""
+
+    sku: str
+    region: str
+    seq: int
+    ts_ns: int
+    points: list[CurvePoint]
+
+
 class ReadSide(Protocol):
     """Queries. `seq` of the whole: everything up to it is in the answers."""
 
@@ -200,7 +269,14 @@ class ReadSide(Protocol):
     async def reached(self, seq: int, timeout_s: float) -> bool:
         """Wait until the read side has taken in command `seq`; False when it hasn't in time."""
 
-    async def instruments(self) -> list[InstrumentRow]: ...
+    async def instruments(self, sku: str = "", region: str = "", kind: Kind | None = None) -> list[InstrumentRow]:
+        """What is listed now of a SKU, a region and a kind, each where it is given, in order of listing."""
+
+    async def instrument(self, instrument: int) -> InstrumentRow | None:
+        """One by its number, a forward that has expired too."""
+
+    async def instrument_of(self, symbol: str) -> InstrumentRow | None:
+        """One by its symbol, a forward that has expired too."""
 
     async def order(self, order_id: int) -> OrderRow | None: ...
 
@@ -218,6 +294,15 @@ class ReadSide(Protocol):
 
     async def leases_of_order(self, order_id: int) -> list[LeaseRow]: ...
 
+    async def obligation(self, obligation_id: int) -> ObligationRow | None: ...
+
+    async def obligations(
+        self, account: int, as_provider: bool, live_only: bool, before_id: int, limit: int
+    ) -> list[ObligationRow]: ...
+
+    async def owed(self, account: int) -> list[ObligationRow]:
+        """All live obligations that the account holds, oldest first: at most some thousands (rulebook §2)."""
+
     async def offers(self, account: int) -> list[Offer]: ...
 
     async def offer_asks(self, account: int) -> list[OrderRow]:
@@ -232,3 +317,6 @@ class ReadSide(Protocol):
 
     def book(self, instrument: int, max_levels: int) -> BookView:
         """From memory, as of the last durable command; KeyError for an unknown instrument."""
+
+    def curve(self, sku: str, region: str) -> CurveView:
+        """From memory, as of the last durable command; KeyError for a market that isn't listed."""

@@ -19,7 +19,15 @@ import msgspec
 
 from engine.messages import Offer, Reply
 from exchange.read import schema
-from exchange.read.interface import AccountLimitsRow, BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import (
+    AccountLimitsRow,
+    BaronRow,
+    InstrumentRow,
+    LeaseRow,
+    ObligationRow,
+    OrderRow,
+    TradeRow,
+)
 from exchange.read.projection import ReadError, project
 
 BUSY_TIMEOUT_MS: Final = 5_000
@@ -120,6 +128,7 @@ class _Batch:
         self._orders: dict[int, OrderRow] = {}
         self._trades: dict[int, TradeRow] = {}
         self._leases: dict[int, LeaseRow] = {}
+        self._obligations: dict[int, ObligationRow] = {}
         self._barons: dict[int, BaronRow] = {}
         self._offers: dict[int, tuple[Offer, ...]] = {}
         self._limits: dict[int, AccountLimitsRow] = {}
@@ -136,6 +145,9 @@ class _Batch:
     def save_lease(self, row: LeaseRow) -> None:
         self._leases[row.lease_id] = row
 
+    def save_obligation(self, row: ObligationRow) -> None:
+        self._obligations[row.obligation_id] = row
+
     def baron(self, baron: int) -> BaronRow | None:
         return self._barons.get(baron) or self._load("barons", BaronRow, baron)
 
@@ -146,11 +158,12 @@ class _Batch:
         return self._instruments.get(instrument) or self._load("instruments", InstrumentRow, instrument)
 
     def instruments_of(self, sku: str, region: str) -> list[InstrumentRow]:
-        statement = f"SELECT {schema.columns('instruments')} FROM instruments WHERE sku = ? AND region = ?"  # noqa: S608
+        where = f"sku = ? AND region = ? AND {schema.LISTED}"
+        statement = f"SELECT {schema.columns('instruments')} FROM instruments WHERE {where}"  # noqa: S608
         kept = (schema.from_sql(InstrumentRow, found) for found in self._connection.execute(statement, (sku, region)))
         rows = {row.instrument: row for row in kept}
         rows |= {row.instrument: row for row in self._instruments.values() if (row.sku, row.region) == (sku, region)}
-        return list(rows.values())
+        return [row for row in rows.values() if row.listed]
 
     def save_instrument(self, row: InstrumentRow) -> None:
         self._instruments[row.instrument] = row
@@ -171,6 +184,7 @@ class _Batch:
             ("orders", dict(self._orders)),
             ("trades", dict(self._trades)),
             ("leases", dict(self._leases)),
+            ("obligations", dict(self._obligations)),
             ("barons", dict(self._barons)),
             ("account_limits", dict(self._limits)),
         )

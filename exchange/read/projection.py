@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from engine.kinds import Kind, LeaseState, OrderStatus, edge_name
+from engine.kinds import LeaseState, OrderStatus
 from engine.messages import (
     Accepted,
     AccountLimitsSet,
@@ -24,20 +24,31 @@ from engine.messages import (
     Canceled,
     CapacityChanged,
     Event,
+    InstrumentListed,
     InstrumentSession,
     LeaseChanged,
     LeasePriced,
     LeaseScheduled,
     MarketListed,
+    ObligationChanged,
     Offer,
     OffersSet,
     Refilled,
     Reply,
+    SettlementPrice,
     Traded,
     Triggered,
 )
 from exchange.read import rows
-from exchange.read.interface import AccountLimitsRow, BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import (
+    AccountLimitsRow,
+    BaronRow,
+    InstrumentRow,
+    LeaseRow,
+    ObligationRow,
+    OrderRow,
+    TradeRow,
+)
 
 LIVE_STATUSES = frozenset({OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED})
 ENDED_STATES = frozenset({LeaseState.ENDED, LeaseState.FAILED})
@@ -63,13 +74,16 @@ class Store(Protocol):
 
     def save_lease(self, row: LeaseRow) -> None: ...
 
+    def save_obligation(self, row: ObligationRow) -> None: ...
+
     def baron(self, baron: int) -> BaronRow | None: ...
 
     def save_baron(self, row: BaronRow) -> None: ...
 
     def listed(self, instrument: int) -> InstrumentRow | None: ...
 
-    def instruments_of(self, sku: str, region: str) -> list[InstrumentRow]: ...
+    def instruments_of(self, sku: str, region: str) -> list[InstrumentRow]:
+        """What is listed of a market."""
 
     def save_instrument(self, row: InstrumentRow) -> None: ...
 
@@ -149,7 +163,9 @@ def _project_order(changes: Changes, index: int, event: OrderEvent, store: Store
         trade = rows.trade(event, _baron(store, seq, event.baron).simulated, seq, ts_ns)
         store.save_trade(trade)
         changes.trades.append(trade)
-        made = [(row, rows.filled(row, event, seq, ts_ns)) for row in [_order(store, seq, order_id) for order_id in ids]]
+        made = [
+            (row, rows.filled(row, event, seq, ts_ns)) for row in [_order(store, seq, order_id) for order_id in ids]
+        ]
     else:
         before = _order(store, seq, event.order_id)
         made = [(before, _changed(before, event, seq, ts_ns))]
@@ -187,17 +203,13 @@ def _project_lease(changes: Changes, index: int, event: LeaseEvent, store: Store
 def _project_listing(changes: Changes, event: Event, store: Store) -> None:
     seq = changes.seq
     if isinstance(event, MarketListed):
-        for kind, instrument in ((Kind.SPOT, event.spot_instrument), (Kind.ONDEMAND, event.ondemand_instrument)):
-            symbol = f"{event.sku}.{event.region}.{edge_name(kind)}"
-            row = InstrumentRow(
-                instrument=instrument,
-                symbol=symbol,
-                sku=event.sku,
-                region=event.region,
-                kind=kind,
-                simulated=False,
-            )
+        for row in rows.listed(event):
             _save_instrument(changes, row, store)
+    elif isinstance(event, InstrumentListed):
+        simulated = any(other.simulated for other in store.instruments_of(event.sku, event.region))
+        _save_instrument(changes, rows.forward_listed(event, simulated), store)
+    elif isinstance(event, SettlementPrice):
+        _save_instrument(changes, rows.settled(_instrument(store, seq, event.instrument), event), store)
     elif isinstance(event, BaronRegistered):
         if store.baron(event.baron) is None:
             store.save_baron(
@@ -241,6 +253,8 @@ def _project_listing(changes: Changes, event: Event, store: Store) -> None:
     elif isinstance(event, AuctionCleared):
         row = rows.cleared(_instrument(store, seq, event.instrument), event, changes.ts_ns)
         _save_instrument(changes, row, store)
+    elif isinstance(event, ObligationChanged):
+        store.save_obligation(rows.obligation(event, _baron(store, seq, event.baron).simulated, seq))
     elif isinstance(event, OffersSet):
         store.save_offers(event.account, event.offers)
 

@@ -5,15 +5,24 @@ Blocking, on a read-only connection that one thread uses at a time. Nothing is w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
 import apsw
 import msgspec
 
-from engine.kinds import Origin
+from engine.kinds import Kind, Origin
 from engine.messages import Offer
 from exchange.read import schema
-from exchange.read.interface import AccountLimitsRow, BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import (
+    AccountLimitsRow,
+    BaronRow,
+    InstrumentRow,
+    LeaseRow,
+    ObligationRow,
+    OrderRow,
+    TradeRow,
+)
 
 PAGE_MAX: Final = 200
 _NEWEST: Final = 2**63 - 1
@@ -30,6 +39,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     orders: list[OrderRow]
     leases: list[LeaseRow]
     barons: list[BaronRow]
+    last_prices: dict[int, int] = {}
+    """By listed forward, of those that have traded."""
 
 
 class Queries:
@@ -37,18 +48,32 @@ class Queries:
         self._connection = connection
 
     def snapshot(self) -> Snapshot:
-        """Instruments, live orders, leases that aren't wiped and all Barons, as of one position."""
+        """Listed instruments, live orders, leases that aren't wiped and all Barons, as of one position."""
         with self._connection:
             position = self._connection.execute("SELECT seq, ts_ns FROM position").fetchone()
-            instruments = self.instruments()
+            # A lease outlives the forward that it was bought as.
+            leased = "instrument IN (SELECT instrument FROM leases WHERE wiped = 0)"
+            where = f"{schema.LISTED} OR {leased} ORDER BY instrument"
+            instruments = self._rows("instruments", InstrumentRow, where, ())
+            last_prices = dict(self._last_prices())
             orders = self._rows("orders", OrderRow, f"{schema.LIVE_ORDER} ORDER BY order_id", ())
             leases = self._rows("leases", LeaseRow, "wiped = 0 ORDER BY lease_id", ())
             barons = self._rows("barons", BaronRow, "true ORDER BY baron", ())
         seq, ts_ns = msgspec.convert(position, tuple[int, int])
-        return Snapshot(seq, ts_ns, instruments, orders, leases, barons)
+        return Snapshot(seq, ts_ns, instruments, orders, leases, barons, last_prices)
 
-    def instruments(self) -> list[InstrumentRow]:
-        return self._rows("instruments", InstrumentRow, "true ORDER BY instrument", ())
+    def instruments(self, sku: str = "", region: str = "", kind: Kind | None = None) -> list[InstrumentRow]:
+        wanted = {"sku": sku, "region": region, "kind": kind}
+        given = {column: value for column, value in wanted.items() if value}
+        where = " AND ".join([schema.LISTED, *(f"{column} = ?" for column in given)])
+        return self._rows("instruments", InstrumentRow, f"{where} ORDER BY instrument", tuple(given.values()))
+
+    def instrument(self, instrument: int) -> InstrumentRow | None:
+        return self._one("instruments", InstrumentRow, "instrument = ?", (instrument,))
+
+    def instrument_of(self, symbol: str) -> InstrumentRow | None:
+        """The newest of that symbol."""
+        return self._one("instruments", InstrumentRow, "symbol = ? ORDER BY instrument DESC LIMIT 1", (symbol,))
 
     def order(self, order_id: int) -> OrderRow | None:
         return self._one("orders", OrderRow, "order_id = ?", (order_id,))
@@ -79,6 +104,20 @@ class Queries:
     def leases_of_order(self, order_id: int) -> list[LeaseRow]:
         return self._rows("leases", LeaseRow, "order_id = ? ORDER BY lease_id", (order_id,))
 
+    def obligation(self, obligation_id: int) -> ObligationRow | None:
+        return self._one("obligations", ObligationRow, "obligation_id = ?", (obligation_id,))
+
+    def obligations(
+        self, account: int, as_provider: bool, live_only: bool, before_id: int, limit: int
+    ) -> list[ObligationRow]:
+        whose = "provider = ?" if as_provider else "holder = ?"
+        also = schema.LIVE_OBLIGATION if live_only else ""
+        return self._page("obligations", ObligationRow, whose, account, also, before_id, limit)
+
+    def owed(self, account: int) -> list[ObligationRow]:
+        where = f"holder = ? AND {schema.LIVE_OBLIGATION} ORDER BY obligation_id"
+        return self._rows("obligations", ObligationRow, where, (account,))
+
     def offers(self, account: int) -> list[Offer]:
         found = self._connection.execute("SELECT offers FROM offers WHERE account = ?", (account,)).fetchone()
         return [] if found is None else msgspec.msgpack.decode(found[0], type=list[Offer])
@@ -96,6 +135,13 @@ class Queries:
 
     def barons(self, provider: int, before_id: int, limit: int) -> list[BaronRow]:
         return self._page("barons", BaronRow, "provider = ?", provider, "", before_id, limit)
+
+    def _last_prices(self) -> Iterator[tuple[int, int]]:
+        """(instrument, ticks) of the last trade in each listed forward that has any."""
+        newest = "SELECT price_ticks FROM trades WHERE instrument = ? ORDER BY trade_id DESC LIMIT 1"
+        for forward in self.instruments(kind=Kind.FORWARD):
+            for (price_ticks,) in self._connection.execute(newest, (forward.instrument,)):
+                yield forward.instrument, msgspec.convert(price_ticks, int)
 
     def _page(
         self, table: str, struct: type[Row], whose: str, owner: int, also: str, before_id: int, limit: int

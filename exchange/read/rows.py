@@ -12,23 +12,27 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from engine.kinds import EndReason, OrderStatus
+from engine.kinds import EndReason, Kind, OrderStatus, edge_name
 from engine.messages import (
     Accepted,
     AccountLimitsSet,
     Amended,
     AuctionCleared,
     Canceled,
+    InstrumentListed,
     InstrumentSession,
     LeaseChanged,
     LeasePriced,
     LeaseScheduled,
+    MarketListed,
+    ObligationChanged,
     Refilled,
+    SettlementPrice,
     Traded,
     Triggered,
 )
 from engine.reasons import Reason
-from exchange.read.interface import AccountLimitsRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import AccountLimitsRow, InstrumentRow, LeaseRow, ObligationRow, OrderRow, TradeRow
 
 _OVER: Final = (Reason.WINDOW_CLOSED, Reason.EXPIRED)
 """The order's own end of time, which FIX calls expired; all else that cancels was somebody's doing."""
@@ -139,6 +143,41 @@ def _displayed(row: OrderRow) -> int:
     return min(row.display_quantity or row.leaves_quantity, row.leaves_quantity)
 
 
+def listed(event: MarketListed) -> list[InstrumentRow]:
+    """A market's spot and on-demand instrument."""
+    numbers = ((Kind.SPOT, event.spot_instrument), (Kind.ONDEMAND, event.ondemand_instrument))
+    return [
+        InstrumentRow(
+            instrument=number,
+            symbol=f"{event.sku}.{event.region}.{edge_name(kind)}",
+            sku=event.sku,
+            region=event.region,
+            kind=kind,
+            simulated=False,
+        )
+        for kind, number in numbers
+    ]
+
+
+def forward_listed(event: InstrumentListed, simulated: bool) -> InstrumentRow:
+    """A forward; simulated as its market is."""
+    return InstrumentRow(
+        instrument=event.instrument,
+        symbol=f"{event.sku}.{event.region}.fwd-{event.period}",
+        sku=event.sku,
+        region=event.region,
+        kind=event.kind,
+        simulated=simulated,
+        period=event.period,
+        start_h=event.start_h,
+        end_h=event.end_h,
+    )
+
+
+def settled(row: InstrumentRow, event: SettlementPrice) -> InstrumentRow:
+    return replace(row, settlement_ticks=event.price_ticks, settlement_day=event.day)
+
+
 def in_session(row: InstrumentRow, event: InstrumentSession) -> InstrumentRow:
     return replace(
         row,
@@ -211,6 +250,29 @@ def scheduled(event: LeaseScheduled, simulated: bool, seq: int) -> LeaseRow:
         seq=seq,
         limit_ticks=event.limit_ticks,
         auto_extend=event.auto_extend,
+    )
+
+
+def obligation(event: ObligationChanged, simulated: bool, seq: int) -> ObligationRow:
+    """Every event of one is whole."""
+    return ObligationRow(
+        obligation_id=event.obligation_id,
+        provider=event.provider,
+        holder=event.holder,
+        baron=event.baron,
+        instrument=event.instrument,
+        quantity=event.quantity,
+        start_h=event.start_h,
+        end_h=event.end_h,
+        price_ticks=event.price_ticks,
+        escrow_micros=event.escrow_micros,
+        bond_micros=event.bond_micros,
+        lease_id=event.lease_id,
+        addressed=event.addressed,
+        live=event.live,
+        change=event.change,
+        simulated=simulated,
+        seq=seq,
     )
 
 

@@ -13,8 +13,17 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from engine.kinds import LeaseState, OrderStatus
-from exchange.read.interface import AccountLimitsRow, BaronRow, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from engine.kinds import Kind, LeaseState, OrderStatus
+from engine.records import Session
+from exchange.read.interface import (
+    AccountLimitsRow,
+    BaronRow,
+    InstrumentRow,
+    LeaseRow,
+    ObligationRow,
+    OrderRow,
+    TradeRow,
+)
 from exchange.read.projection import ENDED_STATES, LIVE_STATUSES
 
 APPLICATION_ID: Final = 0x48427264
@@ -29,6 +38,7 @@ TABLES: Final[dict[str, tuple[type[msgspec.Struct], str]]] = {
     "orders": (OrderRow, "order_id"),
     "trades": (TradeRow, "trade_id"),
     "leases": (LeaseRow, "lease_id"),
+    "obligations": (ObligationRow, "obligation_id"),
     "barons": (BaronRow, "baron"),
     "account_limits": (AccountLimitsRow, "account"),
 }
@@ -42,7 +52,13 @@ def _members(members: frozenset[OrderStatus] | frozenset[LeaseState]) -> str:
 LIVE_ORDER: Final = f"status IN ({_members(LIVE_STATUSES)})"
 OPEN_LEASE: Final = f"state NOT IN ({_members(ENDED_STATES)})"
 
+LIVE_OBLIGATION: Final = "live = 1"
+
+LISTED: Final = f"(kind <> {int(Kind.FORWARD)} OR session <> {int(Session.EXPIRED)})"
+
 _INDEXES: Final = f"""
+CREATE INDEX instruments_listed ON instruments (sku, region, instrument) WHERE {LISTED};
+CREATE INDEX instruments_by_symbol ON instruments (symbol);
 CREATE INDEX orders_by_account ON orders (account, order_id);
 CREATE INDEX orders_live ON orders (account, order_id) WHERE {LIVE_ORDER};
 CREATE INDEX orders_by_client_id ON orders (account, client_order_id, order_id) WHERE client_order_id <> '';
@@ -53,6 +69,10 @@ CREATE INDEX leases_open_by_renter ON leases (renter, lease_id) WHERE {OPEN_LEAS
 CREATE INDEX leases_open_by_provider ON leases (provider, lease_id) WHERE {OPEN_LEASE};
 CREATE INDEX leases_by_order ON leases (order_id, lease_id);
 CREATE INDEX leases_not_wiped ON leases (lease_id) WHERE wiped = 0;
+CREATE INDEX obligations_by_holder ON obligations (holder, obligation_id);
+CREATE INDEX obligations_by_provider ON obligations (provider, obligation_id);
+CREATE INDEX obligations_live_by_holder ON obligations (holder, obligation_id) WHERE {LIVE_OBLIGATION};
+CREATE INDEX obligations_live_by_provider ON obligations (provider, obligation_id) WHERE {LIVE_OBLIGATION};
 CREATE INDEX barons_by_provider ON barons (provider, baron);
 CREATE TABLE offers (account INTEGER PRIMARY KEY, offers BLOB NOT NULL) STRICT;
 CREATE TABLE position (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, ts_ns INTEGER NOT NULL) STRICT;

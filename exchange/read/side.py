@@ -1,7 +1,7 @@
 """The read side as the gateway asks it: the event log followed by one thread, queries answered by a few others.
 
-`run` follows the log into the read model; queries go to read-only connections and never wait for the writer. Books come
-from memory (`exchange.market_data`), through the function that the composition root hands over.
+`run` follows the log into the read model; queries go to read-only connections and never wait for the writer. Books
+and curves come from memory (`exchange.market_data`), which the composition root hands over.
 """
 
 from __future__ import annotations
@@ -12,13 +12,24 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from engine.codec import decode_events
+from engine.kinds import Kind
 from engine.messages import Offer
 from exchange.log.consumer import follow
 from exchange.log.interface import LogReader, Record
-from exchange.read.interface import AccountLimitsRow, BaronRow, BookView, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import (
+    AccountLimitsRow,
+    BaronRow,
+    BookView,
+    CurveView,
+    InstrumentRow,
+    LeaseRow,
+    ObligationRow,
+    OrderRow,
+    TradeRow,
+)
 from exchange.read.model import ReadModel, connect
 from exchange.read.queries import Queries, Snapshot
 
@@ -31,12 +42,20 @@ WAITERS_MAX: Final = 10_000
 T = TypeVar("T")
 
 
+class Memory(Protocol):
+    """What is told from memory: `exchange.market_data.feed.Feed`."""
+
+    def book(self, instrument: int, max_levels: int) -> BookView: ...
+
+    def curve(self, sku: str, region: str) -> CurveView: ...
+
+
 class SqlReadSide:
     """Implements `exchange.read.interface.ReadSide`. Open it, let `run` follow the log, `close` it after `run` has ended."""
 
-    def __init__(self, model: ReadModel, book: Callable[[int, int], BookView]) -> None:
+    def __init__(self, model: ReadModel, memory: Memory) -> None:
         self._model = model
-        self._book = book
+        self._memory = memory
         self._progress = _Progress(model.position)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="read-writer")
         self._own = threading.local()
@@ -44,9 +63,9 @@ class SqlReadSide:
         self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="read-query")
 
     @classmethod
-    def open(cls, path: Path, book: Callable[[int, int], BookView]) -> SqlReadSide:
-        """Blocking. `book` answers `ReadSide.book`; ReadError when the file is somebody else's."""
-        return cls(ReadModel.open(path), book)
+    def open(cls, path: Path, memory: Memory) -> SqlReadSide:
+        """Blocking. `memory` answers for books and curves; ReadError when the file is somebody else's."""
+        return cls(ReadModel.open(path), memory)
 
     async def run(self, events: LogReader) -> None:
         """Follow the event log until cancelled; ReadError or LogError when that can't go on."""
@@ -66,8 +85,14 @@ class SqlReadSide:
         """What lives now, at one position; for `exchange.market_data`."""
         return await self._ask(lambda queries: queries.snapshot())
 
-    async def instruments(self) -> list[InstrumentRow]:
-        return await self._ask(lambda queries: queries.instruments())
+    async def instruments(self, sku: str = "", region: str = "", kind: Kind | None = None) -> list[InstrumentRow]:
+        return await self._ask(lambda queries: queries.instruments(sku, region, kind))
+
+    async def instrument(self, instrument: int) -> InstrumentRow | None:
+        return await self._ask(lambda queries: queries.instrument(instrument))
+
+    async def instrument_of(self, symbol: str) -> InstrumentRow | None:
+        return await self._ask(lambda queries: queries.instrument_of(symbol))
 
     async def order(self, order_id: int) -> OrderRow | None:
         return await self._ask(lambda queries: queries.order(order_id))
@@ -92,6 +117,17 @@ class SqlReadSide:
     async def leases_of_order(self, order_id: int) -> list[LeaseRow]:
         return await self._ask(lambda queries: queries.leases_of_order(order_id))
 
+    async def obligation(self, obligation_id: int) -> ObligationRow | None:
+        return await self._ask(lambda queries: queries.obligation(obligation_id))
+
+    async def obligations(
+        self, account: int, as_provider: bool, live_only: bool, before_id: int, limit: int
+    ) -> list[ObligationRow]:
+        return await self._ask(lambda queries: queries.obligations(account, as_provider, live_only, before_id, limit))
+
+    async def owed(self, account: int) -> list[ObligationRow]:
+        return await self._ask(lambda queries: queries.owed(account))
+
     async def offers(self, account: int) -> list[Offer]:
         return await self._ask(lambda queries: queries.offers(account))
 
@@ -108,7 +144,10 @@ class SqlReadSide:
         return await self._ask(lambda queries: queries.barons(provider, before_id, limit))
 
     def book(self, instrument: int, max_levels: int) -> BookView:
-        return self._book(instrument, max_levels)
+        return self._memory.book(instrument, max_levels)
+
+    def curve(self, sku: str, region: str) -> CurveView:
+        return self._memory.curve(sku, region)
 
     async def _apply(self, records: list[Record]) -> None:
         loop = asyncio.get_running_loop()

@@ -45,12 +45,13 @@ class Auditor(Seen):
             assert len(events) == 1, "a refused command has Rejected as its only event"
         assert all(each is events[0] or each.order_status is OrderStatus.REJECTED for each in rejected)
         self.topped_up.clear()
-        self.kinds = {number: each.kind for number, each in self.machine.state.instruments.items()}
-        overdue = {lease.lease_id for lease in self.machine.state.leases.values() if lease.overdue}
-        self.hours.begin(now_ns, overdue)
+        # What has expired since is spoken of still.
+        listed = self.machine.state.instruments
+        self.kinds |= {number: each.kind for number, each in listed.items()}
+        self.hours.spans |= {number: (each.start_h, each.end_h) for number, each in listed.items() if each.end_h}
+        self.hours.begin(now_ns)
         _trades_make_leases(events)
         ended = [self._look(event) for event in events]
-        self.hours.end_waits(overdue)
         for lease in ended:
             if lease is not None:
                 charges.check_charge(lease, self.billing.closed_micros(lease.scheduled.lease_id))
@@ -58,7 +59,7 @@ class Auditor(Seen):
         due_ns = self.machine.next_due_ns()
         settled = due_ns is None or due_ns > now_ns
         if settled:
-            barons.check_shortage(self.hours, command, events)
+            barons.check_shortage(self, self.hours, command, events)
             barons.check_waits(self.hours)
         yielding.check_displaced(self.hours, now_ns, events)
         self.commands += 1
@@ -74,11 +75,10 @@ class Auditor(Seen):
     def _look(self, event: Event) -> SeenLease | None:
         """One event, first as it finds things, then taken in; the lease, when it ended one."""
         match event:
-            # Where a Tick comes late, waits for wipes end in its midst, and no event says when.
-            case Amended() | Canceled() if not self.late:
+            case Amended() | Canceled():
                 order = self.orders[event.order_id]
                 rows.check_cut(self.hours, event, order, self.kinds[order.accepted.instrument])
-            case LeaseChanged() if not self.late:
+            case LeaseChanged():
                 yielding.check_change(self.hours, event)
             case Traded() if event.displaced_lease_id:
                 yielding.check_displacing(self, self.hours, event)
@@ -88,13 +88,13 @@ class Auditor(Seen):
 
 
 def _trades_make_leases(events: Sequence[Event]) -> None:
-    """What is bought is sold, is owed and is let: by lease, the same GPUs in all four."""
+    """What is bought is sold, is owed and is let: by lease, the same GPUs in all four; forwards aside, which are let later."""
     traded: Counter[int] = Counter()
     for event in events:
-        if isinstance(event, Traded):
+        if isinstance(event, Traded) and event.lease_id:
             traded[event.lease_id] += event.quantity
     opened = {event.lease_id: event for event in events if isinstance(event, ObligationOpened)}
-    scheduled = {event.lease_id: event for event in events if isinstance(event, LeaseScheduled)}
+    scheduled = {event.lease_id: event for event in events if isinstance(event, LeaseScheduled) and event.order_id}
     assert dict(traded) == {lease: event.quantity for lease, event in opened.items()}
     assert dict(traded) == {lease: event.quantity for lease, event in scheduled.items()}
     displacing = {event.lease_id for event in events if isinstance(event, Traded) and event.displaced_lease_id}

@@ -50,14 +50,18 @@ from tests.engine.shard import (
     ALICE,
     BARON,
     BOB,
+    ELSEWHERE_ONDEMAND,
+    ELSEWHERE_SPOT,
     FAR_BARON,
     HOUR,
     MINUTE,
+    ONDEMAND,
     OTHER_BARON,
     PAT,
     QUINN,
     SECOND,
     SECOND_BARON,
+    SPOT,
     Shard,
 )
 
@@ -104,14 +108,14 @@ _lifetimes = st.sampled_from([TimeInForce.GTC] * 5 + [TimeInForce.IOC, TimeInFor
 
 def _bid(order: PlaceOrder) -> PlaceOrder:
     """A spot bid of one hour loses its upper limit: such a lease runs until the money is gone."""
-    open_ended = order.instrument in (1, 3) and order.hours == 1
+    open_ended = order.instrument in (SPOT, ELSEWHERE_SPOT) and order.hours == 1
     return msgspec.structs.replace(order, hours=0) if open_ended else order
 
 
 _bids = st.builds(
     PlaceOrder,
     account=_accounts,
-    instrument=st.sampled_from([1, 1, 2, 2, 3, 4]),
+    instrument=st.sampled_from([SPOT, SPOT, ONDEMAND, ONDEMAND, ELSEWHERE_SPOT, ELSEWHERE_ONDEMAND]),
     side=st.just(Side.BUY),
     order_type=st.just(OrderType.LIMIT),
     time_in_force=_lifetimes,
@@ -125,11 +129,12 @@ _bids = st.builds(
 
 def _ask(order: PlaceOrder, baron: int) -> PlaceOrder:
     """A bid turned into an ask on a Baron: its owner's, in its market."""
-    spot = order.instrument % 2 == 1
+    spot = order.instrument in (SPOT, ELSEWHERE_SPOT)
+    far = baron == FAR_BARON
     return msgspec.structs.replace(
         order,
         account=QUINN if baron == OTHER_BARON else PAT,
-        instrument=(1 if spot else 2) + (2 if baron == FAR_BARON else 0),
+        instrument=(ELSEWHERE_SPOT if far else SPOT) + (0 if spot else 1),
         side=Side.SELL,
         hours=0,
         baron=baron,
@@ -267,7 +272,7 @@ _mass = st.one_of(
 _floor = st.one_of(
     st.builds(
         SetSession,
-        instrument=st.sampled_from([1, 1, 2, 2, 3, 4]),
+        instrument=st.sampled_from([SPOT, SPOT, ONDEMAND, ONDEMAND, ELSEWHERE_SPOT, ELSEWHERE_ONDEMAND]),
         session=st.sampled_from([Session.CONTINUOUS] * 6 + [Session.AUCTION] * 3 + [Session.PRE_OPEN, Session.HALTED]),
     ),
     st.builds(SetFeatures, baron=st.sampled_from([BARON, SECOND_BARON]), features=st.sampled_from([0, 1, 3])),
@@ -332,7 +337,7 @@ _offer_lists = st.builds(
 _rentals = st.builds(
     Rent,
     account=st.sampled_from([ALICE, BOB, PAT]),
-    instruments=st.sampled_from([(1,), (2,), (2, 4), (1, 3)]),
+    instruments=st.sampled_from([(SPOT,), (ONDEMAND,), (ONDEMAND, ELSEWHERE_ONDEMAND), (SPOT, ELSEWHERE_SPOT)]),
     quantity=_quantities,
     hours=_terms,
     max_price_ticks=st.one_of(st.just(0), _prices),
@@ -482,7 +487,7 @@ def wind_down(shard: Shard) -> None:
     for account in (ALICE, BOB, PAT, QUINN):
         shard.do(CancelAll(account=account))
         shard.do(CancelAllAfter(account=account, after_ns=0))
-    for instrument in range(1, 5):
+    for instrument in (SPOT, ONDEMAND, ELSEWHERE_SPOT, ELSEWHERE_ONDEMAND):
         shard.do(SetSession(instrument=instrument, session=Session.CONTINUOUS))
     leases = shard.machine.state.leases
     for lease_id in list(leases):

@@ -22,6 +22,7 @@ from engine.messages import (
     Duplicate,
     Event,
     LeaseActive,
+    LeaseChanged,
     LeaseScheduled,
     ListMarket,
     Offer,
@@ -35,6 +36,8 @@ from engine.messages import (
     Tick,
 )
 from engine.reasons import Reason
+from engine.state import Timer
+from engine.timers import TimerKind
 from engine.units import MICROS_PER_USD, NS_PER_HOUR, NS_PER_S
 from tests.engine.auditor import Auditor
 
@@ -48,8 +51,9 @@ START: Final = 400_000 * NS_PER_HOUR
 
 SPOT: Final = 1
 ONDEMAND: Final = 2
-ELSEWHERE_SPOT: Final = 3
-ELSEWHERE_ONDEMAND: Final = 4
+ELSEWHERE_SPOT: Final = 32
+ELSEWHERE_ONDEMAND: Final = 33
+NO_INSTRUMENT: Final = 9_999
 
 ALICE: Final = 11
 """Renter: pays 0.5 % as taker, nothing as maker."""
@@ -68,9 +72,11 @@ TAKER_PPM: Final = 5_000
 
 
 class Shard:
-    """Two markets, two renters with money, two providers with four Barons of 8 GPUs; the clock is the test's."""
+    """Two markets, two renters and, for bonds, two providers with money, four Barons of 8 GPUs; the clock is the test's."""
 
-    def __init__(self, limits: Limits | None = None, *, gpus: int = 8, usd: int = 10_000) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *, gpus: int = 8, usd: int = 10_000, providers_usd: int = 1_000
+    ) -> None:
         self.machine = Machine(1, limits or Limits(), PlainBook)
         self.auditor = Auditor(self.machine)
         self.now_ns = START
@@ -91,9 +97,9 @@ class Shard:
             self.do(RegisterBaron(baron=baron, provider=provider, sku="H100-SXM5-80GB", region=region))
             if gpus:
                 self.do(SetCapacity(baron=baron, gpus=gpus, simulated=False))
-        if usd:
-            for account in (ALICE, BOB):
-                self.pay(account, usd)
+        for account, amount in ((ALICE, usd), (BOB, usd), (PAT, providers_usd), (QUINN, providers_usd)):
+            if amount:
+                self.pay(account, amount)
 
     # ---- commands
 
@@ -107,7 +113,6 @@ class Shard:
         due_ns = self.machine.next_due_ns()
         if due_ns is not None and due_ns <= self.now_ns and not isinstance(command, Tick):
             self.auditor.ticked_in_time = False
-        self.auditor.late = due_ns is not None and due_ns < self.now_ns
         self.records.append(encode_command(self.now_ns, command))
         seq = self.machine.last_seq + 1
         events = self.machine.apply(seq, self.now_ns, command)
@@ -154,6 +159,11 @@ class Shard:
         if tick:
             events += self.do(Tick())
         return events
+
+    def timers(self) -> list[Timer]:
+        """What is due when, first things first; the calendar's days and months' closes, which come by themselves, aside."""
+        by_themselves = (TimerKind.CALENDAR, TimerKind.MONTH_CLOSE)
+        return [timer for timer in self.machine.state.timers if timer[1] not in by_themselves]
 
     # ---- the market's language
 
@@ -202,6 +212,11 @@ class Shard:
 
     def bids(self, instrument: int) -> list[tuple[int, int]]:
         return [(order.price, order.leaves) for order in self.machine.state.books[instrument].resting(Side.BUY)]
+
+
+def changes(events: Sequence[Event]) -> list[LeaseChanged]:
+    """What became of leases while they were under way; not that the wipe of one that is over is overdue."""
+    return [event for event in only(events, LeaseChanged) if not event.overdue]
 
 
 def only(events: Sequence[Event], kind: type[E]) -> list[E]:

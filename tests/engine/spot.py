@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.kinds import EndReason, LeaseState
 from engine.messages import Event, LeaseActive, LeaseChanged, LeaseScheduled, LeaseWiped, Traded
-from engine.state import Row
+from engine.row import Row
 from tests.engine.shard import BARON, PAT, Shard, ask, bid, only
 
 

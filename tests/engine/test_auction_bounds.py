@@ -14,6 +14,7 @@ from engine.book_fast import FastBook
 from engine.book_plain import PlainBook
 from engine.book_plain_auction import clearing
 from engine.book_plain_orders import joins_auction
+from engine.bounds import Room
 from engine.kinds import Side
 from engine.limits import Limits
 from engine.messages import CancelOrder, OpenAccount, SetSession, Tick
@@ -94,11 +95,11 @@ class Seen:
         self.asked = self.beyond = self.amid = 0
         monkeypatch.setattr("engine.auction_bounds.beyond_bound", self)
 
-    def __call__(self, state: State, book: Book) -> list[Order]:
+    def __call__(self, state: State, book: Book, room: Room) -> list[Order]:
         twin = FastBook(state.limits.of_book())
         twin.restore(book.state())
-        found = self._asked(state, book)
-        assert self._asked(state, twin) == found
+        found = self._asked(state, book, room)
+        assert self._asked(state, twin, Room(state, SPOT)) == found
         assert [order.order_id for order in found] == of_all_orders(state, book)
         self.asked += 1
         self.beyond += len(found)
@@ -170,5 +171,5 @@ def test_it_takes_no_more_orders_than_its_trades_need(factory: type[Book], monke
             taken.append(len(orders))
             return iter(orders)
 
-    assert auction_bounds.beyond_bound(state, Counted()) == []  # type: ignore[arg-type]
+    assert auction_bounds.beyond_bound(state, Counted(), Room(state, SPOT)) == []  # type: ignore[arg-type]
     assert sum(taken) <= 4 * auction_bounds.FIRST_TAKEN

@@ -40,7 +40,9 @@ def ns(text: str) -> int:
 
 def at(text: str, limits: Limits | None = None, *, usd: int = 1_000_000) -> Shard:
     """A shard at a time, which has 8 GPUs of spot at $2."""
-    shard = Shard(limits, usd=usd)
+    shard = Shard(limits, usd=usd, providers_usd=0)
+    # Months pass hour by hour: the laws are looked at each day.
+    shard.auditor.every = 24
     shard.wait(ns(text) - shard.now_ns)
     shard.offer(offered(20_000, 8))
     return shard
@@ -269,7 +271,7 @@ def test_a_credit_by_uptime(run_ns: int, out_ns: int, percent: int) -> None:
 
 
 def test_a_credit_is_no_more_than_what_the_sellers_fee_left() -> None:
-    shard = Shard(usd=1_000)
+    shard = Shard(usd=1_000, providers_usd=0)
     shard.wait(ns("2016-03-02T00:00") - shard.now_ns)
     shard.place(bid(ALICE, 20_000, 1))
     (scheduled,) = only(shard.do(ask(PAT, 20_000, 1)), LeaseScheduled)

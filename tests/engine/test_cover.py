@@ -102,15 +102,17 @@ def test_a_failed_lease_is_covered_from_another_provider_in_the_same_command() -
     assert failed.reason is EndReason.PROVIDER_FAILED
     entered = of_cover(events)
     assert (entered.account, entered.side, entered.quantity, entered.hours) == (ALICE, Side.BUY, 2, 3)
-    assert (entered.price_ticks, entered.features) == (PRICE, 0)
+    # An hour of bond was refunded, for the three hours left.
+    assert (entered.price_ticks, entered.features) == (PRICE + PRICE // 3, 0)
     assert [event.provider for event in only(events, LeaseScheduled)] == [QUINN]
 
 
 def test_what_costs_a_tick_more_is_no_cover() -> None:
     shard = Shard()
     shard.offer(offered(PRICE, 8, ONDEMAND))
-    shard.place(ask(QUINN, PRICE + 1, 8, ONDEMAND, baron=OTHER_BARON, max_hours=48))
-    assert refused(fail(shard, let(shard))).reason in (Reason.FOK_KILLED, Reason.NO_LIQUIDITY)
+    lease = let(shard)
+    shard.place(ask(QUINN, PRICE + PRICE // 5 + 1, 8, ONDEMAND, baron=OTHER_BARON, max_hours=48))
+    assert refused(fail(shard, lease)).reason in (Reason.FOK_KILLED, Reason.NO_LIQUIDITY)
 
 
 def test_the_covers_lease_is_as_any() -> None:
@@ -304,11 +306,12 @@ def test_without_the_funds_it_is_refused_and_the_refund_stands() -> None:
     shard = Shard(usd=13)
     shard.offer(offered(PRICE, 8, ONDEMAND))
     shard.place(ask(QUINN, PRICE, 8, ONDEMAND, baron=OTHER_BARON, max_hours=48))
-    lease = shard.lease(ALICE, 2, 5)
+    lease = shard.lease(ALICE, 2, 2)
     shard.wait(90 * MINUTE)
+    # At twice the price, since an hour's bond was refunded for the one that is left.
     assert refused(fail(shard, lease)).reason is Reason.INSUFFICIENT_FUNDS
-    charged = 9 * USD
-    assert shard.auditor.pots[ALICE, Pot.AVAILABLE] == 13 * USD - charged - charged * 5 // 1000
+    charged, bond = 9 * USD, 6 * USD
+    assert shard.auditor.pots[ALICE, Pot.AVAILABLE] == 13 * USD - charged - charged * 5 // 1000 + bond
     assert shard.auditor.pots[ALICE, Pot.HELD] == 0
 
 
@@ -372,19 +375,23 @@ def test_a_provider_that_fails_its_own_lease_gains_nothing_from_the_cover() -> N
     before = shard.auditor.pots.copy()
     events = fail(shard, lease)
     assert not only(events, Traded)
-    # A failure inside the first hour costs its renter nothing, and neither provider has anything of it.
-    assert shard.auditor.pots[ALICE, Pot.AVAILABLE] == 10_000 * USD
+    # A failure inside the first hour costs its renter nothing: it has the bond besides, and neither provider has a gain.
+    bond = 8 * 2 * USD
+    assert shard.auditor.pots[ALICE, Pot.AVAILABLE] == 10_000 * USD + bond
+    assert shard.auditor.pots[PAT, Pot.BOND] == before[PAT, Pot.BOND] - bond
     for account in (PAT, QUINN):
-        for which in Pot:
-            assert shard.auditor.pots[account, which] == before[account, which]
+        held = (Pot.AVAILABLE, Pot.HELD, Pot.RECEIVABLE)
+        assert sum(shard.auditor.pots[account, which] - before[account, which] for which in held) == 0
 
 
-def test_the_covers_holder_pays_no_more_by_the_hour_than_before() -> None:
+def test_what_the_covers_holder_pays_more_is_never_more_than_the_refunded_bond() -> None:
+    """A provider and its friend: the one fails, the other asks the most that the cover gives."""
     shard = Shard()
     shard.offer(offered(20_000, 8, ONDEMAND))
     lease = shard.lease(ALICE, 4, 10)
     shard.wait(2 * HOUR)
-    shard.place(ask(QUINN, 20_001, 4, ONDEMAND, baron=OTHER_BARON, max_hours=48))
-    shard.place(ask(QUINN, 20_000, 4, ONDEMAND, baron=OTHER_BARON, max_hours=48))
+    shard.place(ask(QUINN, 22_500, 4, ONDEMAND, baron=OTHER_BARON, max_hours=48))
     (traded,) = only(fail(shard, lease), Traded)
-    assert traded.price_ticks == 20_000
+    assert traded.price_ticks == 22_500
+    more, bond = 2_500 * 100 * 4 * 8, 20_000 * 100 * 4
+    assert more <= bond

@@ -33,6 +33,7 @@ from tests.engine.shard import (
     Shard,
     ask,
     bid,
+    changes,
     only,
 )
 
@@ -95,7 +96,7 @@ def test_what_an_ending_costs(ending: Ending) -> None:
             events = shard.do(failure(shard, lease_id, Fault.PROVIDER))
         case "renter":
             events = shard.do(failure(shard, lease_id, Fault.RENTER))
-    changed = only(events, LeaseChanged)[-1]
+    changed = changes(events)[-1]
     failed = ending.how in ("provider", "renter")
     assert (changed.state, changed.reason) == (LeaseState.FAILED if failed else LeaseState.ENDED, ending.reason)
     usage = 4_000_000 * ending.charged_s // 3_600
@@ -103,7 +104,10 @@ def test_what_an_ending_costs(ending: Ending) -> None:
     assert changed.charged_micros == usage
     assert shard.auditor.pots[PAT, Pot.RECEIVABLE] == usage
     assert shard.auditor.pots[0, Pot.FEES] == fee
-    assert shard.auditor.pots[ALICE, Pot.AVAILABLE] == available - usage - fee
+    # An hour of on-demand is in bond, for whom the provider fails.
+    penalty = 4_000_000 if ending.how == "provider" else 0
+    assert shard.auditor.pots[ALICE, Pot.AVAILABLE] == available - usage - fee + penalty
+    assert shard.auditor.pots[PAT, Pot.BOND] == 0
     assert shard.auditor.pots[ALICE, Pot.HELD] == 0
     shard.do(LeaseWiped(lease_id=lease_id))
     assert shard.machine.counts().leases == 0
@@ -131,7 +135,7 @@ def test_each_full_hour_posts_its_usage_and_fills_the_prefund_up() -> None:
     moved = only(shard.wait(HOUR), Transfer)
     assert shard.machine.state.leases[lease_id].prefund_micros == 4_020_000
     moved = only(shard.wait(HOUR), Transfer)
-    assert [transfer.code for transfer in moved] == [TransferCode.USAGE, TransferCode.FEE]
+    assert [transfer.code for transfer in moved] == [TransferCode.USAGE, TransferCode.FEE, TransferCode.RELEASE]
 
 
 def test_fees_of_both_sides_by_their_role_in_the_trade() -> None:
@@ -161,7 +165,7 @@ def test_a_silent_provider_is_paid_to_the_last_heartbeat_and_gives_the_rest_back
     events = shard.do(failure(shard, scheduled.lease_id, Fault.PROVIDER, heartbeat_ns, "silent"))
     refunds = [event for event in only(events, Transfer) if event.code is TransferCode.REFUND]
     assert len(refunds) == 3
-    (changed,) = only(events, LeaseChanged)
+    (changed,) = changes(events)
     assert (changed.ended_ns, changed.charged_micros, changed.detail) == (heartbeat_ns, 7_000_000, "silent")
     assert shard.auditor.pots[PAT, Pot.RECEIVABLE] == 7_000_000 - 35_000
     assert shard.auditor.pots[0, Pot.FEES] == 7_000 + 35_000
@@ -242,7 +246,7 @@ def test_commands_that_come_before_an_overdue_tick_cannot_charge_what_was_not_pa
             events = shard.do(EndLease(account=ALICE, lease_id=scheduled.lease_id))
         else:
             events = shard.do(failure(shard, scheduled.lease_id, Fault[command.upper()]))
-        (changed,) = only(events, LeaseChanged)
+        (changed,) = changes(events)
         assert (changed.ended_ns, changed.charged_micros) == (START + HOUR, 4_000_000)
 
 

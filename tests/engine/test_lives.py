@@ -1,4 +1,4 @@
-"""Long seeded lives of a shard on both books at once: equal events, equal bytes, and nothing of the market left unseen.
+"""Long seeded lives of a shard on both halves of the engine at once: equal events, equal bytes, nothing left unseen.
 
 Where `test_laws` makes failures small, these go far: each life is some thousand commands of a crowded market.
 """
@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from engine.book_fast import FastBook
-from engine.kinds import OrderType, Side, TimeInForce
+from engine.grid_fast import FastGrid
+from engine.kinds import OrderType, Presence, Side, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import (
@@ -30,6 +31,7 @@ from engine.messages import (
     InstrumentSession,
     KeepOrders,
     LeaseActive,
+    LeaseChanged,
     LeasePriced,
     LeaseWiped,
     Offer,
@@ -41,8 +43,10 @@ from engine.messages import (
     Rent,
     SetAccountLimits,
     SetCapacity,
+    SetDrain,
     SetFeatures,
     SetOffers,
+    SetPresence,
     SetQuotes,
     SetRating,
     SetSession,
@@ -94,19 +98,26 @@ MET = {
     "Amended CAPACITY_CUT",
     "InstrumentSession AUCTION OUTSIDE_BAND",
     "LeasePriced",
+    "Traded by displacement",
+    "LeaseChanged ENDING DISPLACED",
+    "LeaseChanged ENDING PREEMPTED",
+    "LeaseChanged ENDED PREEMPTED",
+    "LeaseChanged FAILED PROVIDER_FAILED",
+    "LeaseChanged PROVISIONING NONE",
     *(
         f"Canceled {reason}"
         for reason in (
             "SELF_TRADE WALK_LIMIT TOO_MANY_LEASES CONDITIONAL_LIMIT OUTSIDE_BAND EXPIRED MASS_CANCELED QUOTE_REPLACED "
             "MAX_FILLS DISCONNECTED DEAD_MAN REQUESTED IOC_REMAINDER MARKET_REMAINDER CAPACITY_CUT OFFER_CHANGED "
-            "NO_LIQUIDITY ACCOUNT_KILLED"
+            "NO_LIQUIDITY ACCOUNT_KILLED BARON_QUIET BARON_DRAINED"
         ).split()
     ),
     *(
         f"Rejected {reason}"
         for reason in (
             "FOK_KILLED NO_LIQUIDITY SELF_TRADE POST_ONLY_WOULD_TRADE SESSION_CLOSED TOO_MANY_CONDITIONAL "
-            "INSUFFICIENT_CAPACITY TOO_MANY_LEASES TOO_MANY_ORDERS GPU_LIMIT NOTIONAL_LIMIT ACCOUNT_KILLED"
+            "INSUFFICIENT_CAPACITY TOO_MANY_LEASES TOO_MANY_ORDERS GPU_LIMIT NOTIONAL_LIMIT ACCOUNT_KILLED "
+            "BARON_QUIET BARON_DRAINED"
         ).split()
     ),
 }
@@ -121,7 +132,7 @@ class Life:
         self.shard = Shard(LIMITS, gpus=60, usd=50_000)
         for account in (PAT, QUINN):
             self.shard.pay(account, 50_000)
-        self.shard.twin = Machine.restore(self.shard.machine.snapshot(), FastBook)
+        self.shard.twin = Machine.restore(self.shard.machine.snapshot(), FastBook, FastGrid)
         self.shard.auditor.every = 10
         self.met: Counter[str] = Counter()
         self.mid = 20_000
@@ -129,10 +140,17 @@ class Life:
     def step(self) -> None:
         chance = self.chance
         self.mid += chance.choice((-3, 0, 0, 0, 3))
-        wait_ns = chance.choice((0, 0, 0, 0, 0, 0, SECOND, 20 * SECOND, MINUTE, 20 * MINUTE))
+        wait_ns = chance.choice((0,) * 18 + (SECOND, 20 * SECOND, 2 * MINUTE) * 3 + (MINUTE, 20 * MINUTE, HOUR))
         for event in self.shard.wait(wait_ns) if wait_ns else []:
             self.count(event)
-        often = (self.order,) * 40 + (self.stop,) * 6 + (self.change,) * 8 + (self.report,) * 14 + (self.quotes,) * 4
+        often = (
+            *(self.order,) * 40,
+            *(self.stop,) * 6,
+            *(self.change,) * 8,
+            *(self.report,) * 14,
+            *(self.quotes,) * 4,
+            *(self.dear,) * 3,
+        )
         rare = (
             self.mass,
             self.floor,
@@ -143,6 +161,7 @@ class Life:
             self.rent,
             self.rent,
             self.limits,
+            self.presence,
         )
         for event in self.shard.apply(chance.choice(often + rare)()):
             self.count(event)
@@ -154,7 +173,10 @@ class Life:
             case Amended():
                 self.met[f"Amended {'KEPT' if event.reason is Reason.REQUESTED else event.reason.name}"] += 1
             case Traded():
-                self.met["Traded in an auction" if event.auction else "Traded"] += 1
+                how = " by displacement" if event.displaced_lease_id else " in an auction" if event.auction else ""
+                self.met["Traded" + how] += 1
+            case LeaseChanged():
+                self.met[f"LeaseChanged {event.state.name} {event.reason.name}"] += 1
             case InstrumentSession():
                 self.met[f"InstrumentSession {event.session.name} {event.reason.name}"] += 1
             case Triggered() | Refilled() | AuctionCleared() | Accepted() | LeasePriced():
@@ -175,7 +197,14 @@ class Life:
             return bid(account, self.price(), chance.randint(1, 6), instrument, hours=hours)
         baron = chance.choice((BARON, SECOND_BARON, OTHER_BARON))
         account = QUINN if baron == OTHER_BARON else PAT
-        return ask(account, self.price(), chance.randint(1, 6), instrument, baron=baron)
+        max_hours = chance.choice((2, 3, 24, 60)) if instrument == ONDEMAND else 0
+        return ask(account, self.price(), chance.randint(1, 6), instrument, baron=baron, max_hours=max_hours)
+
+    def dear(self) -> Command:
+        """A spot bid far above the market, for as many GPUs as one lease has, or two."""
+        chance = self.chance
+        price = self.mid * chance.choice((112, 125, 140)) // 100
+        return bid(chance.choice((ALICE, BOB, QUINN)), price, chance.choice((2, 3, 5, 9)))
 
     def order(self) -> Command:
         chance = self.chance
@@ -311,6 +340,25 @@ class Life:
     def capacity(self) -> Command:
         baron = self.chance.choice((BARON, SECOND_BARON, OTHER_BARON))
         return SetCapacity(baron=baron, gpus=self.chance.choice((5, 20, 60, 60)), simulated=False)
+
+    def presence(self) -> Command:
+        """A Baron falls silent, is lost or drained; mostly it comes back soon."""
+        chance = self.chance
+        shut = [baron for baron in self.shard.machine.state.barons.values() if baron.shut]
+        if shut and chance.random() < 0.8:
+            baron = chance.choice(shut)
+            if baron.draining:
+                return SetDrain(account=baron.provider, baron=baron.baron, draining=False)
+            return SetPresence(baron=baron.baron, presence=Presence.REPORTING)
+        number = chance.choice((BARON, SECOND_BARON))
+        match chance.randint(0, 2):
+            case 0:
+                return SetDrain(account=PAT, baron=number, draining=True)
+            case 1:
+                return SetPresence(baron=number, presence=Presence.QUIET)
+            case _:
+                heard_ns = self.shard.now_ns - 10 * MINUTE
+                return SetPresence(baron=number, presence=Presence.LOST, as_of_ns=heard_ns)
 
     def offers(self) -> Command:
         chance = self.chance

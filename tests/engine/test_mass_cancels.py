@@ -9,7 +9,22 @@ import pytest
 from engine.kinds import OrderType, Pot, Side
 from engine.messages import AllCanceled, CancelAll, CancelAllAfter, CancelAllAfterSet, Canceled, KeepOrders, SetQuotes
 from engine.reasons import Reason
-from tests.engine.shard import ALICE, BOB, HOUR, MINUTE, ONDEMAND, PAT, SECOND, SPOT, Shard, ask, bid, offered, only
+from tests.engine.shard import (
+    ALICE,
+    BOB,
+    HOUR,
+    MINUTE,
+    NO_INSTRUMENT,
+    ONDEMAND,
+    PAT,
+    SECOND,
+    SPOT,
+    Shard,
+    ask,
+    bid,
+    offered,
+    only,
+)
 
 
 def gathered() -> tuple[Shard, dict[str, int]]:
@@ -61,7 +76,7 @@ def test_what_fits_all_that_is_named_goes_in_order_of_entry(chosen: dict[str, An
     ("command", "reason", "field"),
     [
         (CancelAll(account=99), Reason.UNKNOWN_ACCOUNT, "account"),
-        (CancelAll(account=ALICE, instrument=9), Reason.UNKNOWN_INSTRUMENT, "instrument"),
+        (CancelAll(account=ALICE, instrument=NO_INSTRUMENT), Reason.UNKNOWN_INSTRUMENT, "instrument"),
         (CancelAll(account=ALICE, tag="a b"), Reason.INVALID_ORDER, "tag"),
         (CancelAll(account=ALICE, connection=-1), Reason.INVALID_ORDER, "connection"),
         (KeepOrders(account=99, connection=1), Reason.UNKNOWN_ACCOUNT, "account"),
@@ -104,7 +119,7 @@ def test_the_dead_man_switch_cancels_all_unless_it_is_set_again() -> None:
     assert [(said.orders, said.reason) for said in only(events, AllCanceled)] == [(1, Reason.DEAD_MAN)]
     assert shard.bids(SPOT) == [(10_000, 1)]
     assert shard.auditor.pots[ALICE, Pot.HELD] == 0
-    assert shard.machine.next_due_ns() is None
+    assert shard.timers() == []
 
 
 def test_the_dead_man_switch_is_switched_off() -> None:
@@ -112,7 +127,7 @@ def test_the_dead_man_switch_is_switched_off() -> None:
     shard.do(CancelAllAfter(account=ALICE, after_ns=MINUTE))
     (said,) = only(shard.do(CancelAllAfter(account=ALICE, after_ns=0)), CancelAllAfterSet)
     assert said.due_ns == 0
-    assert shard.machine.next_due_ns() is None
+    assert shard.timers() == []
     shard.do(CancelAllAfter(account=ALICE, after_ns=0))
 
 

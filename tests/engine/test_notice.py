@@ -34,6 +34,7 @@ from tests.engine.shard import (
     Shard,
     ask,
     bid,
+    changes,
     only,
 )
 
@@ -54,7 +55,7 @@ def poor(limits: Limits | None = None, usd: int = 9) -> tuple[Shard, int]:
 
 def under_notice() -> tuple[Shard, int]:
     shard, lease_id = poor()
-    (changed,) = only(shard.wait(2 * HOUR), LeaseChanged)[-1:]
+    (changed,) = changes(shard.wait(2 * HOUR))[-1:]
     assert (changed.state, changed.reason, changed.ends_ns) == (
         LeaseState.ENDING,
         EndReason.UNPAID,
@@ -74,7 +75,7 @@ def test_what_cannot_be_topped_up_has_notice_and_ends_unpaid() -> None:
         TransferCode.FEE,
         TransferCode.RELEASE,
     ]
-    (changed,) = only(events, LeaseChanged)
+    (changed,) = changes(events)
     assert (changed.state, changed.reason, changed.ended_ns) == (
         LeaseState.ENDED,
         EndReason.UNPAID,
@@ -91,7 +92,7 @@ def test_what_cannot_be_topped_up_has_notice_and_ends_unpaid() -> None:
 def test_a_late_tick_ends_it_as_of_its_times() -> None:
     shard, lease_id = poor()
     shard.wait(50 * HOUR, tick=False)
-    changed = only(shard.do(Tick()), LeaseChanged)
+    changed = changes(shard.do(Tick()))
     assert [event.state for event in changed] == [LeaseState.ACTIVE, LeaseState.ENDING, LeaseState.ENDED]
     assert changed[-1].ended_ns == NOTICE + 120 * SECOND
     assert shard.machine.state.leases[lease_id].due_ns == 0
@@ -100,7 +101,7 @@ def test_a_late_tick_ends_it_as_of_its_times() -> None:
 def test_money_that_comes_during_notice_changes_nothing() -> None:
     shard, lease_id = under_notice()
     shard.pay(ALICE, 1_000)
-    (changed,) = only(shard.wait(HOUR), LeaseChanged)
+    (changed,) = changes(shard.wait(HOUR))
     assert (changed.lease_id, changed.reason, changed.ended_ns) == (
         lease_id,
         EndReason.UNPAID,
@@ -155,7 +156,7 @@ def test_a_command_after_the_notice_and_before_its_tick_counts_as_of_its_end() -
 def test_a_notice_lasts_no_longer_than_what_was_paid() -> None:
     # A prefund that covers 30 s beyond its hour can't pay for 120 s of notice.
     shard, _ = poor(Limits(prefund_s=3_630))
-    (changed,) = only(shard.wait(3 * HOUR), LeaseChanged)[-1:]
+    (changed,) = changes(shard.wait(3 * HOUR))[-1:]
     assert changed.ended_ns == changed.ends_ns
     # To the last nanosecond whose use costs no more than was held, which was rounded up.
     assert 30 * SECOND <= changed.ends_ns - NOTICE < 30 * SECOND + SECOND // 300
@@ -171,7 +172,7 @@ def test_a_term_that_ends_inside_the_notice_ends_as_its_term_does() -> None:
     state.begin()
     leases.give_notice(state, state.leases[lease_id], shard.now_ns, EndReason.UNPAID)
     shard.auditor.saw(shard.now_ns, Tick(), state.events)
-    (changed,) = only(shard.wait(HOUR), LeaseChanged)
+    (changed,) = changes(shard.wait(HOUR))
     assert (changed.reason, changed.ended_ns) == (EndReason.EXPIRED, START + HOUR)
     assert changed.ends_ns == START + HOUR + 90 * SECOND
 
@@ -183,7 +184,7 @@ def test_a_second_notice_does_not_move_the_first() -> None:
     state.begin()
     leases.give_notice(state, state.leases[lease_id], shard.now_ns, EndReason.PREEMPTED)
     assert state.events == []
-    (changed,) = only(shard.wait(HOUR), LeaseChanged)
+    (changed,) = changes(shard.wait(HOUR))
     assert (changed.reason, changed.ended_ns) == (EndReason.UNPAID, NOTICE + 120 * SECOND)
 
 
@@ -198,7 +199,7 @@ def test_a_snapshot_taken_during_notice_lives_the_same_life() -> None:
     shard.wait(20 * SECOND)
     shard.twin = Machine.restore(shard.machine.snapshot(), FastBook)
     assert shard.twin.next_due_ns() == NOTICE + 120 * SECOND
-    (changed,) = only(shard.wait(HOUR), LeaseChanged)
+    (changed,) = changes(shard.wait(HOUR))
     assert changed.state is LeaseState.ENDED
     assert shard.twin.state_hash() == shard.machine.state_hash()
 
@@ -215,7 +216,7 @@ def test_a_micro_dollar_that_rounding_left_out_ends_the_notice_sooner_and_stops_
     for event in leased:
         shard.do(LeaseActive(lease_id=event.lease_id, access=b""))
     assert [shard.machine.state.leases[event.lease_id].prefund_micros for event in leased] == [309, 310]
-    ended = {event.baron: event for event in only(shard.wait(2 * HOUR), LeaseChanged)}
+    ended = {event.baron: event for event in changes(shard.wait(2 * HOUR))}
     assert {event.reason for event in ended.values()} == {EndReason.UNPAID}
     assert ended[SECOND_BARON].ended_ns == START + HOUR + 120 * SECOND
     assert START + HOUR + 100 * SECOND < ended[BARON].ended_ns < START + HOUR + 120 * SECOND

@@ -18,6 +18,7 @@ from tests.engine.shard import (
     ELSEWHERE_SPOT,
     FAR_BARON,
     HOUR,
+    NO_INSTRUMENT,
     ONDEMAND,
     OTHER_BARON,
     PAT,
@@ -43,7 +44,7 @@ REFUSALS: list[tuple[PlaceOrder, dict[str, Any], Reason, str]] = [
     (BID, {"account": 99}, Reason.UNKNOWN_ACCOUNT, "account"),
     (BID, {"account": 0}, Reason.UNKNOWN_ACCOUNT, "account"),
     (BID, {"account": INT64_MIN}, Reason.UNKNOWN_ACCOUNT, "account"),
-    (BID, {"instrument": 5}, Reason.UNKNOWN_INSTRUMENT, "instrument"),
+    (BID, {"instrument": NO_INSTRUMENT}, Reason.UNKNOWN_INSTRUMENT, "instrument"),
     (BID, {"instrument": 0}, Reason.UNKNOWN_INSTRUMENT, "instrument"),
     (BID, {"price_ticks": 0}, Reason.INVALID_PRICE, "price_ticks"),
     (BID, {"price_ticks": 10_000_001}, Reason.INVALID_PRICE, "price_ticks"),
@@ -182,10 +183,7 @@ def test_fok_trades_whole_or_not_at_all() -> None:
 
 def test_self_trade_cancels_what_is_left_of_the_newest() -> None:
     shard = Shard()
-    funded = bid(PAT, 20_000, 1)
-    shard.refuse(funded, Reason.INSUFFICIENT_FUNDS)
-    shard.pay(PAT, 100)
-    own = shard.place(funded)
+    own = shard.place(bid(PAT, 20_000, 1))
     shard.place(bid(ALICE, 21_000, 1))
     events = shard.do(ask(PAT, 20_000, 5))
     assert [trade.quantity for trade in only(events, Traded)] == [1]

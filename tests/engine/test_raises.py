@@ -22,7 +22,21 @@ from engine.messages import (
 )
 from engine.reasons import Reason
 from engine.units import tick_ns
-from tests.engine.shard import ALICE, BOB, HOUR, MINUTE, PAT, SECOND, SECOND_BARON, START, Shard, ask, bid, only
+from tests.engine.shard import (
+    ALICE,
+    BOB,
+    HOUR,
+    MINUTE,
+    PAT,
+    SECOND,
+    SECOND_BARON,
+    START,
+    Shard,
+    ask,
+    bid,
+    changes,
+    only,
+)
 
 PRICE = 20_000
 
@@ -51,7 +65,7 @@ def test_it_pays_more_from_then_on_and_the_prefund_grows_by_that() -> None:
     # $2 more an hour for the 1,920 s that are still covered, and the fee.
     assert topped_up.code is TransferCode.PREPAY
     assert shard.prefunds(ALICE) == 2_000_000 + 6_000_000 * 1_920 // 3_600 + (2_000_000 + 3_200_000) * 5 // 1_000
-    (changed,) = only(shard.wait(HOUR // 2), LeaseChanged)
+    (changed,) = changes(shard.wait(HOUR // 2))
     assert changed.charged_micros == 2_000_000 + 3_000_000
     shard.do(raised(lease_id, 40_001))
     shard.wait(7 * MINUTE)
@@ -111,7 +125,7 @@ def test_a_term_bounds_what_a_raise_holds() -> None:
     shard.wait(HOUR + 30 * MINUTE)
     shard.do(raised(lease_id))
     assert shard.prefunds(ALICE) == 5_000_000 + 25_000
-    (changed,) = only(shard.wait(HOUR), LeaseChanged)
+    (changed,) = changes(shard.wait(HOUR))
     assert (changed.reason, changed.charged_micros) == (EndReason.EXPIRED, 9_000_000)
 
 
@@ -120,7 +134,7 @@ def test_what_a_raise_cannot_pay_for_later_has_notice() -> None:
     lease_id = spot(shard)
     shard.wait(MINUTE)
     shard.do(raised(lease_id))
-    changed = only(shard.wait(2 * HOUR), LeaseChanged)[-1]
+    changed = changes(shard.wait(2 * HOUR))[-1]
     assert (changed.reason, changed.ended_ns) == (EndReason.UNPAID, START + HOUR + 120 * SECOND)
     assert changed.charged_micros == (4_000_000 + 6_000_000 * 61) // 60
 

@@ -7,7 +7,6 @@ from engine.reasons import ADVICE, Reason
 NO_ERRORS = {
     Reason.NONE,
     Reason.CONDITIONAL_LIMIT,
-    Reason.INSTRUMENT_EXPIRED,
     Reason.EXPIRED,
     Reason.MASS_CANCELED,
     Reason.QUOTE_REPLACED,

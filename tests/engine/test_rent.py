@@ -21,6 +21,7 @@ from tests.engine.shard import (
     ELSEWHERE_SPOT,
     FAR_BARON,
     HOUR,
+    NO_INSTRUMENT,
     ONDEMAND,
     OTHER_BARON,
     PAT,
@@ -45,7 +46,7 @@ RENTAL = rental(ALICE, 2, 3, ONDEMAND, ELSEWHERE_ONDEMAND)
         ({"instruments": ()}, Reason.UNKNOWN_INSTRUMENT, "instruments"),
         ({"instruments": (ONDEMAND, ONDEMAND)}, Reason.UNKNOWN_INSTRUMENT, "instruments"),
         ({"instruments": tuple(range(65))}, Reason.UNKNOWN_INSTRUMENT, "instruments"),
-        ({"instruments": (ONDEMAND, 9)}, Reason.UNKNOWN_INSTRUMENT, "instruments[1]"),
+        ({"instruments": (ONDEMAND, NO_INSTRUMENT)}, Reason.UNKNOWN_INSTRUMENT, "instruments[1]"),
         ({"instruments": (ONDEMAND, SPOT)}, Reason.INVALID_ORDER, "instruments"),
         ({"quantity": 0}, Reason.INVALID_QUANTITY, "quantity"),
         ({"quantity": 100_001}, Reason.INVALID_QUANTITY, "quantity"),
@@ -133,7 +134,7 @@ def test_the_nearest_reason_is_told() -> None:
 def test_a_quote_never_refuses_and_says_what_is_wrong() -> None:
     shard = Shard()
     quote = shard.machine.quote
-    assert [line.reason for line in quote(ALICE, (9, SPOT), 1, 1, 0, START)] == [
+    assert [line.reason for line in quote(ALICE, (NO_INSTRUMENT, SPOT), 1, 1, 0, START)] == [
         Reason.UNKNOWN_INSTRUMENT,
         Reason.NO_LIQUIDITY,
     ]

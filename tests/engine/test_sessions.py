@@ -27,6 +27,7 @@ from tests.engine.shard import (
     BOB,
     HOUR,
     MINUTE,
+    NO_INSTRUMENT,
     ONDEMAND,
     OTHER_BARON,
     PAT,
@@ -50,8 +51,8 @@ def session(name: Session, instrument: int = SPOT) -> SetSession:
 def test_an_instrument_is_known_and_a_new_one_starts_continuous() -> None:
     shard = Shard()
     shard.do(ListMarket(sku="L40S-PCIE-48GB", region="here"))
-    assert shard.machine.session(5) is Session.CONTINUOUS
-    shard.refuse(session(Session.AUCTION, 9), Reason.UNKNOWN_INSTRUMENT, "instrument")
+    assert shard.machine.session(63) is Session.CONTINUOUS
+    shard.refuse(session(Session.AUCTION, NO_INSTRUMENT), Reason.UNKNOWN_INSTRUMENT, "instrument")
 
 
 def test_a_halt_takes_cancels_only_and_leases_run_on() -> None:

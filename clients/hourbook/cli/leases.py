@@ -77,7 +77,7 @@ def _changes(session: Session, lease_id: str) -> Iterator[Lease]:
 
 
 def _rent(options: argparse.Namespace, session: Session) -> int:
-    keys = None if options.ssh_key is None else [_public_key(file) for file in options.ssh_key]
+    keys = None if options.ssh_key is None else [public_key(file) for file in options.ssh_key]
     rental = session.client.rent(
         options.sku,
         options.gpus,
@@ -156,7 +156,8 @@ def _why(lease: Lease) -> str | None:
     return lease.reason
 
 
-def _public_key(file: Path) -> str:
+def public_key(file: Path) -> str:
+    """The line of a public key file; UsageError when it can't be read."""
     try:
         return file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from hourbook.cli import access, config, leases, market, money, orders, providers, ssh
+from hourbook.cli import access, config, forwards, leases, market, money, orders, providers, ssh
 from hourbook.cli.config import UsageError
 from hourbook.cli.output import note
 from hourbook.cli.session import Session
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--json", action="store_true", help="answer in JSON")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="run_name")
-    for room in (access, market, leases, ssh, orders, money, providers):
+    for room in (access, market, leases, ssh, orders, forwards, money, providers):
         room.add(commands, common)
     return parser
 

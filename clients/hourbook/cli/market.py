@@ -1,18 +1,29 @@
-"""markets, book, quote: what there is, and what it costs."""
+"""markets, curve, book, quote: what there is, and what it costs."""
 
 from __future__ import annotations
 
 import argparse
-from datetime import UTC
+from datetime import UTC, timedelta
+from typing import Final
 
 from hourbook.cli.output import emit, mark, note, table
 from hourbook.cli.session import Commands, Session
+from hourbook.client import Kind
+
+KINDS: Final[tuple[Kind, ...]] = ("spot", "ondemand")
+"""What can be rented at once."""
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     markets = commands.add_parser("markets", parents=[common], help="what is listed, with the best prices")
     markets.add_argument("--sku", help="this SKU alone")
+    markets.add_argument("--region", help="this region alone")
+    markets.add_argument("--kind", choices=KINDS, help="this kind alone; forwards are shown by `curve`")
     markets.set_defaults(run=_markets)
+    curve = commands.add_parser("curve", parents=[common], help="what a market's forwards cost, period by period")
+    curve.add_argument("sku", metavar="SKU", help="such as H100-SXM5-80GB")
+    curve.add_argument("region", metavar="REGION", help="such as us-east")
+    curve.set_defaults(run=_curve)
     book = commands.add_parser("book", parents=[common], help="the order book of an instrument")
     book.add_argument("symbol", metavar="SYMBOL", help="such as H100-SXM5-80GB.us-east.spot")
     book.add_argument("--levels", type=int, default=10, help="of each side (10)")
@@ -27,7 +38,7 @@ def add_wish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sku", required=True, help="such as H100-SXM5-80GB")
     parser.add_argument("--gpus", type=int, default=1, help="how many (1)")
     parser.add_argument("--hours", type=int, default=1, help="term of on-demand; upper limit for spot (1)")
-    parser.add_argument("--kind", choices=("spot", "ondemand"), default="spot")
+    parser.add_argument("--kind", choices=KINDS, default="spot")
     parser.add_argument(
         "--region", action="append", dest="regions", metavar="REGION", help="repeat it; any if left out"
     )
@@ -46,7 +57,9 @@ def add_asked(parser: argparse.ArgumentParser) -> None:
 
 
 def _markets(options: argparse.Namespace, session: Session) -> int:
-    listed = [found for found in session.client.instruments() if options.sku in (None, found.sku)]
+    kinds = [kind for kind in KINDS if options.kind in (None, kind)]
+    listed = [found for kind in kinds for found in session.client.instruments(options.sku, options.region, kind)]
+    listed.sort(key=lambda found: (found.sku, found.region))
     if session.json:
         emit(listed)
         return 0
@@ -57,6 +70,23 @@ def _markets(options: argparse.Namespace, session: Session) -> int:
         rows.append((found.symbol, *((bid.quantity, bid.price) if bid else (None, None)),
                      *((ask.price, ask.quantity) if ask else (None, None)), found.session, book.simulated))  # fmt: skip
     table(("instrument", "bid GPUs", "bid", "ask", "ask GPUs", "session", "simulated"), rows, "Nothing is listed.")
+    return 0
+
+
+def _curve(options: argparse.Namespace, session: Session) -> int:
+    curve = session.client.curve(options.sku, options.region)
+    if session.json:
+        emit(curve)
+        return 0
+    rows = [
+        (point.period, point.delivery_start, (point.delivery_end - point.delivery_start) // timedelta(hours=1),
+         point.best_bid, point.best_ask, point.last_price, point.settlement_price, point.settlement_date, point.session)
+        for point in curve.points
+    ]  # fmt: skip
+    headings = ("period", "delivery from", "hours", "bid", "ask", "last", "settlement", "of", "session")
+    table(headings, rows, "Nothing is listed.")
+    if curve.simulated:
+        note("Simulated: Barons without real GPUs sell in this market.")
     return 0
 
 

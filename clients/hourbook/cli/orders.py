@@ -19,9 +19,10 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     buy.add_argument("--hours", type=int, help="guaranteed term, or upper limit for spot")
     add_asked(buy)
     sell = _side(commands, common, "sell")
-    sell.add_argument("--baron", required=True, metavar="BARON", help="yours, that delivers")
+    sell.add_argument("--baron", required=True, metavar="BARON", help="that delivers: yours, or whose hours you bought")
     sell.add_argument("--max-hours", type=int, help="longest term guaranteed (on-demand)")
     sell.add_argument("--min-hours", type=int, help="shortest term that you sell (on-demand)")
+    sell.add_argument("--reduce-only", action="store_true", help="a forward: of hours that you bought, nothing else")
     sell.add_argument("--lot", type=int, metavar="GPUS", help="a fill is a multiple of it; 8: whole nodes")
     orders = commands.add_parser("orders", parents=[common], help="your orders, newest first")
     orders.add_argument("--all", action="store_true", help="those that are closed as well")
@@ -53,7 +54,7 @@ def _side(commands: Commands, common: argparse.ArgumentParser, side: Side) -> ar
     parser.add_argument("--client-order-id", metavar="ID", help="your own id of it")
     parser.add_argument("--idempotency-key", default="", metavar="KEY", help="repeat one whose outcome is unknown")
     parser.set_defaults(run=_place, side=side, hours=None, features=[], same_baron=False, min_rating=None)
-    parser.set_defaults(baron=None, max_hours=None, min_hours=None, lot=None)
+    parser.set_defaults(baron=None, max_hours=None, min_hours=None, lot=None, reduce_only=False)
     return parser
 
 
@@ -97,6 +98,7 @@ def _place(options: argparse.Namespace, session: Session) -> int:
         max_hours=options.max_hours,
         min_hours=options.min_hours,
         lot=options.lot,
+        reduce_only=options.reduce_only,
         idempotency_key=options.idempotency_key,
     )
     if session.json:
@@ -104,7 +106,7 @@ def _place(options: argparse.Namespace, session: Session) -> int:
         return 0
     _show([placed.order])
     for fill in placed.fills:
-        note(f"{fill.quantity} at {fill.price}: {mark(fill.lease_id, fill.simulated)}")
+        note(f"{fill.quantity} at {fill.price}: {mark(fill.lease_id or 'hours to come', fill.simulated)}")
     return 0
 
 

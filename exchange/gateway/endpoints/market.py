@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 from engine.messages import SetSession
+from engine.reasons import Reason
 from exchange.gateway.endpoint import Call
+from exchange.gateway.errors import Problem
 from exchange.gateway.gateway import Gateway
-from exchange.gateway.orders_in import SESSIONS, features_in, price_in
-from exchange.gateway.schema import Depth, Nothing, Page, QuoteBody, SessionBody, Since
+from exchange.gateway.orders_in import KINDS, SESSIONS, features_in, price_in
+from exchange.gateway.schema import Depth, Listed, Nothing, Page, QuoteBody, SessionBody, Since
 from exchange.gateway.views import market as views
 from exchange.gateway.views.text import next_cursor, parse_cursor
 
 
-async def instruments(gateway: Gateway, call: Call[Nothing, Since]) -> views.Instruments:
-    await gateway.read_from(call.query.min_seq)
+async def instruments(gateway: Gateway, call: Call[Nothing, Listed]) -> views.Instruments:
+    wanted = call.query
+    await gateway.read_from(wanted.min_seq)
     seq = gateway.deps.read.position()
-    rows = await gateway.instruments.listed()
+    kind = None if wanted.kind is None else KINDS[wanted.kind]
+    rows = await gateway.instruments.listed(wanted.sku or "", wanted.region or "", kind)
     return views.Instruments(seq=seq, instruments=[views.instrument(row) for row in rows])
 
 
 async def book(gateway: Gateway, call: Call[Nothing, Depth]) -> views.Book:
     await gateway.read_from(call.query.min_seq)
     row = await gateway.instruments.of_symbol(call.text("symbol"))
-    return views.book(gateway.deps.read.book(row.instrument, call.query.levels), row.symbol)
+    try:
+        view = gateway.deps.read.book(row.instrument, call.query.levels)
+    except KeyError as error:
+        raise Problem(Reason.INSTRUMENT_EXPIRED, f"{row.symbol} has expired, and has no book any more") from error
+    return views.book(view, row.symbol)
+
+
+async def curve(gateway: Gateway, call: Call[Nothing, Since]) -> views.Curve:
+    await gateway.read_from(call.query.min_seq)
+    try:
+        view = gateway.deps.read.curve(call.text("sku"), call.text("region"))
+    except KeyError as error:
+        raise Problem(Reason.UNKNOWN_INSTRUMENT, "No market of that SKU is listed there") from error
+    return views.curve(view)
 
 
 async def trades(gateway: Gateway, call: Call[Nothing, Page]) -> views.Trades:

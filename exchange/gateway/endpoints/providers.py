@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.ids import format_id
+from engine.kinds import Kind
 from engine.messages import Offer, OffersSet, SetDrain, SetFeatures, SetRating
 from engine.reasons import Reason
 from exchange.gateway.endpoint import Call
@@ -33,8 +34,7 @@ async def asks(gateway: Gateway, call: Call[Nothing, Since]) -> orders.StandingO
 
 async def create_baron(gateway: Gateway, call: Call[BaronBody, Nothing]) -> access.NewBaron:
     registry = gateway.deps.registry
-    markets = {(row.sku, row.region) for row in await gateway.instruments.listed()}
-    if (call.body.sku, call.body.region) not in markets:
+    if not await gateway.instruments.listed(call.body.sku, call.body.region, Kind.SPOT):
         raise Problem(Reason.UNKNOWN_INSTRUMENT, "No market of that SKU is listed there", field="sku")
     made = await registry.create_baron(call.account, call.body.sku, call.body.region, call.body.name, call.slot)
     try:

@@ -49,6 +49,7 @@ class Lease(View, frozen=True):
     `ssh`: while it is active or ending, and to its renter alone.
     `ends`: when a lease that is `ending` will have ended, for its `reason`; null without notice.
     `max_price`: the most at which an on-demand lease is extended; `auto_extend`: it does so by itself, by an hour at a time.
+    A forward's lease has no order and a price of nothing: its obligation is paid by the hour.
     `term_end` is null for a lease without end; `simulated`: the Baron has no real GPUs.
     """
 
@@ -108,7 +109,7 @@ def lease(row: LeaseRow, instrument: InstrumentRow, account: int, now_ns: int) -
         kind=edge_name(row.kind),
         gpus=row.quantity,
         price=format_price(price_at(row, now_ns)),
-        order_id=format_id("ord", row.order_id) if is_renter else None,
+        order_id=format_id("ord", row.order_id) if is_renter and row.order_id else None,
         baron=format_id("brn", row.baron),
         simulated=row.simulated,
         started=format_time(row.start_ns),

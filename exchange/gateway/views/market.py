@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from engine.ids import format_id
-from engine.kinds import edge_name
+from engine.kinds import Kind, edge_name
 from engine.messages import AuctionCleared, InstrumentSession, Reply, Traded
+from engine.periods import trading_end_ns
 from engine.reasons import Reason
 from engine.records import Session
-from engine.units import format_money, format_price
+from engine.units import NS_PER_HOUR, format_money, format_price
 from exchange.gateway.errors import TABLE, Problem
 from exchange.gateway.ports import QuoteLine
 from exchange.gateway.refusals import hours_allowed, session_words
-from exchange.gateway.views.text import View, format_price_if, format_time, format_time_if
-from exchange.read.interface import BookView, DepthLevel, InstrumentRow, TradeRow
+from exchange.gateway.views.text import View, format_date_if, format_price_if, format_time, format_time_if
+from exchange.read.interface import BookView, CurveView, DepthLevel, InstrumentRow, TradeRow
+from exchange.read.interface import CurvePoint as CurvePointRow
 
 
 class Auction(View, frozen=True):
@@ -30,6 +32,9 @@ class Instrument(View, frozen=True):
 
     `session`: pre_open, auction, continuous, halted or expired; `session_reason`, `session_until`: of an auction that a
     trade outside the band began. `reference_price`: as the session began, null for none. `auction`: the last that cleared.
+
+    Of a forward alone: its `period`, its delivery from `delivery_start` to `delivery_end`, `trading_end` when its trading
+    ends, and its last daily settlement price (rulebook §3, §11).
     """
 
     symbol: str
@@ -42,6 +47,45 @@ class Instrument(View, frozen=True):
     session_until: str | None
     reference_price: str | None
     auction: Auction | None
+    period: str | None
+    delivery_start: str | None
+    delivery_end: str | None
+    trading_end: str | None
+    settlement_price: str | None
+    settlement_date: str | None
+
+
+class CurvePoint(View, frozen=True):
+    """A listed period: its best prices, whatever their conditions, and the last at which it traded; null: none.
+
+    `settlement_price`, of `settlement_date`: its last daily settlement price (rulebook §11). `session`: `expired` once it
+    is listed no more.
+    """
+
+    symbol: str
+    period: str
+    delivery_start: str
+    delivery_end: str
+    session: str
+    best_bid: str | None
+    best_ask: str | None
+    last_price: str | None
+    settlement_price: str | None
+    settlement_date: str | None
+
+
+class Curve(View, frozen=True):
+    """The forward curve of a market (rulebook §11): its listed periods in order of delivery.
+
+    `simulated`: Barons without real GPUs were admitted to this market.
+    """
+
+    sku: str
+    region: str
+    simulated: bool
+    seq: int
+    time: str | None
+    points: list[CurvePoint]
 
 
 class SessionSet(View, frozen=True):
@@ -152,6 +196,39 @@ def instrument(row: InstrumentRow) -> Instrument:
         session_until=format_time_if(row.session_until_ns),
         reference_price=format_price_if(row.reference_ticks),
         auction=_auction(row) if row.auction_ns else None,
+        period=row.period or None,
+        delivery_start=format_time_if(row.start_h * NS_PER_HOUR),
+        delivery_end=format_time_if(row.end_h * NS_PER_HOUR),
+        trading_end=format_time(trading_end_ns(row.start_h)) if row.kind is Kind.FORWARD else None,
+        settlement_price=format_price_if(row.settlement_ticks),
+        settlement_date=format_date_if(row.settlement_day),
+    )
+
+
+def curve(view: CurveView) -> Curve:
+    return Curve(
+        sku=view.sku,
+        region=view.region,
+        simulated=any(point.instrument.simulated for point in view.points),
+        seq=view.seq,
+        time=format_time_if(view.ts_ns),
+        points=[curve_point(point) for point in view.points],
+    )
+
+
+def curve_point(point: CurvePointRow) -> CurvePoint:
+    row = point.instrument
+    return CurvePoint(
+        symbol=row.symbol,
+        period=row.period,
+        delivery_start=format_time(row.start_h * NS_PER_HOUR),
+        delivery_end=format_time(row.end_h * NS_PER_HOUR),
+        session=edge_name(row.session),
+        best_bid=format_price_if(point.bid_ticks),
+        best_ask=format_price_if(point.ask_ticks),
+        last_price=format_price_if(point.last_ticks),
+        settlement_price=format_price_if(row.settlement_ticks),
+        settlement_date=format_date_if(row.settlement_day),
     )
 
 

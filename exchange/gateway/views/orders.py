@@ -78,7 +78,7 @@ class Fill(View, frozen=True):
     price: str
     quantity: int
     liquidity: str
-    lease_id: str
+    lease_id: str | None
     simulated: bool
 
 
@@ -193,7 +193,7 @@ def fill(event: Traded, order_id: int, simulated: bool) -> Fill:
         price=format_price(event.price_ticks),
         quantity=event.quantity,
         liquidity=liquidity(event, order_id),
-        lease_id=format_id("lse", event.lease_id),
+        lease_id=format_id("lse", event.lease_id) if event.lease_id else None,
         simulated=simulated,
     )
 

@@ -31,6 +31,11 @@ def format_time_if(ts_ns: int) -> str | None:
     return format_time(ts_ns) if ts_ns else None
 
 
+def format_date_if(day: int) -> str | None:
+    """The date that is so many days after the epoch; null for 0."""
+    return (_EPOCH + timedelta(days=day)).date().isoformat() if day else None
+
+
 def format_price_if(price_ticks: int) -> str | None:
     return format_price(price_ticks) if price_ticks else None
 

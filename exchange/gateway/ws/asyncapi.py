@@ -23,6 +23,7 @@ from exchange.gateway.ws.messages import (
     AllCanceled,
     BookData,
     CancelAllAfterSet,
+    CurvePointData,
     Event,
     ExecutionReport,
     Fill,
@@ -56,7 +57,8 @@ EVENTS: Final[dict[str, dict[str, tuple[str, bool, Any]]]] = {
     "market": {
         "book": (r"^book\..+$", True, BookData),
         "trades": (r"^trades\..+$", False, list[TradeData]),
-        "instruments": ("^instruments$", True, list[InstrumentData]),
+        "instruments": (r"^instruments(\.(spot|ondemand|forward))?$", True, list[InstrumentData]),
+        "curve": (r"^curve\..+\..+$", True, list[CurvePointData]),
         "heartbeat": ("^heartbeat$", False, Heartbeat),
     },
 }
@@ -65,7 +67,7 @@ _DOORS: Final[dict[str, tuple[str, dict[str, type[msgspec.Struct]], str]]] = {
     "market": (
         MARKET_PATH,
         MARKET_OPS,
-        "Public market data: book.SYMBOL, trades.SYMBOL and instruments, with a heartbeat.",
+        "Public market data: book.SYMBOL, trades.SYMBOL, curve.SKU.REGION and instruments (or instruments.KIND), with a heartbeat.",
     ),
 }
 RESULTS: Final[dict[str, type[msgspec.Struct]]] = {

@@ -12,8 +12,10 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
+from engine.kinds import Kind, edge_name
 from engine.messages import Traded
 from engine.units import NS_PER_US
+from exchange.gateway.ws.curves import Curves
 from exchange.gateway.ws.messages import Event, ExecutionReport
 from exchange.gateway.ws.reports import (
     book_data,
@@ -35,9 +37,10 @@ BOOK_LEVELS: Final = 1_000
 MAX_SUBSCRIBERS: Final = 4_096
 """Of one channel."""
 
-Topic = Literal["book", "trades", "instruments", "orders", "fills", "leases"]
+Topic = Literal["book", "trades", "instruments", "curve", "orders", "fills", "leases"]
 Key = tuple[Topic, int]
-"""A channel: its topic, and the instrument's or the account's number; 0 for the one that tells of all instruments."""
+"""A channel: its topic, and a number: the account's, the instrument's (a curve's: its market's spot instrument's), or of
+`instruments` the kind's, 0 for the one that tells of all."""
 ALL_INSTRUMENTS: Final[Key] = ("instruments", 0)
 
 Item = TypeVar("Item")
@@ -67,6 +70,7 @@ class Channels:
         self._feed = feed
         self._channels: dict[Key, Channel] = {}
         self._expected: dict[int, Callable[[Update], None]] = {}
+        self._curves = Curves(feed)
         feed.listen(self._on_update)
 
     def expect(self, seq: int, callback: Callable[[Update], None]) -> bool:
@@ -96,6 +100,8 @@ class Channels:
         channel.subscribers.pop(subscriber, None)
         if not channel.subscribers:
             del self._channels[key]
+            if key[0] == "curve":
+                self._curves.end(key[1])
 
     def snapshot(self, channel: Channel) -> bytes | None:
         """What stands now, as of the channel's last message; None for channels that only tell what happens."""
@@ -103,9 +109,15 @@ class Channels:
         live = self._feed.live
         data: Any
         if topic == "book":
-            data = book_data(live.book(number, BOOK_LEVELS))
+            try:
+                data = book_data(live.book(number, BOOK_LEVELS))
+            except KeyError:
+                # A forward that has expired: nothing comes any more.
+                return None
         elif topic == "instruments":
-            data = [instrument_data(row) for row in live.instruments()]
+            data = [instrument_data(row) for row in live.instruments() if number in (0, row.kind)]
+        elif topic == "curve":
+            data = self._curves.begin(number)
         elif topic == "orders":
             rows = live.orders_of(number)
             data = [status_report(row, live.instrument(row.instrument).symbol, live.simulated(row)) for row in rows]
@@ -131,10 +143,9 @@ class Channels:
             return
         self._orders(update)
         self._leases(update)
-        if update.changes.instruments and (channel := self._channels.get(ALL_INSTRUMENTS)):
-            # One that changed twice is told once, as the command left it.
-            changed = {row.instrument: row for row in update.changes.instruments}
-            self._publish(channel, update, [instrument_data(row) for row in changed.values()])
+        self._instruments(update)
+        for number, points in self._curves.changed(update).items():
+            self._publish(self._channels["curve", number], update, points)
         for instrument, deltas in update.levels.items():
             if channel := self._channels.get(("book", instrument)):
                 changes = update.changes
@@ -143,6 +154,15 @@ class Channels:
         for instrument, trades in _grouped((trade.instrument, trade) for trade in update.changes.trades):
             if channel := self._channels.get(("trades", instrument)):
                 self._publish(channel, update, [trade_data(trade) for trade in trades])
+
+    def _instruments(self, update: Update) -> None:
+        """One that changed twice is told once, as the command left it."""
+        changed = {row.instrument: row for row in update.changes.instruments}.values()
+        for kind in (0, *Kind):
+            if channel := self._channels.get(("instruments", kind)):
+                rows = [instrument_data(row) for row in changed if kind in (0, row.kind)]
+                if rows:
+                    self._publish(channel, update, rows)
 
     def _orders(self, update: Update) -> None:
         for account, changes in _grouped((change.row.account, change) for change in update.changes.orders):
@@ -185,7 +205,12 @@ class Channels:
 
     def _name(self, key: Key) -> str:
         topic, number = key
-        return f"{topic}.{self._feed.live.instrument(number).symbol}" if topic in ("book", "trades") else topic
+        if topic == "instruments" and number:
+            return f"{topic}.{edge_name(Kind(number))}"
+        if topic not in ("book", "trades", "curve"):
+            return topic
+        row = self._feed.live.instrument(number)
+        return f"{topic}.{row.sku}.{row.region}" if topic == "curve" else f"{topic}.{row.symbol}"
 
 
 def _grouped(items: Iterable[tuple[int, Item]]) -> Iterable[tuple[int, list[Item]]]:

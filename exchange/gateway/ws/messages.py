@@ -152,8 +152,11 @@ TRADE_OPS: Final[dict[str, type[msgspec.Struct]]] = {
 MARKET_OPS: Final[dict[str, type[msgspec.Struct]]] = {"subscribe": Subscription, "unsubscribe": Subscription}
 PRIVATE_CHANNELS: Final = ("orders", "fills", "leases")
 PUBLIC_CHANNELS: Final = ("book", "trades")
-"""Of one instrument each, `TOPIC.SYMBOL`; beside them there is INSTRUMENTS."""
+"""Of one instrument each, `TOPIC.SYMBOL`; beside them there are INSTRUMENTS and CURVE."""
 INSTRUMENTS: Final = "instruments"
+"""Of all that is listed; `instruments.KIND`: of one kind."""
+CURVE: Final = "curve"
+"""Of one market each, `curve.SKU.REGION`."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -250,7 +253,7 @@ class ExecutionReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the account's orders traded; `lease_id` is the lease that came of it.
+    """One of the account's orders traded; `lease_id` is the lease that came of it, null for a forward.
 
     `simulated`: the Baron that delivers has no real GPUs.
     """
@@ -263,7 +266,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     price: str
     quantity: int
     liquidity: Liquidity
-    lease_id: str
+    lease_id: str | None
     simulated: bool
 
 
@@ -327,6 +330,30 @@ class InstrumentData(msgspec.Struct, frozen=True, kw_only=True):
     session_until_us: int | None
     reference_price: str | None
     auction: AuctionData | None
+    period: str | None
+    delivery_start_us: int | None
+    delivery_end_us: int | None
+    trading_end_us: int | None
+    settlement_price: str | None
+    settlement_date: str | None
+
+
+class CurvePointData(msgspec.Struct, frozen=True, kw_only=True):
+    """A period of a market's forward curve as over REST. A snapshot has all that are listed, in order of delivery.
+
+    An update has those that changed, each whole; `session` is `expired` of one that is listed no more.
+    """
+
+    symbol: str
+    period: str
+    delivery_start_us: int
+    delivery_end_us: int
+    session: Literal["pre_open", "auction", "continuous", "halted", "expired"]
+    best_bid: str | None
+    best_ask: str | None
+    last_price: str | None
+    settlement_price: str | None
+    settlement_date: str | None
 
 
 class LeaseData(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,15 +10,17 @@ from typing import Final, Literal, cast
 import msgspec
 
 from engine.ids import INDEX_MAX, format_id, make_id
-from engine.kinds import OrderStatus, Side, edge_name
+from engine.kinds import Kind, OrderStatus, Side, edge_name
 from engine.messages import Accepted, Amended, Canceled, Traded, Triggered
+from engine.periods import trading_end_ns
 from engine.reasons import Reason
-from engine.units import NS_PER_US, format_price
+from engine.units import NS_PER_HOUR, NS_PER_US, format_price
 from exchange.gateway.schema import OrderTypeName, SelfTradeName, TimeInForceName
 from exchange.gateway.views import leases, market, orders
 from exchange.gateway.views.text import format_price_if
 from exchange.gateway.ws.messages import (
     BookData,
+    CurvePointData,
     ExecType,
     ExecutionReport,
     Fill,
@@ -29,7 +31,7 @@ from exchange.gateway.ws.messages import (
     TradeData,
 )
 from exchange.market_data.levels import LevelDelta
-from exchange.read.interface import BookView, InstrumentRow, LeaseRow, OrderRow, TradeRow
+from exchange.read.interface import BookView, CurvePoint, InstrumentRow, LeaseRow, OrderRow, TradeRow
 from exchange.read.projection import OrderChange
 
 _SHARD_SHIFT: Final = 56
@@ -79,7 +81,7 @@ def fill(row: OrderRow, event: Traded, symbol: str, simulated: bool) -> Fill:
         price=format_price(event.price_ticks),
         quantity=event.quantity,
         liquidity=orders.liquidity(event, row.order_id),
-        lease_id=format_id("lse", event.lease_id),
+        lease_id=format_id("lse", event.lease_id) if event.lease_id else None,
         simulated=simulated,
     )
 
@@ -126,9 +128,25 @@ def instrument_data(row: InstrumentRow) -> InstrumentData:
         shown
         | {
             "session_until_us": _us_if(row.session_until_ns),
+            "delivery_start_us": _us_if(row.start_h * NS_PER_HOUR),
+            "delivery_end_us": _us_if(row.end_h * NS_PER_HOUR),
+            "trading_end_us": _us_if(trading_end_ns(row.start_h)) if row.kind is Kind.FORWARD else None,
             "auction": auction and auction | {"ts_us": row.auction_ns // NS_PER_US},
         },
         InstrumentData,
+    )
+
+
+def point_data(point: CurvePoint) -> CurvePointData:
+    """A period of a forward curve: the same words as over REST, and times as numbers."""
+    hours = point.instrument
+    return msgspec.convert(
+        msgspec.structs.asdict(market.curve_point(point))
+        | {
+            "delivery_start_us": hours.start_h * NS_PER_HOUR // NS_PER_US,
+            "delivery_end_us": hours.end_h * NS_PER_HOUR // NS_PER_US,
+        },
+        CurvePointData,
     )
 
 

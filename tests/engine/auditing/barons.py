@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from engine.kinds import COVERS, Kind, LeaseState
-from engine.messages import Command, Event, LeaseChanged, SetCapacity
+from engine.kinds import COVERS, Kind, LeaseState, ObligationChange
+from engine.messages import Command, Event, LeaseChanged, ObligationChanged, SetCapacity
 from tests.engine.auditing.hours import Hours
 from tests.engine.auditing.seen import Seen
 
@@ -26,23 +26,34 @@ def check_barons(seen: Seen, hours: Hours) -> None:
             assert expected in told, "a book knows what its asks' Barons offer"
 
 
-def check_shortage(hours: Hours, command: Command, events: list[Event]) -> None:
+def check_shortage(seen: Seen, hours: Hours, command: Command, events: list[Event]) -> None:
     """Every firm lease that runs has its GPUs; where they were too few, the newest failed, and no more than had to (§4)."""
     for baron, provider in hours.providers.items():
         key = (provider, baron)
         running = {let.lease_id: let.quantity for let in hours.lets.values() if _firm(hours, let.lease_id, key)}
-        assert sum(running.values()) <= hours.verified(key), f"firm leases on {baron} lack GPUs"
+        running |= {
+            owed.obligation_id: owed.quantity
+            for owed in seen.obligations.values()
+            if owed.baron == baron and owed.start_h <= hours.hour < owed.end_h
+        }
+        assert sum(running.values()) <= hours.verified(key), f"firm leases and obligations on {baron} lack GPUs"
         if not isinstance(command, SetCapacity) or command.baron != baron:
             continue
-        failed = [
-            event.lease_id
+        failed = {
+            event.lease_id: hours.lets[event.lease_id].quantity
             for event in events
             if isinstance(event, LeaseChanged) and event.state is LeaseState.FAILED and not event.wiped
-        ]
+            if hours.lets[event.lease_id].kind is Kind.ONDEMAND
+        }
+        failed |= {
+            event.obligation_id: event.quantity
+            for event in events
+            if isinstance(event, ObligationChanged) and event.change is ObligationChange.FAILED
+        }
         if failed:
-            oldest = hours.lets[min(failed)]
-            assert all(lease_id < oldest.lease_id for lease_id in running), "the newest fail first"
-            assert sum(running.values()) + oldest.quantity > hours.verified(key), "a lease failed that had its GPUs"
+            oldest = min(failed)
+            assert all(number < oldest for number in running), "the newest fail first"
+            assert sum(running.values()) + failed[oldest] > hours.verified(key), "what failed had its GPUs"
 
 
 def check_waits(hours: Hours) -> None:

@@ -11,8 +11,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
-from engine.kinds import Pot, TransferCode
-from engine.messages import BillClosed, Event, LeaseChanged, LeaseScheduled, OutageNoted, Transfer
+from engine.kinds import ObligationChange, Pot, TransferCode
+from engine.messages import BillClosed, Event, LeaseChanged, LeaseScheduled, ObligationChanged, OutageNoted, Transfer
 
 DAY_NS = 86_400 * 10**9
 HOUR_NS = 3_600 * 10**9
@@ -33,12 +33,16 @@ class SeenBill:
     outages: list[tuple[int, int]] = dataclasses.field(default_factory=list)
     moved: Counter[TransferCode] = dataclasses.field(default_factory=Counter)
     """Out of the receivable, since the last close."""
+    bond: int = 0
+    """Out of its bond to the renter, likewise."""
 
 
 class Billing:
     def __init__(self, max_outages: int) -> None:
         self.max_outages = max_outages
         self.bills: dict[int, SeenBill] = {}
+        self.delivers: dict[int, int] = {}
+        """By forward's lease: its obligation."""
 
     def closed_micros(self, lease_id: int) -> int:
         """What the lease's months charged that were closed while it ran."""
@@ -53,8 +57,11 @@ class Billing:
                 bill.active_ns, bill.over_ns = event.active_ns, event.ended_ns
             case Transfer() if event.ref in self.bills:
                 self._transfer(self.bills[event.ref], event)
+            case ObligationChanged():
+                self._owed(event)
             case OutageNoted():
-                bill = self.bills[event.lease_id]
+                # A forward's lease has no bill: the obligation that it delivers has.
+                bill = self.bills[self.delivers.get(event.lease_id, event.lease_id)]
                 bill.outages.append((event.from_ns, event.to_ns))
                 # Of very many, late reports of long ago don't count.
                 assert event.out_ns == _union(bill.outages, 0) or len(bill.outages) > self.max_outages
@@ -70,12 +77,24 @@ class Billing:
         kept = {account: amount for (account, pot), amount in pots.items() if pot is Pot.RECEIVABLE and amount}
         assert kept == {account: amount for account, amount in owed.items() if amount}
 
+    def _owed(self, event: ObligationChanged) -> None:
+        """An obligation has a bill of its own, which runs from its first hour that is paid to the last."""
+        bill = self.bills.setdefault(event.obligation_id, SeenBill(event.holder, event.provider))
+        if event.change in (ObligationChange.PAID, ObligationChange.DELIVERED) and not bill.active_ns:
+            bill.active_ns = (event.start_h - 1) * HOUR_NS
+        if event.live and event.lease_id:
+            self.delivers[event.lease_id] = event.obligation_id
+        if not event.live:
+            bill.over_ns = event.start_h * HOUR_NS
+
     def _transfer(self, bill: SeenBill, transfer: Transfer) -> None:
         receivable = (bill.provider, Pot.RECEIVABLE)
         sign = 0
         if (transfer.debit_account, transfer.debit_pot) == receivable:
             sign = -1
             bill.moved[transfer.code] += transfer.amount_micros
+        if (transfer.debit_account, transfer.debit_pot) == (bill.provider, Pot.BOND):
+            bill.bond += transfer.amount_micros if transfer.code is TransferCode.PENALTY else 0
         if (transfer.credit_account, transfer.credit_pot) == receivable:
             sign += 1
         bill.receivable += sign * transfer.amount_micros
@@ -98,12 +117,16 @@ class Billing:
         due = math.floor(bill.charge * credit(run_ns, event.out_ns))
         # What went out for this close is off the receivable already.
         there = bill.receivable + bill.moved[TransferCode.PENALTY] + bill.moved[TransferCode.PAYOUT]
-        assert event.credit_micros == min(due, there) == bill.moved[TransferCode.PENALTY]
-        assert event.paid_micros == there - event.credit_micros == bill.moved[TransferCode.PAYOUT]
+        credited = event.credit_micros - event.bond_micros
+        assert credited == min(due, there) == bill.moved[TransferCode.PENALTY]
+        assert event.paid_micros == there - credited == bill.moved[TransferCode.PAYOUT]
+        assert 0 <= event.bond_micros <= due - credited
+        assert event.over or event.bond_micros == bill.bond
         assert bill.receivable == 0, "a close leaves nothing"
         if not event.over:
             bill.closed += bill.charge
         bill.charge, bill.outages, bill.month_ns = 0, [], event.month_end_ns
+        bill.bond = 0
         bill.moved.clear()
 
 

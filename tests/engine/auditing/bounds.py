@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.kinds import Pot, Side
+from engine.kinds import Kind, Pot, Side
 from tests.engine.auditing.seen import Seen
 
 
@@ -13,7 +13,7 @@ def check_account_limits(seen: Seen) -> None:
         bids_gpus = sum(order.leaves for order in orders if order.accepted.side is Side.BUY)
         stands = (
             len(orders),
-            bids_gpus + _leased_gpus(seen, number),
+            bids_gpus + _leased_gpus(seen, number) + _owed_gpus(seen, number),
             seen.pots[number, Pot.HELD] - seen.topped_up[number],
         )
         before = seen.stood.get(number, stands)
@@ -31,4 +31,14 @@ def check_account_limits(seen: Seen) -> None:
 def _leased_gpus(seen: Seen, renter: int) -> int:
     """GPUs of the account's leases that aren't wiped."""
     leases = (lease for lease in seen.leases.values() if lease.scheduled.renter == renter)
-    return sum(lease.scheduled.quantity for lease in leases if lease.last is None or not lease.last.wiped)
+    return sum(
+        lease.scheduled.quantity
+        for lease in leases
+        if lease.scheduled.kind is not Kind.FORWARD and (lease.last is None or not lease.last.wiped)
+    )
+
+
+def _owed_gpus(seen: Seen, holder: int) -> int:
+    """GPUs of the account's obligations in their fullest hour."""
+    owed = [each for each in seen.obligations.values() if each.holder == holder]
+    return max((sum(o.quantity for o in owed if o.start_h <= each.start_h < o.end_h) for each in owed), default=0)

@@ -64,12 +64,19 @@ def check_notice(machine: Machine, lease: SeenLease, before: LeaseChanged | None
 
 def check_raise(machine: Machine, lease: SeenLease, event: LeasePriced) -> None:
     """A raise of a spot lease, from now on, to more than it paid (§7); or an on-demand lease's extension (§8)."""
-    assert lease.last is None or lease.last.state is LeaseState.ACTIVE
+    if lease.scheduled.kind is Kind.FORWARD:
+        # Its obligation was cut, joined, or followed by another.
+        assert event.price_ticks == 0
+        lease.term_end_ns = event.term_end_ns
+        return
+    state = lease.last.state if lease.last is not None else lease.scheduled.state
     if lease.scheduled.kind is Kind.SPOT:
+        assert state in (LeaseState.PROVISIONING, LeaseState.ACTIVE)
         assert event.price_ticks > lease.prices[-1][1]
         assert event.from_ns == machine.last_ts_ns
         assert event.term_end_ns == lease.term_end_ns
     else:
+        assert state is LeaseState.ACTIVE
         assert event.price_ticks <= lease.scheduled.limit_ticks
         assert event.from_ns == lease.term_end_ns, "the old term is paid at the old price"
         assert event.from_ns <= machine.last_ts_ns + machine.state.limits.extend_s * 10**9

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 
-from engine.kinds import EndReason, Kind, LeaseState, Presence, Side
+from engine.kinds import EndReason, Kind, LeaseState, ObligationChange, Presence, Side
 from engine.messages import (
     Accepted,
     Amended,
@@ -20,6 +20,7 @@ from engine.messages import (
     LeaseChanged,
     LeasePriced,
     LeaseScheduled,
+    ObligationChanged,
     Traded,
 )
 from tests.engine.auditing.charges import HOUR_NS
@@ -36,6 +37,8 @@ class Ask:
     leaves: int
     lot: int
     end_h: int
+    start_h: int = 0
+    """A forward's first hour; 0: the running one."""
 
 
 @dataclasses.dataclass
@@ -72,6 +75,7 @@ class Let:
 class RowHours:
     """One row. Asks stand in order of age, the newest last."""
 
+    bought: Counter[int] = dataclasses.field(default_factory=Counter)
     sold: Counter[int] = dataclasses.field(default_factory=Counter)
     reserved: Counter[int] = dataclasses.field(default_factory=Counter)
     spot_gpus: int = 0
@@ -92,6 +96,8 @@ class Hours:
         self.presence: dict[int, BaronPresence] = {}
         self.lets: dict[int, Let] = {}
         """Leases from their first fill to their wipe."""
+        self.spans: dict[int, tuple[int, int]] = {}
+        """Hours of forwards, by instrument."""
         self.displaced: dict[int, int] = {}
         """Leases that this command displaced, and when their notice is over."""
 
@@ -114,12 +120,13 @@ class Hours:
         return self.providers[baron], baron
 
     def deliverable(self, key: Key, hour: int) -> int:
-        return self.verified(key) - self.rows[key].sold[hour]
+        return self.verified(key) + self.rows[key].bought[hour] - self.rows[key].sold[hour]
 
     def lacking(self, key: Key, ask: Ask) -> int:
         """The most that an hour of a firm ask's lacks; 0 or less: nothing."""
         row, verified = self.rows[key], self.verified(key)
-        return max((row.sold[h] + row.reserved[h] - verified for h in range(self.hour, ask.end_h)), default=0)
+        hours = range(max(self.hour, ask.start_h), ask.end_h)
+        return max((row.sold[h] + row.reserved[h] - row.bought[h] - verified for h in hours), default=0)
 
     def left_to_spot(self, key: Key) -> int:
         """What firm sales leave in this hour and in that of two minutes from now."""
@@ -155,23 +162,14 @@ class Hours:
 
     # ---- following the events
 
-    def begin(self, now_ns: int, overdue: set[int]) -> None:
-        """A command comes; `overdue`: leases whose wipe the machine has stopped to wait for when it is done."""
+    def begin(self, now_ns: int) -> None:
+        """A command comes."""
         self.now_ns = now_ns
         self.displaced.clear()
         for row in self.rows.values():
-            for counts in (row.sold, row.reserved):
+            for counts in (row.bought, row.sold, row.reserved):
                 for hour in [hour for hour in counts if hour < self.hour or not counts[hour]]:
                     del counts[hour]
-        self.end_waits(overdue)
-
-    def end_waits(self, overdue: set[int]) -> None:
-        """What waits too long for its wipe gives its hours back, and the Baron has its GPUs no more (§4)."""
-        for let in self.lets.values():
-            if let.lease_id in overdue and not let.overdue and not let.live:
-                assert let.held and let.ended_ns + self.wipe_ns <= self.now_ns, "a wipe isn't overdue yet"
-                self._give_back(let)
-                let.overdue = True
 
     def take(self, event: Event, orders: dict[int, SeenOrder], kinds: dict[int, Kind]) -> None:
         """One event, before anybody else has taken it: `orders` still say what stood before it."""
@@ -184,7 +182,8 @@ class Hours:
             case CapacityChanged():
                 self.capacity[event.baron] = event
             case Accepted() if event.side is Side.SELL:
-                ask = Ask(0, max(event.lot, 1), event.window_end_ns // HOUR_NS)
+                start_h, _ = self.spans.get(event.instrument, (0, 0))
+                ask = Ask(0, max(event.lot, 1), event.window_end_ns // HOUR_NS, start_h)
                 self._asks((event.account, event.baron), kinds[event.instrument])[event.order_id] = ask
                 self._stand((event.account, event.baron), event.order_id, event.quantity)
             case Amended() | Canceled() if (order := orders[event.order_id].accepted).side is Side.SELL:
@@ -194,6 +193,12 @@ class Hours:
                 self._displaced(event)
             case Traded():
                 self._traded(event, orders, kinds[event.instrument])
+            case ObligationChanged() if event.change is ObligationChange.FAILED:
+                self._take_hours((event.holder, event.baron), event.start_h, event.end_h, bought=-event.quantity)
+            case LeaseScheduled() if event.kind is Kind.FORWARD:
+                key, end_h = (event.provider, event.baron), event.term_end_ns // HOUR_NS
+                self.lets[event.lease_id] = Let(event.lease_id, key, event.kind, event.renter, self.hour, end_h)
+                self.lets[event.lease_id].quantity, self.lets[event.lease_id].state = event.quantity, event.state
             case LeaseScheduled():
                 let = self.lets[event.lease_id]
                 end_h = -(-event.term_end_ns // HOUR_NS)
@@ -212,7 +217,7 @@ class Hours:
         row = self.rows[key]
         ask = row.firm_asks.get(order_id) or row.spot_asks[order_id]
         ask.leaves += more
-        for hour in range(self.hour, ask.end_h):
+        for hour in range(max(self.hour, ask.start_h), ask.end_h):
             row.reserved[hour] += more
 
     def _changed(self, key: Key, asks: dict[int, Ask], event: Amended | Canceled) -> None:
@@ -236,6 +241,9 @@ class Hours:
         self._stand(key, ask.order_id, -event.quantity)
         if not asks[ask.order_id].leaves:
             del asks[ask.order_id]
+        if kind is Kind.FORWARD:
+            self._sell_forward(key, (bid.account, ask.baron), *self.spans[event.instrument], event.quantity)
+            return
         end_h = -(-(self.now_ns + bid.hours * HOUR_NS) // HOUR_NS) if bid.hours else 0
         let = self.lets.setdefault(event.lease_id, Let(event.lease_id, key, kind, bid.account, self.hour, end_h))
         let.quantity += event.quantity
@@ -244,6 +252,23 @@ class Hours:
             row.spot_gpus += event.quantity
         else:
             self._sell(key, self.hour, end_h, event.quantity)
+
+    def _sell_forward(self, seller: Key, buyer: Key, start_h: int, end_h: int, quantity: int) -> None:
+        """A provider sells what is verified, a holder what it bought; what its provider buys is free again (§8)."""
+        own = self.own(seller[1])
+        self.rows.setdefault(buyer, RowHours())
+        for key, more in ((seller, quantity), (buyer, -quantity)):
+            counts = {"sold": more} if key == own else {"bought": -more}
+            self._take_hours(key, start_h, end_h, **counts)
+        assert all(self.deliverable(seller, h) >= 0 for h in range(max(start_h, self.hour), end_h)), (
+            "sold what isn't there"
+        )
+
+    def _take_hours(self, key: Key, start_h: int, end_h: int, *, bought: int = 0, sold: int = 0) -> None:
+        for hour in range(max(start_h, self.hour), end_h):
+            self.rows[key].bought[hour] += bought
+            self.rows[key].sold[hour] += sold
+            assert self.rows[key].bought[hour] >= 0 and self.rows[key].sold[hour] >= 0
 
     def _displaced(self, event: Traded) -> None:
         old = self.lets[event.displaced_lease_id]
@@ -262,7 +287,9 @@ class Hours:
     def _priced(self, let: Let, event: LeasePriced) -> None:
         let.price_ticks = event.price_ticks
         end_h = -(-event.term_end_ns // HOUR_NS)
-        if let.kind is not Kind.SPOT and end_h > let.end_h:
+        if let.kind is Kind.FORWARD:
+            let.end_h = end_h
+        elif let.kind is not Kind.SPOT and end_h > let.end_h:
             self._sell(let.row, let.end_h, end_h, let.quantity)
             let.end_h = end_h
 
@@ -273,6 +300,11 @@ class Hours:
         if let.displaces and not let.live and let.displaces in self.lets:
             # Nobody waits for those GPUs any more.
             self.lets[let.displaces].promised_to = 0
+        if event.overdue and not let.overdue:
+            # It gives its hours back, and the Baron has its GPUs no more (§4).
+            assert let.held and let.ended_ns + self.wipe_ns <= self.now_ns, "a wipe isn't overdue yet"
+            self._give_back(let)
+            let.overdue = True
         if event.wiped:
             self._give_back(let)
             del self.lets[let.lease_id]
@@ -288,6 +320,7 @@ class Hours:
         row = self.rows[let.row]
         if let.kind is Kind.SPOT:
             row.spot_gpus -= let.quantity
+        if let.kind is not Kind.ONDEMAND:
             return
         for hour in range(max(self.hour, let.start_h), let.end_h):
             row.sold[hour] -= let.quantity

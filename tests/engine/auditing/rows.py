@@ -51,16 +51,21 @@ def check_tables(hours: Hours, state: State) -> None:
     for key, row in hours.rows.items():
         kept = state.rows[key]
         grid = {
-            hour: (run.sold, run.reserved)
+            hour: (run.bought, run.sold, run.reserved)
             for run in kept.grid.runs(hours.hour)
             for hour in range(run.start_h, run.end_h)
         }
-        seen = {hour: (row.sold[hour], row.reserved[hour]) for hour in row.sold.keys() | row.reserved.keys()}
+        touched = row.bought.keys() | row.sold.keys() | row.reserved.keys()
+        seen = {hour: (row.bought[hour], row.sold[hour], row.reserved[hour]) for hour in touched}
         assert grid == {hour: counts for hour, counts in seen.items() if any(counts)}, f"the hours of {key}"
         assert list(kept.spot_asks) == list(row.spot_asks), "spot asks in order of age"
         assert list(kept.firm_asks) == list(row.firm_asks), "firm asks in order of age"
         assert kept.spot_asked_gpus == hours.spot_asked(key)
         assert kept.spot_gpus == row.spot_gpus, "GPUs of spot leases"
+        assert kept.leaving_gpus == row.spot_gpus - hours.staying(key), "GPUs of spot leases that leave"
+        assert list(kept.claims) == [let.lease_id for let in hours.claims(key)], "newcomers in order of age"
+        yields = [(let.price_ticks, -let.lease_id) for let in hours.yields_first(key)]
+        assert list(kept.spot_leases) == yields, "spot leases in the order in which they yield"
         assert state.barons[key[1]].counted_gpus == hours.verified(hours.own(key[1]))
 
 

@@ -24,6 +24,7 @@ from engine.messages import (
     LeaseChanged,
     LeasePriced,
     LeaseScheduled,
+    ObligationChanged,
     QuotesSet,
     Refilled,
     Traded,
@@ -47,12 +48,12 @@ class Seen:
         self.commands = 0
         self.ticked_in_time = True
         """No command came while a timer was due, as the sequencer promises."""
-        self.late = False
-        """The running command is a Tick that comes after a timer's time, or something is due before it."""
         self.pots: Counter[tuple[int, Pot]] = Counter()
         self.orders: dict[int, SeenOrder] = {}
         self.order_ids: list[int] = []
         self.leases: dict[int, SeenLease] = {}
+        self.obligations: dict[int, ObligationChanged] = {}
+        """Forwards' obligations that aren't over."""
         self.capacity: dict[int, CapacityChanged] = {}
         self.features: dict[int, int] = {}
         self.ratings: dict[int, int] = {}
@@ -103,6 +104,8 @@ class Seen:
             case InstrumentSession():
                 self.sessions[event.instrument] = event.session
                 assert bool(event.until_ns) == (event.reason is Reason.OUTSIDE_BAND)
+            case ObligationChanged():
+                self._owed(event)
             case LeaseScheduled():
                 self.leases[event.lease_id] = SeenLease(
                     event, prices=[(event.start_ns, event.price_ticks)], term_end_ns=event.term_end_ns
@@ -126,6 +129,17 @@ class Seen:
             case Transfer():
                 self._transfer(event)
         return None
+
+    def _owed(self, event: ObligationChanged) -> None:
+        """An obligation names one provider, and what of it is over has nothing left."""
+        before = self.obligations.pop(event.obligation_id, None)
+        assert before is None or (before.provider, before.baron) == (event.provider, event.baron)
+        if event.live:
+            assert event.quantity > 0 and event.start_h < event.end_h
+            assert event.holder != event.provider
+            self.obligations[event.obligation_id] = event
+        else:
+            assert before is not None and event.escrow_micros == event.bond_micros == 0
 
     def _trade(self, trade: Traded) -> None:
         if trade.displaced_lease_id:

@@ -24,18 +24,54 @@ def check_money(seen: Seen) -> None:
     assert all(amount > 0 for (_, pot), amount in balances.items() if pot is not Pot.CASH)
     held: Counter[int] = Counter()
     for order in seen.orders.values():
-        if order.accepted.side is Side.BUY:
-            held[order.accepted.account] += _hold(seen, order)
+        held[order.accepted.account] += _hold(seen, order)
     for lease in state.leases.values():
         assert lease.prefund_micros >= 0
         assert lease.live or lease.prefund_micros == 0
         held[lease.renter] += lease.prefund_micros
     assert +held == Counter({account: amount for (account, pot), amount in balances.items() if pot is Pot.HELD})
+    _check_bonds(seen)
+
+
+def _check_bonds(seen: Seen) -> None:
+    """Escrow and bond are exactly what stands for hours that aren't paid, and for leases that run (§9)."""
+    state = seen.machine.state
+    escrow, bond = Counter[int](), Counter[int]()
+    for owed in seen.obligations.values():
+        hours = owed.end_h - owed.start_h
+        assert owed.escrow_micros == owed.price_ticks * 100 * owed.quantity * hours
+        escrow[owed.provider] += owed.escrow_micros
+        bond[owed.provider] += owed.bond_micros
+    for lease in state.leases.values():
+        assert lease.live or not lease.bond_micros
+        bond[lease.provider] += lease.bond_micros
+    for pot, kept in ((Pot.ESCROW, escrow), (Pot.BOND, bond)):
+        assert +kept == Counter(
+            {account: amount for (account, each), amount in seen.pots.items() if each is pot and amount}
+        )
+    assert {number: each.holder for number, each in state.obligations.items()} == {
+        number: each.holder for number, each in seen.obligations.items()
+    }
+    held_by = Counter(each.holder for each in seen.obligations.values())
+    assert all(account.obligations == held_by[account.account] for account in state.accounts.values())
 
 
 def _hold(seen: Seen, order: SeenOrder) -> int:
-    account = seen.machine.state.accounts[order.accepted.account]
-    seconds = seen.machine.state.limits.prefund_s
+    state, accepted = seen.machine.state, order.accepted
+    account = state.accounts[accepted.account]
+    listed = state.instruments[accepted.instrument]
+    fee = Fraction(max(account.maker_fee_ppm, account.taker_fee_ppm), 10**6)
+    notional = order.price_ticks * 100 * order.leaves * (listed.end_h - listed.start_h)
+    if accepted.side is Side.SELL:
+        own = state.barons[accepted.baron].provider == accepted.account
+        if not own or listed.kind is Kind.SPOT:
+            return 0
+        if listed.kind is Kind.ONDEMAND:
+            return math.ceil(Fraction(order.price_ticks * 100 * order.leaves * state.limits.ondemand_bond_s, 3600))
+        return math.ceil(Fraction(notional * state.limits.forward_bond_ppm, 10**6)) + math.ceil(notional * fee)
+    if listed.kind is Kind.FORWARD:
+        return notional + math.ceil(notional * fee)
+    seconds = state.limits.prefund_s
     usage = math.ceil(Fraction(order.price_ticks * 100 * order.leaves * seconds, 3600))
     return usage + math.ceil(Fraction(usage * max(account.maker_fee_ppm, account.taker_fee_ppm), 10**6))
 
@@ -72,7 +108,8 @@ def check_orders_and_books(seen: Seen, now_ns: int) -> None:
         if order.accepted.side is Side.BUY:
             bids_gpus[order.accepted.account] += order.leaves
     for lease in state.leases.values():
-        leased_gpus[lease.renter] += lease.quantity
+        # A forward's are its obligation's.
+        leased_gpus[lease.renter] += lease.quantity if lease.kind is not Kind.FORWARD else 0
     for account in state.accounts.values():
         number = account.account
         assert account.open_orders == open_orders[number] <= state.limits.max_open_orders

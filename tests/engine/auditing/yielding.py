@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.kinds import EndReason, LeaseState, OrderType, Origin, Side, TimeInForce
-from engine.messages import Event, LeaseChanged, Traded
+from engine.kinds import EndReason, Kind, LeaseState, OrderType, Origin, Side, TimeInForce
+from engine.messages import Event, LeaseChanged, LeaseScheduled, Traded
 from engine.records import Session
 from tests.engine.auditing.hours import Hours, Key, Let
 from tests.engine.auditing.seen import Seen
@@ -58,17 +58,21 @@ def check_displacing(seen: Seen, hours: Hours, event: Traded) -> None:
 
 def check_displaced(hours: Hours, now_ns: int, events: list[Event]) -> None:
     """After a command: each displaced lease has its notice and somebody who waits; each claim has had what it is due."""
+    trades = {event.lease_id: event for event in events if isinstance(event, Traded) and event.displaced_lease_id}
     for event in events:
-        if isinstance(event, Traded) and event.displaced_lease_id:
-            assert event.displaced_lease_id in hours.displaced, "who is displaced has notice"
-    for lease_id, ends_ns in hours.displaced.items():
+        if isinstance(event, LeaseScheduled) and event.lease_id in trades:
+            assert event.price_ticks == trades[event.lease_id].price_ticks, "the newcomer pays its own limit"
+            assert (event.state, event.minimum_s) == (LeaseState.SCHEDULED, 3_600), "an hour of it, and not at once"
+    assert {trade.displaced_lease_id for trade in trades.values()} == set(hours.displaced), (
+        "who is displaced has notice"
+    )
+    for ends_ns in hours.displaced.values():
         assert ends_ns > now_ns + hours.notice_ns - SLACK_NS, "who is displaced runs on for its notice"
-        assert any(isinstance(event, Traded) and event.displaced_lease_id == lease_id for event in events)
     for let in hours.lets.values():
         if let.displaces:
             assert let.displaces in hours.lets, "a newcomer waits for what is there"
             assert let.state is LeaseState.SCHEDULED or not let.live
-        elif let.live:
+        elif let.live and let.kind is not Kind.FORWARD:
             assert let.state is not LeaseState.SCHEDULED, "a claim is served when its GPUs are wiped"
 
 

@@ -222,7 +222,7 @@ async def house(
     sequencer = Sequencer(recovered.machine, commands, events, tick_s=60.0, snapshots=recovered.snapshots)
     feed = Feed()
     sequencer.subscribe(feed.on_reply)
-    read = SqlReadSide.open(home / "read.db", feed.book)
+    read = SqlReadSide.open(home / "read.db", feed)
     registry = Registry.open(home / "registry.db", time.time_ns)
     following = asyncio.create_task(read.run(reader))
     await feed.start(read, reader, TIMEOUT_S)

@@ -42,7 +42,20 @@ from engine.messages import (
 )
 from engine.records import SelfTrade, Session
 from engine.units import NS_PER_HOUR, NS_PER_S
-from tests.exchange.market_data.commands import BARON_OF, DELIVERY, GPUS, PROVIDERS, RENTERS, Exchange, ask, bid
+from tests.exchange.market_data.commands import (
+    BARON_OF,
+    DELIVERY,
+    FAR_ONDEMAND,
+    FAR_SPOT,
+    GPUS,
+    ONDEMAND,
+    PROVIDERS,
+    RENTERS,
+    SPOT,
+    Exchange,
+    ask,
+    bid,
+)
 
 TIGHT: Final = Limits(
     max_looked=8,
@@ -74,7 +87,7 @@ def _owner(chance: Random) -> int:
 
 def _instrument(chance: Random) -> int:
     """Mostly one book, so that it is deep."""
-    return chance.choice((1, 1, 2, 2, 2, 3, 4))
+    return chance.choice((SPOT, SPOT, ONDEMAND, ONDEMAND, ONDEMAND, FAR_SPOT, FAR_ONDEMAND))
 
 
 def _lifetime(exchange: Exchange, chance: Random) -> dict[str, Any]:
@@ -110,7 +123,7 @@ def _rarer(chance: Random, side: Side, quantity: int) -> dict[str, Any]:
 
 def _ask(exchange: Exchange, chance: Random) -> PlaceOrder:
     instrument, quantity = _instrument(chance), chance.randint(1, 8)
-    max_hours = 0 if instrument in (1, 3) else chance.choice((2, 3, 48, 48))
+    max_hours = 0 if instrument in (SPOT, FAR_SPOT) else chance.choice((2, 3, 48, 48))
     terms = _lifetime(exchange, chance) | _rarer(chance, Side.SELL, quantity)
     return ask(instrument, _price(chance), quantity, max_hours=max_hours, **terms)
 
@@ -119,6 +132,9 @@ def _bid(exchange: Exchange, chance: Random) -> PlaceOrder:
     quantity = chance.randint(1, 8)
     terms = _lifetime(exchange, chance) | _rarer(chance, Side.BUY, quantity)
     account = chance.choice((*RENTERS, *PROVIDERS.values()))
+    if chance.random() < 0.1:
+        # Whatever runs pays so much less that it is displaced; an ioc, so that no ask trades at such a price.
+        return bid(account, chance.choice((1, 3)), 25_000, quantity, time_in_force=TimeInForce.IOC)
     return bid(
         account, _instrument(chance), _price(chance), quantity, hours=chance.choice((0, 1, 1, 1, 1, 1, 2, 30)), **terms
     )
@@ -257,7 +273,7 @@ def _limits(exchange: Exchange, chance: Random) -> Command:
 def _rent(exchange: Exchange, chance: Random) -> Command:
     return Rent(
         account=chance.choice(RENTERS),
-        instruments=chance.choice(((1,), (2,), (2, 4), (3, 1))),
+        instruments=chance.choice(((SPOT,), (ONDEMAND,), (ONDEMAND, FAR_ONDEMAND), (FAR_SPOT, SPOT))),
         quantity=chance.randint(1, 6),
         hours=chance.randint(1, 4),
         max_price_ticks=0,

@@ -31,8 +31,9 @@ PROVIDERS = {1: 11, 2: 12}
 """Baron to provider."""
 RENTERS = (21, 22, 23)
 SPOT, ONDEMAND = 1, 2
+FAR_SPOT, FAR_ONDEMAND = 32, 33
 REGIONS = ("us-east", "eu-north")
-BARON_OF = {1: 1, 2: 1, 3: 2, 4: 2}
+BARON_OF = {SPOT: 1, ONDEMAND: 1, FAR_SPOT: 2, FAR_ONDEMAND: 2}
 """Instrument to the Baron of its market."""
 GPUS = 16
 
@@ -87,7 +88,7 @@ def ask(instrument: int, price_ticks: int, quantity: int, **more: object) -> Pla
         "price_ticks": price_ticks,
         "quantity": quantity,
         "baron": baron,
-        "max_hours": 0 if instrument in (1, 3) else 48,
+        "max_hours": 0 if instrument in (SPOT, FAR_SPOT) else 48,
     }
     return PlaceOrder(**(fields | more))  # type: ignore[arg-type]
 
@@ -102,7 +103,7 @@ def bid(account: int, instrument: int, price_ticks: int, quantity: int, **more: 
         "time_in_force": TimeInForce.GTC,
         "price_ticks": price_ticks,
         "quantity": quantity,
-        "hours": 0 if instrument in (1, 3) else 1,
+        "hours": 0 if instrument in (SPOT, FAR_SPOT) else 1,
         "delivery": DELIVERY,
     }
     return PlaceOrder(**(fields | more))  # type: ignore[arg-type]

@@ -32,11 +32,20 @@ from exchange.read.interface import BookView, DepthLevel
 from exchange.read.model import ReadModel, connect
 from exchange.read.queries import Queries, Snapshot
 from tests.exchange.market_data.chance import TIGHT, run
-from tests.exchange.market_data.commands import PROVIDERS, RENTERS, Exchange, opened
+from tests.exchange.market_data.commands import (
+    FAR_ONDEMAND,
+    FAR_SPOT,
+    ONDEMAND,
+    PROVIDERS,
+    RENTERS,
+    SPOT,
+    Exchange,
+    opened,
+)
 
 ALL_LEVELS = 10_000
 NOTHING = Snapshot(0, 0, [], [], [], [])
-INSTRUMENTS = (1, 2, 3, 4)
+INSTRUMENTS = (SPOT, ONDEMAND, FAR_SPOT, FAR_ONDEMAND)
 ACCOUNTS = (*PROVIDERS.values(), *RENTERS)
 TERMS = (
     "side",

@@ -171,7 +171,7 @@ async def test_it_starts_when_the_read_side_has_the_whole_log(tmp_path: Path) ->
     events = await EmbeddedLog(tmp_path / "log").open_writer(0, "events")
     await events.append([Record(reply.seq, encode_events(reply.ts_ns, reply.events)) for reply in exchange.replies])
     feed = Feed()
-    read = SqlReadSide.open(tmp_path / "read.db", feed.book)
+    read = SqlReadSide.open(tmp_path / "read.db", feed)
     with pytest.raises(ReadError, match="didn't come"):
         await feed.start(read, events, 0.01)
     assert not feed.ready

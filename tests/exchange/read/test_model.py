@@ -19,7 +19,7 @@ from exchange.read.model import ReadModel, connect
 from exchange.read.projection import ReadError
 from exchange.read.queries import PAGE_MAX, Queries
 from tests.exchange.market_data.chance import run
-from tests.exchange.market_data.commands import PROVIDERS, RENTERS, Exchange, ask, bid, opened
+from tests.exchange.market_data.commands import FAR_SPOT, PROVIDERS, RENTERS, Exchange, ask, bid, opened
 
 TABLES = (*schema.TABLES, "offers", "position")
 
@@ -170,10 +170,10 @@ def test_a_client_id_finds_its_newest_order(tmp_path: Path) -> None:
 
 def test_a_lease_says_simulated_as_its_baron_was_when_it_was_let(tmp_path: Path) -> None:
     exchange = opened()
-    exchange.apply(ask(3, 10_000, 4))
-    exchange.apply(bid(21, 3, 10_000, 1))
+    exchange.apply(ask(FAR_SPOT, 10_000, 4))
+    exchange.apply(bid(21, FAR_SPOT, 10_000, 1))
     exchange.apply(SetCapacity(baron=2, gpus=16, simulated=False))
-    exchange.apply(bid(21, 3, 10_000, 1))
+    exchange.apply(bid(21, FAR_SPOT, 10_000, 1))
     model = ReadModel.open(tmp_path / "read.db")
     model.apply(exchange.replies)
     queries = queries_of(model.path)
@@ -187,23 +187,18 @@ def test_trades_and_markets_say_simulated(tmp_path: Path) -> None:
     exchange = opened()
     exchange.apply(ask(1, 10_000, 4))
     exchange.apply(bid(21, 1, 10_000, 1))
-    exchange.apply(ask(3, 10_000, 4))
-    exchange.apply(bid(21, 3, 10_000, 1))
+    exchange.apply(ask(FAR_SPOT, 10_000, 4))
+    exchange.apply(bid(21, FAR_SPOT, 10_000, 1))
     exchange.apply(SetCapacity(baron=2, gpus=16, simulated=False))
-    exchange.apply(bid(21, 3, 10_000, 1))
+    exchange.apply(bid(21, FAR_SPOT, 10_000, 1))
     model = ReadModel.open(tmp_path / "read.db")
     # One command a transaction: what is marked must be found in the file as well as in the batch.
     for reply in exchange.replies:
         model.apply([reply])
     queries = queries_of(model.path)
     assert [row.simulated for row in queries.trades(1, 0, 10)] == [False]
-    assert [row.simulated for row in queries.trades(3, 0, 10)] == [False, True]
-    assert [(row.instrument, row.simulated) for row in queries.instruments()] == [
-        (1, False),
-        (2, False),
-        (3, True),
-        (4, True),
-    ]
+    assert [row.simulated for row in queries.trades(FAR_SPOT, 0, 10)] == [False, True]
+    assert [row.simulated for row in queries.instruments()] == 31 * [False] + 31 * [True]
     queries.close()
     model.close()
 

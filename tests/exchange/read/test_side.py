@@ -33,7 +33,7 @@ def records(exchange: Exchange, first: int = 0) -> list[Record]:
 
 async def orders_at(path: Path, events: LogWriter, seq: int) -> list[OrderRow]:
     """Open a read side, let it come to `seq`, close it."""
-    side = SqlReadSide.open(path, Feed().book)
+    side = SqlReadSide.open(path, Feed())
     running = asyncio.create_task(side.run(events))
     assert await side.reached(seq, TIMEOUT_S)
     orders = await side.orders(21, False, 0, 200)
@@ -48,7 +48,7 @@ async def stop(side: SqlReadSide, running: asyncio.Task[None]) -> None:
 
 
 async def test_it_follows_the_log_and_wakes_who_waits(events: LogWriter, tmp_path: Path) -> None:
-    side = SqlReadSide.open(tmp_path / "read.db", Feed().book)
+    side = SqlReadSide.open(tmp_path / "read.db", Feed())
     running = asyncio.create_task(side.run(events))
     exchange = opened()
     waiting = asyncio.create_task(side.reached(exchange.seq, TIMEOUT_S))
@@ -71,7 +71,7 @@ async def test_it_follows_the_log_and_wakes_who_waits(events: LogWriter, tmp_pat
 
 
 async def test_who_waits_for_what_never_comes_is_told_so(events: LogWriter, tmp_path: Path) -> None:
-    side = SqlReadSide.open(tmp_path / "read.db", Feed().book)
+    side = SqlReadSide.open(tmp_path / "read.db", Feed())
     running = asyncio.create_task(side.run(events))
     assert not await side.reached(1, 0.01)
     waiting = [asyncio.create_task(side.reached(seq, TIMEOUT_S)) for seq in (3, 1, 2)]
@@ -98,13 +98,13 @@ async def test_it_reads_on_from_where_it_stood(events: LogWriter, tmp_path: Path
 async def test_a_log_that_ends_before_the_rows_halts(events: LogWriter, tmp_path: Path) -> None:
     exchange = opened()
     await events.append(records(exchange))
-    side = SqlReadSide.open(tmp_path / "read.db", Feed().book)
+    side = SqlReadSide.open(tmp_path / "read.db", Feed())
     running = asyncio.create_task(side.run(events))
     assert await side.reached(exchange.seq, TIMEOUT_S)
     await stop(side, running)
 
     other = await EmbeddedLog(tmp_path / "other").open_writer(0, "events")
-    again = SqlReadSide.open(tmp_path / "read.db", Feed().book)
+    again = SqlReadSide.open(tmp_path / "read.db", Feed())
     with pytest.raises(LogError, match="rebuild"):
         await again.run(other)
     await again.close()

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from engine.book_plain import PlainBook
 from engine.ids import format_id, parse_id
-from engine.kinds import LeaseState, Side
+from engine.kinds import Kind, LeaseState, Presence, Side
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import (
@@ -32,6 +32,7 @@ from engine.messages import (
     RegisterBaron,
     Rent,
     Reply,
+    SetDrain,
     SetOffers,
     Tick,
 )
@@ -47,7 +48,7 @@ from provisioner.wire import LeaseReport, LeaseSpec, SandboxState
 
 UUIDS = ("GPU-a", "GPU-b", "GPU-c", "GPU-d")
 DELIVERY = msgspec.json.encode(Delivery(ssh_keys=["ssh-ed25519 A"]))
-ONDEMAND = 2
+SPOT, ONDEMAND = 1, 2
 NAMES = {LeaseState.ENDED, LeaseState.FAILED}
 
 
@@ -124,6 +125,7 @@ class Convergence(RuleBasedStateMachine):
         self.machine = Machine(0, Limits(), PlainBook)
         self.log: list[Reply] = []
         self.leases: dict[int, LeaseScheduled | LeaseChanged] = {}
+        self.kinds: dict[int, Kind] = {}
         self.now_ns = 1_700_000_000 * NS_PER_S
         self.seq = 0
         self.agent = Sandboxes()
@@ -135,9 +137,13 @@ class Convergence(RuleBasedStateMachine):
         return Instant(self.now_ns, self.now_ns)
 
     def submit(self, command: Command) -> Reply:
+        self.tick()
+        return self._apply(command)
+
+    def tick(self) -> None:
+        """What is due happens, as the sequencer sees to."""
         while (due_ns := self.machine.next_due_ns()) is not None and due_ns <= self.now_ns:
             self._apply(Tick())
-        return self._apply(command)
 
     def _apply(self, command: Command) -> Reply:
         self.seq += 1
@@ -145,6 +151,7 @@ class Convergence(RuleBasedStateMachine):
         reply = Reply(self.seq, self.now_ns, events)
         self.log.append(reply)
         self.leases |= {one.lease_id: one for one in events if isinstance(one, LeaseScheduled | LeaseChanged)}
+        self.kinds |= {one.lease_id: one.kind for one in events if isinstance(one, LeaseScheduled)}
         return reply
 
     @initialize()
@@ -154,27 +161,31 @@ class Convergence(RuleBasedStateMachine):
         self.submit(Deposit(account=1, amount_micros=10**12, client_id="first"))
         self.submit(ListMarket(sku="A", region="b"))
         self.submit(RegisterBaron(baron=1, provider=2, sku="A", region="b"))
-        offer = Offer(baron=1, instrument=ONDEMAND, price_ticks=1, gpus=4, max_hours=700)
-        self.submit(SetOffers(account=2, offers=(offer,)))
+        offers = (
+            Offer(baron=1, instrument=SPOT, price_ticks=1, gpus=2, max_hours=0),
+            Offer(baron=1, instrument=ONDEMAND, price_ticks=1, gpus=4, max_hours=700),
+        )
+        self.submit(SetOffers(account=2, offers=offers))
         self.connect()
         self.round(2)
 
     # ------------------------------------------------------------ what may happen
 
     @rule(count=st.integers(1, 3))
-    def round(self, count: int) -> None:
+    def round(self, count: int, each_s: int = 2) -> None:
         """All goes well for a moment."""
         for _ in range(count):
-            self.now_ns += 2 * NS_PER_S
+            self.now_ns += each_s * NS_PER_S
+            self.tick()
             self.heartbeat()
             self.follow(10**6)
             self.look()
             self.agent.step()
 
-    @rule(gpus=st.integers(1, 2))
-    def rent(self, gpus: int) -> None:
+    @rule(gpus=st.integers(1, 2), instrument=st.sampled_from([SPOT, ONDEMAND]))
+    def rent(self, gpus: int, instrument: int) -> None:
         self.submit(
-            Rent(account=1, instruments=(ONDEMAND,), quantity=gpus, hours=600, max_price_ticks=0, delivery=DELIVERY)
+            Rent(account=1, instruments=(instrument,), quantity=gpus, hours=600, max_price_ticks=0, delivery=DELIVERY)
         )
 
     @rule(pick=st.integers(0, 9))
@@ -182,6 +193,10 @@ class Convergence(RuleBasedStateMachine):
         live = [one for one, last in self.leases.items() if last.state not in NAMES]
         if live:
             self.submit(EndLease(account=1, lease_id=live[pick % len(live)]))
+
+    @rule(draining=st.booleans())
+    def drain(self, draining: bool) -> None:
+        self.submit(SetDrain(account=2, baron=1, draining=draining))
 
     @rule(count=st.integers(1, 3))
     def follow(self, count: int) -> None:
@@ -304,7 +319,11 @@ class Convergence(RuleBasedStateMachine):
         if self.seq == 0:
             return
         self.busy = False
+        self.drain(False)
         self.connect()
+        self.round(20)
+        # Long enough for a notice to be over, and never silent for long.
+        self.round(4, each_s=45)
         self.round(20)
         assert all(row.gpus is not None and set(row.gpus) <= set(self.agent.uuids) for row in self.store.leases(1))
         self.agent.uuids = UUIDS
@@ -321,11 +340,18 @@ class Convergence(RuleBasedStateMachine):
             assert isinstance(last, LeaseChanged)
             told = msgspec.json.decode(last.access, type=Access)
             assert told.host_key == self.agent.reports[format_id("lse", lease_id)].host_key
-        leased = sum(len(gpus) for gpus in self.agent.gpus.values())
         (baron,) = self.store.barons()
-        assert baron.verified_gpus == len(UUIDS)
-        free = sum(level.unconditional for level in self.machine.depth(ONDEMAND, Side.SELL, 9))
-        assert free == len(UUIDS) - leased
+        assert (baron.verified_gpus, baron.presence) == (len(UUIDS), Presence.REPORTING)
+        leased = {
+            kind: sum(len(self.agent.gpus[format_id("lse", one)]) for one in unwiped if self.kinds[one] is kind)
+            for kind in Kind
+        }
+        firm_free = len(UUIDS) - leased[Kind.ONDEMAND]
+        assert self.free(ONDEMAND) == firm_free
+        assert self.free(SPOT) == max(0, min(2 - leased[Kind.SPOT], firm_free - leased[Kind.SPOT]))
+
+    def free(self, instrument: int) -> int:
+        return sum(level.unconditional for level in self.machine.depth(instrument, Side.SELL, 9))
 
 
 Convergence.TestCase.settings = settings(max_examples=100, stateful_step_count=30)

@@ -26,7 +26,7 @@ export class Depth {
     this.showTrades(null);
   }
 
-  /** `row`: of the channel `instruments`. */
+  /** `row`: of a channel `instruments.KIND`. */
   showSession(row) {
     notice(byId("book-session"), sessionNote(row));
     this.#session = row.session;

@@ -7,17 +7,19 @@ import { call } from "./api.js";
 import { Book } from "./book.js";
 import { Depth, Tape, TRADES, tradeOfRest, tradesOfEvent } from "./depth.js";
 import { Feed } from "./feed.js";
-import { Markets } from "./markets.js";
+import { KINDS, Markets } from "./markets.js";
 import { byId, count, notice, say } from "./text.js";
 
 /** The exchange allows 256 channels a connection; markets beyond this many are subscribed to when they are chosen. */
 const MAX_BOOKS = 200;
+/** Of each kind that the page shows, all of that kind. */
+const CHANNELS = KINDS.map((kind) => `instruments.${kind}`);
 const LIST_AGAIN_MS = 60_000;
 const RETRY_MS = 2_000;
 
 const books = new Map();
 const refused = new Set();
-/** What the channel `instruments` says of each symbol: its session, as it is now. */
+/** What the channels `instruments.KIND` say of each symbol: its session, as it is now. */
 const listed = new Map();
 const dirty = new Set();
 let instruments = [];
@@ -60,7 +62,7 @@ function onBegin(channel, from) {
 }
 
 function onEvent(event) {
-  if (event.ch === "instruments") {
+  if (CHANNELS.includes(event.ch)) {
     event.data.forEach(showListed);
     return;
   }
@@ -91,8 +93,8 @@ function onRefused(channel, error) {
 
 async function list() {
   try {
-    const answer = await call("GET", "/v1/instruments");
-    const found = answer.instruments.map(({ symbol, sku, region, kind, simulated }) => ({ symbol, sku, region, kind, simulated }));
+    const answers = await Promise.all(KINDS.map((kind) => call("GET", `/v1/instruments?kind=${kind}`)));
+    const found = inMarkets(answers.map((answer) => answer.instruments)).map(({ symbol, sku, region, kind, simulated }) => ({ symbol, sku, region, kind, simulated }));
     const isNew = JSON.stringify(found) !== JSON.stringify(instruments);
     instruments = found;
     if (isNew) {
@@ -112,6 +114,16 @@ async function list() {
   }
 }
 
+/** Each market's instruments side by side, markets in order of listing. */
+function inMarkets(lists) {
+  const found = new Map();
+  for (const one of lists.flat()) {
+    const market = `${one.sku}.${one.region}`;
+    found.set(market, [...(found.get(market) ?? []), one]);
+  }
+  return [...found.values()].flat();
+}
+
 function wantedBooks() {
   return instruments.slice(0, MAX_BOOKS).map((one) => one.symbol);
 }
@@ -124,7 +136,7 @@ function subscribe() {
     books.delete(symbol);
     markets.show(symbol, null);
   }
-  feed.want(["instruments", ...[...symbols].map((symbol) => `book.${symbol}`), ...(chosen ? [`trades.${chosen}`] : [])]);
+  feed.want([...CHANNELS, ...[...symbols].map((symbol) => `book.${symbol}`), ...(chosen ? [`trades.${chosen}`] : [])]);
 }
 
 function chooseFromAddress() {

@@ -4,7 +4,8 @@
 
 import { byId, count, kindName, make, notice, say, sessionNote } from "./text.js";
 
-const KINDS = ["spot", "ondemand"];
+/** What can be rented at once; the hundreds of forwards beside them are read as curves, elsewhere. */
+export const KINDS = ["spot", "ondemand"];
 
 export class Markets {
   #table = byId("markets");
@@ -51,7 +52,7 @@ export class Markets {
     if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
   }
 
-  /** Say of a market whether it trades; `row`: of the channel `instruments`. */
+  /** Say of a market whether it trades; `row`: of a channel `instruments.KIND`. */
   showSession(row) {
     const cell = this.#cells.get(row.symbol);
     if (cell) notice(cell.session, sessionNote(row));

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("out_ns", sa.BigInteger(), nullable=False),
         sa.Column("credit_micros", sa.BigInteger(), nullable=False),
         sa.Column("paid_micros", sa.BigInteger(), nullable=False),
+        sa.Column("bond_micros", sa.BigInteger(), nullable=False),
         sa.Column("over", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("lease_id", "month_end_ns", name="pk_bills"),
     )

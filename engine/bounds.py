@@ -1,0 +1,62 @@
+"""What fills would open for a bid's account, and whether it may have so much more: leases, or a forward's obligations (§2).
+
+A walk or a clearing is gone through dry with it before anything trades. It changes nothing.
+"""
+
+from __future__ import annotations
+
+from engine import obligations
+from engine.kinds import Kind
+from engine.obligations import Part
+from engine.reasons import Reason
+from engine.state import State
+
+
+class Room:
+    """How much more each account may have of what one instrument's fills open.
+
+    One lease or obligation a bid, seller, Baron and price; of a holder's hours as many obligations as its sale would cut
+    from the seller's own, each fill looked at as if it were the first.
+    """
+
+    def __init__(self, state: State, instrument: int) -> None:
+        self._state = state
+        self._listed = state.instruments[instrument]
+        self._forward = self._listed.kind is Kind.FORWARD
+        self._left: dict[int, int] = {}
+        self._opened: set[tuple[int, int, int, int]] = set()
+
+    @property
+    def reason(self) -> Reason:
+        """Why a bid is refused that finds none."""
+        return Reason.TOO_MANY_OBLIGATIONS if self._forward else Reason.TOO_MANY_LEASES
+
+    def takes(self, bid: tuple[int, int], ask: tuple[int, int], price_ticks: int, quantity: int) -> bool:
+        """Whether a fill of (order, account) from (account, Baron) fits the bid's account, and if so the room that it takes."""
+        order_id, buyer = bid
+        seller, baron = ask
+        key = (order_id, seller, baron, price_ticks)
+        resold = self._forward and self._state.barons[baron].provider != seller
+        if key in self._opened and not resold:
+            return True
+        opens = self._resold(seller, buyer, baron, quantity) if resold else 1
+        left = self._left.get(buyer)
+        if left is None:
+            left = self._room_of(buyer)
+        if left < opens:
+            return False
+        self._opened.add(key)
+        self._left[buyer] = left - opens
+        return True
+
+    def _room_of(self, buyer: int) -> int:
+        account, limits = self._state.accounts[buyer], self._state.limits
+        return limits.max_obligations - account.obligations if self._forward else limits.max_leases - account.leases
+
+    def _resold(self, seller: int, buyer: int, baron: int, quantity: int) -> int:
+        """Obligations that a holder's sale brings its buyer; what comes home to its provider is none."""
+        if self._state.barons[baron].provider == buyer:
+            return 0
+        wanted = Part(self._listed.start_h, self._listed.end_h, quantity)
+        planned = obligations.plan(self._state, seller, baron, wanted)
+        return sum(len(parts) for _, parts in planned)

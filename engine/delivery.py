@@ -1,0 +1,140 @@
+"""Delivery: an obligation whose hours have begun has a lease, once its holder has said where to (rulebook §8, §9).
+
+Obligations of equal quantity that follow one another share a lease; where the quantity changes, the one ends and another
+begins. Money goes by the obligation's hours, whatever becomes of its lease, so a forward's lease charges nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine import cuts, leases, obligation_hours, obligations, order_terms, rows, timers
+from engine.kinds import Kind, LeaseState, ObligationChange
+from engine.messages import LeasePriced, LeaseScheduled, SetDelivery
+from engine.obligation import Obligation
+from engine.reasons import Reason
+from engine.state import Lease, Refused, State
+from engine.units import NS_PER_HOUR
+
+
+def set_delivery(state: State, command: SetDelivery) -> None:
+    """Say where an obligation is delivered to; one that runs without a lease has one from now on."""
+    state.open_account(command.account)
+    obligation = state.obligations.get(command.obligation_id)
+    if obligation is None or obligation.holder != command.account:
+        raise Refused(Reason.UNKNOWN_OBLIGATION, "obligation_id")
+    order_terms.check_delivery(state, command.delivery)
+    lease = state.leases.get(obligation.lease_id)
+    if lease is not None and lease.state is not LeaseState.SCHEDULED:
+        raise Refused(Reason.NO_LEASE_NOW, "obligation_id")
+    obligation.delivery = command.delivery
+    obligations.say(state, obligation, ObligationChange.ADDRESSED)
+    if lease is not None:
+        _provision(state, obligation, lease)
+    elif obligation.running and state.last_ts_ns < obligation.end_h * NS_PER_HOUR:
+        _open(state, obligation, state.last_ts_ns)
+
+
+def start(state: State, obligation: Obligation) -> None:
+    """The timer: its first hour begins; it takes over the lease of one that has just ended, or has a new one."""
+    due_ns = obligation.due_ns
+    obligation_hours.begin(state, obligation)
+    for lease_id in state.handovers.get((obligation.holder, obligation.baron), ()):
+        lease = state.leases[lease_id]
+        if lease.quantity == obligation.quantity and lease.term_end_ns == due_ns:
+            _take_over(state, obligation, lease)
+            return
+    _open(state, obligation, due_ns)
+
+
+def full_hour(state: State, obligation: Obligation) -> None:
+    """The timer: an hour is over, and paid; after the last its lease is there for the obligation that follows."""
+    lease = state.leases.get(obligation.lease_id)
+    if not obligation_hours.pay(state, obligation) and lease is not None and lease.live:
+        lease.obligation_id = 0
+        leases.hand_over(state, lease)
+
+
+def terms_follow(state: State, changed: Iterable[Obligation]) -> None:
+    """After a trade: the leases of these run as long as their obligations, which it cut or joined."""
+    for obligation in changed:
+        lease = state.leases.get(obligation.lease_id)
+        if lease is not None and lease.live:
+            _run_until(state, lease, obligation.end_h * NS_PER_HOUR)
+
+
+def _open(state: State, obligation: Obligation, start_ns: int) -> None:
+    """A lease of its own; it waits, scheduled, where nobody has said where to deliver."""
+    state.accounts[obligation.holder].leases += 1
+    lease = Lease(
+        lease_id=state.new_id(),
+        renter=obligation.holder,
+        provider=obligation.provider,
+        baron=obligation.baron,
+        kind=Kind.FORWARD,
+        quantity=obligation.quantity,
+        offer_quantity=0,
+        price_ticks=0,
+        start_ns=start_ns,
+        term_end_ns=obligation.end_h * NS_PER_HOUR,
+        minimum_s=0,
+        renter_fee_ppm=0,
+        provider_fee_ppm=0,
+        prefund_micros=0,
+        state=LeaseState.PROVISIONING if obligation.delivery else LeaseState.SCHEDULED,
+        obligation_id=obligation.obligation_id,
+    )
+    leases.begin(state, lease)
+    obligation.lease_id = lease.lease_id
+    obligations.say(state, obligation, ObligationChange.LEASED)
+    state.emit(
+        LeaseScheduled(
+            lease_id=lease.lease_id,
+            obligation_id=obligation.obligation_id,
+            order_id=0,
+            renter=lease.renter,
+            provider=lease.provider,
+            baron=lease.baron,
+            instrument=obligation.instrument,
+            kind=lease.kind,
+            quantity=lease.quantity,
+            price_ticks=0,
+            start_ns=lease.start_ns,
+            term_end_ns=lease.term_end_ns,
+            minimum_s=0,
+            renter_fee_ppm=0,
+            provider_fee_ppm=0,
+            state=lease.state,
+            delivery=obligation.delivery,
+        )
+    )
+    baron = state.barons[lease.baron]
+    baron.leased_gpus += lease.quantity
+    cuts.changed(state, baron, rows.own_row(state, baron))
+
+
+def _take_over(state: State, obligation: Obligation, lease: Lease) -> None:
+    leases.keep(state, lease)
+    lease.obligation_id = obligation.obligation_id
+    obligation.lease_id = lease.lease_id
+    obligations.say(state, obligation, ObligationChange.LEASED)
+    _run_until(state, lease, obligation.end_h * NS_PER_HOUR)
+    if lease.state is LeaseState.SCHEDULED and obligation.delivery:
+        _provision(state, obligation, lease)
+
+
+def _provision(state: State, obligation: Obligation, lease: Lease) -> None:
+    """A lease that waited for somebody to say where to deliver waits no longer."""
+    lease.state = LeaseState.PROVISIONING
+    leases.changed(state, lease, delivery=obligation.delivery)
+
+
+def _run_until(state: State, lease: Lease, term_end_ns: int) -> None:
+    """Move the end of a lease's term; its price stays nothing."""
+    if term_end_ns == lease.term_end_ns:
+        return
+    # A lease's timer is known by its term's end.
+    timers.arm_lease(state, lease, 0)
+    lease.term_end_ns = term_end_ns
+    timers.arm_lease(state, lease, term_end_ns)
+    state.emit(LeasePriced(lease_id=lease.lease_id, price_ticks=0, from_ns=state.last_ts_ns, term_end_ns=term_end_ns))

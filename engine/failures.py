@@ -1,0 +1,63 @@
+"""What a provider fails to deliver: an obligation with its lease, and what lacks GPUs in the running hour (rulebook §4, §8).
+
+Where GPUs are short, what was sold first is served first, whole; the newest fails. A failure of an obligation's lease is the
+obligation's (`engine.leases`), and the other way round here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine import leases, obligations, rows
+from engine.obligation import Obligation
+from engine.row import Row
+from engine.state import Lease, State
+
+
+def fail(state: State, obligation: Obligation, as_of_ns: int) -> None:
+    """The provider fails an obligation, and the lease that delivers it as of a time that is over."""
+    lease = state.leases.get(obligation.lease_id)
+    if lease is not None and lease.live:
+        # Its obligation fails with it.
+        leases.fail(state, lease, as_of_ns)
+    else:
+        leases.fail_obligation(state, obligation)
+
+
+def running(state: State, baron: int) -> list[Obligation]:
+    """Obligations of a Baron whose first hour has begun, oldest first."""
+    return sorted((each for each in _owed(state, baron) if each.running), key=lambda each: each.obligation_id)
+
+
+def fail_short(state: State, row: Row, as_of_ns: int) -> None:
+    """On-demand leases and obligations of the running hour fail, newest first, until the others have GPUs (§4).
+
+    Leases that are over and wait for their wipe lack none: theirs come back, or leave what counts. Nor do failed
+    obligations, whose hours stay sold.
+    """
+    firm: list[tuple[int, Lease | Obligation]] = [
+        (number, state.leases[number]) for number in row.firm_leases if state.leases[number].live
+    ]
+    hour = rows.hour_of(state.last_ts_ns)
+    if state.barons[row.baron].provider == row.account:
+        firm += [(each.obligation_id, each) for each in _owed(state, row.baron) if each.start_h <= hour < each.end_h]
+    short = sum(each.quantity for _, each in firm) - _has(state, row, hour)
+    for _, newest in sorted(firm, key=lambda item: item[0], reverse=True):
+        if short <= 0:
+            return
+        if isinstance(newest, Lease):
+            leases.fail(state, newest, as_of_ns)
+        else:
+            fail(state, newest, as_of_ns)
+        short -= newest.quantity
+
+
+def _has(state: State, row: Row, hour: int) -> int:
+    """GPUs that a row has in an hour before it sells any: verified, or bought."""
+    return rows.verified(state, row) + row.grid.at(hour).bought
+
+
+def _owed(state: State, baron: int) -> Iterator[Obligation]:
+    """All obligations on a Baron."""
+    for holder in state.rows_of.get(baron, {}):
+        yield from obligations.held(state, holder, baron)
