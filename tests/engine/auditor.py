@@ -22,6 +22,7 @@ from engine.messages import (
     Rejected,
     Traded,
 )
+from engine.state import Instrument
 from tests.engine.auditing import barons, bounds, charges, rows, tables, yielding
 from tests.engine.auditing.hours import Hours
 from tests.engine.auditing.records import SeenLease
@@ -43,9 +44,10 @@ class Auditor(Seen):
         assert not rejected or len(events) == 1, "a refused command has Rejected as its only event"
         self.topped_up.clear()
         # What has expired since is spoken of still.
-        listed = self.machine.state.instruments
-        self.kinds |= {number: each.kind for number, each in listed.items()}
-        self.hours.spans |= {number: (each.start_h, each.end_h) for number, each in listed.items() if each.end_h}
+        for number, listed in self._listed_since():
+            self.kinds[number] = listed.kind
+            if listed.kind is Kind.FORWARD:
+                self.hours.spans[number] = (listed.start_h, listed.end_h)
         self.hours.begin(now_ns)
         _trades_make_leases(events)
         ended = [self._look(event) for event in events]
@@ -65,8 +67,16 @@ class Auditor(Seen):
         rows.check_rows(self.hours, on_time=settled)
         rows.check_tables(self.hours, self.machine.state)
         tables.check_money(self)
-        tables.check_orders_and_books(self, now_ns)
-        barons.check_barons(self, self.hours)
+        books = self.machine.state.books
+        told = {number: books[number].state() for number in self.used & books.keys()}
+        tables.check_orders_and_books(self, told, now_ns)
+        barons.check_barons(self, self.hours, told)
+
+    def _listed_since(self) -> list[tuple[int, Instrument]]:
+        """Instruments that were listed since it was asked last, by number."""
+        instruments, first = self.machine.state.instruments, max(self.kinds, default=0) + 1
+        numbers = range(first, self.machine.state.next_instrument)
+        return [(number, instruments[number]) for number in numbers if number in instruments]
 
     def _look(self, event: Event) -> SeenLease | None:
         """One event, first as it finds things, then taken in; the lease, when it ended one."""

@@ -13,7 +13,7 @@ from engine.kinds import Pot
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import Command, Tick
-from tests.engine import sequences
+from tests.engine import sequences, wild
 from tests.engine.sequences import Step
 from tests.engine.shard import ALICE, Shard, bid
 
@@ -49,7 +49,7 @@ def test_the_laws_hold_and_a_restored_twin_on_the_fast_half_lives_the_same_life(
 
 
 @settings(max_examples=400)
-@given(commands=st.lists(sequences.anything, max_size=6))
+@given(commands=st.lists(wild.anything, max_size=6))
 def test_any_command_that_decodes_is_answered(commands: list[Command]) -> None:
     shard = Shard(usd=200)
     sequences.open_up(shard)

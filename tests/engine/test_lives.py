@@ -75,7 +75,7 @@ from tests.engine.shard import (
 )
 
 LIMITS = Limits(
-    max_looked=5,
+    max_looked=8,
     max_open_orders=60,
     max_leases=8,
     max_stops=3,
@@ -149,7 +149,7 @@ class Life:
             *(self.change,) * 8,
             *(self.report,) * 14,
             *(self.quotes,) * 4,
-            *(self.dear,) * 3,
+            *(self.dear,) * 6,
         )
         rare = (
             self.mass,
@@ -204,7 +204,7 @@ class Life:
         """A spot bid far above the market, for as many GPUs as one lease has, or two."""
         chance = self.chance
         price = self.mid * chance.choice((112, 125, 140)) // 100
-        return bid(chance.choice((ALICE, BOB, QUINN)), price, chance.choice((2, 3, 5, 9)))
+        return bid(chance.choice((ALICE, BOB, QUINN)), price, chance.choice((2, 3, 6, 12)))
 
     def order(self) -> Command:
         chance = self.chance
@@ -271,11 +271,14 @@ class Life:
         if not leases:
             return self.order()
         lease = self.chance.choice(leases)
+        if lease.waits_for and self.chance.random() < 0.9:
+            # Who waits mostly goes on to: what it waits for goes sooner.
+            lease = self.shard.machine.state.leases[lease.waits_for]
         if not lease.live:
             return LeaseWiped(lease_id=lease.lease_id)
         if self.chance.random() < 0.1:
             return RaisePrice(account=lease.renter, lease_id=lease.lease_id, price_ticks=lease.price_ticks + 7)
-        if lease.active_ns == 0 and self.chance.random() < 0.3:
+        if lease.active_ns == 0 and self.chance.random() < 0.6:
             return LeaseActive(lease_id=lease.lease_id, access=b"")
         return EndLease(account=lease.renter, lease_id=lease.lease_id)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+from engine.book import BookState
 from engine.kinds import Kind, LeaseState, ObligationChange
 from engine.messages import Command, Event, LeaseChanged, ObligationChanged, SetCapacity
 from tests.engine.auditing.hours import Hours
 from tests.engine.auditing.seen import Seen
 
 
-def check_barons(seen: Seen, hours: Hours) -> None:
+def check_barons(seen: Seen, hours: Hours, books: dict[int, BookState]) -> None:
     """GPUs are under a lease from the fill to the wipe, a newcomer's from the wipe of the lease that it displaced."""
     state = seen.machine.state
     leased = Counter[int]()
@@ -20,8 +21,8 @@ def check_barons(seen: Seen, hours: Hours) -> None:
         last = seen.capacity.get(baron.baron)
         assert (baron.verified_gpus, baron.leased_gpus) == ((last.verified_gpus, last.leased_gpus) if last else (0, 0))
         assert baron.leased_gpus == leased[baron.baron]
-        for instrument in state.markets[baron.sku, baron.region]:
-            told = state.books[instrument].state().barons
+        for instrument in state.instruments_of[baron.sku, baron.region].keys() & books.keys():
+            told = books[instrument].barons
             expected = (baron.baron, seen.ratings[baron.baron], seen.features.get(baron.baron, 0))
             assert expected in told, "a book knows what its asks' Barons offer"
 

@@ -30,12 +30,8 @@ def check_account_limits(seen: Seen) -> None:
 
 def _leased_gpus(seen: Seen, renter: int) -> int:
     """GPUs of the account's leases that aren't wiped."""
-    leases = (lease for lease in seen.leases.values() if lease.scheduled.renter == renter)
-    return sum(
-        lease.scheduled.quantity
-        for lease in leases
-        if lease.scheduled.kind is not Kind.FORWARD and (lease.last is None or not lease.last.wiped)
-    )
+    leases = (lease.scheduled for lease in seen.unwiped.values() if lease.scheduled.renter == renter)
+    return sum(lease.quantity for lease in leases if lease.kind is not Kind.FORWARD)
 
 
 def _owed_gpus(seen: Seen, holder: int) -> int:

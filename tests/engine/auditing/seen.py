@@ -51,7 +51,11 @@ class Seen:
         self.pots: Counter[tuple[int, Pot]] = Counter()
         self.orders: dict[int, SeenOrder] = {}
         self.order_ids: list[int] = []
+        self.used: set[int] = set()
+        """Instruments that ever had an order: the others' books are empty, and there are many."""
         self.leases: dict[int, SeenLease] = {}
+        self.unwiped: dict[int, SeenLease] = {}
+        """Of these, those that aren't wiped."""
         self.obligations: dict[int, ObligationChanged] = {}
         """Forwards' obligations that aren't over."""
         self.capacity: dict[int, CapacityChanged] = {}
@@ -72,6 +76,7 @@ class Seen:
             case Accepted():
                 assert event.order_id not in self.orders
                 self.order_ids.append(event.order_id)
+                self.used.add(event.instrument)
                 self.orders[event.order_id] = SeenOrder(
                     event,
                     event.price_ticks,
@@ -110,6 +115,7 @@ class Seen:
                 self.leases[event.lease_id] = SeenLease(
                     event, prices=[(event.start_ns, event.price_ticks)], term_end_ns=event.term_end_ns
                 )
+                self.unwiped[event.lease_id] = self.leases[event.lease_id]
             case LeasePriced():
                 charges.check_raise(self.machine, self.leases[event.lease_id], event)
             case LeaseChanged():
@@ -216,6 +222,7 @@ class Seen:
         assert before is None or not before.wiped
         charges.check_notice(self.machine, lease, before, event)
         if event.wiped:
+            del self.unwiped[event.lease_id]
             assert before is not None and (before.state, before.ended_ns) == (event.state, event.ended_ns)
             return None
         return lease if event.state in (LeaseState.ENDED, LeaseState.FAILED) else None

@@ -76,9 +76,8 @@ def _hold(seen: Seen, order: SeenOrder) -> int:
     return usage + math.ceil(Fraction(usage * max(account.maker_fee_ppm, account.taker_fee_ppm), 10**6))
 
 
-def check_orders_and_books(seen: Seen, now_ns: int) -> None:
+def check_orders_and_books(seen: Seen, books: dict[int, BookState], now_ns: int) -> None:
     state = seen.machine.state
-    books = {number: book.state() for number, book in state.books.items()}
     at_rest = {order.order_id: order for book in books.values() for order in (*book.bids, *book.asks, *book.stops)}
     stops = {order.order_id for book in books.values() for order in book.stops}
     assert set(at_rest) == set(seen.orders) == set(state.orders), "an order is live exactly while its book has it"

@@ -78,10 +78,11 @@ def check_displaced(hours: Hours, now_ns: int, events: list[Event]) -> None:
 
 def _displaceable(seen: Seen, hours: Hours, key: Key, event: Traded) -> list[Let]:
     """Active spot leases of a row that the bid may displace, whatever their quantity."""
-    bid = seen.orders[event.taker_order_id].accepted
-    if seen.machine.state.instruments[event.instrument].sku != seen.machine.state.barons[key[1]].sku:
+    bid, (seller, _) = seen.orders[event.taker_order_id].accepted, key
+    market, baron = seen.machine.state.instruments[event.instrument], seen.machine.state.barons[key[1]]
+    if (market.sku, market.region) != (baron.sku, baron.region):
         return []
-    if seen.machine.state.instruments[event.instrument].region != seen.machine.state.barons[key[1]].region:
+    if seller in seen.limits and seen.limits[seller].killed:
         return []
     if event.buyer == key[0] or hours.shut(key[1]) or not _eligible(seen, key[1], bid.features, bid.min_rating):
         return []

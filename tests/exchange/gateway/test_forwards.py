@@ -87,13 +87,13 @@ async def test_a_day_passes_and_another_comes(exchange: Floor, anyone: Client) -
     assert (problem["code"], problem["status"], problem["field"]) == ("instrument_expired", 404, "instrument")
 
 
-async def test_rentals_and_offers_are_of_spot_and_on_demand_alone(exchange: Floor) -> None:
+async def test_forwards_are_neither_rented_nor_offered(exchange: Floor) -> None:
     renter = await exchange.renter()
     for path in ("/quotes", "/rentals"):
         wish = {"sku": SKU, "kind": "forward", "gpus": 1, "hours": 1}
         wish |= {"max_price": "3.0000", "ssh_keys": [SSH_KEY]} if path == "/rentals" else {}
         assert (await renter.refused("POST", path, wish))["code"] == "invalid_field"
-    provider = await exchange.open("provider")
+    provider = await exchange.open("provider", "1000.00")
     baron = await exchange.baron(provider)
     offers = [{"baron": baron, "instrument": LAST, "price": "2.0000", "gpus": 8}]
     problem = await provider.refused("PUT", "/asks", {"offers": offers})
@@ -123,7 +123,7 @@ async def test_a_curve_has_every_listed_period_in_order_of_delivery(exchange: Fl
     assert starts == sorted(starts)
     assert [point["period"] for point in points if point["session"] == "halted"] == ["2025-W42"]
     assert points[-1]["symbol"] == LAST
-    provider = await exchange.open("provider")
+    provider = await exchange.open("provider", "1000.00")
     await exchange.baron(provider)
     seq = exchange.machine.last_seq
     assert (await anyone.get(f"/markets/{SKU}/us-east/curve", min_seq=seq))["simulated"] is True
