@@ -27,7 +27,8 @@ def set_delivery(state: State, command: SetDelivery) -> None:
     lease = state.leases.get(obligation.lease_id)
     if lease is not None and lease.state is not LeaseState.SCHEDULED:
         raise Refused(Reason.NO_LEASE_NOW, "obligation_id")
-    obligation.delivery = command.delivery
+    with obligations.changing(state, obligation, obligation.due_ns):
+        obligation.delivery = command.delivery
     obligations.say(state, obligation, ObligationChange.ADDRESSED)
     if lease is not None:
         _provision(state, obligation, lease)

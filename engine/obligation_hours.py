@@ -25,14 +25,12 @@ def pay(state: State, obligation: Obligation) -> bool:
     pay_micros = obligation.price_ticks * MICROS_PER_TICK * obligation.quantity
     money.transfer(state, (provider, Pot.ESCROW), (provider, Pot.RECEIVABLE), pay_micros, TransferCode.USAGE, ref)
     money.transfer(state, (provider, Pot.BOND), (provider, Pot.AVAILABLE), bond_micros, TransferCode.RELEASE, ref)
-    # A timer is known by its hours, so it goes before they change.
-    timers.arm_obligation(state, obligation, 0)
-    obligation.start_h += 1
     obligation.bond_micros -= bond_micros
+    with obligations.changing(state, obligation, (obligation.start_h + 2) * NS_PER_HOUR):
+        obligation.start_h += 1
     if obligation.start_h == obligation.end_h:
         obligations.drop(state, obligation, ObligationChange.DELIVERED)
         return False
-    begin(state, obligation)
     obligations.say(state, obligation, ObligationChange.PAID)
     return True
 

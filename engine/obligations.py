@@ -7,7 +7,8 @@ their ids, and not what a buyer paid.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import NamedTuple
 
@@ -58,6 +59,38 @@ def index(state: State, obligation: Obligation) -> None:
     state.obligations[obligation.obligation_id] = obligation
     key = (obligation.holder, obligation.baron)
     state.obligations_of.setdefault(key, {})[obligation.obligation_id] = obligation
+    _meet(state, obligation)
+
+
+@contextmanager
+def changing(state: State, obligation: Obligation, due_ns: int) -> Iterator[None]:
+    """Around any change of its hours, GPUs or delivery, for it is known by them; its timer after that."""
+    timers.arm_obligation(state, obligation, 0)
+    _part(state, obligation)
+    yield
+    _meet(state, obligation)
+    timers.arm_obligation(state, obligation, due_ns)
+
+
+def _meet(state: State, obligation: Obligation) -> None:
+    for key in (_ends(obligation, obligation.end_h), _begins(obligation, obligation.start_h)):
+        state.neighbours.setdefault(key, {})[obligation.obligation_id] = None
+
+
+def _part(state: State, obligation: Obligation) -> None:
+    for key in (_ends(obligation, obligation.end_h), _begins(obligation, obligation.start_h)):
+        del state.neighbours[key][obligation.obligation_id]
+        if not state.neighbours[key]:
+            del state.neighbours[key]
+
+
+def _ends(like: Obligation, hour: int) -> tuple[object, ...]:
+    """The key of those that are equal but for their hours, and end at this one."""
+    return like.holder, like.baron, like.price_ticks, like.quantity, like.delivery, True, hour
+
+
+def _begins(like: Obligation, hour: int) -> tuple[object, ...]:
+    return like.holder, like.baron, like.price_ticks, like.quantity, like.delivery, False, hour
 
 
 def say(
@@ -101,6 +134,7 @@ def _begin(state: State, obligation: Obligation, change: ObligationChange, other
 
 def _forget(state: State, obligation: Obligation) -> None:
     timers.arm_obligation(state, obligation, 0)
+    _part(state, obligation)
     del state.obligations[obligation.obligation_id]
     key = (obligation.holder, obligation.baron)
     del state.obligations_of[key][obligation.obligation_id]
@@ -202,10 +236,9 @@ def _keep(state: State, obligation: Obligation, stays: list[Piece]) -> list[Obli
     if obligation.running and first.part.start_h > obligation.start_h:
         raise Broken(f"the running hour of obligation {obligation.obligation_id} was sold")
     due_ns = obligation.due_ns if obligation.running else first.part.start_h * NS_PER_HOUR
-    timers.arm_obligation(state, obligation, 0)
-    obligation.start_h, obligation.end_h, obligation.quantity = first.part
-    obligation.bond_micros = first.bond_micros
-    timers.arm_obligation(state, obligation, due_ns)
+    with changing(state, obligation, due_ns):
+        obligation.start_h, obligation.end_h, obligation.quantity = first.part
+        obligation.bond_micros = first.bond_micros
     say(state, obligation, ObligationChange.RESOLD)
     kept = [obligation]
     for piece in stays[1:]:
@@ -271,19 +304,12 @@ def join(state: State, touched: list[Obligation]) -> list[Obligation]:
 
 def _neighbour(state: State, obligation: Obligation) -> tuple[Obligation, Obligation] | None:
     """(earlier, later) hours of a pair that this one makes with the oldest equal neighbour, before it first; or None."""
-    equals = [each for each in held(state, obligation.holder, obligation.baron) if _equal(each, obligation)]
-    for earlier in equals:
-        if earlier.end_h == obligation.start_h and not obligation.lease_id:
-            return earlier, obligation
-    for later in equals:
-        if later.start_h == obligation.end_h and not later.lease_id:
-            return obligation, later
-    return None
-
-
-def _equal(one: Obligation, other: Obligation) -> bool:
-    """But for the hours; holder, Baron and provider are one already."""
-    return (one.price_ticks, one.quantity, one.delivery) == (other.price_ticks, other.quantity, other.delivery)
+    before = state.neighbours.get(_ends(obligation, obligation.start_h))
+    if before and not obligation.lease_id:
+        return state.obligations[min(before)], obligation
+    after = state.neighbours.get(_begins(obligation, obligation.end_h), {})
+    free = [number for number in after if not state.obligations[number].lease_id]
+    return (obligation, state.obligations[min(free)]) if free else None
 
 
 def _join(state: State, earlier: Obligation, later: Obligation) -> Obligation:
@@ -291,12 +317,10 @@ def _join(state: State, earlier: Obligation, later: Obligation) -> Obligation:
     older, younger = sorted((earlier, later), key=lambda each: each.obligation_id)
     due_ns, lease_id = earlier.due_ns, earlier.lease_id
     drop(state, younger, ObligationChange.JOINED, older.obligation_id)
-    # A timer is known by its hours, so it goes before they change.
-    timers.arm_obligation(state, older, 0)
-    older.start_h, older.end_h = earlier.start_h, later.end_h
-    older.bond_micros += younger.bond_micros
-    older.lease_id = lease_id
-    timers.arm_obligation(state, older, due_ns)
+    with changing(state, older, due_ns):
+        older.start_h, older.end_h = earlier.start_h, later.end_h
+        older.bond_micros += younger.bond_micros
+        older.lease_id = lease_id
     if lease_id:
         state.leases[lease_id].obligation_id = older.obligation_id
     say(state, older, ObligationChange.JOINED, younger.obligation_id)

@@ -359,6 +359,8 @@ class State:
         """Those of forwards, oldest first."""
         self.obligations_of: dict[tuple[int, int], dict[int, Obligation]] = {}
         """By (holder, Baron): oldest first."""
+        self.neighbours: dict[tuple[object, ...], dict[int, None]] = {}
+        """Obligations that one may be joined with, by what makes them equal and the hour at which they meet."""
         self.handovers: dict[tuple[int, int], dict[int, None]] = {}
         """By (renter, Baron): leases whose obligation is over, for one that begins as they end (§8)."""
         self.books: dict[int, Book] = {}

@@ -115,7 +115,7 @@ class Keeper:
                 continue
 
     async def vacated(self) -> bool:
-        """Whether its GPUs may pass to another Baron: it is silent, sells nothing, and nothing leased on it is left (§4).
+        """Whether its GPUs may pass to another Baron: it is silent, and nothing that was sold on it is left (§4).
 
         `look` says that it is silent; its capacity, which silence leaves alone, is taken away here, for nobody may count
         the same GPUs twice. Until the log shows both, this says no.
@@ -128,7 +128,7 @@ class Keeper:
             self.wake()
             return False
         plan = await self._world.plan(self.contact, self.baron, now)
-        if plan.known or plan.commands:
+        if plan.known or plan.commands or plan.baron.sold_until_ns > now.wall_ns:
             return False
         if plan.baron.verified_gpus:
             await self._mailbox.send(SetCapacity(baron=self.baron, gpus=0, simulated=plan.baron.simulated), now)

@@ -17,7 +17,8 @@ OVER_STATES = frozenset({LeaseState.ENDED, LeaseState.FAILED})
 class BaronRow(msgspec.Struct, frozen=True, kw_only=True):
     """registered, verified_gpus, simulated, presence: the log's word. inventory: uuids of its SKU, as its agent last said.
 
-    last_heartbeat_ns is up to `flush_s` old on disk.
+    last_heartbeat_ns is up to `flush_s` old on disk. sold_until_ns: when the last hour is over that was sold of it ahead,
+    delivered or failed; 0: none was.
     """
 
     baron: int
@@ -28,6 +29,7 @@ class BaronRow(msgspec.Struct, frozen=True, kw_only=True):
     inventory_simulated: bool = False
     last_heartbeat_ns: int = 0
     presence: Presence = Presence.REPORTING
+    sold_until_ns: int = 0
 
 
 class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):

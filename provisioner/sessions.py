@@ -91,7 +91,7 @@ class Desk(Protocol):
     """What the agents' words are for. All calls come from the event loop; the last session of a Baron is the one that counts."""
 
     async def vacated(self, baron: int) -> bool:
-        """Whether the Baron's GPUs may pass to another: it is silent, sells nothing, and nothing leased on it is left (§4)."""
+        """Whether the Baron's GPUs may pass to another: it is silent, and nothing that was sold on it is left (§4)."""
 
     async def arrived(self, session: Session) -> None:
         """A session stands; called before its Welcome."""
@@ -342,7 +342,8 @@ def _held(held: list[HeldGpu], identity: BaronIdentity, silence_s: float) -> Ref
     first = held[0]
     detail = (
         f"GPU {first.uuid} is with {format_id('brn', first.baron)} still: it passes to this Baron when the agent of that one "
-        f"has been stopped for {silence_s:.0f} s and the last lease on it is wiped. Stop that agent; this one tries again."
+        f"has been stopped for {silence_s:.0f} s, the last lease on it is wiped, and no hour that it sold ahead is still to "
+        "come. Stop that agent; this one tries again."
     )
     return Refused(code="gpu_held", detail=detail)
 

@@ -37,7 +37,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
-from engine.kinds import LeaseState, Presence
+from engine.kinds import LeaseState, ObligationChange, Presence
 from engine.messages import (
     BaronPresence,
     BaronRegistered,
@@ -46,22 +46,25 @@ from engine.messages import (
     LeaseChanged,
     LeasePriced,
     LeaseScheduled,
+    ObligationChanged,
     Reply,
 )
+from engine.units import NS_PER_HOUR
 from provisioner.desired import Plan
 from provisioner.ports import Access, Delivery
 from provisioner.records import LIVE_STATES, OVER_STATES, Applied, BaronRow, LeaseRow
 from provisioner.settings import MAX_LAZY_SEQS
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 _OLDER: Final[dict[int, tuple[str, ...]]] = {
     1: ("ALTER TABLE leases ADD COLUMN ends_ns BIGINT NOT NULL DEFAULT 0",),
     2: (
         f"ALTER TABLE barons ADD COLUMN presence INTEGER NOT NULL DEFAULT {int(Presence.REPORTING)}",
         "ALTER TABLE leases ADD COLUMN provisioning_ns BIGINT NOT NULL DEFAULT 0",
     ),
+    3: (),
 }
-"""What brings a database of an earlier version to the next: leases without notice, then Barons without presence."""
+"""What brings a database of an earlier version to the next: leases without notice, Barons without presence, no obligations."""
 FIRST_GENERATION: Final = 1
 
 _TAKEN_IN: Final = 1
@@ -101,6 +104,14 @@ _leases = Table(
     Column("ends_ns", BigInteger, nullable=False, default=0),
     Column("provisioning_ns", BigInteger, nullable=False, default=0),
 )
+_obligations = Table(
+    "obligations",
+    _meta,
+    Column("obligation_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("baron", BigInteger, nullable=False, index=True),
+    Column("end_h", BigInteger, nullable=False),
+)
+"""Hours of Barons that were sold ahead: of obligations that live, and of those that failed."""
 _ports = Table(
     "ports",
     _meta,
@@ -201,6 +212,8 @@ class Store:
             case BaronPresence(baron=baron, presence=presence):
                 self._put_baron(baron, {"presence": int(presence)})
                 barons.add(baron)
+            case ObligationChanged():
+                self._owe(happened, ts_ns)
             case LeaseScheduled():
                 self._schedule(happened, () if known else None)
                 barons.add(happened.baron)
@@ -258,6 +271,18 @@ class Store:
         self._connection.execute(update(_leases).where(here).values(term_end_ns=lease.term_end_ns))
         return self._connection.execute(select(_leases.c.baron).where(here)).scalar()
 
+    def _owe(self, obligation: ObligationChanged, ts_ns: int) -> None:
+        """Hours that are bought back or delivered are sold no more; those of one that failed are, until they pass (§4)."""
+        passed = (_obligations.c.baron == obligation.baron) & (_obligations.c.end_h <= ts_ns // NS_PER_HOUR)
+        self._connection.execute(delete(_obligations).where(passed))
+        if obligation.live or obligation.change is ObligationChange.FAILED:
+            values = {"baron": obligation.baron, "end_h": obligation.end_h}
+            row = insert(_obligations).values(obligation_id=obligation.obligation_id, **values)
+            self._connection.execute(row.on_conflict_do_update(index_elements=["obligation_id"], set_=values))
+        else:
+            gone = _obligations.c.obligation_id == obligation.obligation_id
+            self._connection.execute(delete(_obligations).where(gone))
+
     def _recover(self, lease_id: int, data: bytes) -> None:
         """Learn port and host key from what renters were told, when this database is made anew from the log."""
         try:
@@ -294,7 +319,10 @@ class Store:
         """Read a Baron's rows, let `decide` compare them, and write down the rows that its plan changes."""
         with self._connection.begin():
             row = self._connection.execute(select(_barons).where(_barons.c.baron == baron)).one_or_none()
-            plan = decide(BaronRow(baron=baron) if row is None else _baron(row), self._leases_of(baron))
+            sold = select(func.max(_obligations.c.end_h)).where(_obligations.c.baron == baron)
+            sold_until_ns = (self._connection.execute(sold).scalar() or 0) * NS_PER_HOUR
+            kept = BaronRow(baron=baron) if row is None else _baron(row)
+            plan = decide(msgspec.structs.replace(kept, sold_until_ns=sold_until_ns), self._leases_of(baron))
             for lease in plan.rows:
                 changed = update(_leases).where(_leases.c.lease_id == lease.lease_id)
                 values = {"generation": lease.generation, "gpus": lease.gpus, "host_key": lease.host_key}
@@ -372,14 +400,13 @@ def _bring_up_to_date(connection: Connection, path: Path, version: int) -> None:
     """Make the tables, or change an earlier version's; StoreError for one that this program doesn't know."""
     if version == SCHEMA:
         return
-    if version == 0:
-        _meta.create_all(connection)
-    elif version in _OLDER:
+    if version and version not in _OLDER:
+        raise StoreError(f"{path} has version {version}, this program reads {SCHEMA}: run the one that wrote it.")
+    if version:
         for earlier in range(version, SCHEMA):
             for statement in _OLDER[earlier]:
                 connection.exec_driver_sql(statement)
-    else:
-        raise StoreError(f"{path} has version {version}, this program reads {SCHEMA}: run the one that wrote it.")
+    _meta.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA}")
 
 

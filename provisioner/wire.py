@@ -32,7 +32,7 @@ SESSION_PATH: Final = "/agent/v1/session"
 DIAL_PATH: Final = "/agent/v1/dial"
 BAD_CREDENTIAL: Final = (
     "The credential isn't valid: register this node as a new Baron (POST /v1/barons) and enrol it with that one's token. "
-    "GPUs of an old Baron of the same provider pass to it once that is silent and nothing leased on it is left."
+    "GPUs of an old Baron of the same provider pass to it once that is silent and nothing sold on it is left."
 )
 """What to do about `bad_credential`: said by Monarch, and by the agent when it is turned away at the door."""
 

@@ -72,7 +72,7 @@ def statement(connection: Connection, account: int, month: str) -> Statement:
         amount = moved.sign * moved.amount_micros
         transfers, total = lines.get(moved.code, (0, 0))
         lines[moved.code] = (transfers + moved.transfers, total + amount)
-        if moved.code in CHARGE_CODES:
+        if moved.code in CHARGE_CODES and moved.ref:
             usage, fee = leases.get(moved.ref, (0, 0))
             leases[moved.ref] = (usage, fee + amount) if moved.is_fee else (usage + amount, fee)
     closing = now_micros - later_micros

@@ -168,6 +168,9 @@ class Rentals:
             if isinstance(listed, MarketListed):
                 self._instrument = listed.ondemand_instrument
         self._enter(start_ns, OpenAccount(account=PROVIDER, maker_fee_ppm=0, taker_fee_ppm=TAKER_FEE_PPM))
+        # An hour of all in bond, and as much for what enters anew.
+        bond_micros = 2 * self.gpus * self._price_ticks * MICROS_PER_TICK
+        self._enter(start_ns, Deposit(account=PROVIDER, amount_micros=bond_micros, client_id="bonds"))
         needed: Counter[str] = Counter()
         for job in jobs:
             # Whole hours and two more cover minimum, prefund and fee.

@@ -42,8 +42,8 @@ from engine.reasons import Reason
 from engine.records import Command as Entry
 from engine.records import Op, SelfTrade, Session, shape_of
 from engine.state import Instrument, Order, Refused
-from engine.units import MICROS_PER_USD, NS_PER_DAY, NS_PER_S
-from tests.engine.shard import only
+from engine.units import MICROS_PER_USD, NS_PER_DAY, NS_PER_HOUR, NS_PER_S
+from tests.engine.shard import ALICE, BOB, PAT, Shard, ask, bid, only
 
 SKU = "H100-SXM5-80GB"
 RENTER, PROVIDER, BARON = 11, 21, 101
@@ -384,6 +384,39 @@ def test_more_orders_than_one_firing_cancels_take_several(monkeypatch: pytest.Mo
 def test_the_events_of_a_firing_are_numbered_in_the_bits_that_are_left() -> None:
     """A Tick that goes on after 2^14 events, then one firing at its longest: two events an order, prices, sessions, names."""
     assert 2**14 + listing.CANCELS_A_FIRING * 3 + 2 * A_MARKET + 16 < INDEX_MAX
+
+
+def test_a_firm_ask_that_expires_frees_its_hours_and_its_bond() -> None:
+    """Through every door of the market, each step audited."""
+    shard = Shard(usd=100_000, providers_usd=100_000)
+    day = next(each for each in shard.machine.state.instruments.values() if each.kind is Kind.FORWARD)
+    row = shard.machine.state.rows[PAT, BARON]
+    shard.place(ask(PAT, 20_000, 8, day.instrument, max_hours=0))
+    shard.place(bid(ALICE, 20_000, 3, day.instrument, hours=0))
+    shard.place(bid(BOB, 19_000, 2, day.instrument, hours=0))
+    assert row.grid.least_free(day.start_h, day.end_h) == -8
+    events = shard.wait(day.trading_end_ns - shard.now_ns)
+    assert {event.reason for event in only(events, Canceled)} == {Reason.INSTRUMENT_EXPIRED}
+    assert sum(event.quantity for event in only(events, Canceled)) == 5 + 2
+    assert row.grid.least_free(day.start_h, day.end_h) == -3
+    assert day.instrument not in shard.machine.state.instruments
+    refused = bid(BOB, 19_000, 2, day.instrument, hours=0)
+    shard.refuse(refused, Reason.INSTRUMENT_EXPIRED, "instrument")
+    # What was traded in it goes on: its hours are delivered, each paid for.
+    shard.wait(26 * NS_PER_HOUR)
+
+
+def test_a_fill_in_the_last_half_hour_counts() -> None:
+    shard = Shard(usd=1_000_000, providers_usd=1_000_000)
+    listed_now = shard.machine.state.instruments.values()
+    day = next(each for each in listed_now if each.kind is Kind.FORWARD and each.region == "here")
+    shard.wait(day.trading_end_ns - shard.now_ns - 31 * MINUTE)
+    for minutes, price_ticks, quantity in ((0, 30_000, 1), (2, 20_000, 2), (28, 20_005, 1)):
+        shard.wait(minutes * MINUTE)
+        shard.place(ask(PAT, price_ticks, quantity, day.instrument, max_hours=0))
+        shard.place(bid(ALICE, price_ticks, quantity, day.instrument, hours=0))
+    (price,) = only(shard.wait(MINUTE), SettlementPrice)
+    assert (price.instrument, price.price_ticks, price.quantity) == (day.instrument, 20_001, 3)
 
 
 # ---------------------------------------------------------------- settlement prices

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from engine import preemption, spot_leases, timers
 from engine.book_fast import FastBook
-from engine.kinds import EndReason, Fault, LeaseState, Pot
+from engine.kinds import EndReason, Fault, Kind, LeaseState, Pot
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import (
@@ -149,19 +149,25 @@ def test_what_goes_away_goes_before_what_was_sold_returns() -> None:
     assert noticed(demand(shard, 1)) == [stays]
 
 
-def test_a_firm_sale_ahead_takes_them_two_minutes_before() -> None:
-    """Hours that are sold from the next full hour on are looked at when they are two minutes away."""
+def test_a_forward_takes_them_two_minutes_before_its_first_hour() -> None:
+    """The day that is sold begins at 00:00 UTC, eight hours from the start."""
     shard = Shard()
-    lease_id = runs(shard, ALICE, 20_000, 8)
-    shard.wait(10 * MINUTE)
-    grid = row(shard).grid
-    hour = START // HOUR
-    grid.add_sold(hour + 1, hour + 2, 2)
-    shard.auditor.saw = lambda *_: None  # type: ignore[method-assign]
-    assert noticed(shard.wait(48 * MINUTE - SECOND)) == []
-    assert noticed(shard.wait(SECOND)) == [lease_id]
-    (ended,) = [event for event in only(shard.wait(2 * MINUTE), LeaseChanged) if event.state is LeaseState.ENDED]
-    assert ended.ended_ns == START + HOUR
+    day = START // HOUR + 8
+    forward = next(
+        number
+        for number, each in shard.machine.state.instruments.items()
+        if each.kind is Kind.FORWARD and (each.start_h, each.end_h, each.region) == (day, day + 24, "here")
+    )
+    shard.pay(PAT, 1_000)
+    cheap = runs(shard, ALICE, 20_000, 4)
+    dear = runs(shard, ALICE, 21_000, 4)
+    shard.place(ask(PAT, FIRM, 3, forward, max_hours=0))
+    assert noticed(shard.do(bid(BOB, FIRM, 3, forward, hours=0))) == []
+    assert noticed(shard.wait(8 * HOUR - 121 * SECOND)) == []
+    assert noticed(shard.wait(SECOND)) == [cheap]
+    ended = [event for event in only(shard.wait(2 * MINUTE), LeaseChanged) if event.lease_id == cheap]
+    assert [(event.state, event.ended_ns) for event in ended] == [(LeaseState.ENDED, day * HOUR)]
+    assert state_of(shard, dear) is LeaseState.ACTIVE
 
 
 def test_lost_gpus_take_spot_leases_too() -> None:

@@ -57,7 +57,9 @@ class Market:
         for account in (*PROVIDERS, *RENTERS):
             self.enter(OpenAccount(account=account, maker_fee_ppm=1_337, taker_fee_ppm=5_003))
         for provider in PROVIDERS:
+            # For the bonds of what they offer.
             self.enter(
+                Deposit(account=provider, amount_micros=1_000 * 10**6, client_id="opening"),
                 RegisterBaron(baron=provider, provider=provider, sku="H100-SXM5-80GB", region="us-east"),
                 SetCapacity(baron=provider, gpus=8, simulated=False),
             )

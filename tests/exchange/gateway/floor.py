@@ -134,7 +134,7 @@ class Floor:
 
     async def seller(self, price: str = "2.0000", gpus: int = 8, symbol: str = SPOT) -> tuple[Client, str]:
         """A provider with one Baron, all offered in one instrument."""
-        provider = await self.open("provider")
+        provider = await self.open("provider", "1000.00")
         baron = await self.baron(provider, gpus)
         offer = {"baron": baron, "instrument": symbol, "price": price, "gpus": gpus}
         if symbol == ONDEMAND:

@@ -20,7 +20,7 @@ def ask(baron: str, **more: Json) -> Json:
 
 async def maker(exchange: Floor, gpus: int = 16) -> tuple[Client, str]:
     """A provider with a Baron and no offers."""
-    provider = await exchange.open("provider")
+    provider = await exchange.open("provider", "1000.00")
     return provider, await exchange.baron(provider, gpus)
 
 
@@ -189,7 +189,7 @@ async def test_an_auction_by_a_breach_ends_by_itself(exchange: Floor) -> None:
 
 
 async def test_a_rental_may_ask_for_features_and_one_baron(exchange: Floor) -> None:
-    provider = await exchange.open("provider")
+    provider = await exchange.open("provider", "1000.00")
     barons = [await exchange.baron(provider, 8) for _ in range(2)]
     offers = [{"baron": baron, "instrument": SPOT, "price": "2.0000", "gpus": 8} for baron in barons]
     assert (await provider.ask("PUT", "/asks", {"offers": offers})).status_code == 200

@@ -70,6 +70,8 @@ async def test_who_quits_before_its_start_pays_an_hour(exchange: Floor) -> None:
 
 async def test_firm_demand_ends_a_promise_and_gives_notice(exchange: Floor) -> None:
     provider, holder, old = await running(exchange)
+    # Firm asks have a bond.
+    await exchange.admin.post("/deposits", {"account": provider.account, "amount": "100"})
     offers = [
         {"baron": old["baron"], "instrument": SPOT, "price": "1.8000", "gpus": 2},
         {"baron": old["baron"], "instrument": ONDEMAND, "price": "3.0000", "gpus": 2, "max_hours": 24},

@@ -7,7 +7,7 @@ import pytest
 from engine.messages import Deposit, SetSession
 from engine.records import Session
 from engine.units import NS_PER_HOUR
-from tests.exchange.gateway.floor import ONDEMAND, SKU, SPOT, SSH_KEY, START_NS, Client, Floor
+from tests.exchange.gateway.floor import ONDEMAND, SKU, SPOT, SSH_KEY, START_NS, Client, Floor, Json
 
 DAY = f"{SKU}.us-east.fwd-2025-10-10"
 WEEK = f"{SKU}.us-east.fwd-2025-W42"
@@ -87,16 +87,13 @@ async def test_a_day_passes_and_another_comes(exchange: Floor, anyone: Client) -
     assert (problem["code"], problem["status"], problem["field"]) == ("instrument_expired", 404, "instrument")
 
 
-async def test_nothing_is_traded_in_forwards_yet(exchange: Floor) -> None:
+async def test_forwards_are_neither_rented_nor_offered(exchange: Floor) -> None:
     renter = await exchange.renter()
-    order = {"instrument": LAST, "side": "buy", "quantity": 1, "price": "2.0000"}
-    problem = await renter.refused("POST", "/orders", order)
-    assert (problem["code"], problem["field"]) == ("invalid_order", "instrument")
     for path in ("/quotes", "/rentals"):
         wish = {"sku": SKU, "kind": "forward", "gpus": 1, "hours": 1}
         wish |= {"max_price": "3.0000", "ssh_keys": [SSH_KEY]} if path == "/rentals" else {}
         assert (await renter.refused("POST", path, wish))["code"] == "invalid_field"
-    provider = await exchange.open("provider")
+    provider = await exchange.open("provider", "1000.00")
     baron = await exchange.baron(provider)
     offers = [{"baron": baron, "instrument": LAST, "price": "2.0000", "gpus": 8}]
     problem = await provider.refused("PUT", "/asks", {"offers": offers})
@@ -126,10 +123,45 @@ async def test_a_curve_has_every_listed_period_in_order_of_delivery(exchange: Fl
     assert starts == sorted(starts)
     assert [point["period"] for point in points if point["session"] == "halted"] == ["2025-W42"]
     assert points[-1]["symbol"] == LAST
-    provider = await exchange.open("provider")
+    provider = await exchange.open("provider", "1000.00")
     await exchange.baron(provider)
     seq = exchange.machine.last_seq
     assert (await anyone.get(f"/markets/{SKU}/us-east/curve", min_seq=seq))["simulated"] is True
     assert (await anyone.get(f"/markets/{SKU}/us-west/curve"))["simulated"] is False
     problem = await anyone.refused("GET", f"/markets/{SKU}/nowhere/curve")
     assert (problem["code"], problem["status"]) == ("unknown_instrument", 404)
+
+
+async def test_a_trade_shows_in_the_curve_and_in_that_day_s_settlement_price(exchange: Floor, anyone: Client) -> None:
+    provider = await exchange.open("provider", "10000")
+    baron = await exchange.baron(provider)
+    buyer = await exchange.renter("100000")
+
+    async def point(seq: int) -> dict[str, Json]:
+        points = (await anyone.get(f"/markets/{SKU}/us-east/curve", min_seq=seq))["points"]
+        return next(one for one in points if one["symbol"] == WEEK)
+
+    await to(exchange, 14)
+    sell = {"instrument": WEEK, "side": "sell", "quantity": 2, "baron": baron}
+    buy = {"instrument": WEEK, "side": "buy", "quantity": 1}
+    for price in ("2.0000", "2.0005"):
+        await provider.post("/orders", sell | {"price": price})
+    await buyer.post("/orders", buy | {"price": "2.0000", "quantity": 2})
+    await buyer.post("/orders", buy | {"price": "2.0005"})
+    placed = await buyer.post("/orders", buy | {"price": "1.5000"})
+    found = await point(placed["seq"])
+    prices = {name: found[name] for name in ("best_bid", "best_ask", "last_price", "settlement_price")}
+    assert prices == {
+        "best_bid": "1.5000",
+        "best_ask": "2.0005",
+        "last_price": "2.0005",
+        "settlement_price": None,
+    }
+    # Two at 2.0000 and one at 2.0005, at 22:53; rounded down.
+    found = await point(await to(exchange, 15))
+    assert (found["settlement_price"], found["settlement_date"]) == ("2.0001", "2025-10-09")
+    listed = (await anyone.get("/instruments", kind="forward", region="us-east"))["instruments"]
+    assert {row["symbol"] for row in listed if row["settlement_price"]} == {WEEK}
+    # The next day nothing trades: the middle of 1.5000 and 2.0005.
+    found = await point(await to(exchange, 39))
+    assert (found["settlement_price"], found["settlement_date"]) == ("1.7502", "2025-10-10")

@@ -129,7 +129,7 @@ async def test_the_memory_lasts_a_day(exchange: Floor) -> None:
 async def test_no_secret_is_kept(exchange: Floor, tmp_path: Path) -> None:
     made = await exchange.admin.ask("POST", "/accounts", {"name": "a", "scopes": ["read"]}, headers=KEY)
     key = await exchange.admin.ask("POST", "/keys", {"scopes": ["read"]}, headers=KEY)
-    provider = await exchange.open("provider")
+    provider = await exchange.open("provider", "1000.00")
     body = {"sku": SKU, "region": "us-east", "name": "x"}
     baron = await provider.ask("POST", "/barons", body, headers=KEY)
     secrets = [made.json()["key"]["token"], key.json()["token"], baron.json()["enrolment_token"]]

@@ -29,7 +29,7 @@ async def test_a_bid_rests_is_amended_filled_and_cancelled(exchange: Floor) -> N
         3,
     )
 
-    provider = await exchange.open("provider")
+    provider = await exchange.open("provider", "1000.00")
     baron = await exchange.baron(provider)
     sell = {"instrument": SPOT, "side": "sell", "quantity": 1, "price": "1.0000", "baron": baron}
     sold = await provider.post("/orders", sell)

@@ -18,7 +18,7 @@ BARON = {"sku": SKU, "region": "us-east", "name": "rack 1"}
 
 
 async def test_a_baron_is_registered_enrolled_and_shown(exchange: Floor) -> None:
-    provider = await exchange.open("provider")
+    provider = await exchange.open("provider", "1000.00")
     made = await provider.post("/barons", BARON)
     assert made["enrolment_token"].startswith("hbe_")
     shown = await provider.get(f"/barons/{made['id']}", min_seq=made["seq"])
@@ -34,7 +34,7 @@ async def test_a_baron_is_registered_enrolled_and_shown(exchange: Floor) -> None
 
 
 async def test_a_baron_of_no_market_is_refused_and_leaves_nothing(exchange: Floor) -> None:
-    provider = await exchange.open("provider")
+    provider = await exchange.open("provider", "1000.00")
     problem = await provider.refused("POST", "/barons", BARON | {"region": "mars"})
     assert (problem["status"], problem["code"]) == (404, "unknown_instrument")
     assert (await provider.get("/barons"))["barons"] == []
@@ -72,7 +72,7 @@ async def test_what_a_simulated_baron_sells_is_marked(exchange: Floor) -> None:
 async def test_an_ask_that_stands_and_cant_be_told_yet_has_an_unknown_outcome(
     exchange: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    provider = await exchange.open("provider")
+    provider = await exchange.open("provider", "1000.00")
     baron = await exchange.baron(provider)
 
     async def behind(_seq: int, _timeout_s: float) -> bool:
@@ -229,7 +229,7 @@ async def test_what_wasnt_taken_is_forgotten_and_what_isnt_known_is_settled_late
         return dataclasses.replace(deps, submit=failing[0])
 
     async with floor(tmp_path, break_it) as exchange:
-        provider = await exchange.open("provider")
+        provider = await exchange.open("provider", "1000.00")
         failing[0].error = Overloaded
         problem = await provider.refused("POST", "/barons", BARON)
         assert (problem["status"], problem["code"], problem["outcome"]) == (503, "overloaded", "rejected")

@@ -52,7 +52,7 @@ async def test_a_halt_says_that_it_takes_cancels_alone(exchange: Floor) -> None:
 
 
 async def test_an_auction_says_what_it_takes_and_until_when(exchange: Floor) -> None:
-    provider = await exchange.open("provider")
+    provider = await exchange.open("provider", "1000.00")
     baron = await exchange.baron(provider, 16)
     renter = await exchange.renter()
     sell = {"instrument": SPOT, "side": "sell", "quantity": 1, "price": "2.0000", "baron": baron}
@@ -144,7 +144,7 @@ QUANTITIES: list[tuple[Json, str, str]] = [
 async def test_a_quantity_is_refused_by_the_rule_that_it_breaks(
     exchange: Floor, terms: Json, field: str, says: str
 ) -> None:
-    provider = await exchange.open("provider")
+    provider = await exchange.open("provider", "1000.00")
     baron = await exchange.baron(provider, 500)
     order = {"instrument": SPOT, "side": "sell", "price": "2.0000", "baron": baron}
     problem = await provider.refused("POST", "/orders", order | terms)
@@ -153,7 +153,7 @@ async def test_a_quantity_is_refused_by_the_rule_that_it_breaks(
 
 
 async def test_an_amend_off_the_lot_or_the_display_says_so(exchange: Floor) -> None:
-    provider = await exchange.open("provider")
+    provider = await exchange.open("provider", "1000.00")
     baron = await exchange.baron(provider, 1000)
     order = {"instrument": SPOT, "side": "sell", "price": "2.0000", "baron": baron}
     for terms, quantity, says in (

@@ -134,7 +134,7 @@ def _bid(exchange: Exchange, chance: Random) -> PlaceOrder:
     account = chance.choice((*RENTERS, *PROVIDERS.values()))
     if chance.random() < 0.1:
         # Whatever runs pays so much less that it is displaced; an ioc, so that no ask trades at such a price.
-        return bid(account, chance.choice((1, 3)), 25_000, quantity, time_in_force=TimeInForce.IOC)
+        return bid(chance.choice(RENTERS), chance.choice((1, 3)), 25_000, quantity, time_in_force=TimeInForce.IOC)
     return bid(
         account, _instrument(chance), _price(chance), quantity, hours=chance.choice((0, 1, 1, 1, 1, 1, 2, 30)), **terms
     )

@@ -39,7 +39,7 @@ def queries_of(path: Path) -> Queries:
 @pytest.fixture
 def played() -> Exchange:
     exchange = opened()
-    for _ in run(exchange, Random(19), 400):
+    for _ in run(exchange, Random(21), 500):
         pass
     return exchange
 

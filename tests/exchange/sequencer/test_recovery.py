@@ -145,7 +145,7 @@ async def test_a_restart_amid_an_auction_goes_on_to_the_same_clearing(house: Hou
     assert (again.recovered.snapshot_seq, again.recovered.replayed) == (len(before), 0)
     cleared = await again.sequencer.submit(SetSession(instrument=SPOT, session=Session.CONTINUOUS))
     assert sum(isinstance(event, Traded) for event in cleared.events) == limits.max_looked
-    await wait_until_async(lambda: again.machine.next_due_ns() == FAR_NS, "the rest of the clearing and the stops")
+    await wait_until_async(lambda: not again.machine.state.waiting, "the rest of the clearing and the stops")
     assert again.machine.session(SPOT) is Session.CONTINUOUS
     state_hash = again.machine.state_hash()
     await again.close()

@@ -14,7 +14,7 @@ import msgspec
 from engine import leases
 from engine.book_plain import PlainBook
 from engine.codec import encode_events
-from engine.kinds import EndReason, LeaseState, Presence, Side
+from engine.kinds import EndReason, Kind, LeaseState, OrderType, Presence, Side, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import (
@@ -25,8 +25,10 @@ from engine.messages import (
     LeaseFailed,
     LeaseScheduled,
     ListMarket,
+    ObligationChanged,
     Offer,
     OpenAccount,
+    PlaceOrder,
     RegisterBaron,
     Rejected,
     Rent,
@@ -35,6 +37,7 @@ from engine.messages import (
     SetPresence,
     Tick,
 )
+from engine.units import NS_PER_HOUR
 from exchange.log.embedded import EmbeddedLog, EmbeddedReader, EmbeddedWriter
 from exchange.log.interface import Record
 from exchange.log.topics import EVENTS
@@ -44,6 +47,7 @@ from tests.provisioner.monarch.clock import Clock
 SKU, REGION = "H100-SXM5-80GB", "us-east"
 RENTER, PROVIDER = 1, 2
 SPOT, ONDEMAND = 1, 2
+OFFERED_HOURS = 48
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtestkeytestkeytestkeytestkeytestkeytestkeyte renter"
 
 
@@ -72,12 +76,12 @@ class Exchange:
         self._writer = await self._log.open_writer(0, EVENTS)
         for account in (RENTER, PROVIDER):
             await self.accept(OpenAccount(account=account, maker_fee_ppm=0, taker_fee_ppm=5000))
-        await self.accept(Deposit(account=RENTER, amount_micros=10**12, client_id="first"))
+            await self.accept(Deposit(account=account, amount_micros=10**12, client_id="first"))
         await self.accept(ListMarket(sku=SKU, region=REGION))
         for baron in barons:
             await self.accept(RegisterBaron(baron=baron, provider=PROVIDER, sku=SKU, region=REGION))
         offers = tuple(
-            Offer(baron=baron, instrument=ONDEMAND, price_ticks=20_000 + baron, gpus=gpus, max_hours=48)
+            Offer(baron=baron, instrument=ONDEMAND, price_ticks=20_000 + baron, gpus=gpus, max_hours=OFFERED_HOURS)
             for baron, gpus in barons.items()
         )
         await self.accept(SetOffers(account=PROVIDER, offers=offers))
@@ -136,6 +140,30 @@ class Exchange:
         reply = await self.accept(rent)
         (lease,) = [event for event in reply.events if isinstance(event, LeaseScheduled)]
         return lease.lease_id
+
+    async def sell_ahead(self, baron: int = 1) -> int:
+        """Sell a GPU of the Baron's for the first day beyond the offers' hours; when that is over, ns."""
+        beyond_h = self.clock.wall_ns() // NS_PER_HOUR + OFFERED_HOURS
+        later = [
+            each
+            for each in self.machine.state.instruments.values()
+            if each.kind is Kind.FORWARD and each.start_h >= beyond_h
+        ]
+        instrument = min(later, key=lambda each: (each.hours, each.start_h)).instrument
+        order = PlaceOrder(
+            account=PROVIDER,
+            instrument=instrument,
+            side=Side.SELL,
+            order_type=OrderType.LIMIT,
+            time_in_force=TimeInForce.GTC,
+            price_ticks=100,
+            quantity=1,
+            baron=baron,
+        )
+        await self.accept(order)
+        reply = await self.accept(msgspec.structs.replace(order, account=RENTER, side=Side.BUY, baron=0))
+        (sold,) = [event for event in reply.events if isinstance(event, ObligationChanged)]
+        return sold.end_h * NS_PER_HOUR
 
     async def give_notice(self, lease_id: int) -> int:
         """As firm demand would: the lease runs on until the time that is returned."""

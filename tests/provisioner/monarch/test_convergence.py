@@ -158,7 +158,8 @@ class Convergence(RuleBasedStateMachine):
     def open_market(self) -> None:
         for account in (1, 2):
             self.submit(OpenAccount(account=account, maker_fee_ppm=0, taker_fee_ppm=0))
-        self.submit(Deposit(account=1, amount_micros=10**12, client_id="first"))
+        for account in (1, 2):
+            self.submit(Deposit(account=account, amount_micros=10**12, client_id="first"))
         self.submit(ListMarket(sku="A", region="b"))
         self.submit(RegisterBaron(baron=1, provider=2, sku="A", region="b"))
         offers = (

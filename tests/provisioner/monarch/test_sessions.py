@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from engine.kinds import LeaseState
-from engine.messages import LeaseWiped, SetCapacity
+from engine.messages import LeaseWiped, SetCapacity, Tick
 from provisioner.sessions import Throttle
 from provisioner.settings import Bounds, Timings
 from provisioner.wire import (
@@ -157,6 +157,33 @@ async def test_a_gpu_isnt_passed_on_before_the_log_shows_that_it_sells_nothing(h
     assert house.exchange.free_gpus() == 8
     house.exchange.refuse_next = 0
     await wait_until_async(lambda: house.exchange.free_gpus() == 0, "the silent Baron's GPUs off the market")
+
+
+async def test_gpus_of_which_hours_were_sold_ahead_stay_until_those_are_past(house: House) -> None:
+    """Who sold a cheap forward can't walk away from it with the same GPUs."""
+    provisioner = await house.open()
+    lost = await house.agent()
+    await wait_until_async(lambda: house.exchange.free_gpus() == 8, "eight GPUs on sale")
+    until_ns = await house.exchange.sell_ahead()
+    await lost.stop()
+    claim = encode(hello(gpus=gpus(8)))
+    for seconds in (61, 601):
+        house.clock.advance(seconds)
+        said = len(house.exchange.presences())
+        await wait_until_async(lambda said=said: len(house.exchange.presences()) > said, "its silence to be said")  # type: ignore[misc]
+        for _ in range(3):
+            assert (await answer(house, SESSION_PATH, "secret-2", claim)).code == "gpu_held"
+    assert [one.gpus for one in house.exchange.commands if isinstance(one, SetCapacity)] == [8]
+    house.clock.advance((until_ns - house.clock.wall_ns()) // 10**9 + 1)
+    await house.exchange.accept(Tick())
+
+    async def passed_on() -> bool:
+        heir = await house.agent(Agent("secret-2"))
+        return heir.connected
+
+    while not await passed_on():
+        await wait_until_async(lambda: provisioner.position() > 0, "the log")
+    assert set(house.directory.owners.values()) == {2}
 
 
 @pytest.mark.parametrize(

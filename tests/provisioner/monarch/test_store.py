@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.kinds import EndReason, Kind, LeaseState, Presence
+from engine.kinds import EndReason, Kind, LeaseState, ObligationChange, Presence
 from engine.messages import (
     BaronPresence,
     BaronRegistered,
@@ -19,12 +19,15 @@ from engine.messages import (
     LeaseChanged,
     LeasePriced,
     LeaseScheduled,
+    ObligationChanged,
     Reply,
 )
-from provisioner.desired import Plan
+from engine.units import NS_PER_HOUR
+from provisioner.contact import Contact, Instant
+from provisioner.desired import Plan, reconcile
 from provisioner.ports import Access, Delivery
 from provisioner.records import Applied, BaronRow, LeaseRow
-from provisioner.settings import MAX_LAZY_SEQS
+from provisioner.settings import MAX_LAZY_SEQS, Timings
 from provisioner.store import Store
 
 
@@ -99,7 +102,7 @@ def test_what_was_taken_in_is_skipped_and_lasts(store: Store, tmp_path: Path) ->
     reopened.close()
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_a_notice_is_kept_and_an_earlier_database_is_brought_up_to_date(tmp_path: Path, version: int) -> None:
     path = tmp_path / "provisioner.db"
     store = Store.open(path)
@@ -111,6 +114,8 @@ def test_a_notice_is_kept_and_an_earlier_database_is_brought_up_to_date(tmp_path
         if version < 3:
             connection.execute("ALTER TABLE leases DROP COLUMN provisioning_ns")
             connection.execute("ALTER TABLE barons DROP COLUMN presence")
+        if version < 4:
+            connection.execute("DROP TABLE obligations")
         connection.execute(f"PRAGMA user_version = {version}")
     store = Store.open(path)
     assert [row.presence for row in store.barons()] == [Presence.REPORTING]
@@ -137,6 +142,50 @@ def test_provisioning_that_had_to_wait_counts_from_the_end_of_the_wait(store: St
     assert store.apply([reply(30, *(changed(one, LeaseState.PROVISIONING) for one in (7, 8)))]).opened == {7, 8}
     store.apply([reply(40, changed(7, LeaseState.PROVISIONING))])
     assert [lease.provisioning_ns for lease in store.leases(1)] == [30, 0]
+
+
+def owed(obligation_id: int, end_h: int, change: ObligationChange, *, live: bool, baron: int = 1) -> ObligationChanged:
+    return ObligationChanged(
+        obligation_id=obligation_id,
+        provider=2,
+        holder=1,
+        baron=baron,
+        instrument=3,
+        quantity=1,
+        start_h=10,
+        end_h=end_h,
+        price_ticks=1,
+        escrow_micros=0,
+        bond_micros=0,
+        lease_id=0,
+        addressed=False,
+        live=live,
+        change=change,
+    )
+
+
+def test_hours_that_were_sold_ahead_are_kept_until_they_are_delivered_or_bought_back_or_past(store: Store) -> None:
+    def sold_until_h() -> int:
+        seen: list[BaronRow] = []
+
+        def decide(baron: BaronRow, leases: list[LeaseRow]) -> Plan:
+            seen.append(baron)
+            return reconcile(baron, leases, Contact(baron, Instant(0, 0)).view(Instant(0, 0)), Timings(), 0)
+
+        store.plan(1, decide)
+        return seen[0].sold_until_ns // NS_PER_HOUR
+
+    assert sold_until_h() == 0
+    store.apply([reply(1, *(owed(one, 20 + one, ObligationChange.SOLD, live=True) for one in (1, 2, 3, 4)))])
+    store.apply([reply(2, owed(5, 99, ObligationChange.SOLD, live=True, baron=2))])
+    assert sold_until_h() == 24
+    store.apply([reply(3, owed(4, 24, ObligationChange.HOME, live=False))])
+    assert sold_until_h() == 23
+    store.apply([reply(4, owed(3, 23, ObligationChange.FAILED, live=False))])
+    assert sold_until_h() == 23
+    store.apply([reply(5, owed(2, 20, ObligationChange.RESOLD, live=True))])
+    store.apply([Reply(6, 23 * NS_PER_HOUR, (owed(1, 21, ObligationChange.DELIVERED, live=False),))])
+    assert sold_until_h() == 0
 
 
 def test_a_price_moves_the_terms_end(store: Store) -> None:
