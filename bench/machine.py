@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bench.common.report import Row, parser, publish, report
-from bench.machines.crowds import Crowd, leases, resting, yielding
+from bench.machines.crowds import Crowd, leases, resting, year_filled_us, yielding
 from bench.machines.flow import Flow, logged, mixed, opened, played
 from bench.order_books.engines import BATCH, EVENTS_ROOM
 from bench.order_books.memory import resident_bytes, settle
@@ -36,7 +36,7 @@ def run(*, quick: bool) -> list[Row]:
     """All figures, one row each; quick: a hundredth of the crowds and a short flow, to see that it works."""
     scale = 100 if quick else 1
     flow = mixed(2_000 if quick else 100_000, ACCOUNTS // scale)
-    return [*_whole_path(flow), *_crowd(100_000 // min(scale, 20)), *_state(scale), _memory(200_000 // scale)]
+    return [*_whole_path(flow), *_crowd(100_000 // min(scale, 20)), *_state(scale), _memory(200_000 // min(scale, 10))]
 
 
 def _whole_path(flow: Flow) -> list[Row]:
@@ -62,6 +62,7 @@ def _whole_path(flow: Flow) -> list[Row]:
 def _crowd(number: int) -> list[Row]:
     few, many = yielding(number // 100, number // 500), yielding(number, number // 500)
     return [
+        _at_most("fill of a year", year_filled_us(500), "us", 20, "one command: a GPU for 8,760 hours"),
         Row("displacement", many.displaced_us, "us", against=f"{number:,} running spot leases"),
         _at_most("displacement, growth", many.displaced_us / few.displaced_us, "x", 2, "a hundredth of the leases"),
         Row("pre-emption", many.preempted_us, "us", against=f"{number:,} running spot leases"),

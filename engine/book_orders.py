@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.kinds import Kind, Side, TimeInForce
+from engine.kinds import COVERS, Kind, Origin, Side, TimeInForce
 from engine.reasons import Reason
 from engine.records import Command, Flag, Given, Op, Session, shape_of
 from engine.state import Baron, Order
@@ -44,7 +44,7 @@ def new(order: Order, ts_ns: int) -> Command:
         stop_price=order.stop_price_ticks,
         window_end_h=order.window_end_ns // NS_PER_HOUR,
         baron=order.baron,
-        features=order.features,
+        features=order.features | COVERS if order.origin is Origin.COVER else order.features,
         hours=term_hours if bid else order.min_hours,
         lot=order.lot,
         min_rating=order.min_rating,
@@ -79,9 +79,10 @@ def fire(order: Order, ts_ns: int) -> Command:
     return Command(op=Op.FIRE, order_id=order.order_id, ts_ns=ts_ns)
 
 
-def set_baron(baron: Baron, ts_ns: int) -> Command:
-    """What its asks offer, as the shard has it."""
-    return Command(op=Op.SET_BARON, ts_ns=ts_ns, baron=baron.baron, features=baron.features, min_rating=baron.rating)
+def set_baron(baron: Baron, ts_ns: int, *, covers: bool = True) -> Command:
+    """What its asks offer, as the shard has it; covers: they may be met by a cover."""
+    features = baron.features | COVERS if covers else baron.features
+    return Command(op=Op.SET_BARON, ts_ns=ts_ns, baron=baron.baron, features=features, min_rating=baron.rating)
 
 
 def set_session(session: Session, ts_ns: int) -> Command:

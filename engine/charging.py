@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from engine import money
+from engine import bills, money
 from engine.kinds import EndReason, Pot, TransferCode
 from engine.state import Broken, Lease, State
 from engine.units import NS_PER_HOUR, NS_PER_S, fee_micros, tick_ns, usage_micros
@@ -73,11 +73,24 @@ def missing_micros(state: State, lease: Lease, at_ns: int) -> int:
     if lease.term_end_ns:
         until_ns = min(until_ns, lease.term_end_ns)
     ticks = tick_ns(lease.price_ticks, lease.prices, at_ns, until_ns)
-    return money.needed_micros(1, lease.quantity, ticks, lease.renter_fee_ppm) - lease.prefund_micros
+    covered = lease.prefund_micros + _posted_since(lease, at_ns)
+    return money.needed_micros(1, lease.quantity, ticks, lease.renter_fee_ppm) - covered
+
+
+def _posted_since(lease: Lease, at_ns: int) -> int:
+    """What is posted of the time after a full hour of use: something where a month ended in it."""
+    if not lease.active_ns:
+        return 0
+    due = usage(lease, lease.active_ns, at_ns)
+    return lease.usage_micros + lease.renter_fee_micros - due - fee_micros(due, lease.renter_fee_ppm)
 
 
 def post(state: State, lease: Lease, usage_due_micros: int) -> None:
-    """Bring what is posted to what is due in all: usage to the provider, each side's fee to the exchange; or refund."""
+    """Bring what is posted to what is due in all: usage to the provider, each side's fee to the exchange; or refund.
+
+    No more is refunded than this month's charge: what a month's close paid out stays paid (§9).
+    """
+    usage_due_micros = max(usage_due_micros, lease.usage_micros - bills.refundable_micros(state, lease.lease_id))
     more = usage_due_micros - lease.usage_micros
     renter_fee = fee_micros(usage_due_micros, lease.renter_fee_ppm) - lease.renter_fee_micros
     provider_fee = fee_micros(usage_due_micros, lease.provider_fee_ppm) - lease.provider_fee_micros
@@ -96,6 +109,9 @@ def post(state: State, lease: Lease, usage_due_micros: int) -> None:
         money.transfer(state, receivable, available, -more, TransferCode.REFUND, ref)
     if lease.prefund_micros < 0:
         raise Broken(f"lease {ref} was charged {-lease.prefund_micros} more than is held for it")
+    if more:
+        bill = bills.of(state, lease.lease_id, lease.renter, lease.provider, state.last_ts_ns)
+        bills.posted(bill, more, provider_fee)
     lease.usage_micros = usage_due_micros
     lease.renter_fee_micros += renter_fee
     lease.provider_fee_micros += provider_fee

@@ -338,6 +338,17 @@ class SetDelivery(_Command, frozen=True, tag=30):
     delivery: bytes
 
 
+class ReportOutage(_Command, frozen=True, tag=33):
+    """A lease that runs, or ran in this month, couldn't be used in [from_ns, to_ns), up to now; counted once (§9).
+
+    From the provisioner or an operator.
+    """
+
+    lease_id: int
+    from_ns: int
+    to_ns: int
+
+
 Command = (
     OpenAccount
     | Deposit
@@ -369,4 +380,5 @@ Command = (
     | SetPresence
     | SetDrain
     | SetDelivery
+    | ReportOutage
 )

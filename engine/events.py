@@ -433,6 +433,37 @@ class ObligationChanged(_Event, frozen=True, tag=30):
     other_id: int = 0
 
 
+class OutageNoted(_Event, frozen=True, tag=32):
+    """What of [from_ns, to_ns) lies in the lease's running month counts as outage: `out_ns` is all of that month's (§9)."""
+
+    lease_id: int
+    from_ns: int
+    to_ns: int
+    out_ns: int
+
+
+class BillClosed(_Event, frozen=True, tag=33):
+    """A lease's month is closed (§9): what it charged, how long it ran and was out, and where its receivable went.
+
+    lease_id: the lease's, or a forward's obligation's. from_ns: since when it ran in it; 0: not at all. credit_micros: to the
+    renter, `bond_micros` of it from the seller's bond. paid_micros: to the provider. over: it has ended, and this was its last
+    month.
+    """
+
+    lease_id: int
+    renter: int
+    provider: int
+    month_end_ns: int
+    charge_micros: int
+    from_ns: int
+    run_ns: int
+    out_ns: int
+    credit_micros: int
+    paid_micros: int
+    over: bool
+    bond_micros: int = 0
+
+
 Event = (
     AccountOpened
     | MarketListed
@@ -464,4 +495,6 @@ Event = (
     | InstrumentListed
     | SettlementPrice
     | ObligationChanged
+    | OutageNoted
+    | BillClosed
 )

@@ -6,6 +6,7 @@ Numbers are what the log carries and never change; names in lower case are what 
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
+from typing import Final
 
 
 class Side(IntEnum):
@@ -39,12 +40,14 @@ class Kind(IntEnum):
 
 
 class Origin(IntEnum):
-    """What entered an order: a client's order, a rental (§1 of the API), the engine for an offer (§4), a set of quotes (§5)."""
+    """What entered an order: a client's order, a rental (§1 of the API), the engine for an offer (§4), a set of quotes (§5),
+    the engine for what a provider failed to deliver (§8)."""
 
     CLIENT = 1
     RENTAL = 2
     OFFER = 3
     QUOTE = 4
+    COVER = 5
 
 
 class Feature(IntFlag):
@@ -54,6 +57,11 @@ class Feature(IntFlag):
     NVLINK = 2
     CERTIFIED = 4
     SECURE = 8
+
+
+COVERS: Final = 1 << 15
+"""A bit beside the features, which books have of every Baron, and every cover asks for: taken from the failing provider's
+Barons while a cover enters, it keeps it away from them (§8). No door takes it."""
 
 
 class OrderStatus(IntEnum):

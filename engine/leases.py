@@ -6,7 +6,7 @@ hour of use and at the end; who can't pay for what comes has notice. It knows no
 
 from __future__ import annotations
 
-from engine import charging, cuts, money, obligation_hours, obligations, rows, spot_leases, timers
+from engine import bills, charging, cover, cuts, money, obligation_hours, obligations, rows, spot_leases, timers
 from engine.kinds import EndReason, Fault, Kind, LeaseState, ObligationChange, Pot, TransferCode
 from engine.messages import EndLease, LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped
 from engine.obligation import Obligation
@@ -30,6 +30,8 @@ def active(state: State, command: LeaseActive) -> None:
     lease.state = LeaseState.ACTIVE
     lease.active_ns = now_ns
     lease.access = command.access
+    if lease.kind is not Kind.FORWARD:
+        bills.of(state, lease.lease_id, lease.renter, lease.provider, now_ns).run_from_ns = now_ns
     spot_leases.active(state, lease)
     timers.arm_lease(state, lease, next_due_ns(lease, now_ns))
     changed(state, lease)
@@ -208,9 +210,10 @@ def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, 
     spot_leases.leaves(state, lease)
     lease.reason = reason
     charging.post(state, lease, charging.ended_usage(lease, ended_ns))
+    bills.ended(state, lease.lease_id, ended_ns)
     money.change_hold(state, lease.renter, -lease.prefund_micros, lease.lease_id)
     lease.prefund_micros = 0
-    _settle_bond(state, lease)
+    bond_micros = _settle_bond(state, lease)
     lease.state = lease_state
     lease.ended_ns = ended_ns
     timers.arm_lease(state, lease, 0)
@@ -223,6 +226,8 @@ def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, 
         return
     timers.arm_wipe(state, lease, ended_ns + state.limits.wipe_s * NS_PER_S)
     changed(state, lease)
+    if reason is EndReason.PROVIDER_FAILED:
+        cover.of_lease(state, lease, bond_micros)
     if lease.kind is Kind.FORWARD:
         keep(state, lease)
         obligation = state.obligations.get(lease.obligation_id)
@@ -248,14 +253,15 @@ def keep(state: State, lease: Lease) -> None:
         del state.handovers[lease.renter, lease.baron]
 
 
-def _settle_bond(state: State, lease: Lease) -> None:
-    """A lease's bond is its renter's if its seller failed it, else the seller's again (§9)."""
+def _settle_bond(state: State, lease: Lease) -> int:
+    """A lease's bond is its renter's if its seller failed it, else the seller's again (§9); how much it was."""
     bond, micros = (lease.provider, Pot.BOND), lease.bond_micros
     lease.bond_micros = 0
     if lease.reason is EndReason.PROVIDER_FAILED:
         money.transfer(state, bond, (lease.renter, Pot.AVAILABLE), micros, TransferCode.PENALTY, lease.lease_id)
     else:
         money.transfer(state, bond, (lease.provider, Pot.AVAILABLE), micros, TransferCode.RELEASE, lease.lease_id)
+    return micros
 
 
 def _forget(state: State, lease: Lease) -> None:

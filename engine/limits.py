@@ -57,6 +57,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How long before the end of its term a lease can be extended (§8)."""
     wipe_s: int = 600
     """How long after its end a lease may wait for its wipe before its GPUs count as verified no more (§4)."""
+    max_covers: int = 64
+    """Covers that enter at the end of one command; from 1."""
+    max_outages: int = 64
+    """Outages of a lease in a month that are kept apart; of more the oldest are summed up, and no report counts there."""
     max_raises: int = 100
     """How often the price of one lease may be raised: a failure may be charged as of any time, so each price is kept."""
     max_obligations: int = 4_096

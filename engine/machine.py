@@ -11,7 +11,9 @@ from typing import Any, Final, NamedTuple
 
 from engine import (
     account_limits,
+    bills,
     capacity,
+    covering,
     cuts,
     delivery,
     extensions,
@@ -20,6 +22,7 @@ from engine import (
     listing,
     mass_cancels,
     money,
+    months,
     offers,
     orders,
     preemption,
@@ -60,6 +63,7 @@ from engine.messages import (
     RegisterBaron,
     Rejected,
     Rent,
+    ReportOutage,
     SetAccountLimits,
     SetAutoExtend,
     SetCapacity,
@@ -99,6 +103,9 @@ class Counts(NamedTuple):
 def _tick(state: State, _command: Tick) -> None:
     """Fire due timers in order, at most so many; the sequencer sends another Tick for what is left (§2)."""
     preemption.go_on(state)
+    if state.covers:
+        # They enter when this command ends.
+        return
     for number in sorted(state.shutting):
         presence.go_on(state, number)
         return
@@ -139,6 +146,8 @@ def _fire(state: State, kind: int, number: int) -> None:
             leases.term_end(state, state.leases[number])
         case TimerKind.WIPE_OVERDUE:
             capacity.wipe_overdue(state, state.leases[number])
+        case TimerKind.MONTH_CLOSE:
+            months.close(state, state.bills[number])
         case TimerKind.AUTO_EXTEND:
             extensions.auto_extend(state, state.leases[number])
         case TimerKind.AUCTION_END:
@@ -180,6 +189,7 @@ _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     ExtendLease: extensions.extend,
     SetAutoExtend: extensions.set_auto_extend,
     SetDelivery: delivery.set_delivery,
+    ReportOutage: bills.report_outage,
     SetPresence: presence.set_presence,
     SetDrain: presence.set_drain,
 }
@@ -286,7 +296,9 @@ class Machine:
 
 
 def _follow(state: State) -> None:
-    """What a command sets off: its stops, the offers of the Barons that it touched, sets of quotes; then its leases begin."""
+    """What a command sets off: covers of what failed, its stops, offers of touched Barons, quotes; then its leases begin."""
+    if state.covers:
+        covering.follow(state)
     stops.follow(state)
     if state.touched_barons:
         offers.follow(state)

@@ -28,6 +28,7 @@ from engine.commands import (
     RaisePrice,
     RegisterBaron,
     Rent,
+    ReportOutage,
     SetAccountLimits,
     SetAutoExtend,
     SetCapacity,
@@ -53,6 +54,7 @@ from engine.events import (
     BaronPresence,
     BaronRating,
     BaronRegistered,
+    BillClosed,
     CancelAllAfterSet,
     Canceled,
     CapacityChanged,
@@ -67,6 +69,7 @@ from engine.events import (
     ObligationChanged,
     ObligationOpened,
     OffersSet,
+    OutageNoted,
     QuotesSet,
     Refilled,
     Rejected,
@@ -89,6 +92,7 @@ __all__ = [
     "BaronPresence",
     "BaronRating",
     "BaronRegistered",
+    "BillClosed",
     "CancelAll",
     "CancelAllAfter",
     "CancelAllAfterSet",
@@ -117,6 +121,7 @@ __all__ = [
     "Offer",
     "OffersSet",
     "OpenAccount",
+    "OutageNoted",
     "PlaceOrder",
     "Quote",
     "QuotesSet",
@@ -126,6 +131,7 @@ __all__ = [
     "Rejected",
     "Rent",
     "Reply",
+    "ReportOutage",
     "SetAccountLimits",
     "SetAutoExtend",
     "SetCapacity",
@@ -152,7 +158,8 @@ EXCHANGE_ACCOUNT = 0
 class Reply(msgspec.Struct, frozen=True):
     """What the sequencer answers, once the command is durable: its place, its time, and all that it caused, in order.
 
-    A refused command has Rejected as its first event, and no other.
+    A refused command has Rejected as its first event, and no other; a Rejected after others is of an order that the engine
+    entered by itself (§8, cover).
     """
 
     seq: int

@@ -102,11 +102,13 @@ def _higher_fee_ppm(account: Account) -> int:
     return max(account.maker_fee_ppm, account.taker_fee_ppm)
 
 
-def change_hold(state: State, account: int, delta_micros: int, ref: int) -> None:
-    """Hold more of an account's available money, or release (a negative delta)."""
+def change_hold(
+    state: State, account: int, delta_micros: int, ref: int, code: TransferCode = TransferCode.HOLD
+) -> None:
+    """Hold more of an account's available money, with this code, or release (a negative delta)."""
     available, held = (account, Pot.AVAILABLE), (account, Pot.HELD)
     if delta_micros > 0:
-        transfer(state, available, held, delta_micros, TransferCode.HOLD, ref)
+        transfer(state, available, held, delta_micros, code, ref)
     else:
         transfer(state, held, available, -delta_micros, TransferCode.RELEASE, ref)
 

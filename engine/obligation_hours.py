@@ -6,7 +6,7 @@ can ever be paid out than was paid in. It knows no orders, and leases only by th
 
 from __future__ import annotations
 
-from engine import money, obligations, rows, timers
+from engine import bills, money, obligations, rows, timers
 from engine.kinds import ObligationChange, Pot, TransferCode
 from engine.obligation import Obligation
 from engine.state import State
@@ -25,6 +25,7 @@ def pay(state: State, obligation: Obligation) -> bool:
     pay_micros = obligation.price_ticks * MICROS_PER_TICK * obligation.quantity
     money.transfer(state, (provider, Pot.ESCROW), (provider, Pot.RECEIVABLE), pay_micros, TransferCode.USAGE, ref)
     money.transfer(state, (provider, Pot.BOND), (provider, Pot.AVAILABLE), bond_micros, TransferCode.RELEASE, ref)
+    bills.delivered(state, obligation, pay_micros)
     obligation.bond_micros -= bond_micros
     with obligations.changing(state, obligation, (obligation.start_h + 2) * NS_PER_HOUR):
         obligation.start_h += 1

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from engine import money, timers
+from engine import bills, money, timers
 from engine.kinds import ObligationChange, Pot, TransferCode
 from engine.messages import ObligationChanged
 from engine.obligation import Obligation
@@ -120,7 +120,8 @@ def say(
 
 
 def drop(state: State, obligation: Obligation, change: ObligationChange, other_id: int = 0) -> None:
-    """An obligation is over; its money has gone where it belongs already."""
+    """An obligation is over; its money has gone where it belongs already, and what it earned waits for its month's close."""
+    bills.ended(state, obligation.obligation_id, obligation.start_h * NS_PER_HOUR)
     _forget(state, obligation)
     say(state, obligation, change, other_id, over=True)
 

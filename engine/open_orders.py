@@ -8,7 +8,7 @@ never decides why an order changes, and it never speaks to the book: what the bo
 from __future__ import annotations
 
 from engine import client_ids, money, rows, timers
-from engine.kinds import Kind, OrderStatus, Origin, Side
+from engine.kinds import Kind, OrderStatus, Origin, Side, TransferCode
 from engine.messages import Accepted, Amended, Canceled
 from engine.reasons import Reason
 from engine.state import Order, State
@@ -29,7 +29,8 @@ def admit(state: State, order: Order) -> None:
         account.quote_sets[order.quote_set].orders += 1
     _emit_accepted(state, order)
     hold = money.order_hold_micros(state, order, order.leaves_quantity)
-    money.change_hold(state, order.account, hold, order.order_id)
+    code = TransferCode.COVER if order.origin is Origin.COVER else TransferCode.HOLD
+    money.change_hold(state, order.account, hold, order.order_id, code)
     if order.side is Side.BUY:
         account.gpus += order.leaves_quantity
     else:

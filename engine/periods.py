@@ -76,6 +76,11 @@ def listed(now_ns: int) -> tuple[Period, ...]:
     return tuple(periods)
 
 
+def month_end_ns(now_ns: int) -> int:
+    """When the calendar month that holds a time is over."""
+    return _hour(_later_month(_EPOCH + timedelta(days=now_ns // NS_PER_DAY), 1)) * NS_PER_HOUR
+
+
 def horizon_h(now_ns: int) -> int:
     """The end of the last period that is listed now: the grid's (§4)."""
     return max(period.end_h for period in listed(now_ns))

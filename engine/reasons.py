@@ -79,6 +79,7 @@ class Reason(IntEnum):
     NOT_ONDEMAND = 79
     TOO_EARLY_TO_EXTEND = 100
     CANNOT_EXTEND = 101
+    INVALID_OUTAGE = 102
     LEASE_SCHEDULED = 110
     # obligations
     TOO_MANY_OBLIGATIONS = 120
@@ -176,6 +177,7 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.REDUCE_ONLY: "Leave out reduce_only: this is your own Baron, and its hours weren't bought.",
     Reason.UNKNOWN_OBLIGATION: "Take the id from your own obligations; one that was paid in full or sold is over.",
     Reason.NO_LEASE_NOW: "A lease delivers it already, or its last one isn't wiped yet: end that one, or wait.",
+    Reason.INVALID_OUTAGE: "Report a time of this month in which the lease ran, up to now.",
     Reason.LEASE_SCHEDULED: "The lease waits for its GPUs, and nobody can displace it before it is active: raise its price then.",
     Reason.TIME_WENT_BACK: "Commands carry times that never decrease.",
 }

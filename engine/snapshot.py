@@ -15,12 +15,23 @@ import msgspec
 from engine import leases, obligations, rows, spot_leases, stops, timers
 from engine.book import BookState
 from engine.codec import DecodeError
+from engine.dues import Bill, Cover
 from engine.grid import GridFactory, Run
 from engine.kinds import Kind
 from engine.limits import Limits
 from engine.obligation import Obligation
 from engine.row import Listing, Row
-from engine.state import Account, Baron, BookFactory, Calendar, ClosingTrades, Instrument, Lease, Order, State
+from engine.state import (
+    Account,
+    Baron,
+    BookFactory,
+    Calendar,
+    ClosingTrades,
+    Instrument,
+    Lease,
+    Order,
+    State,
+)
 
 FORMAT: Final = 4
 _DIGEST_BYTES: Final = 32
@@ -56,6 +67,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """In the order in which they were made."""
     orders: list[Order]
     leases: list[Lease]
+    bills: list[Bill]
     books: list[BookState]
     """By instrument."""
     auction_ends: list[tuple[int, int]]
@@ -68,6 +80,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     yielding: list[tuple[int, int]]
     """Rows whose spot leases a Tick makes yield."""
     shutting: list[int]
+    covers: list[Cover]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -116,6 +129,7 @@ def _body(state: State) -> bytes:
             rows=[_row_state(state, row) for row in state.rows.values()],
             orders=[row for _, row in sorted(state.orders.items())],
             leases=[row for _, row in sorted(state.leases.items())],
+            bills=[row for _, row in sorted(state.bills.items())],
             books=[book.state() for _, book in sorted(state.books.items())],
             auction_ends=sorted(state.auction_ends.items()),
             next_instrument=state.next_instrument,
@@ -124,6 +138,7 @@ def _body(state: State) -> bytes:
             obligations=list(state.obligations.values()),
             yielding=sorted(state.yielding),
             shutting=sorted(state.shutting),
+            covers=state.covers,
         )
     )
 
@@ -152,6 +167,7 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
         state.add_baron(baron)
     state.orders = {row.order_id: row for row in body.orders}
     state.leases = {row.lease_id: row for row in body.leases}
+    state.bills = {row.bill_id: row for row in body.bills}
     for instrument in body.instruments:
         state.add_instrument(instrument)
     for instrument, book in zip(body.instruments, body.books, strict=True):
@@ -164,6 +180,7 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     state.calendars = {row.market: row for row in body.calendars}
     state.closing_trades = {row.instrument: row for row in body.closing_trades}
     state.shutting = set(body.shutting)
+    state.covers = body.covers
     for row_state in body.rows:
         _restore_row(state, row_state)
     for lease in body.leases:

@@ -14,6 +14,7 @@ import msgspec
 from sortedcontainers import SortedList
 
 from engine.book import Book, BookLimits
+from engine.dues import Bill, Cover
 from engine.grid import GridFactory
 from engine.grid_plain import PlainGrid
 from engine.ids import make_id
@@ -312,6 +313,11 @@ class Lease(_Record):
     """What its seller has in bond for it (§9)."""
     obligation_id: int = 0
     """Forwards: the obligation that it delivers (§8)."""
+    delivery: bytes = b""
+    """On-demand's, with the conditions below: what a cover of it would ask for (§8)."""
+    features: int = 0
+    min_rating: int = 0
+    same_baron: bool = False
 
     @property
     def live(self) -> bool:
@@ -363,6 +369,9 @@ class State:
         """Obligations that one may be joined with, by what makes them equal and the hour at which they meet."""
         self.handovers: dict[tuple[int, int], dict[int, None]] = {}
         """By (renter, Baron): leases whose obligation is over, for one that begins as they end (§8)."""
+        self.bills: dict[int, Bill] = {}
+        self.covers: list[Cover] = []
+        """Those still to enter, at the end of the command or with the next Tick."""
         self.books: dict[int, Book] = {}
         self.auction_ends: dict[int, int] = {}
         """By instrument: when its auction ends by itself, ns."""

@@ -31,7 +31,7 @@ def follow(state: State) -> None:
     fills_left = state.fills_left
     for instrument in sorted(state.waiting):
         book = state.books[instrument]
-        while fired < state.limits.max_stops and (order_id := book.next_stop()) and _has_ids(state):
+        while fired < state.limits.max_stops and (order_id := book.next_stop()) and has_ids(state):
             fired += 1
             _fire(state, state.orders[order_id])
     state.fills_left = fills_left
@@ -49,7 +49,7 @@ def look(state: State) -> None:
             state.waiting.discard(instrument)
 
 
-def _has_ids(state: State) -> bool:
+def has_ids(state: State) -> bool:
     """Whether the command has ids left for all the fills that one more stop could make; its events are numbered likewise."""
     needed = state.limits.max_looked * _IDS_A_FILL + _IDS_KEPT
     numbered = max(state.made, len(state.events) + len(state.drafts) * _EVENTS_A_LEASE)

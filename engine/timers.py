@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+from engine.dues import Bill
 from engine.kinds import Kind, LeaseState, Side
 from engine.obligation import Obligation
 from engine.row import Row
@@ -33,6 +34,7 @@ class TimerKind(IntEnum):
     DELIVERY_END = 9
     """A forward's lease whose hours are over, and that no obligation took over."""
     WIPE_OVERDUE = 10
+    MONTH_CLOSE = 11
     AUTO_EXTEND = 12
     AUCTION_END = 13
     CALENDAR = 14
@@ -123,6 +125,12 @@ def arm_offers(state: State, baron: Baron, due_ns: int) -> None:
     baron.offer_due_ns = due_ns
 
 
+def arm_bill(state: State, bill: Bill, due_ns: int) -> None:
+    """Set when a bill's month is closed; 0 for never again."""
+    _set(state, TimerKind.MONTH_CLOSE, bill.bill_id, bill.due_ns, due_ns)
+    bill.due_ns = due_ns
+
+
 def arm_dead_man(state: State, account: Account, due_ns: int) -> None:
     """Set the account's dead-man switch; 0 for none."""
     _set(state, TimerKind.DEAD_MAN, account.account, account.dead_man_ns, due_ns)
@@ -144,7 +152,7 @@ def arm_calendar(state: State, calendar: Calendar, due_ns: int) -> None:
 
 def next_due_ns(state: State) -> int | None:
     """When the earliest timer is due, at once where something waits already; None when there is nothing to wait for."""
-    if state.waiting or state.yielding or state.shutting:
+    if state.waiting or state.yielding or state.shutting or state.covers:
         return state.last_ts_ns
     return state.timers[0][0] if state.timers else None
 
@@ -166,6 +174,7 @@ def rearm(state: State) -> None:
         if lease.wipe_due_ns
     )
     state.timers.update(_obligation_timer(each) for each in state.obligations.values() if each.due_ns)
+    state.timers.update((bill.due_ns, TimerKind.MONTH_CLOSE, bill.bill_id) for bill in state.bills.values())
     state.timers.update(
         (row.look_ahead_ns, TimerKind.LOOK_AHEAD, row_number(row)) for row in state.rows.values() if row.look_ahead_ns
     )

@@ -59,6 +59,10 @@ def _open_lease(state: State, draft: Draft) -> None:
         prefund_micros=prefund,
         limit_ticks=0 if spot else draft.limit_ticks or bid.price_ticks,
         auto_extend=draft.auto_extend,
+        delivery=b"" if spot else bid.delivery,
+        features=0 if spot else bid.features,
+        min_rating=0 if spot else bid.min_rating,
+        same_baron=bid.same_baron and not spot,
     )
     leases.begin(state, lease)
     emit_opened(state, bid, draft.obligation_id, lease)

@@ -5,14 +5,20 @@ Clocks are arguments. It decides nothing: `provisioner.desired` reads the view t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
 from provisioner.admission import Beat, Inventory
-from provisioner.desired import AgentView, Vouch
+from provisioner.desired import AgentView, Gap, Vouch
 from provisioner.records import BaronRow
+from provisioner.settings import Timings, to_ns
 from provisioner.wire import LeaseReport, SandboxState
+
+MAX_GAPS: Final = 8
+"""Gaps of a lease that wait to be reported; of more the oldest are forgotten."""
 
 
 class Instant(msgspec.Struct, frozen=True):
@@ -25,14 +31,16 @@ class Instant(msgspec.Struct, frozen=True):
 class Contact:
     """One Baron's agent. Times before `listening` don't count as silence (§4)."""
 
-    def __init__(self, row: BaronRow, listening: Instant) -> None:
+    def __init__(self, row: BaronRow, listening: Instant, silence_s: float = Timings().silence_s) -> None:
         self._listening = listening
+        self._silence_ns = to_ns(silence_s)
         self._inventory: tuple[str, ...] | None = row.inventory or None
         self._simulated = row.inventory_simulated
         self._unhealthy: frozenset[str] = frozenset()
         self._reports: dict[int, LeaseReport] | None = None
         self._spoke_at: Instant | None = None
         self._vouched: dict[int, Instant] = {}
+        self._gaps: dict[int, deque[Gap]] = {}
         self._left_out: dict[int, int] = {}
 
     def arrive(self, inventory: Inventory, now: Instant) -> None:
@@ -49,7 +57,11 @@ class Contact:
         self._unhealthy = beat.unhealthy
         self._spoke_at = now
         running = {lease_id for lease_id, report in beat.reports.items() if report.state is SandboxState.RUNNING}
-        self._vouched |= dict.fromkeys(running, now)
+        for lease_id in running:
+            before = self._vouched.get(lease_id, now)
+            if now.steady_ns - before.steady_ns >= self._silence_ns:
+                self._gaps.setdefault(lease_id, deque(maxlen=MAX_GAPS)).append(Gap(before.wall_ns, now.wall_ns))
+            self._vouched[lease_id] = now
 
     def leave(self) -> None:
         """The session ended: its reports are history."""
@@ -64,6 +76,12 @@ class Contact:
         """These leases aren't wiped yet; of all others nothing needs to be known."""
         known = set(lease_ids)
         self._vouched = {lease_id: at for lease_id, at in self._vouched.items() if lease_id in known}
+        self._gaps = {lease_id: gaps for lease_id, gaps in self._gaps.items() if lease_id in known and gaps}
+
+    def reported(self, lease_id: int, gap: Gap) -> None:
+        """The engine has heard of a gap."""
+        if gap in self._gaps.get(lease_id, ()):
+            self._gaps[lease_id].remove(gap)
 
     @property
     def heard(self) -> bool:
@@ -90,5 +108,6 @@ class Contact:
             vouched={
                 lease_id: Vouch(at.wall_ns, now.steady_ns - at.steady_ns) for lease_id, at in self._vouched.items()
             },
+            gaps={lease_id: tuple(gaps) for lease_id, gaps in self._gaps.items()},
             absent_ns={lease_id: now.steady_ns - since_ns for lease_id, since_ns in self._left_out.items()},
         )

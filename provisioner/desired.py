@@ -14,7 +14,7 @@ import msgspec
 from engine.ids import format_id, parse_id
 from engine.kinds import Fault, LeaseState, Presence
 from engine.limits import Limits
-from engine.messages import LeaseFailed, LeaseWiped, SetCapacity, SetPresence
+from engine.messages import LeaseFailed, LeaseWiped, ReportOutage, SetCapacity, SetPresence
 from provisioner.records import BaronRow, LeaseRow
 from provisioner.settings import MAX_FORGET, Timings, to_ns
 from provisioner.wire import MAX_LEASES, MAX_MESSAGE_BYTES, Desired, LeaseReport, LeaseSpec, SandboxState, encode
@@ -32,12 +32,20 @@ class Vouch(NamedTuple):
     age_ns: int
 
 
+class Gap(NamedTuple):
+    """Between two heartbeats that vouched for a lease, on the wall's clock: too long for it to have been reachable."""
+
+    from_ns: int
+    to_ns: int
+
+
 class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a Baron's agent now.
 
     reports: its last heartbeat of this session by lease, None when there was none. silent_ns: since it last spoke, or
     since Monarch listens. spoke: it has spoken since then. inventory None: never heard of. vouched: of leases that were
     reported RUNNING since Monarch listens. absent_ns: since when Desired, in this session, leaves a lease out.
+    gaps: between words that vouched, of which the engine hasn't heard.
     """
 
     inventory: tuple[str, ...] | None
@@ -48,6 +56,7 @@ class AgentView(msgspec.Struct, frozen=True, kw_only=True):
     silent_ns: int
     listening_ns: int
     vouched: Mapping[int, Vouch]
+    gaps: Mapping[int, tuple[Gap, ...]] = {}
     absent_ns: Mapping[int, int]
 
 
@@ -55,6 +64,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to do: rows to write down first, then gates to hold open, commands to submit, and the list to send.
 
     running: leases that may become active once their gate is open. reachable: active ones. over: ended, and not wiped yet.
+    outages: gaps that the engine hasn't heard of, each to be said once.
     baron: the row that it was made from.
     """
 
@@ -66,6 +76,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     running: tuple[LeaseRow, ...]
     reachable: tuple[LeaseRow, ...]
     commands: tuple[Word, ...]
+    outages: tuple[ReportOutage, ...]
     baron: BaronRow
 
 
@@ -118,6 +129,13 @@ def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timi
         running=tuple(running),
         reachable=tuple(reachable),
         commands=tuple(commands),
+        outages=tuple(
+            ReportOutage(lease_id=lease.lease_id, from_ns=gap.from_ns, to_ns=gap.to_ns)
+            for lease in leases
+            if lease.used
+            for gap in view.gaps.get(lease.lease_id, ())
+            if lease.active_ns < gap.to_ns <= now_ns
+        ),
         baron=baron,
     )
 

@@ -14,9 +14,18 @@ from typing import Protocol
 import msgspec
 
 from engine.ids import format_id
-from engine.messages import Command, LeaseActive, LeaseFailed, LeaseWiped, Rejected, SetCapacity, SetPresence
+from engine.messages import (
+    Command,
+    LeaseActive,
+    LeaseFailed,
+    LeaseWiped,
+    Rejected,
+    ReportOutage,
+    SetCapacity,
+    SetPresence,
+)
 from provisioner.contact import Contact, Instant
-from provisioner.desired import Plan, Word
+from provisioner.desired import Gap, Plan, Word
 from provisioner.ports import Access, Submit
 from provisioner.records import LeaseRow
 from provisioner.sessions import Session
@@ -83,6 +92,17 @@ class Mailbox:
             self._paused = {held: until for held, until in self._paused.items() if until > now.steady_ns}
             self._paused[key] = now.steady_ns + self._pause_ns
             _log.info("%s was rejected: %s", _name(command), rejected.reason.name.lower())
+
+    async def report(self, outage: ReportOutage) -> bool:
+        """Enter an outage; False when it wasn't taken in, and should be tried again. What is refused never will be."""
+        try:
+            reply = await self._submit(outage)
+        except self._retry_on as error:
+            _log.warning("%s waits: %s: %s", _name(outage), type(error).__name__, error)
+            return False
+        if reply.events and isinstance(rejected := reply.events[0], Rejected):
+            _log.info("%s was rejected: %s", _name(outage), rejected.reason.name.lower())
+        return True
 
 
 class Keeper:
@@ -154,6 +174,7 @@ class Keeper:
         work: list[Awaitable[None]] = [self._mailbox.send(command, now) for command in plan.commands]
         work += [self._activate(lease, now) for lease in plan.running]
         work += [self._reach(lease) for lease in plan.reachable]
+        work += [self._report(outage) for outage in plan.outages]
         await _all(work)
 
     async def _tell(self, session: Session, plan: Plan, now: Instant) -> None:
@@ -179,6 +200,10 @@ class Keeper:
         access = Access(host=self._host, port=port, user=SSH_USER, host_key=lease.host_key)
         await self._mailbox.send(LeaseActive(lease_id=lease.lease_id, access=msgspec.json.encode(access)), now)
 
+    async def _report(self, outage: ReportOutage) -> None:
+        if await self._mailbox.report(outage):
+            self.contact.reported(outage.lease_id, Gap(outage.from_ns, outage.to_ns))
+
     async def _reach(self, lease: LeaseRow) -> None:
         await self._world.open_port(lease)
 
@@ -197,7 +222,7 @@ def _name(command: Command) -> str:
     match command:
         case SetCapacity(baron=baron) | SetPresence(baron=baron):
             return f"{type(command).__name__} of {format_id('brn', baron)}"
-        case LeaseActive(lease_id=lease_id) | LeaseFailed(lease_id=lease_id) | LeaseWiped(lease_id=lease_id):
-            return f"{type(command).__name__} of {format_id('lse', lease_id)}"
+        case LeaseActive() | LeaseFailed() | LeaseWiped() | ReportOutage():
+            return f"{type(command).__name__} of {format_id('lse', command.lease_id)}"
         case _:
             return type(command).__name__

@@ -260,7 +260,7 @@ class Provisioner:
     def _keep(self, row: BaronRow) -> Keeper:
         """The Baron's keeper, made when it is met first."""
         if (keeper := self._keepers.get(row.baron)) is None:
-            contact = Contact(row, self._listening or self.now())
+            contact = Contact(row, self._listening or self.now(), self._timings.silence_s)
             keeper = Keeper(contact, row.baron, self, self._mailbox, self._timings, self._settings.gate_host)
             self._keepers[row.baron] = keeper
             self._spawn(keeper.run(), f"keeper of {format_id('brn', row.baron)}")

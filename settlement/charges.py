@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final, NamedTuple
 
-from engine.kinds import EndReason
+from engine.kinds import EndReason, LeaseState
 from engine.units import MICROS_PER_USD, NS_PER_HOUR, NS_PER_S, PPM, TICKS_PER_USD
 from settlement.leases import LeaseTerms, Price
 
@@ -36,10 +36,11 @@ class Clock(NamedTuple):
     now_ns: int
 
 
-def ended_charge(lease: LeaseTerms, prices: Sequence[Price] = ()) -> Charge:
+def ended_charge(lease: LeaseTerms, prices: Sequence[Price] = (), closed_ns: int = 0) -> Charge:
     """The whole charge of a lease that has ended or failed; ValueError for a reason that no lease of today ends for.
 
-    prices: those that it had after its first, in order.
+    prices: those that it had after its first, in order. closed_ns: the end of its last month that was closed while it ran:
+    no failure takes back what that paid out (§9).
     """
     from_ns = lease.active_ns or lease.ended_ns
     elapsed_ns = lease.ended_ns - from_ns
@@ -52,13 +53,21 @@ def ended_charge(lease: LeaseTerms, prices: Sequence[Price] = ()) -> Charge:
             duration_ns = elapsed_ns if elapsed_ns >= FREE_FAILURE_NS else 0
         case _:
             raise ValueError(f"no rule of a charge for a lease that ended {lease.reason.name}")
+    if lease.state is LeaseState.FAILED:
+        duration_ns = max(duration_ns, closed_ns - from_ns)
     return _charge(lease, prices, from_ns, duration_ns)
 
 
-def running_charges(lease: LeaseTerms, clock: Clock, prices: Sequence[Price] = ()) -> set[Charge]:
+def charge_until(lease: LeaseTerms, prices: Sequence[Price], until_ns: int) -> Charge:
+    """What its use costs from its beginning up to a time."""
+    return _charge(lease, prices, lease.active_ns, until_ns - lease.active_ns)
+
+
+def running_charges(lease: LeaseTerms, clock: Clock, prices: Sequence[Price] = (), closed_ns: int = 0) -> set[Charge]:
     """What may have been posted for a lease that runs: its full hours. One value, or one for each hour still to fire.
 
-    Under notice no hour is posted any more: the last was the notice's, or the one before it (§9).
+    Under notice no hour is posted any more: the last was the notice's, or the one before it (§9). closed_ns: the end of its
+    last closed month, up to which it is posted at least.
     """
     if not lease.active_ns:
         return {Charge(0, 0, 0)}
@@ -69,7 +78,8 @@ def running_charges(lease: LeaseTerms, clock: Clock, prices: Sequence[Price] = (
         fewest = max(0, clock.fired_ns - 1 - lease.active_ns) // NS_PER_HOUR
         most = max(0, clock.now_ns - lease.active_ns) // NS_PER_HOUR
     hours = range(min(fewest, most), most + 1)
-    return {_charge(lease, prices, lease.active_ns, count * NS_PER_HOUR) for count in hours}
+    closed = max(0, closed_ns - lease.active_ns)
+    return {_charge(lease, prices, lease.active_ns, max(closed, count * NS_PER_HOUR)) for count in hours}
 
 
 def _minimum_ns(lease: LeaseTerms) -> int:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine.kinds import EndReason, LeaseState
-from engine.messages import LeaseChanged, LeasePriced, LeaseScheduled, ObligationChanged, Reply
+from engine.messages import BillClosed, LeaseChanged, LeasePriced, LeaseScheduled, ObligationChanged, Reply
+from settlement.tables import BILLS
 
 
 class Price(NamedTuple):
@@ -59,6 +60,7 @@ _TERMS = (
     "state",
 )
 _CHANGES = ("state", "reason", "active_ns", "ended_ns", "charged_micros", "wiped", "ends_ns")
+_BILL = tuple(column.name for column in BILLS.columns)
 _OWED = (
     "obligation_id",
     "provider",
@@ -91,6 +93,7 @@ class LeaseRows:
         self.added: dict[int, dict[str, Any]] = {}
         self.changed: dict[int, dict[str, Any]] = {}
         self.prices: dict[tuple[int, int], dict[str, int]] = {}
+        self.bills: list[dict[str, Any]] = []
         self.obligations: dict[int, dict[str, Any]] = {}
 
     obligation_columns = _OWED[1:]
@@ -108,6 +111,8 @@ class LeaseRows:
                 self._row(event.lease_id)["term_end_ns"] = event.term_end_ns
                 price = {"lease_id": event.lease_id, "from_ns": event.from_ns, "price_ticks": event.price_ticks}
                 self.prices[event.lease_id, event.from_ns] = price
+            elif isinstance(event, BillClosed):
+                self.bills.append({name: getattr(event, name) for name in _BILL})
             elif isinstance(event, ObligationChanged):
                 self.obligations[event.obligation_id] = {name: getattr(event, name) for name in _OWED}
 

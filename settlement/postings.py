@@ -18,6 +18,9 @@ INDEX_BITS: Final = INDEX_MAX.bit_length()
 CHARGE_CODES: Final = (TransferCode.USAGE, TransferCode.FEE, TransferCode.REFUND)
 """What a lease costs and earns; their `ref` is the lease."""
 
+CLOSE_CODES: Final = (TransferCode.PENALTY, TransferCode.PAYOUT)
+"""What a lease's failure or its month's close moves; their `ref` is the lease."""
+
 
 class PotKey(NamedTuple):
     """One pot of one account; the exchange's own account is 0. `pot` is a Pot's number: what a damaged file holds may not be."""

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, and_, case, func, literal, or_, select
 
 from engine.kinds import Pot, TransferCode
 from engine.units import NS_PER_S
 from settlement import queries
-from settlement.postings import CHARGE_CODES
+from settlement.postings import CHARGE_CODES, CLOSE_CODES
 from settlement.tables import OBLIGATIONS, POSTINGS
 from settlement.views import LeaseChargeLine, Statement, StatementLine
 
@@ -67,14 +68,13 @@ def statement(connection: Connection, account: int, month: str) -> Statement:
     now_micros = sum(row.amount_micros for row in queries.balances(connection, account))
     later_micros = _net_from(connection, account, after)
     lines: dict[TransferCode, tuple[int, int]] = {}
-    leases: dict[int, tuple[int, int]] = {}
+    leases: dict[int, LeaseChargeLine] = {}
     for moved in _moved(connection, account, range(first, after)):
         amount = moved.sign * moved.amount_micros
         transfers, total = lines.get(moved.code, (0, 0))
         lines[moved.code] = (transfers + moved.transfers, total + amount)
-        if moved.code in CHARGE_CODES and moved.ref:
-            usage, fee = leases.get(moved.ref, (0, 0))
-            leases[moved.ref] = (usage, fee + amount) if moved.is_fee else (usage + amount, fee)
+        if moved.ref:
+            leases[moved.ref] = _added(leases.get(moved.ref) or LeaseChargeLine(lease=moved.ref), moved)
     closing = now_micros - later_micros
     return Statement(
         account=account,
@@ -86,11 +86,20 @@ def statement(connection: Connection, account: int, month: str) -> Statement:
             StatementLine(code=code, transfers=transfers, amount_micros=total)
             for code, (transfers, total) in sorted(lines.items())
         ],
-        leases=[
-            LeaseChargeLine(lease=lease, usage_micros=usage, fee_micros=fee)
-            for lease, (usage, fee) in sorted(leases.items())
-        ],
+        leases=[line for _, line in sorted(leases.items())],
     )
+
+
+def _added(line: LeaseChargeLine, moved: _Moved) -> LeaseChargeLine:
+    """A lease's line with one more sum. A payout moves inside the account, so that its amount counts, not its sign."""
+    amount = moved.sign * moved.amount_micros
+    if moved.code is TransferCode.PAYOUT:
+        return replace(line, paid_out_micros=line.paid_out_micros + moved.amount_micros)
+    if moved.code is TransferCode.PENALTY:
+        return replace(line, credit_micros=line.credit_micros + amount)
+    if moved.is_fee:
+        return replace(line, fee_micros=line.fee_micros + amount)
+    return replace(line, usage_micros=line.usage_micros + amount)
 
 
 def _net_from(connection: Connection, account: int, first: int) -> int:
@@ -111,7 +120,9 @@ def _moved(connection: Connection, account: int, positions: range) -> Iterator[_
     """The account's postings at these positions, gathered."""
     columns = POSTINGS.c
     # A forward's hours are no lease's: they show in the lines alone.
-    leased = and_(columns.code.in_(CHARGE_CODES), columns.ref.not_in(select(OBLIGATIONS.c.obligation_id)))
+    leased = and_(
+        columns.code.in_((*CHARGE_CODES, *CLOSE_CODES)), columns.ref.not_in(select(OBLIGATIONS.c.obligation_id))
+    )
     ref = case((leased, columns.ref), else_=0)
     is_fee = or_(columns.debit_pot == Pot.FEES, columns.credit_pot == Pot.FEES)
     out_sign: ColumnElement[int] = case((columns.credit_account == account, 0), else_=-1)

@@ -95,6 +95,21 @@ OBLIGATIONS: Final = Table(
     Column("live", Boolean, nullable=False),
 )
 
+# The closed months of leases and obligations: what each charged, credited and paid out. A row is never changed.
+BILLS: Final = Table(
+    "bills",
+    METADATA,
+    Column("lease_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("month_end_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("charge_micros", BigInteger, nullable=False),
+    Column("run_ns", BigInteger, nullable=False),
+    Column("out_ns", BigInteger, nullable=False),
+    Column("credit_micros", BigInteger, nullable=False),
+    Column("paid_micros", BigInteger, nullable=False),
+    Column("bond_micros", BigInteger, nullable=False),
+    Column("over", Boolean, nullable=False),
+)
+
 # One row, made with the table: an update that finds another sequence than the expected one changes nothing.
 POSITION: Final = Table(
     "position",

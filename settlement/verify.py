@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from engine.kinds import EndReason, LeaseState, Pot, TransferCode
 from engine.messages import EXCHANGE_ACCOUNT
 from engine.units import MICROS_PER_TICK
-from settlement import queries
+from settlement import bills, queries
 from settlement.charges import Charge, Clock, ended_charge, running_charges
 from settlement.database import open_reader
 from settlement.errors import LedgerError
@@ -196,6 +196,10 @@ def _prove_leases(findings: _Findings, connection: Connection, clock: Clock) -> 
             "charge belongs to a lease's parties", f"lease {ref}", "renter, provider and exchange", "others"
         )
     prices = _prices(connection)
+    months, settled = bills.closed_months(connection), bills.settled(connection)
+    for owed, pay_micros in _owed(connection):
+        own_months, moved = months.pop(owed.obligation_id, []), settled.pop(owed.obligation_id, bills.Settled())
+        bills.prove_obligation(findings.compare, owed, own_months, moved, pay_micros, clock)
     count = running = 0
     for row in connection.execute(select(*(LEASES.c[name] for name in _TERMS)).order_by(LEASES.c.lease_id)):
         count += 1
@@ -207,18 +211,24 @@ def _prove_leases(findings: _Findings, connection: Connection, clock: Clock) -> 
         posted = paid.pop(lease.lease_id, Charge(0, 0, 0))
         own_prices = prices.pop(lease.lease_id, [])
         subject = f"lease {lease.lease_id}"
+        own_months = months.pop(lease.lease_id, [])
+        moved = settled.pop(lease.lease_id, bills.Settled())
+        bills.prove(findings.compare, lease, own_prices, own_months, moved, posted.usage_micros, clock)
+        closed_ns = bills.paid_until_ns(own_months)
         if lease.state in _OVER:
             # A running lease says what was posted when it last changed, and its full hours change nothing.
             findings.compare("lease says what was posted", subject, posted.usage_micros, lease.charged_micros)
-            _prove_ended(findings, subject, lease, own_prices, posted)
+            _prove_ended(findings, subject, lease, own_prices, closed_ns, posted)
             continue
         running += 1
         _prove_notice(findings, subject, lease, posted)
-        allowed = running_charges(lease, clock, own_prices)
+        allowed = running_charges(lease, clock, own_prices, closed_ns)
         if posted not in allowed:
             findings.compare("lease is charged its full hours", subject, sorted(allowed), posted)
     for lease_id in prices:
         findings.compare("price has a lease", f"lease {lease_id}", "a lease", "none")
+    for lease_id in (*months, *settled):
+        findings.compare("closed month has a lease", f"lease {lease_id}", "a lease", "none")
     for ref in paid:
         findings.compare("charge has a lease", f"lease {ref}", "a lease", "none")
     return count, running
@@ -246,6 +256,18 @@ def _prove_obligations(findings: _Findings, connection: Connection, posted: dict
             findings.compare("escrow and bond have a reason", _subject(key), due_of[account], posted.get(key, 0))
 
 
+def _owed(connection: Connection) -> Iterator[tuple[bills.Owed, int]]:
+    """Obligations, each with what was posted as its pay."""
+    columns = OBLIGATIONS.c
+    query = (
+        select(*(columns[name] for name in bills.Owed._fields), *queries.wide_sum(POSTINGS.c.amount_micros))
+        .outerjoin(POSTINGS, and_(POSTINGS.c.ref == columns.obligation_id, POSTINGS.c.code == TransferCode.USAGE))
+        .group_by(columns.obligation_id)
+    )
+    for *owed, high, low in connection.execute(query):
+        yield bills.Owed(*owed), queries.widen(high, low)
+
+
 def _lease_bonds(connection: Connection) -> Counter[tuple[int, int, bool]]:
     """What is in bond for each lease, by (provider, lease, whether it is over)."""
     bonds: Counter[tuple[int, int, bool]] = Counter()
@@ -270,7 +292,7 @@ def _prove_notice(findings: _Findings, subject: str, lease: LeaseTerms, posted: 
     if lease.state is LeaseState.ENDING:
         findings.compare("notice has a reason", subject, True, lease.reason in _NOTICE_REASONS)
         findings.compare("notice has a time", subject, True, lease.ends_ns > lease.active_ns)
-        # Nothing is posted from the notice on, and its event said what was.
+        # Nothing is posted from the notice on but at a month's end, and its events said what was.
         findings.compare("lease says what was posted", subject, posted.usage_micros, lease.charged_micros)
         findings.compare("running lease has no end", subject, 0, lease.ended_ns)
         return
@@ -289,9 +311,11 @@ def _prices(connection: Connection) -> dict[int, list[Price]]:
     return prices
 
 
-def _prove_ended(findings: _Findings, subject: str, lease: LeaseTerms, prices: list[Price], posted: Charge) -> None:
+def _prove_ended(
+    findings: _Findings, subject: str, lease: LeaseTerms, prices: list[Price], closed_ns: int, posted: Charge
+) -> None:
     try:
-        due = ended_charge(lease, prices)
+        due = ended_charge(lease, prices, closed_ns)
     except ValueError as error:
         findings.compare("lease ended for a reason of today", subject, "a reason with a rule", error)
         return

@@ -41,11 +41,16 @@ class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseChargeLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What one lease moved in the month, seen from the account: usage and fee less refunds (negative: paid)."""
+    """What one lease moved in the month, seen from the account: usage and fee less refunds (negative: paid).
+
+    credit_micros: for outages, or for its provider's failure (negative: given). paid_out_micros: from receivable to available.
+    """
 
     lease: int
-    usage_micros: int
-    fee_micros: int
+    usage_micros: int = 0
+    fee_micros: int = 0
+    credit_micros: int = 0
+    paid_out_micros: int = 0
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):

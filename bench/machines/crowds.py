@@ -28,6 +28,8 @@ from engine.messages import (
 )
 
 RENTERS: Final = 64
+YEAR: Final = "2027"
+"""The second of the years that are listed at START_NS."""
 PROVIDER: Final = 10_001
 NEWCOMER: Final = 10_002
 LEAST_PAID: Final = 10_000
@@ -105,6 +107,15 @@ def yielding(number: int, times: int) -> Took:
         crowd.do(order(PROVIDER, ONDEMAND, Side.SELL, MIDDLE, 1, 1))
         preempted.append(_timed(crowd, order(NEWCOMER, ONDEMAND, Side.BUY, MIDDLE, 1)))
     return Took(_median_us(displaced), _median_us(preempted))
+
+
+def year_filled_us(times: int) -> float:
+    """Median microseconds of a bid that takes a GPU for a whole year, hours, obligation, escrow and bond counted in."""
+    crowd = Crowd()
+    crowd.baron(1, times)
+    (year,) = (listed.instrument for listed in crowd.machine.state.instruments.values() if listed.period == YEAR)
+    crowd.do(order(PROVIDER, year, Side.SELL, MIDDLE, times, 1))
+    return _median_us([_timed(crowd, order(1 + place % RENTERS, year, Side.BUY, MIDDLE, 1)) for place in range(times)])
 
 
 def resting(crowd: Crowd, number: int) -> None:

@@ -258,7 +258,7 @@ class Rental(Model, frozen=True):
 
 
 class Order(Model, frozen=True):
-    """`origin`: client, rental, offer, or quote. `reason`: why it was cut or closed.
+    """`origin`: client, rental, offer, quote, or cover (of what a provider failed to deliver). `reason`: why it was cut or closed.
 
     `price` is None for a stop without a protection price, until it is triggered; `armed`: it waits for that. `shown_quantity`:
     what the book shows of it. `simulated`: the Baron of a sell has no real GPUs; None for a buy, which names none.
@@ -468,9 +468,13 @@ class StatementLine(Model, frozen=True):
 
 
 class StatementLease(Model, frozen=True):
+    """Negative: what you paid. `credit`: for outages, or its provider's failure; `paid_out`: made available to its provider."""
+
     lease_id: str
     usage: Decimal
     fee: Decimal
+    credit: Decimal = Decimal(0)
+    paid_out: Decimal = Decimal(0)
 
 
 class Statement(Model, frozen=True):

@@ -78,11 +78,16 @@ class StatementLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeaseChargeLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What one lease moved in the month, seen from the account: usage and fee (negative: paid)."""
+    """What one lease moved in the month, seen from the account: usage and fee (negative: paid).
+
+    credit_micros: for outages, or for its provider's failure (negative: given). paid_out_micros: from receivable to available.
+    """
 
     lease: int
     usage_micros: int
     fee_micros: int
+    credit_micros: int
+    paid_out_micros: int
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):

@@ -140,6 +140,16 @@ _LEASES: Final[tuple[Endpoint[Any, Any, Any], ...]] = (
         answer=lease_views.Lease,
     ),
     Endpoint(
+        method=_POST,
+        path="/leases/{lease_id}/outages",
+        access=Scope.ADMIN,
+        summary="Say when a lease could not be used",
+        run=leases.report_outage,
+        body=schema.OutageBody,
+        query=Nothing,
+        answer=lease_views.Outage,
+    ),
+    Endpoint(
         method=_DELETE,
         path="/leases/{lease_id}",
         access=Scope.RENT,

@@ -277,6 +277,13 @@ class DeliveryBody(_Body, frozen=True):
     ssh_keys: Annotated[list[SshKeyLine], Meta(min_length=1, max_length=MAX_SSH_KEYS)] | None = None
 
 
+class OutageBody(_Body, frozen=True):
+    """A time in which a lease could not be used, up to now (rulebook §9)."""
+
+    began: Time
+    ended: Time
+
+
 class OfferBody(_Body, frozen=True):
     """One standing offer (rulebook §4); `gpus` counts what is leased under it; `max_hours`, `min_hours` for on-demand only."""
 

@@ -102,6 +102,11 @@ def _add_accounts(admin: _Tasks, common: argparse.ArgumentParser) -> None:
     rating.add_argument("baron", metavar="BARON")
     rating.add_argument("rating", type=int, metavar="RATING", help="0 to 100")
     rating.set_defaults(run=_rating)
+    outage = admin.add_parser("outage", parents=[common], help="say when a lease could not be used, for its credit")
+    outage.add_argument("lease", metavar="LEASE")
+    outage.add_argument("began", metavar="BEGAN", help="such as 2026-12-24T18:00:00Z")
+    outage.add_argument("ended", metavar="ENDED")
+    outage.set_defaults(run=_outage)
     limits = admin.add_parser(
         "limits", parents=[common], help="what an account may have open: show it, or with flags set all of it"
     )
@@ -173,6 +178,16 @@ def _rating(options: argparse.Namespace) -> int:
         options,
         lambda: operate.set_rating(_config(options), os.environ, options.baron, options.rating),
         lambda answer: f"{answer['baron']} {answer['rating']}",
+    )
+
+
+def _outage(options: argparse.Namespace) -> int:
+    from exchange.monarch import operate
+
+    return _operate(
+        options,
+        lambda: operate.report_outage(_config(options), os.environ, options.lease, options.began, options.ended),
+        lambda answer: f"{answer['lease_id']} was out for {answer['out_s']} s this month",
     )
 
 

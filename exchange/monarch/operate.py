@@ -1,4 +1,4 @@
-"""`monarch admin session`, `features`, `rating`, `limits`, `kill`: an operator's word to the Monarch that runs, by its own API.
+"""`monarch admin session`, `features`, `rating`, `outage`, `limits`, `kill`: an operator's word to the Monarch that runs.
 
 The address is the running Monarch's, as its home tells; the key, which must hold the scope `admin`, comes from
 `HOURBOOK_KEY`, since what stands in a command line can be read by others.
@@ -34,6 +34,12 @@ def set_features(config: Config, environ: Mapping[str, str], baron: str, feature
 def set_rating(config: Config, environ: Mapping[str, str], baron: str, rating: int) -> dict[str, Any]:
     """Say how a Baron is rated (rulebook §10); what the API answers. RestError when it refuses."""
     return dict(_running(config, environ).put(f"/v1/barons/{quote(baron, safe='')}/rating", {"rating": rating}))
+
+
+def report_outage(config: Config, environ: Mapping[str, str], lease: str, began: str, ended: str) -> dict[str, Any]:
+    """Say when a lease couldn't be used (rulebook §9); what the API answers. RestError when it refuses."""
+    path = f"/v1/leases/{quote(lease, safe='')}/outages"
+    return dict(_running(config, environ).post(path, {"began": began, "ended": ended}))
 
 
 def limits(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from engine.kinds import Kind
+from engine.kinds import Kind, OrderStatus
 from engine.machine import Machine
 from engine.messages import (
     Amended,
@@ -23,7 +23,7 @@ from engine.messages import (
     Traded,
 )
 from engine.state import Instrument
-from tests.engine.auditing import barons, bounds, charges, rows, tables, yielding
+from tests.engine.auditing import barons, bills, bounds, charges, rows, tables, yielding
 from tests.engine.auditing.hours import Hours
 from tests.engine.auditing.records import SeenLease
 from tests.engine.auditing.seen import Seen
@@ -37,11 +37,14 @@ class Auditor(Seen):
         limits = machine.state.limits
         self.hours = Hours(limits.notice_s, limits.wipe_s)
         self.kinds: dict[int, Kind] = {}
+        self.billing = bills.Billing(limits.max_outages)
 
     def saw(self, now_ns: int, command: Command, events: list[Event]) -> None:
         """Take in one command and its events, and check every law."""
         rejected = [event for event in events if isinstance(event, Rejected)]
-        assert not rejected or len(events) == 1, "a refused command has Rejected as its only event"
+        if rejected and events[0] is rejected[0]:
+            assert len(events) == 1, "a refused command has Rejected as its only event"
+        assert all(each is events[0] or each.order_status is OrderStatus.REJECTED for each in rejected)
         self.topped_up.clear()
         # What has expired since is spoken of still.
         for number, listed in self._listed_since():
@@ -53,7 +56,7 @@ class Auditor(Seen):
         ended = [self._look(event) for event in events]
         for lease in ended:
             if lease is not None:
-                charges.check_charge(lease)
+                charges.check_charge(lease, self.billing.closed_micros(lease.scheduled.lease_id))
         bounds.check_account_limits(self)
         due_ns = self.machine.next_due_ns()
         settled = due_ns is None or due_ns > now_ns
@@ -67,6 +70,7 @@ class Auditor(Seen):
         rows.check_rows(self.hours, on_time=settled)
         rows.check_tables(self.hours, self.machine.state)
         tables.check_money(self)
+        self.billing.check(self.pots)
         books = self.machine.state.books
         told = {number: books[number].state() for number in self.used & books.keys()}
         tables.check_orders_and_books(self, told, now_ns)
@@ -88,6 +92,7 @@ class Auditor(Seen):
                 yielding.check_change(self.hours, event)
             case Traded() if event.displaced_lease_id:
                 yielding.check_displacing(self, self.hours, event)
+        self.billing.take(event)
         self.hours.take(event, self.orders, self.kinds)
         return self._take(event)
 

@@ -67,4 +67,5 @@ def test_a_damaged_record_is_refused(damage: typing.Callable[[bytes], bytes]) ->
 def test_tags_are_distinct_and_start_at_one() -> None:
     for kinds in (COMMANDS, EVENTS):
         tags = [kind.__struct_config__.tag for kind in kinds]
-        assert tags == list(range(1, len(kinds) + 1))
+        assert tags[0] == 1
+        assert tags == sorted(set(tags))

@@ -16,6 +16,7 @@ from engine.messages import ObligationChanged, Transfer
 from engine.obligation import Obligation
 from engine.obligations import Part
 from engine.state import Baron, Broken, State, new_account
+from engine.timers import TimerKind
 from engine.units import MICROS_PER_TICK, NS_PER_HOUR
 
 START_H = 400_000
@@ -186,7 +187,9 @@ def test_an_hour_is_paid_and_its_bond_is_free() -> None:
     bonds = [event.amount_micros for event in state.events if isinstance(event, Transfer)][1::2]
     assert bonds == [33, 33, 34]
     assert not state.obligations
-    assert not state.timers
+    (bill,) = state.bills.values()
+    assert (bill.charge_micros, bill.receivable_micros) == (pots[Pot.RECEIVABLE], pots[Pot.RECEIVABLE])
+    assert [number for _, _, number in state.timers] == [bill.bill_id], "nothing but its month's close"
 
 
 def test_a_failure_pays_what_is_left_to_the_holder_and_no_more() -> None:
@@ -303,9 +306,8 @@ def _check(state: State, paid_in: int, hour: int) -> None:
     assert sum(sum(account.pots) for account in state.accounts.values()) == paid_in
     assert all(min(account.pots) >= 0 for account in state.accounts.values())
     assert sorted(state.obligations) == list(state.obligations)
-    assert sorted((due_ns, number) for due_ns, _, number in state.timers) == sorted(
-        (each.due_ns, each.obligation_id) for each in live
-    )
+    due = sorted((due_ns, number) for due_ns, kind, number in state.timers if kind != TimerKind.MONTH_CLOSE)
+    assert due == sorted((each.due_ns, each.obligation_id) for each in live)
     for each in live:
         assert each.quantity > 0
         assert max(START_H, hour) <= each.start_h < each.end_h

@@ -36,7 +36,7 @@ def counted(
 ) -> tuple[dict[TransferCode, list[int]], dict[int, list[int]]]:
     """Lines and leases of a month, one transfer at a time."""
     lines: dict[TransferCode, list[int]] = defaultdict(lambda: [0, 0])
-    leases: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    leases: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for reply in history:
         for event in reply.events:
             if month_of(reply.ts_ns) != month or not isinstance(event, Transfer):
@@ -48,13 +48,21 @@ def counted(
             lines[event.code][1] += amount
             if event.code in CHARGE_CODES:
                 leases[event.ref][Pot.FEES in (event.debit_pot, event.credit_pot)] += amount
+            elif event.code is TransferCode.PENALTY and event.ref:
+                leases[event.ref][2] += amount
+            elif event.code is TransferCode.PAYOUT and event.ref:
+                leases[event.ref][3] += event.amount_micros
     return lines, leases
 
 
 def check(statement: Statement, history: list[Reply]) -> None:
     lines, leases = counted(history, statement.account, statement.month)
     assert {line.code: [line.transfers, line.amount_micros] for line in statement.lines} == lines
-    assert {line.lease: [line.usage_micros, line.fee_micros] for line in statement.leases} == leases
+    shown = {
+        line.lease: [line.usage_micros, line.fee_micros, line.credit_micros, line.paid_out_micros]
+        for line in statement.leases
+    }
+    assert shown == leases
     moved = sum(line.amount_micros for line in statement.lines)
     assert statement.opening_micros + moved == statement.closing_micros
     charged = sum(line.amount_micros for line in statement.lines if line.code in CHARGE_CODES)

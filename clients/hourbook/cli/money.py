@@ -58,5 +58,6 @@ def _statement(options: argparse.Namespace, session: Session) -> int:
     table(("what", "transfers", "dollars"), rows, "")
     if statement.leases:
         print()
-        table(("lease", "usage", "fee"), [(line.lease_id, line.usage, line.fee) for line in statement.leases], "")
+        leases = [(line.lease_id, line.usage, line.fee, line.credit, line.paid_out) for line in statement.leases]
+        table(("lease", "usage", "fee", "credit", "paid out"), leases, "")
     return 0

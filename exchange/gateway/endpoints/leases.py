@@ -5,15 +5,15 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from engine.ids import format_id
-from engine.messages import Duplicate, EndLease, ExtendLease, RaisePrice, Reply, SetAutoExtend
+from engine.messages import Duplicate, EndLease, ExtendLease, RaisePrice, Reply, ReportOutage, SetAutoExtend
 from engine.reasons import Reason
 from exchange.gateway.auth import identify
 from exchange.gateway.endpoint import Call
 from exchange.gateway.errors import Problem
 from exchange.gateway.gateway import Gateway
-from exchange.gateway.orders_in import price_in, rent_in
+from exchange.gateway.orders_in import price_in, rent_in, time_in
 from exchange.gateway.results import Result
-from exchange.gateway.schema import ExtensionBody, LeaseBody, LeasePage, Nothing, RentalBody, Since
+from exchange.gateway.schema import ExtensionBody, LeaseBody, LeasePage, Nothing, OutageBody, RentalBody, Since
 from exchange.gateway.views import leases as views
 from exchange.gateway.views.text import next_cursor, parse_cursor
 from exchange.read.interface import LeaseRow
@@ -104,6 +104,15 @@ async def _changed(
     # What the command's events leave unsaid (its state, its earlier prices) only the read models know.
     await gateway.read_done(reply.seq)
     return await _lease_view(gateway, await own_lease(gateway, asker, lease_id), asker.account)
+
+
+async def report_outage(gateway: Gateway, call: Call[OutageBody, Nothing]) -> views.Outage:
+    command = ReportOutage(
+        lease_id=call.id("lease_id"),
+        from_ns=time_in(call.body.began, "began"),
+        to_ns=time_in(call.body.ended, "ended"),
+    )
+    return views.outage(await gateway.enter(command))
 
 
 async def events(gateway: Gateway, call: Call[Nothing, Nothing]) -> Response:

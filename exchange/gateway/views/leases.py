@@ -13,7 +13,8 @@ import msgspec
 
 from engine.ids import format_id
 from engine.kinds import EndReason, LeaseState, edge_name
-from engine.units import NS_PER_HOUR, format_money, format_price, tick_ns, usage_micros
+from engine.messages import OutageNoted, Reply
+from engine.units import NS_PER_HOUR, NS_PER_S, format_money, format_price, tick_ns, usage_micros
 from exchange.gateway.views.text import View, format_price_if, format_time, format_time_if
 from exchange.read.interface import InstrumentRow, LeaseRow
 
@@ -41,7 +42,7 @@ class Ssh(View, frozen=True):
 
 
 class Lease(View, frozen=True):
-    """`charged`: usage posted so far, without fees; it moves at each full hour of use, and when the lease ends.
+    """`charged`: usage posted so far, without fees; it moves at each full hour of use, at a month's end, and when the lease ends.
 
     `accrued`: what has been used since, without fees, as of this answer; posted at the next full hour. A lease that ends
     sooner may be charged more (its kind's minimum), or nothing (a provider's failure inside the first hour).
@@ -124,6 +125,27 @@ def lease(row: LeaseRow, instrument: InstrumentRow, account: int, now_ns: int) -
         detail=row.detail or None,
         ssh=_ssh(row.access) if is_renter and row.access and row.state in _REACHABLE else None,
         seq=row.seq,
+    )
+
+
+class Outage(View, frozen=True):
+    """What counts of an outage: the part of it in the lease's running month. `out_s`: all of that month's, in whole seconds."""
+
+    seq: int
+    lease_id: str
+    began: str
+    ended: str
+    out_s: int
+
+
+def outage(reply: Reply) -> Outage:
+    noted = next(event for event in reply.events if isinstance(event, OutageNoted))
+    return Outage(
+        seq=reply.seq,
+        lease_id=format_id("lse", noted.lease_id),
+        began=format_time(noted.from_ns),
+        ended=format_time(noted.to_ns),
+        out_s=noted.out_ns // NS_PER_S,
     )
 
 

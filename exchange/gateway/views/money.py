@@ -61,9 +61,16 @@ class StatementLine(View, frozen=True):
 
 
 class StatementLease(View, frozen=True):
+    """What a lease moved; negative: what you paid. `credit`: for outages, or for its provider's failure.
+
+    `paid_out`: what its month's close made available to its provider.
+    """
+
     lease_id: str
     usage: str
     fee: str
+    credit: str
+    paid_out: str
 
 
 class Statement(View, frozen=True):
@@ -120,6 +127,8 @@ def statement(found: ports.Statement) -> Statement:
                 lease_id=format_id("lse", line.lease),
                 usage=format_money(line.usage_micros),
                 fee=format_money(line.fee_micros),
+                credit=format_money(line.credit_micros),
+                paid_out=format_money(line.paid_out_micros),
             )
             for line in found.leases
         ],

@@ -19,7 +19,7 @@ _KILLED: Final = "nothing is listed: the exchange's administration has stopped t
 
 
 class Order(View, frozen=True):
-    """`origin`: client, rental, offer (placed for an offer of PUT /v1/asks), or quote. `reason`: why it was cut or closed,
+    """`origin`: client, rental, offer (placed for an offer of PUT /v1/asks), quote, or cover. `reason`: why it was cut or closed,
     null when nothing but its owner's amends changed it.
 
     `price` is null for a stop without a protection price, until it is triggered. `armed`: a stop that waits for its trigger;

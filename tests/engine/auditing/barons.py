@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from engine.book import BookState
-from engine.kinds import Kind, LeaseState, ObligationChange
+from engine.kinds import COVERS, Kind, LeaseState, ObligationChange
 from engine.messages import Command, Event, LeaseChanged, ObligationChanged, SetCapacity
 from tests.engine.auditing.hours import Hours
 from tests.engine.auditing.seen import Seen
@@ -23,7 +23,7 @@ def check_barons(seen: Seen, hours: Hours, books: dict[int, BookState]) -> None:
         assert baron.leased_gpus == leased[baron.baron]
         for instrument in state.instruments_of[baron.sku, baron.region].keys() & books.keys():
             told = books[instrument].barons
-            expected = (baron.baron, seen.ratings[baron.baron], seen.features.get(baron.baron, 0))
+            expected = (baron.baron, seen.ratings[baron.baron], seen.features.get(baron.baron, 0) | COVERS)
             assert expected in told, "a book knows what its asks' Barons offer"
 
 

@@ -13,8 +13,11 @@ from tests.engine.auditing.records import SeenLease
 HOUR_NS = 3600 * 10**9
 
 
-def check_charge(lease: SeenLease) -> None:
-    """The charge of an ended lease, reckoned anew from its start, end and reason (rulebook §7, §8, §9)."""
+def check_charge(lease: SeenLease, closed_micros: int) -> None:
+    """The charge of an ended lease, reckoned anew from its start, end and reason (rulebook §7, §8, §9).
+
+    closed_micros: what months charged that were closed while it ran; no failure takes that back.
+    """
     last, terms = lease.last, lease.scheduled
     assert last is not None
     active = last.active_ns or last.ended_ns
@@ -31,6 +34,8 @@ def check_charge(lease: SeenLease) -> None:
             minimum = min(minimum, lease.term_end_ns - active)
         duration = max(duration, minimum)
     usage = _usage(lease, active, duration)
+    if last.state is LeaseState.FAILED:
+        usage = max(usage, closed_micros)
     assert lease.usage == last.charged_micros == usage
     assert lease.renter_fee == math.floor(Fraction(usage * terms.renter_fee_ppm, 10**6))
     assert lease.provider_fee == math.floor(Fraction(usage * terms.provider_fee_ppm, 10**6))

@@ -33,6 +33,7 @@ from engine.messages import (
     Rejected,
     Rent,
     Reply,
+    ReportOutage,
     SetOffers,
     SetPresence,
     Tick,
@@ -164,6 +165,11 @@ class Exchange:
         reply = await self.accept(msgspec.structs.replace(order, account=RENTER, side=Side.BUY, baron=0))
         (sold,) = [event for event in reply.events if isinstance(event, ObligationChanged)]
         return sold.end_h * NS_PER_HOUR
+
+    def outages(self, lease_id: int) -> list[tuple[int, int]]:
+        """What was reported of a lease, in order."""
+        reports = [one for one in self.commands if isinstance(one, ReportOutage) and one.lease_id == lease_id]
+        return [(one.from_ns, one.to_ns) for one in reports]
 
     async def give_notice(self, lease_id: int) -> int:
         """As firm demand would: the lease runs on until the time that is returned."""

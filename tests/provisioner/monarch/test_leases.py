@@ -11,6 +11,7 @@ import pytest
 from engine.ids import format_id
 from engine.kinds import EndReason, Fault, LeaseState, Presence
 from engine.messages import LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped, SetCapacity, Tick
+from engine.units import NS_PER_S
 from provisioner.ports import Delivery
 from provisioner.wire import Desired, SandboxState
 from tests.provisioner.monarch.agent import GREETING, Agent, gpus, host_key
@@ -199,6 +200,34 @@ async def test_silence_takes_asks_then_leases_charged_to_the_last_heartbeat(hous
     await until_wiped(house, lease_id)
     await on_sale(house, 8)
     assert [one.gpus for one in house.exchange.commands if isinstance(one, SetCapacity)] == [8]
+
+
+async def test_a_silence_that_ends_is_an_outage_of_what_runs_there_said_once(house: House) -> None:
+    provisioner = await house.open()
+    agent = await house.agent()
+    await on_sale(house, 8)
+    runs = await rented(house, 2)
+    agent.beat_by_itself = agent.obey = False
+    last_ns = house.clock.wall_ns()
+    await agent.beat()
+    await wait_until_async(lambda: provisioner.barons_online()[1] > last_ns, "its last heartbeat")
+    vouched_ns = provisioner.barons_online()[1]
+    house.clock.advance(59)
+    await agent.beat()
+    await wait_until_async(lambda: provisioner.barons_online()[1] > vouched_ns, "a heartbeat in time")
+    from_ns = provisioner.barons_online()[1]
+    house.clock.advance(90)
+    house.exchange.refuse_next = 2
+    await agent.beat()
+    reported = partial(house.exchange.outages, runs)
+    await wait_until_async(lambda: len(reported()) == 1, "the outage")
+    await agent.beat()
+    await on_sale(house, 6)
+    ((begin_ns, end_ns),) = reported()
+    assert begin_ns == from_ns
+    assert end_ns - begin_ns >= 90 * NS_PER_S
+    bill = house.exchange.machine.state.bills[runs]
+    assert bill.outages == [(begin_ns, end_ns)]
 
 
 async def test_a_lease_that_has_notice_before_it_ran_leaves_the_agent_and_is_nobodys_failure(house: House) -> None:

@@ -220,6 +220,7 @@ def test_gpus_that_an_earlier_database_assigned_are_unknown_until_they_are_writt
             running=(),
             reachable=(),
             commands=(),
+            outages=(),
             baron=baron,
         )
 
