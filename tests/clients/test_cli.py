@@ -137,6 +137,30 @@ def test_what_the_market_shows(renter: Shell) -> None:
     assert ("8.000000" in quoted, f"{REGION} (simulated)" in quoted) == (True, True)
 
 
+def test_what_a_market_s_forwards_cost(renter: Shell) -> None:
+    shown = renter.run("curve", SKU, REGION)
+    heading, *rows = shown.stdout.splitlines()
+    assert heading.split() == [
+        "period",
+        "delivery",
+        "from",
+        "hours",
+        "bid",
+        "ask",
+        "last",
+        "settlement",
+        "of",
+        "session",
+    ]
+    curve = renter.answer("curve", SKU, REGION)
+    assert [row.split()[0] for row in rows] == [point["period"] for point in curve["points"]]
+    assert len(rows) == 29
+    assert "Simulated" in shown.stderr
+    listed = renter.text("markets", "--sku", SKU, "--region", REGION, "--kind", "ondemand").splitlines()
+    assert [line.split()[0] for line in listed[1:]] == [ONDEMAND]
+    assert "fwd-" not in renter.text("markets")
+
+
 def test_orders_by_hand(renter: Shell) -> None:
     placed = renter.answer("buy", SPOT, "1", "1.10", "--post-only", "--client-order-id", "by-hand")
     order_id = placed["order"]["id"]

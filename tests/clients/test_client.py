@@ -26,6 +26,25 @@ def test_the_market_is_read_without_a_key(exchange: Exchange) -> None:
         assert raised.value.code == "unauthorized"
 
 
+def test_a_market_s_forwards_and_their_curve_are_read_without_a_key(exchange: Exchange) -> None:
+    with Client(exchange.url) as client:
+        forwards = client.instruments(SKU, REGION, "forward")
+        assert {found.kind for found in forwards} == {"forward"}
+        assert [found.symbol for found in client.instruments(SKU, REGION, "spot")] == [SPOT]
+        curve = client.curve(SKU, REGION)
+        assert (curve.sku, curve.region, curve.simulated) == (SKU, REGION, True)
+        assert sorted(point.symbol for point in curve.points) == sorted(found.symbol for found in forwards)
+        by_symbol = {found.symbol: found for found in forwards}
+        for point in curve.points:
+            found = by_symbol[point.symbol]
+            assert (point.period, point.delivery_start) == (found.period, found.delivery_start)
+            assert found.trading_end == point.delivery_start - timedelta(hours=1)
+            assert point.delivery_end == found.delivery_end
+        with pytest.raises(Rejected) as raised:
+            client.curve(SKU, "nowhere")
+        assert raised.value.code == "unknown_instrument"
+
+
 def test_quote_rent_watch_end(renter: Client, exchange: Exchange) -> None:
     quotes = renter.quotes(SKU, gpus=2, regions=[REGION])
     assert [(quote.region, quote.best_price, quote.reason) for quote in quotes.quotes] == [(REGION, Decimal(2), None)]

@@ -34,6 +34,7 @@ from engine.messages import (
     SetAccountLimits,
     SetAutoExtend,
     SetCapacity,
+    SetDelivery,
     SetDrain,
     SetFeatures,
     SetOffers,
@@ -95,13 +96,13 @@ class Step(NamedTuple):
     command: Command
 
 
-_accounts = st.sampled_from([ALICE, ALICE, ALICE, BOB, BOB, PAT, PAT, QUINN])
+accounts = st.sampled_from([ALICE, ALICE, ALICE, BOB, BOB, PAT, PAT, QUINN])
 _prices = st.sampled_from([19_999, 20_000, 20_000, 20_001, 21_003])
-_quantities = st.sampled_from([1, 1, 2, 3, 4, 6])
+quantities = st.sampled_from([1, 1, 2, 3, 4, 6])
 _terms = st.sampled_from([1, 1, 1, 2, 5, 24])
 _client_ids = st.sampled_from([""] * 12 + ["a", "b", "c", "d", "e"])
 _amounts = st.sampled_from([1_234_567, 50_000_000])
-_back = st.integers(0, 5)
+back = st.integers(0, 5)
 _lifetimes = st.sampled_from([TimeInForce.GTC] * 5 + [TimeInForce.IOC, TimeInForce.FOK])
 
 
@@ -113,13 +114,13 @@ def _bid(order: PlaceOrder) -> PlaceOrder:
 
 _bids = st.builds(
     PlaceOrder,
-    account=_accounts,
+    account=accounts,
     instrument=st.sampled_from([SPOT, SPOT, ONDEMAND, ONDEMAND, ELSEWHERE_SPOT, ELSEWHERE_ONDEMAND]),
     side=st.just(Side.BUY),
     order_type=st.just(OrderType.LIMIT),
     time_in_force=_lifetimes,
     price_ticks=_prices,
-    quantity=_quantities,
+    quantity=quantities,
     client_order_id=_client_ids,
     hours=_terms,
     delivery=st.just(b"key"),
@@ -258,14 +259,14 @@ _sets = st.builds(
 _mass = st.one_of(
     st.builds(
         CancelAll,
-        account=_accounts,
+        account=accounts,
         instrument=st.sampled_from([0, 0, 1, 2]),
         side=st.sampled_from([None, None, *Side]),
         tag=st.sampled_from(["", "", "a", "b"]),
         connection=st.sampled_from([0, 0, 1]),
     ),
-    st.builds(CancelAllAfter, account=_accounts, after_ns=st.sampled_from([0, SECOND, HOUR])),
-    st.builds(KeepOrders, account=_accounts, connection=st.sampled_from([0, 1])),
+    st.builds(CancelAllAfter, account=accounts, after_ns=st.sampled_from([0, SECOND, HOUR])),
+    st.builds(KeepOrders, account=accounts, connection=st.sampled_from([0, 1])),
 )
 
 _floor = st.one_of(
@@ -280,7 +281,7 @@ _floor = st.one_of(
 
 _limits = st.builds(
     SetAccountLimits,
-    account=_accounts,
+    account=accounts,
     max_open_orders=st.sampled_from([None, 0, 2, 4]),
     max_notional_micros=st.sampled_from([None, 0, 2_500_000, 9_000_000]),
     max_gpus=st.sampled_from([None, 0, 2, 6]),
@@ -288,41 +289,41 @@ _limits = st.builds(
     killed=st.sampled_from([None, None, False, False, False, True]),
 )
 
-_reports = st.one_of(
-    st.builds(LeaseActive, lease_id=_back, access=st.just(b"port")),
-    st.builds(LeaseActive, lease_id=_back, access=st.just(b"port")),
-    st.builds(EndLease, account=st.sampled_from([ALICE, BOB]), lease_id=_back),
+reports = st.one_of(
+    st.builds(LeaseActive, lease_id=back, access=st.just(b"port")),
+    st.builds(LeaseActive, lease_id=back, access=st.just(b"port")),
+    st.builds(EndLease, account=st.sampled_from([ALICE, BOB]), lease_id=back),
     st.builds(
         LeaseFailed,
-        lease_id=_back,
+        lease_id=back,
         fault=st.sampled_from(Fault),
         as_of_ns=st.sampled_from([0, SECOND, HOUR, 5 * HOUR]),
         detail=st.just("why"),
     ),
-    st.builds(LeaseWiped, lease_id=_back),
+    st.builds(LeaseWiped, lease_id=back),
 )
 
 _raises = st.builds(
     RaisePrice,
     account=st.sampled_from([ALICE, BOB]),
-    lease_id=_back,
+    lease_id=back,
     price_ticks=st.sampled_from([20_000, 20_001, 25_000, 31_001]),
 )
 
 _extensions = st.one_of(
-    st.builds(ExtendLease, account=st.just(ALICE), lease_id=_back, hours=st.sampled_from([1, 1, 2, 5])),
-    st.builds(SetAutoExtend, account=st.just(ALICE), lease_id=_back, auto_extend=st.sampled_from([True, True, False])),
+    st.builds(ExtendLease, account=st.just(ALICE), lease_id=back, hours=st.sampled_from([1, 1, 2, 5])),
+    st.builds(SetAutoExtend, account=st.just(ALICE), lease_id=back, auto_extend=st.sampled_from([True, True, False])),
 )
 
 _changes = st.one_of(
-    st.builds(CancelOrder, account=_accounts, order_id=_back, client_order_id=_client_ids),
+    st.builds(CancelOrder, account=accounts, order_id=back, client_order_id=_client_ids),
     st.builds(
         AmendOrder,
-        account=_accounts,
-        order_id=_back,
+        account=accounts,
+        order_id=back,
         client_order_id=_client_ids,
         price_ticks=st.one_of(st.just(0), _prices),
-        quantity=st.one_of(st.just(0), _quantities),
+        quantity=st.one_of(st.just(0), quantities),
         expire_ns=st.sampled_from([0, 0, 0, HOUR]),
     ),
 )
@@ -337,7 +338,7 @@ _rentals = st.builds(
     Rent,
     account=st.sampled_from([ALICE, BOB, PAT]),
     instruments=st.sampled_from([(SPOT,), (ONDEMAND,), (ONDEMAND, ELSEWHERE_ONDEMAND), (SPOT, ELSEWHERE_SPOT)]),
-    quantity=_quantities,
+    quantity=quantities,
     hours=_terms,
     max_price_ticks=st.one_of(st.just(0), _prices),
     delivery=st.just(b"key"),
@@ -368,36 +369,53 @@ _others = st.one_of(
         presence=st.sampled_from([Presence.REPORTING] * 3 + [Presence.QUIET, Presence.LOST]),
         as_of_ns=st.sampled_from([SECOND, MINUTE, HOUR]),
     ),
-    st.builds(Deposit, account=_accounts, amount_micros=_amounts, client_id=_client_ids),
-    st.builds(Withdraw, account=_accounts, amount_micros=_amounts, client_id=_client_ids),
+    st.builds(Deposit, account=accounts, amount_micros=_amounts, client_id=_client_ids),
+    st.builds(Withdraw, account=accounts, amount_micros=_amounts, client_id=_client_ids),
     st.just(Tick()),
 )
 
-_commands: st.SearchStrategy[Command] = st.one_of(
+commands: st.SearchStrategy[Command] = st.one_of(
     _bids, _bids, _asks, _asks, _bids.map(_market), _asks.map(_market), _bids.map(_post_only), _asks.map(_post_only),
-    _rentals, _rentals, _reports, _reports, _reports, _raises, _extensions, _changes, _changes, _offer_lists, _others,
+    _rentals, _rentals, reports, reports, reports, _raises, _extensions, _changes, _changes, _offer_lists, _others,
     st.builds(_with_terms, _bids, _rarer), st.builds(_with_terms, _asks, _rarer), _stops(_bids), _stops(_asks),
     _stops(st.builds(_with_terms, _asks, _rarer)), _expiring, _sets, _mass, _floor, _floor,
     _limits, _dear_bids, _dear_bids, _windows, _windows,
 )  # fmt: skip
 
-_MOMENTS: Final = (119 * SECOND, 120 * SECOND, 9 * MINUTE, 58 * MINUTE)
+MOMENTS: Final = (119 * SECOND, 120 * SECOND, 9 * MINUTE, 58 * MINUTE)
 """Waits that end about a notice's end, a wipe's last moment, and two minutes before a full hour."""
 
-steps: st.SearchStrategy[list[Step]] = st.lists(
-    st.builds(
-        Step,
-        wait_ns=st.sampled_from([0] * 12 + [1, 7 * SECOND + 3, *_MOMENTS, 10 * MINUTE, HOUR, 2 * HOUR + 1, 30 * HOUR]),
-        ticked=st.sampled_from([True, True, True, False]),
-        command=_commands,
-    ),
-    min_size=40,
-    max_size=80,
+AHEAD: Final = 1_000
+"""From here on an instrument is the forward of a day, so many days from the first that is listed (`resolve`)."""
+
+
+def lives(commands: st.SearchStrategy[Command], waits_ns: list[int]) -> st.SearchStrategy[list[Step]]:
+    return st.lists(
+        st.builds(
+            Step,
+            wait_ns=st.sampled_from(waits_ns),
+            ticked=st.sampled_from([True, True, True, False]),
+            command=commands,
+        ),
+        min_size=40,
+        max_size=80,
+    )
+
+
+steps: st.SearchStrategy[list[Step]] = lives(
+    commands, [0] * 12 + [1, 7 * SECOND + 3, *MOMENTS, 10 * MINUTE, HOUR, 2 * HOUR + 1, 30 * HOUR]
 )
 
 
 def resolve(shard: Shard, command: Command) -> Command:
     """The command with its ids counted back from the newest, and a failure's time counted back from now."""
+    if isinstance(command, PlaceOrder) and command.instrument >= AHEAD:
+        return msgspec.structs.replace(command, instrument=_day(shard, command.instrument - AHEAD))
+    if isinstance(command, SetDelivery):
+        obligation_id = _pick(list(shard.auditor.obligations), command.obligation_id)
+        owed = shard.auditor.obligations.get(obligation_id)
+        account = owed.holder if owed else command.account
+        return msgspec.structs.replace(command, account=account, obligation_id=obligation_id)
     if isinstance(command, PlaceOrder) and command.expire_ns:
         return msgspec.structs.replace(command, expire_ns=shard.now_ns + command.expire_ns)
     if isinstance(command, AmendOrder) and command.expire_ns:
@@ -426,6 +444,13 @@ def resolve(shard: Shard, command: Command) -> Command:
 def _lease(shard: Shard, back: int) -> int:
     leases = shard.auditor.leases
     return _pick([number for number, lease in leases.items() if not (lease.last and lease.last.wiped)], back)
+
+
+def _day(shard: Shard, number: int) -> int:
+    """The forward of a day in the first market, so many after the first that is listed."""
+    listed = shard.machine.state.instruments.values()
+    days = [each for each in listed if each.region == "here" and each.end_h - each.start_h == 24]
+    return sorted(days, key=lambda each: each.start_h)[number].instrument
 
 
 def _pick(ids: list[int], back: int) -> int:
@@ -457,7 +482,12 @@ def wind_down(shard: Shard) -> None:
         shard.do(CancelAllAfter(account=account, after_ns=0))
     for instrument in (SPOT, ONDEMAND, ELSEWHERE_SPOT, ELSEWHERE_ONDEMAND):
         shard.do(SetSession(instrument=instrument, session=Session.CONTINUOUS))
-    leases = shard.machine.state.leases
+    obligations, leases = shard.machine.state.obligations, shard.machine.state.leases
+    if obligations:
+        # What was sold ahead is delivered, or failed.
+        shard.wait(max(each.end_h for each in obligations.values()) * HOUR - shard.now_ns, tick=False)
+    while shard.due():
+        shard.do(Tick())
     for lease_id in list(leases):
         # Who waits for another's wipe goes with its end.
         if (lease := leases.get(lease_id)) is not None and lease.live:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import pytest
 
-from engine.kinds import EndReason, Fault, Kind, LeaseState, ObligationChange, Pot, Side
+from engine.kinds import EndReason, Fault, Kind, LeaseState, ObligationChange, Pot, Presence, Side
 from engine.limits import Limits
 from engine.messages import (
     Canceled,
@@ -25,13 +25,14 @@ from engine.messages import (
     SetAccountLimits,
     SetCapacity,
     SetDelivery,
+    SetPresence,
     SetQuotes,
     Transfer,
 )
 from engine.obligation import Obligation
 from engine.reasons import Reason
 from engine.units import MICROS_PER_TICK
-from tests.engine.shard import ALICE, BARON, BOB, HOUR, ONDEMAND, OTHER_BARON, PAT, START, Shard, ask, bid, only
+from tests.engine.shard import ALICE, BARON, BOB, HOUR, MINUTE, ONDEMAND, OTHER_BARON, PAT, START, Shard, ask, bid, only
 
 CAROL: Final = ALICE
 DAY_H: Final = 24
@@ -446,6 +447,26 @@ def test_what_is_short_as_hours_begin_fails_newest_first() -> None:
     assert pots(shard, BOB)[Pot.AVAILABLE] == before + notional + notional // 10
     shard.do(SetCapacity(baron=BARON, gpus=3, simulated=False))
     assert not shard.machine.state.obligations
+
+
+@pytest.mark.parametrize("quits", [False, True])
+def test_a_lost_baron_fails_what_runs_with_a_lease_or_without(quits: bool) -> None:
+    shard = rich()
+    start_h = shard.machine.state.instruments[day(shard, 0)].start_h
+    later = day(shard, 2)
+    trade(shard, PAT, ALICE, 2, day(shard, 0))
+    trade(shard, PAT, ALICE, 2, later)
+    (scheduled,) = only(until(shard, start_h), LeaseScheduled)
+    shard.do(LeaseActive(lease_id=scheduled.lease_id, access=b"port 22000"))
+    shard.wait(MINUTE)
+    if quits:
+        shard.do(EndLease(account=ALICE, lease_id=scheduled.lease_id))
+    before = pots(shard, ALICE)[Pot.AVAILABLE]
+    shard.do(SetPresence(baron=BARON, presence=Presence.LOST, as_of_ns=start_h * HOUR))
+    left = TRADED * MICROS_PER_TICK * 2 * DAY_H
+    assert pots(shard, ALICE)[Pot.AVAILABLE] == before + left + left // 10
+    # Hours that haven't begun may be delivered yet.
+    assert [each.start_h for each in owed(shard, ALICE)] == [start_h + 2 * DAY_H]
 
 
 def test_asks_on_hours_that_failed_are_cut() -> None:

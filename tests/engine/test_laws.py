@@ -13,7 +13,7 @@ from engine.kinds import Pot
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import Command, Tick
-from tests.engine import sequences, wild
+from tests.engine import sequences, sequences_ahead, wild
 from tests.engine.sequences import Step
 from tests.engine.shard import ALICE, Shard, bid
 
@@ -30,6 +30,24 @@ from tests.engine.shard import ALICE, Shard, bid
 def test_the_laws_hold_and_a_restored_twin_on_the_fast_half_lives_the_same_life(
     steps: list[Step], limits: Limits, restored_at: int, usd: int
 ) -> None:
+    _live(steps, limits, restored_at, usd)
+
+
+@pytest.mark.timeout(600)
+@settings(max_examples=50, phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink])
+@given(
+    steps=sequences_ahead.steps_ahead,
+    limits=st.sampled_from([Limits(max_term_hours=30), sequences.TIGHT]),
+    restored_at=st.integers(0, 40),
+    usd=st.sampled_from([100, 2_000]),
+)
+def test_the_laws_hold_where_days_are_traded_ahead(
+    steps: list[Step], limits: Limits, restored_at: int, usd: int
+) -> None:
+    _live(steps, limits, restored_at, usd)
+
+
+def _live(steps: list[Step], limits: Limits, restored_at: int, usd: int) -> None:
     shard = Shard(limits, usd=usd)
     sequences.open_up(shard)
     for number, step in enumerate(steps):

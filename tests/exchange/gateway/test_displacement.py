@@ -82,5 +82,5 @@ async def test_firm_demand_ends_a_promise_and_gives_notice(exchange: Floor) -> N
     rental = await firm.post("/rentals", {"sku": SKU, "kind": "ondemand", "gpus": 2, "hours": 1})
     ended = await newcomer.get(f"/leases/{waiting['id']}", min_seq=rental["seq"])
     assert (ended["state"], ended["reason"], ended["charged"]) == ("ended", "preempted", "0.000000")
-    assert (await newcomer.get("/balances"))["available"] == "1000.000000"
+    assert (await newcomer.get("/balances", min_seq=rental["seq"]))["available"] == "1000.000000"
     assert (await holder.get(f"/leases/{old['id']}"))["reason"] == "displaced", "its notice stands as it was given"

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from engine.book_plain import PlainBook
+from engine.halves import compiled_half
 from engine.ids import format_id, parse_id
 from engine.kinds import Kind, LeaseState, Presence, Side
 from engine.limits import Limits
@@ -122,7 +122,7 @@ class Convergence(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name, "provisioner.db")
         self.store = Store.open(self.path)
-        self.machine = Machine(0, Limits(), PlainBook)
+        self.machine = Machine(0, Limits(), *compiled_half())
         self.log: list[Reply] = []
         self.leases: dict[int, LeaseScheduled | LeaseChanged] = {}
         self.kinds: dict[int, Kind] = {}
@@ -164,7 +164,7 @@ class Convergence(RuleBasedStateMachine):
         self.submit(RegisterBaron(baron=1, provider=2, sku="A", region="b"))
         offers = (
             Offer(baron=1, instrument=SPOT, price_ticks=1, gpus=2, max_hours=0),
-            Offer(baron=1, instrument=ONDEMAND, price_ticks=1, gpus=4, max_hours=700),
+            Offer(baron=1, instrument=ONDEMAND, price_ticks=1, gpus=4, max_hours=40),
         )
         self.submit(SetOffers(account=2, offers=offers))
         self.connect()
@@ -186,7 +186,7 @@ class Convergence(RuleBasedStateMachine):
     @rule(gpus=st.integers(1, 2), instrument=st.sampled_from([SPOT, ONDEMAND]))
     def rent(self, gpus: int, instrument: int) -> None:
         self.submit(
-            Rent(account=1, instruments=(instrument,), quantity=gpus, hours=600, max_price_ticks=0, delivery=DELIVERY)
+            Rent(account=1, instruments=(instrument,), quantity=gpus, hours=30, max_price_ticks=0, delivery=DELIVERY)
         )
 
     @rule(pick=st.integers(0, 9))
