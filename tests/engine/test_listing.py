@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from engine import book_events, book_orders, listing, matching, settlement_prices
+from engine import book_events, book_orders, listing, matching
 from engine.book_plain import PlainBook
 from engine.ids import INDEX_MAX
 from engine.kinds import Kind, OrderType, Origin, Side, TimeInForce
@@ -39,10 +39,9 @@ from engine.messages import (
 )
 from engine.periods import listed
 from engine.reasons import Reason
-from engine.records import Command as Entry
-from engine.records import Op, SelfTrade, Session, shape_of
+from engine.records import Session
 from engine.state import Instrument, Order, Refused
-from engine.units import MICROS_PER_USD, NS_PER_DAY, NS_PER_HOUR, NS_PER_S
+from engine.units import MICROS_PER_USD, NS_PER_HOUR, NS_PER_S
 from tests.engine.shard import ALICE, BOB, PAT, Shard, ask, bid, only
 
 SKU = "H100-SXM5-80GB"
@@ -263,7 +262,11 @@ def test_each_book_of_a_market_knows_its_barons_whichever_came_first() -> None:
     state = exchange.machine.state
     for place in range(2):
         told = [state.books[number].state().barons for number in listing.instruments_of(state, SKU, f"here-{place}")]
-        assert told == A_MARKET * [((BARON, 91, 5),) if place == 0 else ()]
+        assert told == A_MARKET * [told[0]]
+        # Beside its features a Baron's bits may say more of it.
+        assert [(number, rating, bits & 5) for number, rating, bits in told[0]] == (
+            [(BARON, 91, 5)] if place == 0 else []
+        )
     assert list(listing.instruments_of(state, SKU, "nowhere")) == []
 
 
@@ -404,106 +407,3 @@ def test_a_firm_ask_that_expires_frees_its_hours_and_its_bond() -> None:
     shard.refuse(refused, Reason.INSTRUMENT_EXPIRED, "instrument")
     # What was traded in it goes on: its hours are delivered, each paid for.
     shard.wait(26 * NS_PER_HOUR)
-
-
-def test_a_fill_in_the_last_half_hour_counts() -> None:
-    shard = Shard(usd=1_000_000, providers_usd=1_000_000)
-    listed_now = shard.machine.state.instruments.values()
-    day = next(each for each in listed_now if each.kind is Kind.FORWARD and each.region == "here")
-    shard.wait(day.trading_end_ns - shard.now_ns - 31 * MINUTE)
-    for minutes, price_ticks, quantity in ((0, 30_000, 1), (2, 20_000, 2), (28, 20_005, 1)):
-        shard.wait(minutes * MINUTE)
-        shard.place(ask(PAT, price_ticks, quantity, day.instrument, max_hours=0))
-        shard.place(bid(ALICE, price_ticks, quantity, day.instrument, hours=0))
-    (price,) = only(shard.wait(MINUTE), SettlementPrice)
-    assert (price.instrument, price.price_ticks, price.quantity) == (day.instrument, 20_001, 3)
-
-
-# ---------------------------------------------------------------- settlement prices
-
-
-def trade(exchange: Exchange, period: str, price_ticks: int, quantity: int, now: str) -> None:
-    """What the shard is told of a trade in a forward."""
-    exchange.now_ns = exchange.machine.state.last_ts_ns = at(now)
-    settlement_prices.count(exchange.machine.state, exchange.forward(period), price_ticks, quantity)
-
-
-def prices(exchange: Exchange, events: list[Event]) -> list[tuple[int, int, int]]:
-    return [(event.instrument, event.price_ticks, event.quantity) for event in only(events, SettlementPrice)]
-
-
-def test_a_settlement_price_weighs_the_trades_of_the_last_half_hour() -> None:
-    exchange = Exchange("2026-11-23T10:00")
-    month = exchange.forward("2027-01")
-    trade(exchange, "2027-01", 90_000, 1_000, "2026-11-23T22:29:59")
-    trade(exchange, "2027-01", 10_000, 1, "2026-11-23T22:30:00")
-    trade(exchange, "2027-01", 10_001, 2, "2026-11-23T22:59:59")
-    events = exchange.ticks("2026-11-23T23:00")
-    (price,) = only(events, SettlementPrice)
-    assert price == SettlementPrice(
-        instrument=month, price_ticks=10_000, day=at("2026-11-23T00:00") // NS_PER_DAY, quantity=3
-    )
-    assert events[0] == price
-    assert exchange.machine.state.closing_trades == {}
-    trade(exchange, "2027-01", 10_000, 1, "2026-11-23T23:00:00")
-    assert prices(exchange, exchange.ticks("2026-11-24T23:00")) == []
-
-
-def test_trades_wait_for_the_price_of_their_own_day_and_a_sum_has_more_bits_than_a_number() -> None:
-    exchange = Exchange("2026-11-23T10:00")
-    month = exchange.forward("2027-01")
-    exchange.now_ns = exchange.machine.state.last_ts_ns = at("2026-11-24T22:45")
-    for _ in range(3):
-        settlement_prices.count(exchange.machine.state, month, 2**62 + 1, 3)
-    twin = Machine.restore(exchange.machine.snapshot(), PlainBook)
-    assert twin.state.closing_trades == exchange.machine.state.closing_trades
-    exchange.now_ns = at("2026-11-24T23:00")
-    events = exchange.do(Tick())
-    days = [at("2026-11-24T00:00") // NS_PER_DAY]
-    assert [event.day for event in only(events, SettlementPrice)] == days
-    assert prices(exchange, events) == [(month, 2**62 + 1, 9)]
-
-
-@pytest.mark.parametrize(
-    ("bids", "asks", "traded", "expected"),
-    [
-        ((20_000, 19_000), (20_005,), 15_000, 20_002),
-        ((20_000,), (), 15_000, 15_000),
-        ((), (20_000,), 15_000, 15_000),
-        ((), (), 15_000, 15_000),
-        ((20_000,), (), 0, 0),
-        ((1,), (2,), 0, 1),
-        ((), (), 0, 0),
-    ],
-)
-def test_without_trades_it_is_the_middle_of_the_book_else_the_last(
-    bids: tuple[int, ...], asks: tuple[int, ...], traded: int, expected: int
-) -> None:
-    exchange = Exchange("2026-11-23T10:00")
-    state, year = exchange.machine.state, exchange.forward("2028")
-    book, ids = state.books[year], iter(range(1, 10))
-
-    def put(account: int, side: Side, price_ticks: int) -> None:
-        shape = shape_of(side, OrderType.LIMIT, TimeInForce.GTC, SelfTrade.CANCEL_NEWEST)
-        book.submit(
-            Entry(
-                op=Op.NEW,
-                order_id=next(ids),
-                ts_ns=exchange.now_ns,
-                account=account,
-                price=price_ticks,
-                quantity=1,
-                shape=shape,
-                baron=BARON if side is Side.SELL else 0,
-            )
-        )
-
-    for account, side in ((1, Side.SELL), (2, Side.BUY)):
-        if traded:
-            put(account, side, traded)
-    for side, levels in ((Side.BUY, bids), (Side.SELL, asks)):
-        for price_ticks in levels:
-            put(3, side, price_ticks)
-    exchange.now_ns = at("2026-11-23T23:00")
-    events = exchange.do(Tick())
-    assert prices(exchange, events) == ([(year, expected, 0)] if expected else [])
