@@ -7,7 +7,7 @@ hour of its window, a spot one among what firm sales leave over. It knows neithe
 from __future__ import annotations
 
 from engine import book_events, book_orders, cuts, delivery, failures, leases, listing, open_orders, order_terms, rows
-from engine.kinds import Kind
+from engine.kinds import Kind, Presence
 from engine.messages import (
     BaronFeatures,
     BaronRating,
@@ -98,9 +98,15 @@ def wipe_overdue(state: State, lease: Lease) -> None:
 
 
 def hour_begins(state: State, obligation: Obligation) -> None:
-    """The timer: an obligation's first hour begins. Where its Baron lacks GPUs by now, the newest fail (§4)."""
-    row = rows.own_row(state, state.barons[obligation.baron])
-    failures.fail_short(state, row, obligation.start_h * NS_PER_HOUR)
+    """The timer: an obligation's first hour begins. Where its Baron lacks GPUs by now, the newest fail (§4).
+
+    A lost Baron delivers nothing, whatever of it is verified still.
+    """
+    baron, begins_ns = state.barons[obligation.baron], obligation.start_h * NS_PER_HOUR
+    if baron.presence is Presence.LOST:
+        failures.fail(state, obligation, begins_ns)
+        return
+    failures.fail_short(state, rows.own_row(state, baron), begins_ns)
     if obligation.obligation_id in state.obligations:
         delivery.start(state, obligation)
 

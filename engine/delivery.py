@@ -40,12 +40,12 @@ def start(state: State, obligation: Obligation) -> None:
     """The timer: its first hour begins; it takes over the lease of one that has just ended, or has a new one."""
     due_ns = obligation.due_ns
     obligation_hours.begin(state, obligation)
-    for lease_id in state.handovers.get((obligation.holder, obligation.baron), ()):
-        lease = state.leases[lease_id]
-        if lease.quantity == obligation.quantity and lease.term_end_ns == due_ns:
-            _take_over(state, obligation, lease)
-            return
-    _open(state, obligation, due_ns)
+    waiting = state.handovers.get((obligation.holder, obligation.baron, obligation.quantity, due_ns))
+    if waiting:
+        # The oldest lease: the order in which their obligations ended isn't part of a snapshot.
+        _take_over(state, obligation, state.leases[min(waiting)])
+    else:
+        _open(state, obligation, due_ns)
 
 
 def full_hour(state: State, obligation: Obligation) -> None:

@@ -44,8 +44,9 @@ class PlainGrid:
 
     def forget(self, before_h: int) -> None:
         gone = {page for page in self._pages if (page + 1) * PAGE_HOURS <= before_h}
-        self._pages -= gone
-        self._hours = {hour: counts for hour, counts in self._hours.items() if hour // PAGE_HOURS not in gone}
+        if gone:
+            self._pages -= gone
+            self._hours = {hour: counts for hour, counts in self._hours.items() if hour // PAGE_HOURS not in gone}
 
     def _add(self, start_h: int, end_h: int, change: Hour) -> None:
         _check(start_h, end_h)

@@ -243,14 +243,19 @@ def fail_obligation(state: State, obligation: Obligation) -> None:
 
 def hand_over(state: State, lease: Lease) -> None:
     """Its obligation is over, and it will be too, unless another takes it over (§8)."""
-    state.handovers.setdefault((lease.renter, lease.baron), {})[lease.lease_id] = None
+    state.handovers.setdefault(_handover(lease), {})[lease.lease_id] = None
 
 
 def keep(state: State, lease: Lease) -> None:
     """It is nobody's to take over: another obligation has it, or it is over."""
-    waiting = state.handovers.get((lease.renter, lease.baron))
+    waiting = state.handovers.get(_handover(lease))
     if waiting is not None and waiting.pop(lease.lease_id, 0) is None and not waiting:
-        del state.handovers[lease.renter, lease.baron]
+        del state.handovers[_handover(lease)]
+
+
+def _handover(lease: Lease) -> tuple[int, int, int, int]:
+    """What an obligation must have in common with a lease that it takes over; the term is its last one's, and stays."""
+    return lease.renter, lease.baron, lease.quantity, lease.term_end_ns
 
 
 def _settle_bond(state: State, lease: Lease) -> int:

@@ -118,8 +118,9 @@ def _tick(state: State, _command: Tick) -> None:
         if not state.timers or state.timers[0][0] > state.last_ts_ns or len(state.events) >= _EVENTS_ENOUGH:
             return
         _, kind, number = state.timers[0]
-        # What was traded in this Tick is settled before another auction clears, and before instruments expire.
-        if kind in (TimerKind.AUCTION_END, TimerKind.CALENDAR) and state.fills_left < state.limits.max_looked:
+        # What was traded in this Tick is settled before anything else happens: hours that an auction has just sold are in
+        # neither's obligations yet, and a failure would look for them there.
+        if state.fills_left < state.limits.max_looked:
             return
         _fire(state, kind, number)
 

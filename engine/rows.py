@@ -3,11 +3,12 @@
     deliverable(h) = verified + bought(h) - sold(h)        free(h) = deliverable(h) - reserved(h)
 
 Every change of a grid is made here or with the spans made here: from the running hour on, for hours that are over count
-no more, whatever stood in them. It knows neither prices nor money, and decides nothing.
+no more, whatever stood in them, and are given back. It knows neither prices nor money, and decides nothing.
 """
 
 from __future__ import annotations
 
+from engine.grid import HourGrid
 from engine.kinds import Kind
 from engine.row import Row
 from engine.state import Baron, Lease, Order, State
@@ -88,14 +89,14 @@ def add_sold(state: State, row: Row, start_h: int, end_h: int, quantity: int) ->
     """Sell GPUs in a span, or give them back (negative); of a span that began, what is left of it."""
     start_h = max(start_h, hour_of(state.last_ts_ns))
     if start_h < end_h and quantity:
-        row.grid.add_sold(start_h, end_h, quantity)
+        _grid(state, row).add_sold(start_h, end_h, quantity)
 
 
 def add_bought(state: State, row: Row, start_h: int, end_h: int, quantity: int) -> None:
     """Buy GPUs in a span, or sell them on (negative); of a span that began, what is left of it."""
     start_h = max(start_h, hour_of(state.last_ts_ns))
     if start_h < end_h and quantity:
-        row.grid.add_bought(start_h, end_h, quantity)
+        _grid(state, row).add_bought(start_h, end_h, quantity)
 
 
 def sold_span(lease: Lease) -> tuple[int, int]:
@@ -111,11 +112,17 @@ def stand(state: State, ask: Order, quantity: int) -> None:
         return
     start_h, end_h = window_of(state, ask)
     if start_h < end_h and quantity:
-        row.grid.add_reserved(start_h, end_h, quantity)
+        _grid(state, row).add_reserved(start_h, end_h, quantity)
 
 
 def widen(state: State, ask: Order, window_end_h: int) -> None:
     """A firm ask stands in the hours up to this one as well, as of now; the caller gives it the window."""
     start_h = max(hour_of(state.last_ts_ns), ask.window_end_ns // NS_PER_HOUR)
     if start_h < window_end_h and ask.leaves_quantity:
-        row_of_ask(state, ask).grid.add_reserved(start_h, window_end_h, ask.leaves_quantity)
+        _grid(state, row_of_ask(state, ask)).add_reserved(start_h, window_end_h, ask.leaves_quantity)
+
+
+def _grid(state: State, row: Row) -> HourGrid:
+    """A row's grid, to be changed: without its past, since it spans only so much and rows live longer."""
+    row.grid.forget(hour_of(state.last_ts_ns))
+    return row.grid

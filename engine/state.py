@@ -367,8 +367,8 @@ class State:
         """By (holder, Baron): oldest first."""
         self.neighbours: dict[tuple[object, ...], dict[int, None]] = {}
         """Obligations that one may be joined with, by what makes them equal and the hour at which they meet."""
-        self.handovers: dict[tuple[int, int], dict[int, None]] = {}
-        """By (renter, Baron): leases whose obligation is over, for one that begins as they end (§8)."""
+        self.handovers: dict[tuple[int, int, int, int], dict[int, None]] = {}
+        """By (renter, Baron, GPUs, end of term): leases whose obligation is over, for one that begins as they end (§8)."""
         self.bills: dict[int, Bill] = {}
         self.covers: list[Cover] = []
         """Those still to enter, at the end of the command or with the next Tick."""

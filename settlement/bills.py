@@ -185,7 +185,9 @@ def _prove_calendar(
     ends = [month.month_end_ns for month in months]
     compare("months close at their ends", subject, [month_end_ns(end - 1) for end in ends], ends)
     if not lease.ended_ns:
-        due = _ends(lease.active_ns + CARRIED_NS - 1, clock.fired_ns) if lease.active_ns else []
+        # A forward's lease costs nothing and has no months: its obligation has them.
+        billed = lease.active_ns and lease.price_ticks
+        due = _ends(lease.active_ns + CARRIED_NS - 1, clock.fired_ns) if billed else []
         compare("months of a running lease are closed", subject, due, [end for end in ends if end < clock.fired_ns])
         return
     # Its last bill is its month's, or, failed as of the month before or in its first hour, the next one's.

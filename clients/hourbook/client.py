@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from hourbook import models
+from hourbook import models, owed
 from hourbook.decimals import Number, to_text
 from hourbook.transport import TIMEOUT_S, Transport
 
@@ -43,7 +43,7 @@ class _Leases(models.Model, frozen=True):
 
 
 class _Obligations(models.Model, frozen=True):
-    obligations: list[models.Obligation]
+    obligations: list[owed.Obligation]
     next_cursor: str | None
 
 
@@ -183,23 +183,23 @@ class Client:
 
     # ---------------------------------------------------------------- forwards
 
-    def positions(self, min_seq: int = 0) -> models.Positions:
+    def positions(self, min_seq: int = 0) -> owed.Positions:
         """What you have bought forward and is still to come, by Baron and hour."""
-        return self._get("/v1/positions", models.Positions, min_seq=min_seq)
+        return self._get("/v1/positions", owed.Positions, min_seq=min_seq)
 
     def obligations(
         self, only_open: bool = True, role: Literal["holder", "provider"] = "holder", limit: int = PAGE
-    ) -> list[models.Obligation]:
+    ) -> list[owed.Obligation]:
         """Forwards' obligations, newest first: what you are owed, or what your Barons owe."""
         return self._list("/v1/obligations", _Obligations, "obligations", limit, open=only_open, role=role)
 
-    def obligation(self, obligation_id: str, min_seq: int = 0) -> models.Obligation:
-        return self._get(f"/v1/obligations/{obligation_id}", models.Obligation, min_seq=min_seq)
+    def obligation(self, obligation_id: str, min_seq: int = 0) -> owed.Obligation:
+        return self._get(f"/v1/obligations/{obligation_id}", owed.Obligation, min_seq=min_seq)
 
-    def set_delivery(self, obligation_id: str, ssh_keys: Sequence[str] = ()) -> models.Obligation:
+    def set_delivery(self, obligation_id: str, ssh_keys: Sequence[str] = ()) -> owed.Obligation:
         """Say where an obligation is delivered to: these public keys, or else the account's own."""
         body = {"ssh_keys": list(ssh_keys)} if ssh_keys else {}
-        return self._transport.ask("PATCH", f"/v1/obligations/{obligation_id}", models.Obligation, body)
+        return self._transport.ask("PATCH", f"/v1/obligations/{obligation_id}", owed.Obligation, body)
 
     # ---------------------------------------------------------------- orders
 

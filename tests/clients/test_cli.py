@@ -219,6 +219,19 @@ def test_a_provider_sells_and_offers(provider: Shell, tmp_path: Path) -> None:
     assert "sell (simulated)" in provider.text("orders")
 
 
+def test_what_was_bought_forward_shows(provider: Shell, renter: Shell) -> None:
+    points = renter.answer("curve", SKU, REGION)["points"]
+    symbol = next(point["symbol"] for point in points if "-W" in point["period"])
+    baron = next(found for found in provider.answer("barons") if found["online"])["id"]
+    provider.answer("sell", symbol, "1", "2.00", "--baron", baron)
+    assert "1 at 2.0000: hours to come (simulated)" in renter.run("buy", symbol, "1", "2.00").stderr
+    assert baron in renter.text("positions")
+    owed = renter.answer("obligations")[0]
+    assert owed["id"] in provider.text("obligations", "--provider")
+    assert "addressed" in renter.text("deliver", owed["id"])
+    assert renter.run("sell", symbol, "2", "2.10", "--baron", baron, "--reduce-only").returncode == 2
+
+
 def test_an_offer_of_what_isnt_there_says_why(provider: Shell, tmp_path: Path) -> None:
     standing = [offer for offer in provider.answer("asks")["offers"] if offer["listed_gpus"]]
     assert [offer["note"] for offer in standing] == [None] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -11,7 +12,8 @@ import pytest
 from exchange.monarch.demo.world import REGION, SKU
 from hourbook.client import Client
 from hourbook.errors import Rejected
-from hourbook.models import Offer, StandingOffer
+from hourbook.models import Instrument, Offer, StandingOffer
+from hourbook.owed import Position
 from tests.e2e.exchange import ONDEMAND, SPOT, Exchange
 
 
@@ -192,6 +194,34 @@ def test_offers_stand_as_put(provider: Client) -> None:
     assert [offer.listed_gpus for offer in provider.asks(min_seq=drained.seq).offers] == [0]
     back = provider.drain_baron(baron.id, draining=False)
     assert provider.asks(min_seq=back.seq).offers == put.offers
+
+
+def test_forwards_are_bought_shown_resold_and_addressed(provider: Client, renter: Client) -> None:
+    # A month so far off that no other test buys hours of it.
+    months = [
+        each for each in renter.instruments(SKU, REGION, "forward") if re.fullmatch(r"\d{4}-\d\d", each.period or "")
+    ]
+    forward = months[4]
+    baron = next(baron for baron in provider.barons() if baron.online)
+    provider.place(forward.symbol, "sell", 2, "0.05", baron=baron.id)
+    bought = renter.place(forward.symbol, "buy", 2, "0.05")
+    assert [(fill.quantity, fill.lease_id) for fill in bought.fills] == [(2, None)]
+    (position,) = _in(forward, renter.positions(min_seq=bought.seq).positions)
+    assert (position.baron, position.gpus, position.end) == (baron.id, 2, forward.delivery_end)
+    owed = renter.obligations()[0]
+    hours = (owed.end - owed.start) // timedelta(hours=1)
+    assert (owed.gpus, owed.escrow, owed.delivery) == (2, Decimal("0.05") * 2 * hours, True)
+    assert renter.obligation(owed.id) == owed
+    assert renter.set_delivery(owed.id).change == "addressed"
+    assert provider.obligations(role="provider")[0].id == owed.id
+    renter.place(forward.symbol, "sell", 1, "0.06", baron=baron.id, reduce_only=True)
+    # Bought back by who owes it, it is over.
+    back = provider.place(forward.symbol, "buy", 1, "0.06")
+    assert [each.gpus for each in _in(forward, renter.positions(min_seq=back.order.seq).positions)] == [1]
+
+
+def _in(forward: Instrument, positions: list[Position]) -> list[Position]:
+    return [each for each in positions if each.start == forward.delivery_start]
 
 
 def test_accounts_keys_and_ssh_keys(renter: Client, exchange: Exchange) -> None:

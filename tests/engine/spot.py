@@ -7,7 +7,11 @@ from typing import Any
 from engine.kinds import EndReason, LeaseState
 from engine.messages import Event, LeaseActive, LeaseChanged, LeaseScheduled, LeaseWiped, Traded
 from engine.row import Row
-from tests.engine.shard import BARON, PAT, Shard, ask, bid, only
+from tests.engine.shard import ALICE, BARON, BOB, PAT, SECOND, Shard, ask, bid, only
+
+CHEAP = 18_000
+LIMIT = 20_000
+"""CHEAP is exactly 10 % less."""
 
 
 def runs(shard: Shard, renter: int, price_ticks: int, quantity: int = 2, *, active: bool = True, **more: Any) -> int:
@@ -57,3 +61,17 @@ def state_of(shard: Shard, lease_id: int) -> LeaseState:
 
 def row(shard: Shard, seller: int = PAT, baron: int = BARON) -> Row:
     return shard.machine.state.rows[seller, baron]
+
+
+def served(shard: Shard, old: int, newcomer: int) -> None:
+    """The displaced lease's notice ends and it is wiped."""
+    shard.wait(120 * SECOND)
+    wipes(shard, old)
+    assert state_of(shard, newcomer) is LeaseState.PROVISIONING
+
+
+def claim(shard: Shard, quantity: int = 2, **more: Any) -> tuple[int, int]:
+    """ALICE's lease, displaced by BOB: the old one's id and the newcomer's."""
+    old = runs(shard, ALICE, CHEAP, quantity)
+    (trade,) = displacing(shard.do(bid(BOB, LIMIT, quantity, **more)))
+    return old, trade.lease_id

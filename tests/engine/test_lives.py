@@ -34,6 +34,7 @@ from engine.messages import (
     LeaseChanged,
     LeasePriced,
     LeaseWiped,
+    ObligationChanged,
     Offer,
     PlaceOrder,
     Quote,
@@ -43,6 +44,7 @@ from engine.messages import (
     Rent,
     SetAccountLimits,
     SetCapacity,
+    SetDelivery,
     SetDrain,
     SetFeatures,
     SetOffers,
@@ -77,9 +79,9 @@ from tests.engine.shard import (
 LIMITS = Limits(
     max_looked=8,
     max_open_orders=60,
-    max_leases=8,
+    max_leases=6,
     max_stops=3,
-    max_conditional_account=3,
+    max_conditional_account=2,
     max_conditional_side=4,
     display_ratio=8,
     band_ppm=3_000,
@@ -104,6 +106,7 @@ MET = {
     "LeaseChanged ENDED PREEMPTED",
     "LeaseChanged FAILED PROVIDER_FAILED",
     "LeaseChanged PROVISIONING NONE",
+    *(f"ObligationChanged {change}" for change in "SOLD RESOLD LEASED PAID DELIVERED FAILED ADDRESSED".split()),
     *(
         f"Canceled {reason}"
         for reason in (
@@ -150,6 +153,7 @@ class Life:
             *(self.report,) * 14,
             *(self.quotes,) * 4,
             *(self.dear,) * 6,
+            *(self.ahead,) * 10,
         )
         rare = (
             self.mass,
@@ -175,6 +179,8 @@ class Life:
             case Traded():
                 how = " by displacement" if event.displaced_lease_id else " in an auction" if event.auction else ""
                 self.met["Traded" + how] += 1
+            case ObligationChanged():
+                self.met[f"ObligationChanged {event.change.name}"] += 1
             case LeaseChanged():
                 self.met[f"LeaseChanged {event.state.name} {event.reason.name}"] += 1
             case InstrumentSession():
@@ -199,6 +205,24 @@ class Life:
         account = QUINN if baron == OTHER_BARON else PAT
         max_hours = chance.choice((2, 3, 24, 60)) if instrument == ONDEMAND else 0
         return ask(account, self.price(), chance.randint(1, 6), instrument, baron=baron, max_hours=max_hours)
+
+    def ahead(self) -> Command:
+        """An order for one of the next two days: sold, bought, resold or bought back; now and then, where to deliver."""
+        chance = self.chance
+        state = self.shard.machine.state
+        owed = list(state.obligations.values())
+        if owed and chance.random() < 0.2:
+            each = chance.choice(owed)
+            return SetDelivery(account=each.holder, obligation_id=each.obligation_id, delivery=b"key")
+        days = [each for each in state.instruments.values() if each.region == "here" and each.hours == 24]
+        day = chance.choice(sorted(days, key=lambda each: each.start_h)[:2]).instrument
+        price, quantity = self.mid, chance.randint(1, 6)
+        if chance.random() < 0.5:
+            return bid(chance.choice((ALICE, BOB, PAT)), price + 20, quantity, day, hours=0)
+        if owed and chance.random() < 0.6:
+            each = chance.choice(owed)
+            return ask(each.holder, price, min(quantity, each.quantity), day, baron=each.baron, max_hours=0)
+        return ask(PAT, price, quantity, day, baron=chance.choice((BARON, SECOND_BARON)), max_hours=0)
 
     def dear(self) -> Command:
         """A spot bid far above the market, for as many GPUs as one lease has, or two."""
@@ -270,10 +294,10 @@ class Life:
         leases = list(self.shard.machine.state.leases.values())
         if not leases:
             return self.order()
-        lease = self.chance.choice(leases)
-        if lease.waits_for and self.chance.random() < 0.9:
-            # Who waits mostly goes on to: what it waits for goes sooner.
-            lease = self.shard.machine.state.leases[lease.waits_for]
+        # Somebody waits for the GPUs of some: these go sooner, and who waits stays.
+        awaited = [lease for lease in leases if lease.promised_to]
+        staying = [lease for lease in leases if not lease.waits_for] or leases
+        lease = self.chance.choice(awaited if awaited and self.chance.random() < 0.5 else staying)
         if not lease.live:
             return LeaseWiped(lease_id=lease.lease_id)
         if self.chance.random() < 0.1:

@@ -9,7 +9,7 @@ from typing import Literal
 from hourbook.cli.leases import public_key
 from hourbook.cli.output import emit, mark, table
 from hourbook.cli.session import Commands, Session
-from hourbook.models import Obligation
+from hourbook.owed import Obligation
 
 
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:

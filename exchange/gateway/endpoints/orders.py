@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.messages import AllCanceled, Amended, Canceled, Command, Reply
+from engine.messages import AllCanceled, Amended, Canceled, Command, Reply, Traded
 from engine.reasons import Reason
 from exchange.gateway.endpoint import Call
 from exchange.gateway.endpoints.leases import duplicate_of, lease_views
@@ -121,7 +121,13 @@ async def _canceled_terms(gateway: Gateway, order_id: int, seq: int) -> OrderRow
 
 def _fills(result: Result, order_id: int) -> list[views.Fill]:
     trades = result.trades_of(order_id)
-    return [views.fill(trade, order_id, result.lease(trade.lease_id).simulated) for trade in trades]
+    return [views.fill(trade, order_id, _is_simulated(result, trade)) for trade in trades]
+
+
+def _is_simulated(result: Result, trade: Traded) -> bool:
+    """A forward has no lease yet; each of its fills says what its Baron has."""
+    sold_by = result.lease(trade.lease_id) if trade.lease_id else result.baron(trade.baron)
+    return sold_by.simulated
 
 
 async def _views(gateway: Gateway, rows: list[OrderRow], done_seq: int = 0) -> list[views.Order]:

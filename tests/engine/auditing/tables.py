@@ -102,6 +102,7 @@ def check_orders_and_books(seen: Seen, books: dict[int, BookState], now_ns: int)
         assert not seen.ticked_in_time or not order.expire_ns or order.expire_ns > now_ns, "an order outlives its time"
     open_orders = Counter(order.accepted.account for order in seen.orders.values())
     leases = Counter(lease.renter for lease in state.leases.values())
+    forwards = Counter(lease.renter for lease in state.leases.values() if lease.kind is Kind.FORWARD)
     bids_gpus, leased_gpus = Counter[int](), Counter[int]()
     for order in seen.orders.values():
         if order.accepted.side is Side.BUY:
@@ -115,7 +116,9 @@ def check_orders_and_books(seen: Seen, books: dict[int, BookState], now_ns: int)
         assert list(state.orders_of.get(number, {})) == [
             order_id for order_id, order in seen.orders.items() if order.accepted.account == number
         ], "an account's orders are known in order of entry"
-        assert account.leases == leases[number] <= state.limits.max_leases
+        # The lease of a forward opens when its time comes, however many there are.
+        assert account.leases == leases[number]
+        assert leases[number] - forwards[number] <= state.limits.max_leases
         assert account.gpus == bids_gpus[number] + leased_gpus[number], "an account's GPUs are counted"
         quotes = Counter(
             order.accepted.quote_set

@@ -144,6 +144,17 @@ def test_provisioning_that_had_to_wait_counts_from_the_end_of_the_wait(store: St
     assert [lease.provisioning_ns for lease in store.leases(1)] == [30, 0]
 
 
+def test_a_forwards_lease_has_the_keys_that_come_later(store: Store) -> None:
+    waiting = msgspec.structs.replace(scheduled(7, b"no keys yet"), state=LeaseState.SCHEDULED)
+    store.apply([reply(1, waiting)])
+    assert [lease.ssh_keys for lease in store.leases(1)] == [()]
+    delivery = msgspec.json.encode(Delivery(ssh_keys=["ssh-ed25519 B"]))
+    addressed = msgspec.structs.replace(changed(7, LeaseState.PROVISIONING), delivery=delivery)
+    assert store.apply([reply(30, addressed)]).opened == {7}
+    store.apply([reply(40, changed(7, LeaseState.ACTIVE))])
+    assert [lease.ssh_keys for lease in store.leases(1)] == [("ssh-ed25519 B",)]
+
+
 def owed(obligation_id: int, end_h: int, change: ObligationChange, *, live: bool, baron: int = 1) -> ObligationChanged:
     return ObligationChanged(
         obligation_id=obligation_id,

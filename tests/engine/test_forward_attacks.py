@@ -1,0 +1,100 @@
+"""Attacks on forwards: who wants money for nothing, the shard stopped, or two machines apart (rulebook §2, §4, §8, §9)."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from engine import rows
+from engine.book_plain import PlainBook
+from engine.grid import GridFactory
+from engine.grid_fast import FastGrid
+from engine.grid_plain import PlainGrid
+from engine.kinds import Pot, Presence
+from engine.limits import Limits
+from engine.machine import Machine
+from engine.messages import EndLease, LeaseWiped, SetDelivery, SetPresence, SetRating, SetSession, Tick, Traded
+from engine.records import Session
+from engine.state import Baron, State
+from tests.engine.shard import ALICE, BARON, BOB, HOUR, MINUTE, PAT, SECOND, SECOND_BARON, START, only
+from tests.engine.test_forwards import DAY_H, day, forward, owed, pots, purchase, rich, sale, trade, until
+
+YEAR_H = 365 * DAY_H
+
+
+@pytest.mark.parametrize("grid_factory", [PlainGrid, FastGrid])
+def test_a_row_outlives_what_its_grid_spans(grid_factory: GridFactory) -> None:
+    state = State(1, Limits(), PlainBook, grid_factory)
+    state.barons[BARON] = Baron(baron=BARON, provider=PAT, sku="X", region="here", verified_gpus=8)
+    row, start_h = rows.row_of(state, PAT, BARON), START // HOUR
+    for year in range(12):
+        now_h = start_h + year * YEAR_H
+        state.last_ts_ns = now_h * HOUR
+        rows.add_sold(state, row, now_h, now_h + 1, 8)
+        rows.add_sold(state, row, now_h + 2 * YEAR_H, now_h + 3 * YEAR_H, 4)
+        assert rows.deliverable(state, row, now_h, now_h + 1) == (0 if year < 2 else -4)
+
+
+def test_who_hands_over_is_the_oldest_after_a_restore_too() -> None:
+    shard = rich(Limits(max_timers=1))
+    first, second = day(shard, 0), day(shard, 1)
+    for price_ticks in (20_000, 20_001):
+        trade(shard, PAT, ALICE, 4, first, price_ticks)
+    start_h = shard.machine.state.instruments[first].start_h
+    until(shard, start_h)
+    # The older obligation has the younger lease.
+    older, _ = owed(shard, ALICE)
+    shard.do(EndLease(account=ALICE, lease_id=older.lease_id))
+    shard.do(LeaseWiped(lease_id=older.lease_id))
+    shard.do(SetDelivery(account=ALICE, obligation_id=older.obligation_id, delivery=b"again"))
+    trade(shard, PAT, ALICE, 4, second, 30_000)
+    end_ns = (start_h + DAY_H) * HOUR
+    shard.wait(end_ns - shard.now_ns - 1)
+    shard.wait(1, tick=False)
+    while len(owed(shard, ALICE)) > 1:
+        shard.do(Tick())
+    shard.twin = Machine.restore(shard.machine.snapshot(), PlainBook)
+    shard.wait(HOUR)
+    assert shard.twin.state_hash() == shard.machine.state_hash()
+
+
+def test_what_an_auction_sold_fails_in_the_same_late_tick() -> None:
+    shard = rich()
+    week = forward(shard, 1)
+    span = shard.machine.state.instruments[week]
+    trade(shard, PAT, ALICE, 8, week)
+    until(shard, span.start_h + 12)
+    (owes,) = owed(shard, ALICE)
+    inside = day(shard, 2)
+    shard.do(EndLease(account=ALICE, lease_id=owes.lease_id))
+    shard.wait(470 * SECOND)
+    shard.place(sale(PAT, 1, inside, 20_000, baron=SECOND_BARON))
+    shard.do(purchase(BOB, 1, inside, 20_000))
+    shard.place(sale(ALICE, 4, inside, 40_000))
+    shard.do(purchase(BOB, 4, inside, 40_000))
+    assert shard.machine.session(inside) is Session.AUCTION
+    shard.wait(10 * MINUTE, tick=False)
+    events = shard.do(Tick())
+    while shard.due():
+        events += shard.do(Tick())
+    assert only(events, Traded)
+
+
+def test_hours_that_begin_on_a_lost_baron_fail() -> None:
+    shard = rich()
+    today = day(shard, 0)
+    shard.place(sale(PAT, 4, today))
+    # Without a lease nobody would see that nothing is delivered.
+    shard.do(msgspec.structs.replace(purchase(ALICE, 4, today), delivery=b""))
+    shard.do(SetPresence(baron=BARON, presence=Presence.QUIET))
+    shard.do(SetPresence(baron=BARON, presence=Presence.LOST, as_of_ns=shard.now_ns))
+    until(shard, shard.machine.state.instruments[today].start_h + 3)
+    assert Pot.RECEIVABLE not in pots(shard, PAT)
+    assert not owed(shard, ALICE)
+
+
+def test_a_barons_word_reaches_a_market_in_which_an_operator_ended_a_forward() -> None:
+    shard = rich()
+    shard.do(SetSession(instrument=day(shard, 0), session=Session.EXPIRED))
+    shard.do(SetRating(baron=BARON, rating=5))
+    shard.wait(2 * DAY_H * HOUR)
