@@ -222,7 +222,7 @@ async def test_nobody_sees_anothers_orders(exchange: House) -> None:
 
 BAD_ORDERS: list[tuple[dict[str, Json], str, str | None]] = [
     ({}, "missing_field", "instrument"),
-    (BUY | {"reduce_only": True}, "unknown_field", "reduce_only"),
+    (BUY | {"reduce_only": True}, "invalid_order", "reduce_only"),
     (BUY | {"deadline_us": 1}, "unknown_field", "deadline_us"),
     (BUY | {"expire": "2030-01-01T00:00:00Z"}, "unknown_field", "expire"),
     (BUY | {"stop_price": "1.0"}, "invalid_order", "stop_price"),
