@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from engine.dues import Cover
 from engine.kinds import Kind
+from engine.obligation import Obligation
 from engine.state import Lease, State
-from engine.units import MICROS_PER_TICK, NS_PER_S, PRICE_MAX_TICKS, S_PER_HOUR
+from engine.units import MICROS_PER_TICK, NS_PER_HOUR, NS_PER_S, PRICE_MAX_TICKS, S_PER_HOUR
 
 
 def of_lease(state: State, lease: Lease, bond_micros: int) -> None:
@@ -38,6 +39,35 @@ def of_lease(state: State, lease: Lease, bond_micros: int) -> None:
             same_baron=lease.same_baron,
             limit_ticks=lease.limit_ticks,
             auto_extend=lease.auto_extend,
+        ),
+    )
+
+
+def of_obligation(state: State, obligation: Obligation, bond_micros: int) -> None:
+    """Cover an obligation that its provider has just failed; bond_micros: what its holder was given of the bond.
+
+    Without a word from its holder where to deliver there is nothing to buy.
+    """
+    if not obligation.delivery:
+        return
+    baron, asked = state.barons[obligation.baron], obligation.conditions
+    _, ondemand = state.markets[baron.sku, baron.region]
+    hours_owed = obligation.end_h - obligation.start_h
+    enter(
+        state,
+        Cover(
+            account=obligation.holder,
+            instrument=ondemand,
+            quantity=obligation.quantity,
+            hours=hours_left(state, obligation.end_h * NS_PER_HOUR),
+            price_ticks=limit_ticks(obligation.price_ticks, bond_micros, obligation.quantity, hours_owed),
+            providers=[obligation.provider],
+            delivery=obligation.delivery,
+            features=asked.features,
+            min_rating=asked.min_rating,
+            same_baron=asked.same_baron,
+            limit_ticks=0,
+            auto_extend=False,
         ),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from engine import delivery, money, obligations, rows
 from engine.kinds import Pot, TransferCode
-from engine.obligation import Obligation
+from engine.obligation import Conditions, Obligation
 from engine.obligations import Part
 from engine.state import Draft, Instrument, Order, State
 from engine.units import NS_PER_HOUR, fee_micros, usage_micros
@@ -67,6 +67,7 @@ def _sell(state: State, draft: Draft, listed: Instrument, notional: int) -> None
         price_ticks=draft.price_ticks,
         bond_micros=0,
         delivery=draft.bid.delivery,
+        conditions=_conditions(draft.bid),
     )
     ref = made.obligation_id
     money.transfer(state, (buyer, Pot.HELD), (seller, Pot.ESCROW), notional, TransferCode.PREPAY, ref)
@@ -88,7 +89,7 @@ def _resell(state: State, draft: Draft, listed: Instrument, notional: int) -> No
     buyer, seller = draft.bid.account, draft.ask.account
     sold = Part(listed.start_h, listed.end_h, draft.quantity)
     planned = obligations.plan(state, seller, draft.ask.baron, sold)
-    moved = obligations.move(state, planned, buyer, listed.instrument, draft.bid.delivery)
+    moved = obligations.move(state, planned, buyer, listed.instrument, draft.bid.delivery, _conditions(draft.bid))
     # What its provider bought is over, and has its old name alone.
     ref = next((each.obligation_id for each in moved if each.holder == buyer), planned[0][0].obligation_id)
     available = (seller, Pot.AVAILABLE)
@@ -97,6 +98,10 @@ def _resell(state: State, draft: Draft, listed: Instrument, notional: int) -> No
     money.transfer(state, available, money.FEES, fee, TransferCode.FEE, ref)
     _pay_buyers_fee(state, draft, notional, ref)
     delivery.terms_follow(state, moved)
+
+
+def _conditions(bid: Order) -> Conditions:
+    return Conditions(bid.features, bid.min_rating, bid.same_baron)
 
 
 def _pay_buyers_fee(state: State, draft: Draft, notional: int, ref: int) -> None:

@@ -236,8 +236,8 @@ def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, 
 
 
 def fail_obligation(state: State, obligation: Obligation) -> None:
-    """What is left of an obligation is refunded; what its holder asked for those hours is cut."""
-    obligation_hours.fail(state, obligation)
+    """What is left of an obligation is refunded, then covered; what its holder asked for those hours is cut."""
+    cover.of_obligation(state, obligation, obligation_hours.fail(state, obligation))
     cuts.cut_firm(state, rows.row_of(state, obligation.holder, obligation.baron))
 
 

@@ -5,9 +5,22 @@ What is done with it is `engine.obligations` and `engine.obligation_hours`; here
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
 import msgspec
 
 from engine.units import MICROS_PER_TICK, NS_PER_HOUR
+
+
+class Conditions(NamedTuple):
+    """What a bid asked of the Baron that it buys from (§5); a cover asks for the same (§8)."""
+
+    features: int = 0
+    min_rating: int = 0
+    same_baron: bool = False
+
+
+NO_CONDITIONS: Final = Conditions()
 
 
 class Obligation(msgspec.Struct, array_like=True, forbid_unknown_fields=True, kw_only=True):
@@ -33,6 +46,8 @@ class Obligation(msgspec.Struct, array_like=True, forbid_unknown_fields=True, kw
     bond_micros: int
     delivery: bytes = b""
     """Empty until its holder gives one; until then it has no lease that starts."""
+    conditions: Conditions = NO_CONDITIONS
+    """Its holder's, when it bought."""
     lease_id: int = 0
     due_ns: int = 0
     """Its next timer: its first hour's start, then the end of the hour that runs; 0: none."""

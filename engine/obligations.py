@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from engine import bills, money, timers
 from engine.kinds import ObligationChange, Pot, TransferCode
 from engine.messages import ObligationChanged
-from engine.obligation import Obligation
+from engine.obligation import NO_CONDITIONS, Conditions, Obligation
 from engine.state import Broken, State
 from engine.units import NS_PER_HOUR
 
@@ -86,11 +86,11 @@ def _part(state: State, obligation: Obligation) -> None:
 
 def _ends(like: Obligation, hour: int) -> tuple[object, ...]:
     """The key of those that are equal but for their hours, and end at this one."""
-    return like.holder, like.baron, like.price_ticks, like.quantity, like.delivery, True, hour
+    return like.holder, like.baron, like.price_ticks, like.quantity, like.delivery, like.conditions, True, hour
 
 
 def _begins(like: Obligation, hour: int) -> tuple[object, ...]:
-    return like.holder, like.baron, like.price_ticks, like.quantity, like.delivery, False, hour
+    return like.holder, like.baron, like.price_ticks, like.quantity, like.delivery, like.conditions, False, hour
 
 
 def say(
@@ -208,7 +208,9 @@ def pieces(obligation: Obligation, going: list[Part]) -> list[Piece]:
     return [Piece(part, bond, goes) for (part, goes), bond in zip(cut, bonds, strict=True)]
 
 
-def move(state: State, planned: Plan, buyer: int, instrument: int, delivery: bytes) -> list[Obligation]:
+def move(
+    state: State, planned: Plan, buyer: int, instrument: int, delivery: bytes, conditions: Conditions = NO_CONDITIONS
+) -> list[Obligation]:
     """Carry out a planned sale: what goes is the buyer's now, under ids of its own; or over, if the buyer owes it itself.
 
     What stays keeps the id, the earliest piece of it; any other has an id of its own. What stands now of either's.
@@ -222,7 +224,7 @@ def move(state: State, planned: Plan, buyer: int, instrument: int, delivery: byt
         if buyer == obligation.provider:
             _come_home(state, obligation, goes)
         else:
-            touched += [_give(state, obligation, piece, buyer, instrument, delivery) for piece in goes]
+            touched += [_give(state, obligation, piece, buyer, instrument, delivery, conditions) for piece in goes]
         if not stays:
             # Its share went with the pieces.
             drop(state, obligation, ObligationChange.HOME if buyer == obligation.provider else ObligationChange.RESOLD)
@@ -249,10 +251,16 @@ def _keep(state: State, obligation: Obligation, stays: list[Piece]) -> list[Obli
 
 
 def _give(
-    state: State, obligation: Obligation, piece: Piece, buyer: int, instrument: int, delivery: bytes
+    state: State,
+    obligation: Obligation,
+    piece: Piece,
+    buyer: int,
+    instrument: int,
+    delivery: bytes,
+    conditions: Conditions,
 ) -> Obligation:
     given = _piece_of(state, obligation, piece)
-    given.holder, given.instrument, given.delivery = buyer, instrument, delivery
+    given.holder, given.instrument, given.delivery, given.conditions = buyer, instrument, delivery, conditions
     _begin(state, given, ObligationChange.RESOLD, obligation.obligation_id)
     return given
 
