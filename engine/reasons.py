@@ -109,7 +109,8 @@ class Reason(IntEnum):
 
 ADVICE: Final[dict[Reason, str]] = {
     Reason.UNKNOWN_ACCOUNT: "Open the account first.",
-    Reason.INSUFFICIENT_FUNDS: "Deposit more, cancel open orders, or ask for fewer GPUs or a lower price.",
+    Reason.INSUFFICIENT_FUNDS: "Deposit more, cancel open orders, or take fewer GPUs or a lower price. "
+    "A bid holds its cost, an on-demand or forward ask its bond: an hour, or 10 % of the notional.",
     Reason.INVALID_AMOUNT: "Give a positive amount of at most 100000000000 dollars.",
     Reason.ACCOUNT_EXISTS: "Use it, or open one under another number.",
     Reason.INVALID_LIMITS: "Give limits from 0 up, and open orders no more than the exchange's own bound.",
@@ -120,9 +121,11 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.MARKET_EXISTS: "Use its instruments.",
     Reason.INVALID_MARKET: "Give a SKU and a region of letters, digits and hyphens.",
     Reason.UNKNOWN_BARON: "Take a Baron from GET /v1/barons.",
-    Reason.NOT_YOUR_BARON: "Name a Baron of your own account, from GET /v1/barons.",
+    Reason.NOT_YOUR_BARON: "Name a Baron of your own account, from GET /v1/barons; "
+    "in forwards also one whose hours you bought, from GET /v1/positions.",
     Reason.WRONG_MARKET: "The Baron's SKU and region must be the instrument's.",
-    Reason.INSUFFICIENT_CAPACITY: "Offer no more GPUs than are verified and free on the Baron.",
+    Reason.INSUFFICIENT_CAPACITY: "Offer no more GPUs than are verified and free on the Baron in each hour that the ask is for; "
+    "of bought hours, no more than you hold (GET /v1/positions) and don't offer already.",
     Reason.BARON_EXISTS: "Use it, or register another under another number.",
     Reason.INVALID_CAPACITY: "Give from 0 to 100000 GPUs.",
     Reason.INVALID_OFFER: "An offer names your Baron, an instrument of its market once, a price and 1 to 100000 GPUs.",
@@ -134,7 +137,8 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.INVALID_PRESENCE: "Say when a lost Baron was heard of last, no later than now, and nothing of any other.",
     Reason.INVALID_PRICE: "Give a price from 0.0001 to 1000.0000 on the grid of 0.0001.",
     Reason.INVALID_QUANTITY: "Give from 1 to 100000 GPUs.",
-    Reason.INVALID_HOURS: "Give whole hours inside the limits of the instrument's kind.",
+    Reason.INVALID_HOURS: "Give whole hours inside the limits of the instrument's kind; "
+    "a forward has none, for its period is its hours.",
     Reason.INVALID_ORDER: "Leave out the fields that this side, type or kind of order doesn't have.",
     Reason.POST_ONLY_WOULD_TRADE: "Price the order so that it doesn't cross the book.",
     Reason.NO_LIQUIDITY: "Nobody offers that now; rest a limit order, or try other regions, hours or fewer GPUs.",

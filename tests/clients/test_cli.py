@@ -307,3 +307,20 @@ def test_a_rental_with_a_key_of_its_own_may_be_repeated(renter: Shell) -> None:
     first = renter.answer(*RENT, "--no-wait", "--idempotency-key", "by-hand-once")
     again = renter.answer(*RENT, "--no-wait", "--idempotency-key", "by-hand-once")
     assert [lease["id"] for lease in again] == [lease["id"] for lease in first]
+
+
+def test_a_forward_is_bought_and_shown(provider: Shell, renter: Shell) -> None:
+    baron = next(each["id"] for each in provider.answer("barons") if each["verified_gpus"])
+    symbol = f"{SKU}.{REGION}.fwd-{renter.answer('curve', SKU, REGION)['points'][-1]['period']}"
+    provider.answer("sell", symbol, "1", "0.0100", "--baron", baron)
+    foreign = renter.run("sell", symbol, "1", "0.0100", "--baron", baron)
+    assert (foreign.returncode, "whose hours you bought" in foreign.stderr) == (1, True)
+    renter.answer("buy", symbol, "1", "0.0100")
+    heading, owed = renter.text("obligations").splitlines()
+    assert heading.split() == "obligation Baron GPUs start end price escrow bond delivery lease change".split()
+    (obligation,) = renter.answer("obligations")
+    assert owed.split()[0] == obligation["id"]
+    assert f" {obligation['bond']} " in owed
+    assert renter.text("positions").splitlines()[0].split() == "Baron SKU region start end GPUs".split()
+    unlisted = renter.run("buy", f"{SKU}.{REGION}.fwd-1999", "1", "0.0100")
+    assert "forwards: hourbook curve SKU REGION" in unlisted.stderr

@@ -32,7 +32,7 @@ def _positions(_options: argparse.Namespace, session: Session) -> int:
         emit(found)
         return 0
     rows = [(each.baron, each.sku, each.region, each.start, each.end, each.gpus) for each in found.positions]
-    table(("BARON", "SKU", "REGION", "START", "END", "GPUS"), rows, "You have bought nothing forward.")
+    table(("Baron", "SKU", "region", "start", "end", "GPUs"), rows, "You have bought nothing forward.")
     return 0
 
 
@@ -52,10 +52,10 @@ def _answer(session: Session, found: list[Obligation]) -> int:
         emit(found)
         return 0
     rows = [
-        (each.id, mark(each.baron, each.simulated), each.gpus, each.start, each.end, each.price, each.escrow, each.delivery,
-         each.lease, each.change)
+        (each.id, mark(each.baron, each.simulated), each.gpus, each.start, each.end, each.price, each.escrow, each.bond,
+         each.delivery, each.lease, each.change)
         for each in found
     ]  # fmt: skip
-    headings = ("OBLIGATION", "BARON", "GPUS", "START", "END", "PRICE", "ESCROW", "DELIVERY", "LEASE", "CHANGE")
+    headings = ("obligation", "Baron", "GPUs", "start", "end", "price", "escrow", "bond", "delivery", "lease", "change")
     table(headings, rows, "Nobody owes anything.")
     return 0

@@ -30,7 +30,7 @@ _HINTS: Final = {
     "unauthorized": "Give a valid key: hourbook login (or set HOURBOOK_KEY).",
     "no_ssh_key": "Store one: hourbook ssh-keys add ~/.ssh/id_ed25519.pub",
     "unreachable": "Is this the right address? HOURBOOK_URL, or hourbook login --url URL",
-    "unknown_instrument": "See what is listed: hourbook markets",
+    "unknown_instrument": "See what is listed: hourbook markets; forwards: hourbook curve SKU REGION",
     "unknown_lease": "See your leases: hourbook leases --all",
     "unknown_order": "See your orders: hourbook orders --all",
 }

@@ -242,18 +242,16 @@ def offer(
         min_hours=row.min_hours or None,
         lot=row.lot or None,
         listed_gpus=listed_gpus,
-        note=_KILLED
-        if killed
-        else _why_fewer(row.gpus, listed_gpus, baron, entry is not None and entry.enrolled, online),
+        note=_KILLED if killed else _why_fewer(row, listed_gpus, baron, entry is not None and entry.enrolled, online),
     )
 
 
-def _why_fewer(gpus: int, listed_gpus: int, baron: BaronRow, enrolled: bool, online: bool) -> str | None:
+def _why_fewer(row: Offer, listed_gpus: int, baron: BaronRow, enrolled: bool, online: bool) -> str | None:
     """In words, for people: which GPUs of an offer aren't listed, as far as its Baron's state tells."""
-    if listed_gpus >= gpus:
+    if listed_gpus >= row.gpus:
         return None
     name = format_id("brn", baron.baron)
-    listed = f"{listed_gpus} of {gpus} GPUs are listed"
+    listed = f"{listed_gpus} of {row.gpus} GPUs are listed"
     if baron.draining:
         return f"{listed}: Baron {name} is drained; end its draining to sell on it again"
     if baron.presence is not Presence.REPORTING:
@@ -266,6 +264,13 @@ def _why_fewer(gpus: int, listed_gpus: int, baron: BaronRow, enrolled: bool, onl
         else:
             why = "its agent has not reported yet; enrol and run it there: baron enroll, baron run"
         return f"{listed}: Baron {name} has no verified GPUs; {why}"
+    if row.max_hours:
+        # Spot leases yield to it, so what is leased doesn't say what it lacks: an hour of its window, or its bond.
+        return (
+            f"{listed}: Baron {name} has {baron.verified_gpus} verified GPUs, {baron.leased_gpus} of them leased; the ask needs "
+            "GPUs that aren't sold on-demand or forward in any hour of its max_hours, a bond of an hour at its price in your "
+            "available, and no bid of yours in its way; it is tried again at each full hour, and when you put the list"
+        )
     free_gpus = max(0, baron.verified_gpus - baron.leased_gpus)
     note = f"{listed}: Baron {name} has {free_gpus} of {baron.verified_gpus} verified GPUs free"
     if free_gpus <= listed_gpus:

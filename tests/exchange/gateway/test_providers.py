@@ -159,6 +159,28 @@ async def _offer_step_by_step(exchange: Floor, online: dict[int, int]) -> None:
     assert "has 3 of 8 verified GPUs free; what is leased under the offer counts" in note
 
 
+async def test_an_on_demand_offer_without_its_bond_says_that_it_needs_one(exchange: Floor) -> None:
+    provider, baron = await exchange.seller(price="2.0000")
+    offer = {"baron": baron, "instrument": ONDEMAND, "price": "150.0000", "gpus": 8, "max_hours": 24}
+    for deposit, listed_gpus in ((None, 0), ("1000.00", 8)):
+        if deposit:
+            await exchange.admin.post("/deposits", {"account": provider.account, "amount": deposit})
+        (listed,) = (await provider.ask("PUT", "/asks", {"offers": [offer]})).json()["offers"]
+        assert listed["listed_gpus"] == listed_gpus
+        assert (listed["note"] is None) == bool(deposit)
+        assert deposit or "a bond of an hour at its price in your available" in listed["note"]
+        order = {
+            "instrument": ONDEMAND,
+            "side": "sell",
+            "quantity": 8,
+            "price": "900.0000",
+            "baron": baron,
+            "max_hours": 24,
+        }
+        problem = await provider.refused("POST", "/orders", order)
+        assert deposit or (problem["code"], "its bond" in problem["detail"]) == ("insufficient_funds", True)
+
+
 async def test_a_baron_is_drained_by_its_owner_and_comes_back(exchange: Floor) -> None:
     provider, baron = await exchange.seller(price="2.0000")
     path = f"/barons/{baron}/drain"
