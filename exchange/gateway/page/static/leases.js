@@ -61,7 +61,7 @@ export class Leases {
 
   async #end(id, entry) {
     if (!entry.confirming) {
-      say(entry.end, "End now? The minimum is charged");
+      say(entry.end, entry.end.dataset.confirm);
       entry.confirming = setTimeout(() => calm(entry), CONFIRM_MS);
       return;
     }
@@ -83,8 +83,11 @@ function update(entry, lease) {
   say(entry.title, `${count(lease.gpus)} × ${lease.sku}`);
   say(entry.state, lease.reason ? `${lease.state}: ${lease.reason.replaceAll("_", " ")}` : lease.state);
   entry.simulated.hidden = !lease.simulated;
-  const facts = [lease.region, kindName(lease.kind), `$${lease.price}`, charge(lease)];
+  // A forward's lease costs nothing by itself: its hours are paid for.
+  const forward = lease.kind === "forward";
+  const facts = forward ? [lease.region, kindName(lease.kind), "paid for"] : [lease.region, kindName(lease.kind), `$${lease.price}`, charge(lease)];
   if (lease.ended) facts.push(`ended ${clock(lease.ended)}`, lease.wiped ? "wiped" : "not wiped yet");
+  else if (lease.state === "scheduled") facts.push(forward ? "waits for an SSH key" : "waits for the displaced lease to go");
   else facts.push(`since ${clock(lease.active ?? lease.started)}`);
   if (lease.ends && !lease.ended) facts.push(`ends ${clock(lease.ends)}`);
   else if (lease.term_end && !lease.ended) facts.push(`until ${clock(lease.term_end)}`);
@@ -95,6 +98,8 @@ function update(entry, lease) {
   entry.detail.hidden = !lease.detail;
   entry.ssh.hidden = !lease.ssh;
   say(entry.command, lease.ssh?.command ?? "");
+  const noMinimum = forward || lease.state === "ending";
+  entry.end.dataset.confirm = noMinimum ? "End now?" : "End now? The minimum is charged";
   entry.end.hidden = !LIVING.includes(lease.state);
 }
 
