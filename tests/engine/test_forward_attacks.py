@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine import failures, rows, stops
+from engine import bounds, failures, rows, stops
 from engine.book_plain import PlainBook
 from engine.grid import GridFactory
 from engine.grid_fast import FastGrid
@@ -14,6 +14,7 @@ from engine.kinds import OrderType, Pot, Presence
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import (
+    Canceled,
     EndLease,
     LeaseWiped,
     SetCapacity,
@@ -25,6 +26,7 @@ from engine.messages import (
     Traded,
     Triggered,
 )
+from engine.reasons import Reason
 from engine.records import Session
 from engine.state import Baron, State
 from tests.engine.shard import (
@@ -176,3 +178,19 @@ def test_more_failures_than_a_command_may_say_go_on_in_ticks(monkeypatch: pytest
         left.append(len(owed(shard, ALICE)))
     assert left == [3, 2]
     assert standing not in shard.machine.state.orders
+
+
+def test_an_auction_cuts_no_more_obligations_than_a_command_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = rich()
+    today = day(shard, 0)
+    shard.pay(QUINN, 100_000)
+    for price_ticks in (20_000, 20_001, 20_002):
+        trade(shard, PAT, ALICE, 1, today, price_ticks)
+    shard.do(SetSession(instrument=today, session=Session.AUCTION))
+    shard.place(sale(ALICE, 3, today, 20_000))
+    shard.place(purchase(BOB, 2, today, 20_000))
+    beyond = shard.place(purchase(QUINN, 1, today, 20_000))
+    monkeypatch.setattr(bounds, "CUTS_A_COMMAND", 2)
+    events = shard.do(SetSession(instrument=today, session=Session.CONTINUOUS))
+    assert [(one.order_id, one.reason) for one in only(events, Canceled)] == [(beyond, Reason.TOO_MANY_OBLIGATIONS)]
+    assert [each.quantity for each in owed(shard, BOB)] == [1, 1]
