@@ -5,18 +5,23 @@ A walk or a clearing is gone through dry with it before anything trades. It chan
 
 from __future__ import annotations
 
+from typing import Final
+
 from engine import obligations
 from engine.kinds import Kind
 from engine.obligations import Part
 from engine.reasons import Reason
 from engine.state import State
 
+CUTS_A_COMMAND: Final = 8_192
+"""Obligations that the resales of one command cut; each makes some ids and events, which are numbered in 16 bits."""
+
 
 class Room:
     """How much more each account may have of what one instrument's fills open.
 
     One lease or obligation a bid, seller, Baron and price; of a holder's hours as many obligations as its sale would cut
-    from the seller's own, each fill looked at as if it were the first.
+    from the seller's own, each fill looked at as if it were the first. What cuts more than a command may has no room.
     """
 
     def __init__(self, state: State, instrument: int) -> None:
@@ -24,6 +29,7 @@ class Room:
         self._listed = state.instruments[instrument]
         self._forward = self._listed.kind is Kind.FORWARD
         self._left: dict[int, int] = {}
+        self._cuts_left = CUTS_A_COMMAND
         self._opened: set[tuple[int, int, int, int]] = set()
 
     @property
@@ -39,12 +45,16 @@ class Room:
         resold = self._forward and self._state.barons[baron].provider != seller
         if key in self._opened and not resold:
             return True
-        opens = self._resold(seller, buyer, baron, quantity) if resold else 1
+        cuts = self._cuts(seller, baron, quantity) if resold else 0
+        # What comes home to its provider is over.
+        home = resold and self._state.barons[baron].provider == buyer
+        opens = 0 if home else cuts or 1
         left = self._left.get(buyer)
         if left is None:
             left = self._room_of(buyer)
-        if left < opens:
+        if left < opens or self._cuts_left < cuts:
             return False
+        self._cuts_left -= cuts
         self._opened.add(key)
         self._left[buyer] = left - opens
         return True
@@ -53,10 +63,8 @@ class Room:
         account, limits = self._state.accounts[buyer], self._state.limits
         return limits.max_obligations - account.obligations if self._forward else limits.max_leases - account.leases
 
-    def _resold(self, seller: int, buyer: int, baron: int, quantity: int) -> int:
-        """Obligations that a holder's sale brings its buyer; what comes home to its provider is none."""
-        if self._state.barons[baron].provider == buyer:
-            return 0
+    def _cuts(self, seller: int, baron: int, quantity: int) -> int:
+        """Parts of its obligations that a holder sells."""
         wanted = Part(self._listed.start_h, self._listed.end_h, quantity)
         planned = obligations.plan(self._state, seller, baron, wanted)
         return sum(len(parts) for _, parts in planned)

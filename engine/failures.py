@@ -7,11 +7,15 @@ obligation's (`engine.leases`), and the other way round here.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from engine import leases, obligations, rows
 from engine.obligation import Obligation
 from engine.row import Row
 from engine.state import Lease, State
+
+EVENTS_ENOUGH: Final = 2**14
+"""A command that made so many events ends no more: they are numbered in 16 bits, and an ask or a lease makes several."""
 
 
 def fail(state: State, obligation: Obligation, as_of_ns: int) -> None:
@@ -33,17 +37,23 @@ def fail_short(state: State, row: Row, as_of_ns: int) -> None:
     """On-demand leases and obligations of the running hour fail, newest first, until the others have GPUs (§4).
 
     Leases that are over and wait for their wipe lack none: theirs come back, or leave what counts. Nor do failed
-    obligations, whose hours stay sold.
+    obligations, whose hours stay sold. A command that has made 2^14 events stops there, and a Tick goes on.
     """
+    hour = rows.hour_of(state.last_ts_ns)
+    if rows.deliverable(state, row, hour, hour + 1) >= 0:
+        # All that was sold is there: thousands of obligations may begin in one hour, and each would go through all.
+        return
     firm: list[tuple[int, Lease | Obligation]] = [
         (number, state.leases[number]) for number in row.firm_leases if state.leases[number].live
     ]
-    hour = rows.hour_of(state.last_ts_ns)
     if state.barons[row.baron].provider == row.account:
         firm += [(each.obligation_id, each) for each in _owed(state, row.baron) if each.start_h <= hour < each.end_h]
     short = sum(each.quantity for _, each in firm) - _has(state, row, hour)
     for _, newest in sorted(firm, key=lambda item: item[0], reverse=True):
         if short <= 0:
+            return
+        if len(state.events) >= EVENTS_ENOUGH:
+            state.shutting.add(row.baron)
             return
         if isinstance(newest, Lease):
             leases.fail(state, newest, as_of_ns)

@@ -7,9 +7,8 @@ their ids, and not what a buyer paid.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from itertools import count
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -49,7 +48,7 @@ Plan = list[tuple[Obligation, list[Part]]]
 # ---------------------------------------------------------------- the table
 
 
-def held(state: State, holder: int, baron: int) -> Iterable[Obligation]:
+def held(state: State, holder: int, baron: int) -> Collection[Obligation]:
     """A holder's obligations on a Baron, oldest first."""
     return state.obligations_of.get((holder, baron), {}).values()
 
@@ -161,6 +160,9 @@ def plan(state: State, holder: int, baron: int, wanted: Part) -> Plan:
     taken: Plan = []
     needs = [wanted]
     for obligation in held(state, holder, baron):
+        if obligation.end_h <= needs[0].start_h or needs[-1].end_h <= obligation.start_h:
+            # Thousands may have other hours, and each fill of a command comes by here.
+            continue
         parts, needs = _take(obligation, needs)
         if parts:
             taken.append((obligation, parts))
@@ -295,20 +297,25 @@ def _come_home(state: State, obligation: Obligation, goes: list[Piece]) -> None:
 
 def join(state: State, touched: list[Obligation]) -> list[Obligation]:
     """Join each of these with its equal neighbours, as long as there are any; what stands for each of them now."""
-    stands = {obligation.obligation_id: obligation for obligation in touched}
-    for number in stands:
-        obligation = stands[number]
-        if state.obligations.get(obligation.obligation_id) is not obligation:
-            continue  # joined already
-        for _ in count():
-            neighbour = _neighbour(state, obligation)
-            if neighbour is None:
-                break
-            joined = _join(state, *neighbour)
-            both = {each.obligation_id for each in neighbour} | {obligation.obligation_id}
-            stands.update({key: joined for key, each in stands.items() if each.obligation_id in both})
-            obligation = joined
-    return list(stands.values())
+    into: dict[int, int] = {}
+    for each in touched:
+        # None: joined already.
+        obligation = state.obligations.get(each.obligation_id)
+        while obligation is not None and (pair := _neighbour(state, obligation)):
+            younger = max(one.obligation_id for one in pair)
+            obligation = _join(state, *pair)
+            into[younger] = obligation.obligation_id
+    return [state.obligations[_stands_as(into, each.obligation_id)] for each in touched]
+
+
+def _stands_as(into: dict[int, int], number: int) -> int:
+    """What an obligation was joined into in the end; ways are cut short, so that thousands joined into one stay linear."""
+    way = []
+    while number in into:
+        way.append(number)
+        number = into[number]
+    into.update(dict.fromkeys(way, number))
+    return number
 
 
 def _neighbour(state: State, obligation: Obligation) -> tuple[Obligation, Obligation] | None:

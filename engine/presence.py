@@ -18,8 +18,6 @@ from engine.reasons import Reason
 from engine.state import Baron, Lease, Order, Refused, State
 
 LOST_DETAIL: Final = "nothing was heard of the Baron for too long"
-_EVENTS_ENOUGH: Final = 2**14
-"""A command that made so many events ends no more: they are numbered in 16 bits, and an ask or a lease makes several."""
 _UNDER_WAY: Final = (LeaseState.SCHEDULED, LeaseState.PROVISIONING, LeaseState.ACTIVE, LeaseState.ENDING)
 _UNTOLD: Final = (LeaseState.SCHEDULED, LeaseState.PROVISIONING, LeaseState.ACTIVE)
 
@@ -48,10 +46,10 @@ def set_drain(state: State, command: SetDrain) -> None:
 
 
 def go_on(state: State, number: int) -> None:
-    """End what a Baron that is shut has open still, at most as much as one command may; the rest is the next Tick's."""
+    """End what a Baron that is shut, or short, has open still, at most as much as one command may; then a Tick goes on."""
     baron = state.barons[number]
     state.shutting.discard(number)
-    for ask in _asks(state, baron):
+    for ask in _asks(state, baron) if baron.shut else ():
         if _is_enough(state, baron):
             return
         in_book.cancel(state, ask, baron.shut)
@@ -69,6 +67,7 @@ def go_on(state: State, number: int) -> None:
             if _is_enough(state, baron):
                 return
             failures.fail(state, obligation, baron.heard_ns)
+    failures.fail_short(state, rows.own_row(state, baron), state.last_ts_ns)
 
 
 def _known(state: State, number: int) -> Baron:
@@ -87,7 +86,7 @@ def _said(state: State, baron: Baron, was_shut: Reason) -> None:
 
 
 def _is_enough(state: State, baron: Baron) -> bool:
-    if len(state.events) < _EVENTS_ENOUGH:
+    if len(state.events) < failures.EVENTS_ENOUGH:
         return False
     state.shutting.add(baron.baron)
     return True

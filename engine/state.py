@@ -385,7 +385,7 @@ class State:
         self.waiting: set[int] = set()
         """Instruments in which stops wait to fire, or a clearing to go on."""
         self.shutting: set[int] = set()
-        """Barons that are shut and have asks or leases left to end (`engine.presence`)."""
+        """Barons that are shut, or short of GPUs, and have asks or leases left to end (`engine.presence`)."""
         self.begin()
 
     def begin(self) -> None:

@@ -41,7 +41,8 @@ from tests.engine.shard import (
 
 
 def test_the_largest_price_quantity_and_term_stay_exact() -> None:
-    shard = Shard(gpus=QUANTITY_MAX, usd=AMOUNT_MAX_MICROS // 10**6)
+    # An hour of it all is the bond of its ask.
+    shard = Shard(gpus=QUANTITY_MAX, usd=AMOUNT_MAX_MICROS // 10**6, providers_usd=10**8)
     shard.place(ask(PAT, PRICE_MAX_TICKS, QUANTITY_MAX, ONDEMAND, max_hours=744))
     lease_id = shard.lease(ALICE, QUANTITY_MAX, 743)
     # $1000 x 100,000 GPUs: a hundred million dollars an hour; the money lasts for 744 of them and their fee.

@@ -5,18 +5,46 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine import rows
+from engine import bounds, failures, rows, stops
 from engine.book_plain import PlainBook
 from engine.grid import GridFactory
 from engine.grid_fast import FastGrid
 from engine.grid_plain import PlainGrid
-from engine.kinds import Pot, Presence
+from engine.kinds import OrderType, Pot, Presence
 from engine.limits import Limits
 from engine.machine import Machine
-from engine.messages import EndLease, LeaseWiped, SetDelivery, SetPresence, SetRating, SetSession, Tick, Traded
+from engine.messages import (
+    Canceled,
+    EndLease,
+    LeaseWiped,
+    SetCapacity,
+    SetDelivery,
+    SetPresence,
+    SetRating,
+    SetSession,
+    Tick,
+    Traded,
+    Triggered,
+)
+from engine.reasons import Reason
 from engine.records import Session
 from engine.state import Baron, State
-from tests.engine.shard import ALICE, BARON, BOB, HOUR, MINUTE, PAT, SECOND, SECOND_BARON, START, only
+from tests.engine.shard import (
+    ALICE,
+    BARON,
+    BOB,
+    HOUR,
+    MINUTE,
+    ONDEMAND,
+    PAT,
+    QUINN,
+    SECOND,
+    SECOND_BARON,
+    START,
+    Shard,
+    ask,
+    only,
+)
 from tests.engine.test_forwards import DAY_H, day, forward, owed, pots, purchase, rich, sale, trade, until
 
 YEAR_H = 365 * DAY_H
@@ -98,3 +126,71 @@ def test_a_barons_word_reaches_a_market_in_which_an_operator_ended_a_forward() -
     shard.do(SetSession(instrument=day(shard, 0), session=Session.EXPIRED))
     shard.do(SetRating(baron=BARON, rating=5))
     shard.wait(2 * DAY_H * HOUR)
+
+
+def test_stops_that_cut_many_obligations_wait_for_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = rich()
+    week = forward(shard, 1)
+    span = shard.machine.state.instruments[week]
+    for account in (ALICE, BOB):
+        for price_ticks in (20_000, 20_001, 20_002):
+            trade(shard, PAT, account, 1, week, price_ticks)
+    shard.wait((span.start_h - 3 * DAY_H) * HOUR - shard.now_ns)
+    inside = max(each for each in shard.machine.state.instruments if is_in(shard, each, span.start_h, span.end_h))
+    for account in (ALICE, BOB):
+        shard.place(sale(account, 3, inside, 20_000, order_type=OrderType.STOP_LIMIT, stop_price_ticks=20_000))
+    shard.pay(QUINN, 100_000)
+    shard.place(purchase(QUINN, 7, inside, 20_000))
+    # As many numbers as one stop may take of them, with all that it cuts.
+    monkeypatch.setattr(stops, "INDEX_MAX", 19_500)
+    events = shard.do(sale(PAT, 1, inside, 20_000))
+    assert len(only(events, Triggered)) == 1
+    assert shard.due()
+    assert len(only(shard.do(Tick()), Triggered)) == 1
+    assert sum(each.quantity for each in owed(shard, QUINN)) == 7
+
+
+def is_in(shard: Shard, number: int, start_h: int, end_h: int) -> bool:
+    listed = shard.machine.state.instruments.get(number)
+    return (
+        listed is not None
+        and (listed.region, listed.hours) == ("here", DAY_H)
+        and start_h < listed.start_h
+        and listed.end_h < end_h
+    )
+
+
+def test_more_failures_than_a_command_may_say_go_on_in_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = rich()
+    today = day(shard, 0)
+    for price_ticks in range(20_000, 20_004):
+        trade(shard, PAT, ALICE, 1, today, price_ticks)
+    until(shard, shard.machine.state.instruments[today].start_h)
+    standing = shard.place(ask(PAT, 20_000, 2, ONDEMAND))
+    monkeypatch.setattr(failures, "EVENTS_ENOUGH", 3)
+    shard.do(SetCapacity(baron=BARON, gpus=6, simulated=False))
+    assert len(owed(shard, ALICE)) == 4
+    shard.do(SetCapacity(baron=BARON, gpus=2, simulated=False))
+    left = [len(owed(shard, ALICE))]
+    shard.twin = Machine.restore(shard.machine.snapshot(), PlainBook)
+    while shard.due():
+        shard.do(Tick())
+        left.append(len(owed(shard, ALICE)))
+    assert left == [3, 2]
+    assert standing not in shard.machine.state.orders
+
+
+def test_an_auction_cuts_no_more_obligations_than_a_command_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = rich()
+    today = day(shard, 0)
+    shard.pay(QUINN, 100_000)
+    for price_ticks in (20_000, 20_001, 20_002):
+        trade(shard, PAT, ALICE, 1, today, price_ticks)
+    shard.do(SetSession(instrument=today, session=Session.AUCTION))
+    shard.place(sale(ALICE, 3, today, 20_000))
+    shard.place(purchase(BOB, 2, today, 20_000))
+    beyond = shard.place(purchase(QUINN, 1, today, 20_000))
+    monkeypatch.setattr(bounds, "CUTS_A_COMMAND", 2)
+    events = shard.do(SetSession(instrument=today, session=Session.CONTINUOUS))
+    assert [(one.order_id, one.reason) for one in only(events, Canceled)] == [(beyond, Reason.TOO_MANY_OBLIGATIONS)]
+    assert [each.quantity for each in owed(shard, BOB)] == [1, 1]

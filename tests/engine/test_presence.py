@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine import presence
+from engine import failures, presence
 from engine.kinds import EndReason, LeaseState, OrderType, Pot, Presence, Side
 from engine.machine import Machine
 from engine.messages import (
@@ -318,7 +318,7 @@ def test_more_than_a_command_may_end_goes_on_in_ticks(monkeypatch: pytest.Monkey
     running = [spot_lease(shard, 1) for _ in range(3)]
     asks = [shard.place(ask(PAT, PRICE + 1, 1, ONDEMAND)) for _ in range(4)]
     shard.wait(MINUTE)
-    monkeypatch.setattr(presence, "_EVENTS_ENOUGH", 3)
+    monkeypatch.setattr(failures, "EVENTS_ENOUGH", 3)
     canceled = [one.order_id for one in only(shard.do(lost()), Canceled)]
     assert len(canceled) == 2
     shard.twin = Machine.restore(shard.machine.snapshot(), shard.machine.state.book_factory)
