@@ -126,13 +126,18 @@ def check_funds(state: State, order: Order, freed_micros: int = 0, freed_gpus: i
 
 def check_session(state: State, instrument: int, order_type: OrderType = OrderType.LIMIT) -> None:
     """Refused where no order enters now: trading is over, halted, amid a clearing; outside continuous but a limit order (§6)."""
-    listed, book = state.instruments[instrument], state.books[instrument]
-    if listed.kind is Kind.FORWARD and listed.trading_end_ns <= state.last_ts_ns:
-        # Its timer is due, and this came first.
-        raise Refused(Reason.INSTRUMENT_EXPIRED)
+    check_trading(state, instrument)
+    book = state.books[instrument]
     closed = book.session in (Session.HALTED, Session.EXPIRED) or book.stops_due
     if closed or (book.session is not Session.CONTINUOUS and order_type is not OrderType.LIMIT):
         raise Refused(Reason.SESSION_CLOSED)
+
+
+def check_trading(state: State, instrument: int) -> None:
+    """Refused where a forward's trading has ended: its timer is due, and this came first (§3)."""
+    listed = state.instruments[instrument]
+    if listed.kind is Kind.FORWARD and listed.trading_end_ns <= state.last_ts_ns:
+        raise Refused(Reason.INSTRUMENT_EXPIRED)
 
 
 def clear_way(state: State, order: Order, command: Command) -> bool:

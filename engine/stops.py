@@ -79,6 +79,7 @@ def _fire(state: State, order: Order) -> None:
     """A stop enters with its own bound on fills; what its account may not do cancels it."""
     state.fills_left = state.limits.max_looked
     try:
+        matching.check_trading(state, order.instrument)
         if order.side is Side.BUY:
             account_limits.check_standing(state, state.accounts[order.account])
         else:

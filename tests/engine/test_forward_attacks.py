@@ -16,6 +16,7 @@ from engine.machine import Machine
 from engine.messages import (
     Canceled,
     EndLease,
+    KeepOrders,
     LeaseWiped,
     SetCapacity,
     SetDelivery,
@@ -194,3 +195,19 @@ def test_an_auction_cuts_no_more_obligations_than_a_command_may(monkeypatch: pyt
     events = shard.do(SetSession(instrument=today, session=Session.CONTINUOUS))
     assert [(one.order_id, one.reason) for one in only(events, Canceled)] == [(beyond, Reason.TOO_MANY_OBLIGATIONS)]
     assert [each.quantity for each in owed(shard, BOB)] == [1, 1]
+
+
+def test_a_stop_that_waited_past_the_end_of_trading_trades_no_more() -> None:
+    shard = rich(Limits(max_stops=1))
+    first = forward(shard)
+    listed = shard.machine.state.instruments[first]
+    for _ in range(2):
+        shard.place(purchase(BOB, 1, first, 21_000, order_type=OrderType.STOP_LIMIT, stop_price_ticks=20_000))
+    shard.place(sale(PAT, 4, first))
+    shard.now_ns = listed.trading_end_ns - 1
+    fired = only(shard.apply(purchase(ALICE, 1, first)), Triggered)
+    assert len(fired) == 1
+    shard.now_ns = listed.trading_end_ns
+    events = shard.apply(KeepOrders(account=BOB, connection=1))
+    assert [event.reason for event in only(events, Canceled)] == [Reason.INSTRUMENT_EXPIRED]
+    assert only(events, Traded) == []
