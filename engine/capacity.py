@@ -6,7 +6,19 @@ hour of its window, a spot one among what firm sales leave over. It knows neithe
 
 from __future__ import annotations
 
-from engine import book_events, book_orders, cuts, delivery, failures, leases, listing, open_orders, order_terms, rows
+from engine import (
+    book_events,
+    book_orders,
+    cuts,
+    delivery,
+    failures,
+    leases,
+    listing,
+    open_orders,
+    order_terms,
+    rows,
+    timers,
+)
 from engine.kinds import Kind, Presence
 from engine.messages import (
     BaronFeatures,
@@ -86,8 +98,15 @@ def _tell_books(state: State, baron: Baron) -> None:
 
 
 def wipe_overdue(state: State, lease: Lease) -> None:
-    """A lease has waited too long for its wipe: the Baron has its GPUs no more until it comes (§4)."""
+    """A lease has waited too long for its wipe: the Baron has its GPUs no more until it comes (§4).
+
+    GPUs of an obligation that its holder's lease left go on to be that obligation's: nobody else lacks them before it ends.
+    """
     due_ns = lease.wipe_due_ns
+    obligation = state.obligations.get(lease.obligation_id)
+    if obligation is not None and obligation.lease_id == lease.lease_id:
+        timers.arm_wipe(state, lease, obligation.end_h * NS_PER_HOUR)
+        return
     leases.wipe_overdue(state, lease)
     baron = state.barons[lease.baron]
     for row in (rows.row_of_lease(state, lease), rows.own_row(state, baron)):

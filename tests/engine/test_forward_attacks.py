@@ -17,6 +17,8 @@ from engine.messages import (
     Canceled,
     EndLease,
     KeepOrders,
+    LeaseChanged,
+    LeaseScheduled,
     LeaseWiped,
     SetCapacity,
     SetDelivery,
@@ -46,7 +48,7 @@ from tests.engine.shard import (
     ask,
     only,
 )
-from tests.engine.test_forwards import DAY_H, day, forward, owed, pots, purchase, rich, sale, trade, until
+from tests.engine.test_forwards import DAY_H, TRADED, day, forward, owed, pots, purchase, rich, sale, trade, until
 
 YEAR_H = 365 * DAY_H
 
@@ -211,3 +213,17 @@ def test_a_stop_that_waited_past_the_end_of_trading_trades_no_more() -> None:
     events = shard.apply(KeepOrders(account=BOB, connection=1))
     assert [event.reason for event in only(events, Canceled)] == [Reason.INSTRUMENT_EXPIRED]
     assert only(events, Traded) == []
+
+
+def test_who_quits_and_is_not_wiped_does_not_fail_its_own_obligation() -> None:
+    shard = rich()
+    first = forward(shard)
+    start_h = shard.machine.state.instruments[first].start_h
+    trade(shard, PAT, ALICE, 8, first)
+    (scheduled,) = only(until(shard, start_h), LeaseScheduled)
+    shard.do(EndLease(account=ALICE, lease_id=scheduled.lease_id))
+    shard.wait(30 * MINUTE)
+    assert [each.quantity for each in owed(shard, ALICE)] == [8]
+    overdue = [event for event in only(until(shard, start_h + DAY_H), LeaseChanged) if event.overdue]
+    assert [event.lease_id for event in overdue] == [scheduled.lease_id], "once the obligation is delivered"
+    shard.refuse(ask(PAT, TRADED, 1, ONDEMAND), Reason.INSUFFICIENT_CAPACITY, "quantity")
