@@ -318,10 +318,10 @@ def test_a_forward_is_bought_and_shown(provider: Shell, renter: Shell) -> None:
     assert "bought" in foreign.stderr
     assert foreign.returncode == 1
     renter.answer("buy", symbol, "1", "0.0100")
-    heading, owed = renter.text("obligations").splitlines()
+    heading, *listed = renter.text("obligations").splitlines()
     assert heading.split() == "obligation Baron GPUs start end price escrow bond delivery lease change".split()
-    (obligation,) = renter.answer("obligations")
-    assert owed.split()[0] == obligation["id"]
+    obligation = next(each for each in renter.answer("obligations") if each["instrument"] == symbol)
+    (owed,) = (line for line in listed if line.split()[0] == obligation["id"])
     assert f" {obligation['bond']} " in owed
     assert renter.text("positions").splitlines()[0].split() == "Baron SKU region start end GPUs".split()
     unlisted = renter.run("buy", f"{SKU}.{REGION}.fwd-1999", "1", "0.0100")

@@ -52,7 +52,7 @@ def test_opening_again_with_equal_content_is_harmless() -> None:
 
 
 def test_money_in_and_out_moves_against_cash() -> None:
-    shard = Shard(usd=0)
+    shard = Shard(usd=0, providers_usd=0)
     (moved,) = only(shard.do(Deposit(account=ALICE, amount_micros=7, client_id="in")), Transfer)
     assert (moved.debit_pot, moved.credit_pot, moved.code) == (Pot.CASH, Pot.AVAILABLE, TransferCode.DEPOSIT)
     (moved,) = only(shard.do(Withdraw(account=ALICE, amount_micros=3, client_id="out")), Transfer)
