@@ -24,6 +24,8 @@ FRESH = 6
 COMMANDS = 190_000
 CROWD_COMMANDS = 40_000
 REGIME_COMMANDS = 10_000
+LIVES = 20
+"""One of so many finds a canary that one alone finds nine times of ten."""
 LEAST = 2_000_000
 
 
@@ -48,9 +50,15 @@ def test_a_long_life_that_no_run_had_before(number: int, capsys: pytest.CaptureF
     assert live_anew(capsys, COMMANDS, fast_book()) == COMMANDS
 
 
+def live_until_it_differs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Fresh lives with the canary, until it is caught."""
+    for _ in range(LIVES):
+        live_anew(capsys, REGIME_COMMANDS, IcebergKeepsPriority, "icebergs")
+
+
 def test_a_fresh_life_that_differs_is_shrunk_to_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(AssertionError) as caught:
-        live_anew(capsys, REGIME_COMMANDS, IcebergKeepsPriority, "icebergs")
+        live_until_it_differs(capsys)
     head, *table, last = str(caught.value).splitlines()
     seed = re.fullmatch(r"the books differ: seed (\d+), segment \d+, \d+ commands; shrunk to:", head)
     assert seed is not None
