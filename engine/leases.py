@@ -230,6 +230,9 @@ def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, 
         cover.of_lease(state, lease, bond_micros)
     if lease.kind is Kind.FORWARD:
         keep(state, lease)
+        if reason is EndReason.PROVIDER_FAILED:
+            for bill in bills.undelivered(state, lease.baron, ended_ns, lease.lease_id):
+                bills.undo(state, bill, ended_ns)
         obligation = state.obligations.get(lease.obligation_id)
         if reason is EndReason.PROVIDER_FAILED and obligation is not None:
             fail_obligation(state, obligation)

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from engine import leases, obligations, rows, spot_leases, stops, timers
+from engine import bills, leases, obligations, rows, spot_leases, stops, timers
 from engine.book import BookState
 from engine.codec import DecodeError
 from engine.dues import Bill, Cover
@@ -33,7 +33,7 @@ from engine.state import (
     State,
 )
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 _DIGEST_BYTES: Final = 32
 
 
@@ -188,6 +188,9 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
             rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
         if lease.kind is Kind.FORWARD and lease.live and not lease.obligation_id:
             leases.hand_over(state, lease)
+    paid = ((bill.hours.until_h, bill) for bill in body.bills if bill.hours is not None)
+    for _, bill in sorted(paid, key=lambda item: item[0]):
+        bills.index(state, bill)
     for obligation in body.obligations:
         obligations.index(state, obligation)
     state.yielding = set(body.yielding)
