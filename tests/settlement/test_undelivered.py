@@ -42,14 +42,15 @@ def test_the_proof_holds_through_loss_and_close(tmp_path: Path, hours: int, undo
     order(market, PROVIDERS[0], Side.SELL)
     order(market, RENTERS[0], Side.BUY)
     (obligation,) = market.machine.state.obligations.values()
-    market.pass_time(obligation.start_h * NS_PER_HOUR - market.now_ns)
+    start_ns = obligation.start_h * NS_PER_HOUR
+    market.pass_time(start_ns - market.now_ns)
     (lease,) = [each.lease_id for each in market.leases.values() if each.kind is Kind.FORWARD]
     market.activate(lease)
     market.pass_time(hours * NS_PER_HOUR + 500 * NS_PER_S)
     assert market.prove().findings == []
     as_of_ns = market.now_ns - 500 * NS_PER_S + NS_PER_S - undone * NS_PER_HOUR
-    as_of_ns = max(as_of_ns, obligation.start_h * NS_PER_HOUR - NS_PER_HOUR)
-    events = market.enter(SetPresence(baron=1, presence=Presence.LOST, as_of_ns=as_of_ns))
+    heard_ns = max(as_of_ns, start_ns - NS_PER_HOUR)
+    events = market.enter(SetPresence(baron=1, presence=Presence.LOST, as_of_ns=heard_ns))
     refunds = [
         each.amount_micros
         for each in events
