@@ -45,11 +45,12 @@ def _go_to(state: State, instrument: int, session: Session) -> None:
 
 
 def _make_room(state: State, instrument: int) -> None:
-    """Cancel the bids that the clearing's next part would fill beyond their accounts' bounds (§2)."""
+    """Cancel the orders that the clearing's next part would fill beyond their accounts' bounds (§2)."""
     book = state.books[instrument]
     if not book.stops_due:
         # The book's time becomes the clearing's, and with it the reference that decides between equal prices.
         book_events.must(state, instrument, book_orders.tick(state.last_ts_ns))
     while beyond := auction_bounds.beyond_bound(state, book, room := Room(state, instrument)):
-        for bid in beyond:
-            in_book.cancel(state, bid, room.reason)
+        for order in beyond:
+            in_book.cancel(state, order, room.reason)
+    room.keep()

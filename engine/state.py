@@ -32,7 +32,7 @@ from engine.kinds import (
 )
 from engine.limits import Limits
 from engine.messages import EXCHANGE_ACCOUNT, Event, Offer
-from engine.obligation import Obligation
+from engine.obligation import Obligation, Part
 from engine.periods import trading_end_ns
 from engine.reasons import Reason
 from engine.records import SelfTrade
@@ -324,6 +324,8 @@ class Lease(_Record):
         return self.state not in (LeaseState.ENDED, LeaseState.FAILED)
 
 
+CUTS_A_COMMAND: Final = 8_192
+"""Obligations that the resales of one command cut; each makes some ids and events, which are numbered in 16 bits."""
 POTS: Final = max(Pot) + 1
 """Length of an account's list of pots, which is indexed by Pot."""
 
@@ -405,6 +407,9 @@ class State:
         """Rows whose capacity moved: each is brought to order when the running step ends."""
         self.short_rows: dict[tuple[int, int], None] = {}
         """Rows whose firm sales may leave spot leases without GPUs: looked at when the command ends."""
+        self.cuts_left = CUTS_A_COMMAND
+        self.dry_holdings: dict[tuple[int, int], list[Part]] = {}
+        """By (holder, Baron): hours that are left of what the command has sold, which moves when it ends (`engine.dry_resales`)."""
         self.drafts: dict[tuple[int, int, int, int, bool, bool], Draft] = {}
         """By (bid, seller, Baron, price, and which of the two took)."""
         self.entering_ticks: dict[int, int] = {}

@@ -13,8 +13,7 @@ from engine.book_plain import PlainBook
 from engine.kinds import ObligationChange, Pot
 from engine.limits import Limits
 from engine.messages import ObligationChanged, Transfer
-from engine.obligation import Obligation
-from engine.obligations import Part
+from engine.obligation import Obligation, Part
 from engine.state import Baron, Broken, State, new_account
 from engine.timers import TimerKind
 from engine.units import MICROS_PER_TICK, NS_PER_HOUR
