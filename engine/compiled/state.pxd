@@ -6,7 +6,8 @@ Python rooms use as a dict or a sorted list.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from engine.compiled.records cimport Account, Orders
+from engine.compiled.orders cimport Orders
+from engine.compiled.records cimport Account
 
 
 cdef class Core:
