@@ -1,0 +1,9 @@
+from collections.abc import Iterable
+
+from engine.messages import Command, Event
+
+class Tape:
+    def record(self, ts_ns: int, events: Iterable[Event], refused: Iterable[Event] = ()) -> bytes: ...
+    def clear(self) -> None: ...
+
+def command(record: bytes | bytearray | memoryview) -> tuple[int, Command] | None: ...
