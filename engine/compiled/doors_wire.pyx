@@ -47,7 +47,7 @@ cdef class Tape:
         free_sink(&self.sink)
 
     def record(self, ts_ns, events, refused=()):
-        """The record of events, written in C where the wire knows them; `refused` come first and are dropped."""
+        """The record of events, written in C where the wire knows them; `refused` come first, and go."""
         open_record(&self.sink, ts_ns)
         for event in refused:
             _write(&self.sink, event)
