@@ -3,7 +3,7 @@
 
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from engine.compiled.commands cimport (
     AMEND_ORDER, CANCEL_ORDER, END_LEASE, LEASE_ACTIVE, LEASE_WIPED, NOT_PLAIN, PLACE_ORDER, PlainCommand,
@@ -17,49 +17,26 @@ from engine.compiled.order_events cimport (
     AcceptedEvent, AcceptedTerms, AmendedEvent, write_accepted, write_amended, write_canceled,
     write_duplicate, write_refilled, write_rejected, write_triggered,
 )
+from engine.compiled.tape cimport EventTape
 from engine.compiled.trade_events cimport (
     ObligationChangedEvent, ObligationOpenedEvent, TradedEvent, write_capacity_changed,
     write_obligation_changed, write_obligation_opened, write_traded, write_transfer,
 )
 from engine.compiled.wire cimport (
-    View, WireSink, bytes_of, close_record, drop_events, drop_records, free_sink, open_record,
-    put_encoded, record_of, text_of, view_bytes, view_text,
+    View, WireSink, bytes_of, text_of, view_bytes, view_text,
 )
-
-import msgspec
 
 from engine import messages
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.records import SelfTrade
 
-_encode = msgspec.msgpack.Encoder().encode
 
+cdef class WiredTape(EventTape):
+    """A tape whose events are written in C as far as the wire knows them."""
 
-cdef class Tape:
-    """A sink of its own, for records one after another."""
-
-    cdef WireSink sink
-
-    def __cinit__(self):
-        memset(&self.sink, 0, sizeof(WireSink))
-
-    def __dealloc__(self):
-        free_sink(&self.sink)
-
-    def record(self, ts_ns, events, refused=()):
-        """The record of events, written in C where the wire knows them; `refused` come first, and go."""
-        open_record(&self.sink, ts_ns)
-        for event in refused:
-            _write(&self.sink, event)
-        drop_events(&self.sink)
-        for event in events:
-            _write(&self.sink, event)
-        close_record(&self.sink)
-        return record_of(&self.sink)
-
-    def clear(self):
-        """Forget what was written."""
-        drop_records(&self.sink)
+    def write(self, event):
+        """Write an event as its room would."""
+        _write(&self.sink, event)
 
 
 def command(record):
@@ -158,7 +135,6 @@ cdef int _write(WireSink *sink, event) except -1:
 
 
 cdef int _write_other(WireSink *sink, event) except -1:
-    cdef View view
     if isinstance(event, messages.Traded):
         return _traded(sink, event)
     if isinstance(event, messages.ObligationOpened):
@@ -180,9 +156,7 @@ cdef int _write_other(WireSink *sink, event) except -1:
         return _lease_changed(sink, event)
     if isinstance(event, messages.LeasePriced):
         return write_lease_priced(sink, event.lease_id, event.price_ticks, event.from_ns, event.term_end_ns)
-    encoded = _encode(event)
-    view_bytes(&view, encoded)
-    return put_encoded(sink, view.data, view.size)
+    raise TypeError(f"the wire doesn't write {type(event).__name__}")
 
 
 cdef int _accepted(WireSink *sink, event) except -1:

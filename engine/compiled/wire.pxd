@@ -10,7 +10,7 @@ from libc.stdint cimport (
     INT32_MIN, UINT32_MAX, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
 )
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcpy
 
 cdef extern from *:
     """
@@ -70,12 +70,10 @@ cdef struct View:
 
 
 cdef struct WireSink:
-    # `size` bytes are written. The last record begins at `opened`, its events at `first`, and are so many.
+    # Events behind one another: `size` bytes that are so many events.
     uint8_t *data
     size_t size
     size_t capacity
-    size_t opened
-    size_t first
     uint32_t events
 
 
@@ -87,7 +85,13 @@ cdef inline void free_sink(WireSink *sink) noexcept nogil:
     free(sink.data)
     sink.data = NULL
     sink.capacity = 0
-    drop_records(sink)
+    clear_sink(sink)
+
+
+cdef inline void clear_sink(WireSink *sink) noexcept nogil:
+    """Forget what was written; its memory stays."""
+    sink.size = 0
+    sink.events = 0
 
 
 cdef inline int _grow_sink(WireSink *sink, size_t size) except -1 nogil:
@@ -117,45 +121,19 @@ cdef inline void written(WireSink *sink, uint8_t *at) noexcept nogil:
     sink.events += 1
 
 
-cdef inline int open_record(WireSink *sink, int64_t ts_ns) except -1 nogil:
-    """Begin the record of a command's events, of which few are expected."""
-    cdef uint8_t *at = room(sink, 3 + NUMBER_BYTES)
-    sink.opened = sink.size
-    sink.events = 0
-    at[0] = RECORD_FORMAT
-    at[1] = PAIR
-    at = put_number(at + 2, ts_ns)
-    at[0] = FIX_ARRAY
-    sink.size = sink.first = <size_t>(at + 1 - sink.data)
-    return 0
-
-
-cdef inline int close_record(WireSink *sink) except -1 nogil:
-    """Say how many events it has: beyond fifteen that takes more bytes, and the events move behind them."""
-    cdef size_t more = 0 if sink.events <= FEW_MAX else 2 if sink.events <= 0xFFFF else 4
-    if unlikely(more):
-        room(sink, more)
-        memmove(sink.data + sink.first + more, sink.data + sink.first, sink.size - sink.first)
-        sink.size += more
-    put_array(sink.data + sink.first - 1, sink.events)
-    return 0
-
-
-cdef inline void drop_events(WireSink *sink) noexcept nogil:
-    """Forget the events of the open record: its command was refused after all."""
-    sink.size = sink.first
-    sink.events = 0
-
-
-cdef inline void drop_records(WireSink *sink) noexcept nogil:
-    """Forget all that was written; its memory stays."""
-    sink.size = sink.opened = sink.first = 0
-    sink.events = 0
-
-
-cdef inline bytes record_of(WireSink *sink):
-    """The record that was closed last."""
-    return PyBytes_FromStringAndSize(<char *>sink.data + sink.opened, <Py_ssize_t>(sink.size - sink.opened))
+cdef inline bytes record_of(const WireSink *sink, int64_t ts_ns):
+    """The record of a command's events: how many they are stands before them, in the fewest bytes."""
+    cdef uint8_t head[2 + NUMBER_BYTES + LENGTH_BYTES]
+    cdef uint8_t *at = put_array(put_number(&head[2], ts_ns), sink.events)
+    cdef size_t size = <size_t>(at - head)
+    cdef bytes record
+    head[0] = RECORD_FORMAT
+    head[1] = PAIR
+    record = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(size + sink.size))
+    memcpy(PyBytes_AS_STRING(record), head, size)
+    if sink.size:
+        memcpy(PyBytes_AS_STRING(record) + size, sink.data, sink.size)
+    return record
 
 
 cdef inline int put_encoded(WireSink *sink, const uint8_t *data, size_t size) except -1 nogil:
