@@ -1,1 +1,1 @@
-"""The compiled machine: the shard's records and tables as C, and the hot rooms of the law on them."""
+"""The compiled machine: the same law on records that C reads, one room after another."""
