@@ -42,6 +42,7 @@ cdef class Core:
     cdef public dict neighbours
     cdef public dict handovers
     cdef public dict bills
+    cdef public dict paid_of
     cdef public list covers
     cdef public dict auction_ends
     cdef readonly TimerSet timers
@@ -54,6 +55,8 @@ cdef class Core:
     cdef public int64_t made
     cdef public int64_t fills_left
     cdef public int64_t leases_passed
+    cdef public int64_t cuts_left
+    cdef public dict dry_holdings
     cdef public dict touched_barons
     cdef public dict touched_books
     cdef public dict spent_quotes
@@ -63,6 +66,7 @@ cdef class Core:
     cdef public dict entering_ticks
     # ---- what Cython rooms read of the limits
     cdef int64_t max_looked
+    cdef int64_t cuts_a_command
     cdef int64_t prefund_ns
     cdef int64_t notice_ns
     cdef int64_t ondemand_bond_ns
