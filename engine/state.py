@@ -350,6 +350,7 @@ class Records:
 
     account: type[Account] = Account
     baron: type[Baron] = Baron
+    bill: type[Bill] = Bill
     draft: type[Draft] = Draft
     lease: type[Lease] = Lease
     order: type[Order] = Order
@@ -492,6 +493,10 @@ class State:
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
+
+    def said(self) -> list[Event]:
+        """The events of the command so far."""
+        return self.events
 
     def new_id(self) -> int:
         """The next id of this command."""

@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from engine.compiled.orders cimport Orders
 from engine.compiled.records cimport Account
+from engine.compiled.tape cimport EventTape
 
 
 cdef class Core:
@@ -46,7 +47,7 @@ cdef class Core:
     cdef public set waiting
     cdef public set shutting
     # ---- scratch of the running command
-    cdef public object events
+    cdef readonly EventTape events
     cdef public int64_t made
     cdef public int64_t fills_left
     cdef public int64_t leases_passed
@@ -61,6 +62,7 @@ cdef class Core:
     cdef int64_t max_looked
     cdef int64_t prefund_ns
     cdef int64_t notice_ns
+    cdef int64_t wipe_ns
     cdef int64_t ondemand_bond_ns
     cdef int64_t spot_minimum_s
     cdef int64_t ondemand_minimum_s

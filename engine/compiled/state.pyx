@@ -9,6 +9,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from engine.compiled.orders cimport Order, Orders, OrderSlot
 from engine.compiled.records cimport Account
+from engine.compiled.tape cimport EventTape
 
 from sortedcontainers import SortedList
 
@@ -28,6 +29,7 @@ cdef class Core:
         self.book_factory, self.grid_factory = book_factory, grid_factory
         self.records = records
         self.next_instrument = 1
+        self.events = EventTape()
         self.orders = records.orders
         self.accounts = {EXCHANGE_ACCOUNT: self.new_account(EXCHANGE_ACCOUNT, 0, 0)}
         self.instruments, self.markets, self.instruments_of = {}, {}, {}
@@ -42,7 +44,7 @@ cdef class Core:
         self.touched_rows, self.short_rows, self.drafts, self.entering_ticks = {}, {}, {}, {}
         self.max_looked = limits.max_looked
         self.prefund_ns = limits.prefund_s * NS_PER_S
-        self.notice_ns = limits.notice_s * NS_PER_S
+        self.notice_ns, self.wipe_ns = limits.notice_s * NS_PER_S, limits.wipe_s * NS_PER_S
         self.ondemand_bond_ns = limits.ondemand_bond_s * NS_PER_S
         self.spot_minimum_s, self.ondemand_minimum_s = limits.spot_minimum_s, limits.ondemand_minimum_s
         self.max_leases, self.max_open_orders = limits.max_leases, limits.max_open_orders
@@ -54,7 +56,7 @@ cdef class Core:
         """Clear the scratch before a command, and free what went in the last."""
         if self.orders.first_gone:
             self.orders.sweep()
-        self.events = []
+        self.events.clear()
         self.made = self.leases_passed = 0
         self.fills_left = self.max_looked
         if self.touched_barons:
@@ -79,6 +81,10 @@ cdef class Core:
         number = (<uint64_t>self.shard << 56) | (self.last_seq << 16) | <uint64_t>self.made
         self.made += 1
         return number
+
+    def said(self):
+        """The events of the command so far."""
+        return self.events.events()
 
     def new_id(self):
         """The next id of this command."""
