@@ -346,7 +346,7 @@ ROOMS = {LeaseActive: _play_active, EndLease: _play_end, LeaseWiped: _play_wiped
 
 
 def fire(Core core not None, uint8_t kind, uint64_t number):
-    """What happens when a timer is due: here, if it is of a lease of every day, else in the law's room."""
+    """What a due timer does: here, if it is of a lease of every day, else in the law's room."""
     cdef bint played = False
     if kind == TIMER_LEASE_HOUR:
         played = full_hour(core, lease_of(core, number))
