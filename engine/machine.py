@@ -235,7 +235,7 @@ class Machine:
         except Refused as refusal:
             return [_rejected(state, command, refusal)]
         _follow(state)
-        return state.said()
+        return state.events
 
     def _play(self, command: Command) -> None:
         """Hand a command to the room that knows it."""

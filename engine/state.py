@@ -355,6 +355,8 @@ class Records:
     lease: type[Lease] = Lease
     order: type[Order] = Order
     row: type[Row] = Row
+    pairs: Callable[[], SortedList[tuple[int, int]]] = SortedList
+    """What keeps spot leases in the order in which they yield."""
 
     def own(self, record: R) -> R:
         """A struct out of a snapshot as the state's own record."""
@@ -493,10 +495,6 @@ class State:
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
-
-    def said(self) -> list[Event]:
-        """The events of the command so far."""
-        return self.events
 
     def new_id(self) -> int:
         """The next id of this command."""

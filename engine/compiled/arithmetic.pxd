@@ -1,7 +1,7 @@
-"""The market's arithmetic in C: what `engine.units` and `engine.money` say, in 128 bits where products need them (§2, §9).
+"""The market's arithmetic in C: what `engine.units` and `engine.money` say (§2, §9).
 
-Equal to the Python for every value in bounds: prices to 10^7 ticks, quantities to 10^5 (a sum of prices times GPUs to
-10^12), times to 2^63 ns and prices summed over them, fees to 10^6 ppm.
+Equal to the Python for every value in bounds: prices to 10^7 ticks, quantities to 10^5 (a sum of prices times
+GPUs to 10^12), times to 2^63 ns and prices summed over them, fees to 10^6 ppm, amounts to 2^63 micro-dollars.
 """
 
 from libc.stdint cimport int64_t, uint64_t
@@ -10,7 +10,7 @@ cdef extern from *:
     """
     typedef __int128 hourbook_int128;
 
-    /* amount / unit, rounded down whatever its sign; the unit is positive. In C: a caller divides in its own way. */
+    /* amount / unit, rounded down whatever its sign; the unit is positive. */
     static inline int64_t hourbook_floor(__int128 amount, int64_t unit)
     {
         __int128 whole;
@@ -41,7 +41,9 @@ cdef inline int64_t usage_micros(int64_t price_ticks, int64_t quantity, int128_t
     return floor_of(<int128_t>price_ticks * MICROS_PER_TICK * quantity * duration_ns, NS_PER_HOUR)
 
 
-cdef inline int64_t usage_micros_up(int64_t price_ticks, int64_t quantity, int128_t duration_ns) noexcept nogil:
+cdef inline int64_t usage_micros_up(
+    int64_t price_ticks, int64_t quantity, int128_t duration_ns
+) noexcept nogil:
     """The same, rounded up: what a hold or a prefund needs."""
     return -floor_of(-(<int128_t>price_ticks * MICROS_PER_TICK * quantity * duration_ns), NS_PER_HOUR)
 

@@ -43,7 +43,7 @@ cdef inline Bill open_bill(Core core, Lease lease, int64_t at_ns):
     cdef Bill bill = bill_of(core, lease.lease_id)
     if bill is None:
         bill = Bill(bill_id=lease.lease_id, renter=lease.renter, provider=lease.provider, due_ns=0)
-        core.bills[lease.lease_id] = bill
+        core.bills.put(lease.lease_id, bill)
         set_month(core, bill, month_end_ns(at_ns))
     return bill
 
@@ -68,7 +68,7 @@ cdef inline int bill_ended(Core core, Lease lease, int64_t over_ns) except -1:
         ]
     if bill.charge_micros == 0:
         set_month(core, bill, 0)
-        del core.bills[lease.lease_id]
+        core.bills.drop(lease.lease_id)
     return 0
 
 

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 import msgspec
+from sortedcontainers import SortedList
 
 from engine import dues, row, snapshot, state
 from engine.book_fast import FastBook
 from engine.compiled.dues import Bill
 from engine.compiled.leasing import ROOMS, fire
+from engine.compiled.ordered import PairSet
 from engine.compiled.orders import Orders
 from engine.compiled.records import Account, Baron, Draft, Lease, Row
 from engine.compiled.state import Core
@@ -22,7 +24,7 @@ from engine.grid import GridFactory, HourGrid
 from engine.grid_fast import FastGrid
 from engine.limits import Limits
 from engine.machine import Machine, tick
-from engine.messages import Command, Tick
+from engine.messages import Command, Event, Tick
 from engine.state import BookFactory, R, State
 
 _OWN: Final[dict[type, type]] = {
@@ -33,6 +35,8 @@ _OWN: Final[dict[type, type]] = {
 }
 """By the law's struct: the compiled record. Orders are made by their table."""
 _LAW: Final = {own: law for law, own in _OWN.items()}
+_PLAIN: Final[dict[str, type]] = {"pots": list, "closed_orders": dict, "wiped_leases": dict}
+"""Fields of an account that are no lists and dicts in compiled records."""
 
 
 class CompiledRecords(state.Records):
@@ -46,6 +50,7 @@ class CompiledRecords(state.Records):
 
     def __init__(self) -> None:
         self.orders = Orders()
+        self.pairs = cast(Callable[[], SortedList[tuple[int, int]]], PairSet)
         self.order = cast(type[state.Order], self.orders.make)
         self.row = cast(type[row.Row], self._row)
 
@@ -62,7 +67,8 @@ class CompiledRecords(state.Records):
         law = _LAW.get(type(record), state.Order)
         fields = {name: getattr(record, name) for name in _fields(law)}
         if law is state.Account:
-            fields["pots"] = list(fields["pots"])
+            for name, plain in _PLAIN.items():
+                fields[name] = plain(fields[name])
         return cast(R, law(**fields))
 
 
@@ -95,6 +101,11 @@ class FastMachine(Machine):
         machine = cls.__new__(cls)
         machine._state = snapshot.decode(data, CompiledState)
         return machine
+
+    def apply(self, seq: int, ts_ns: int, command: Command) -> list[Event]:
+        """As the law's."""
+        events = super().apply(seq, ts_ns, command)
+        return list(events)
 
     def _play(self, command: Command) -> None:
         room = _ROOMS.get(type(command))

@@ -1,8 +1,9 @@
-"""Sorted sets for compiled callers: what stands in for a SortedList of timers, and of spot leases that yield."""
+"""Sorted sets for compiled callers: what stands in for SortedLists of timers, and of spot leases."""
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from engine.compiled.trees cimport Key, Tree
+from engine.compiled.nodes cimport Key
+from engine.compiled.trees cimport Tree
 
 cdef struct Timer:
     int64_t due_ns

@@ -1,13 +1,16 @@
-"""The tables of a shard and the scratch of its running command, as C fields under the names of `engine.state.State`.
+"""The tables of a shard and the scratch of its running command, as C fields under the names of
+`engine.state.State`.
 
-Python rooms read and write them by those names, Cython rooms take a `Core`. Where a table is an `object`, it is what
-Python rooms use as a dict or a sorted list.
+Python rooms read and write them by those names, Cython rooms take a `Core`. Where a table is an `object`, it
+is what Python rooms use as a dict or a sorted list.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from engine.compiled.orders cimport Orders
+from engine.compiled.ordered cimport TimerSet
 from engine.compiled.records cimport Account
+from engine.compiled.tables cimport IdTable
 from engine.compiled.tape cimport EventTape
 
 
@@ -21,11 +24,11 @@ cdef class Core:
     cdef public int64_t last_ts_ns
     cdef public int64_t next_instrument
     # ---- tables
-    cdef public object accounts
-    cdef public object instruments
-    cdef public object barons
-    cdef public object leases
-    cdef public object books
+    cdef readonly IdTable accounts
+    cdef readonly IdTable instruments
+    cdef readonly IdTable barons
+    cdef readonly IdTable leases
+    cdef readonly IdTable books
     cdef readonly Orders orders
     cdef public dict rows
     cdef public dict rows_of
@@ -38,11 +41,11 @@ cdef class Core:
     cdef public dict obligations_of
     cdef public dict neighbours
     cdef public dict handovers
-    cdef public dict bills
+    cdef readonly IdTable bills
     cdef public list covers
     cdef public dict auction_ends
-    cdef public object timers
-    cdef public object spot_index
+    cdef readonly TimerSet timers
+    cdef readonly dict spot_index
     cdef public set yielding
     cdef public set waiting
     cdef public set shutting

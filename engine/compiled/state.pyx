@@ -1,17 +1,19 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""The tables of a shard and the scratch of its running command, compiled; `engine.state.State` says what each is.
+"""The tables of a shard and the scratch of its running command, compiled; `engine.state.State` says what
+each is.
 
-What stands here takes the place of the plain state's tables and of what touches them; all else `engine.compiled.machine`
-takes from the law's own class. It knows no rule of the market.
+What stands here takes the place of the plain state's tables and of what touches them; all else
+`engine.compiled.machine` takes from the law's own class. It knows no rule of the market.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from engine.compiled.orders cimport Order, Orders, OrderSlot
+from engine.compiled.orders cimport Order
+from engine.compiled.ordered cimport TimerSet
 from engine.compiled.records cimport Account
+from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
+from engine.compiled.tables cimport IdTable
 from engine.compiled.tape cimport EventTape
-
-from sortedcontainers import SortedList
 
 from engine.ids import INDEX_MAX, SEQ_MAX, SHARD_MAX
 from engine.messages import EXCHANGE_ACCOUNT
@@ -29,16 +31,17 @@ cdef class Core:
         self.book_factory, self.grid_factory = book_factory, grid_factory
         self.records = records
         self.next_instrument = 1
-        self.events = EventTape()
         self.orders = records.orders
-        self.accounts = {EXCHANGE_ACCOUNT: self.new_account(EXCHANGE_ACCOUNT, 0, 0)}
-        self.instruments, self.markets, self.instruments_of = {}, {}, {}
+        self.accounts = IdTable()
+        self.accounts[EXCHANGE_ACCOUNT] = self.new_account(EXCHANGE_ACCOUNT, 0, 0)
+        self.instruments, self.markets, self.instruments_of = IdTable(), {}, {}
         self.calendars, self.closing_trades = {}, {}
-        self.barons, self.barons_of, self.rows, self.rows_of = {}, {}, {}, {}
-        self.leases, self.bills, self.covers = {}, {}, []
+        self.barons, self.barons_of, self.rows, self.rows_of = IdTable(), {}, {}, {}
+        self.leases, self.bills, self.covers = IdTable(), IdTable(), []
         self.obligations, self.obligations_of, self.neighbours, self.handovers = {}, {}, {}, {}
-        self.books, self.auction_ends = {}, {}
-        self.timers, self.spot_index = SortedList(), {}
+        self.books, self.auction_ends = IdTable(), {}
+        self.timers, self.spot_index = TimerSet(), {}
+        self.events = EventTape()
         self.yielding, self.waiting, self.shutting = set(), set(), set()
         self.touched_barons, self.touched_books, self.spent_quotes = {}, {}, {}
         self.touched_rows, self.short_rows, self.drafts, self.entering_ticks = {}, {}, {}, {}
@@ -54,7 +57,7 @@ cdef class Core:
 
     def begin(self):
         """Clear the scratch before a command, and free what went in the last."""
-        if self.orders.first_gone:
+        if self.orders.slots.first_gone:
             self.orders.sweep()
         self.events.clear()
         self.made = self.leases_passed = 0
@@ -82,10 +85,6 @@ cdef class Core:
         self.made += 1
         return number
 
-    def said(self):
-        """The events of the command so far."""
-        return self.events.events()
-
     def new_id(self):
         """The next id of this command."""
         return self.next_id()
@@ -93,22 +92,22 @@ cdef class Core:
     # ---- orders
 
     cdef void join(self, Account account, uint32_t index) noexcept nogil:
-        cdef OrderSlot *slot = self.orders.at(index)
+        cdef OrderSlot *slot = slot_at(&self.orders.slots, index)
         slot.account_prev, slot.account_next = account.last_order, 0
         if account.last_order:
-            self.orders.at(account.last_order).account_next = index
+            slot_at(&self.orders.slots, account.last_order).account_next = index
         else:
             account.first_order = index
         account.last_order = index
 
     cdef void part(self, Account account, uint32_t index) noexcept nogil:
-        cdef OrderSlot *slot = self.orders.at(index)
+        cdef OrderSlot *slot = slot_at(&self.orders.slots, index)
         if slot.account_prev:
-            self.orders.at(slot.account_prev).account_next = slot.account_next
+            slot_at(&self.orders.slots, slot.account_prev).account_next = slot.account_next
         else:
             account.first_order = slot.account_next
         if slot.account_next:
-            self.orders.at(slot.account_next).account_prev = slot.account_prev
+            slot_at(&self.orders.slots, slot.account_next).account_prev = slot.account_prev
         else:
             account.last_order = slot.account_prev
         slot.account_prev = slot.account_next = 0
@@ -117,7 +116,7 @@ cdef class Core:
         """An order is live: the newest of its account."""
         if order.table is not self.orders or order.here().admitted or order.slot.gone:
             raise ValueError(f"order {order.number} can't be admitted")
-        self.orders.admit(order.index)
+        admit_slot(&self.orders.slots, order.index)
         self.join(<Account?>self.accounts[order.slot.account], order.index)
 
     def drop_order(self, Order order not None):
@@ -125,7 +124,7 @@ cdef class Core:
         if order.table is not self.orders or not order.here().admitted:
             raise KeyError(order.number)
         self.part(<Account?>self.accounts[order.slot.account], order.index)
-        self.orders.drop(order.index)
+        drop_slot(&self.orders.slots, order.index)
 
     def orders_by(self, account):
         """An account's live orders, in order of entry."""
@@ -135,5 +134,5 @@ cdef class Core:
         index = (<Account?>owner).first_order if owner is not None else 0
         while index:
             found.append(self.orders.handle(index))
-            index = self.orders.at(index).account_next
+            index = slot_at(&self.orders.slots, index).account_next
         return found

@@ -12,11 +12,14 @@ from engine.compiled.rings cimport Ring
 cdef class ById:
     # Changes only through the methods below; `ring_find` may read it.
     cdef Ring ring
+    # Goes up whenever a key comes or goes.
     cdef uint64_t changes
 
     cdef object value_at(self, uint64_t slot)
+    # Another value in a slot, which is empty if it `is_new`.
     cdef int set_value(self, uint64_t slot, object value, bint is_new) except -1
     cdef int drop_slot(self, uint64_t slot) except -1
+    cdef int store(self, uint64_t key, object value) except -1
     cdef uint64_t length(self) noexcept
     cdef bint has(self, uint64_t key) noexcept
     # Whether it was there.
@@ -32,20 +35,18 @@ cdef class IdTable(ById):
     cdef PyObject *find(self, uint64_t key) noexcept
     # A new one, or another in an old one's place.
     cdef int put(self, uint64_t key, object value) except -1
-    # The next in order of entry; begins at place 0; NULL at the end. Not while the table changes.
-    cdef PyObject *walk(self, uint64_t *place) noexcept
+    # The next in order of entry, from turn 0 on; NULL at the end. Not while the table changes.
+    cdef PyObject *walk(self, uint64_t *turn) noexcept
 
 
 cdef class IdMemory(ById):
-    """A small number by id, for as many ids as the caller keeps: the oldest go first.
+    """A small number by id; Python sees each as the object that stands at its place in `members`."""
 
-    Python sees each number as the object that stands at its place in `members`.
-    """
-    cdef tuple members
+    cdef readonly tuple members
 
     # The number of an id; -1 when it isn't here.
     cdef int find(self, uint64_t key) noexcept
-    # Take one in; beyond `most` the oldest is forgotten.
+    # Take one in, or its number; beyond `most` ids the oldest is forgotten.
     cdef int remember(self, uint64_t key, uint8_t number, uint64_t most) except -1
-    # The next in order of entry; begins at place 0; False at the end. Not while the memory changes.
-    cdef bint walk(self, uint64_t *place, uint64_t *key, uint8_t *number) noexcept
+    # The next in order of entry, from turn 0 on; False at the end. Not while the memory changes.
+    cdef bint walk(self, uint64_t *turn, uint64_t *key, uint8_t *number) noexcept
