@@ -101,6 +101,10 @@ class Counts(NamedTuple):
 
 
 def _tick(state: State, _command: Tick) -> None:
+    tick(state, fire)
+
+
+def tick(state: State, fire: Callable[[State, int, int], None]) -> None:
     """Fire due timers in order, at most so many; the sequencer sends another Tick for what is left (§2)."""
     preemption.go_on(state)
     if state.covers:
@@ -122,10 +126,11 @@ def _tick(state: State, _command: Tick) -> None:
         # neither's obligations yet, and a failure would look for them there.
         if state.fills_left < state.limits.max_looked:
             return
-        _fire(state, kind, number)
+        fire(state, kind, number)
 
 
-def _fire(state: State, kind: int, number: int) -> None:
+def fire(state: State, kind: int, number: int) -> None:
+    """What happens when a timer is due (`engine.timers.TimerKind`)."""
     match kind:
         case TimerKind.ORDER_EXPIRED:
             in_book.cancel(state, state.orders[number], Reason.EXPIRED)
@@ -226,11 +231,15 @@ class Machine:
             return [_rejected(state, command, Refused(Reason.TIME_WENT_BACK))]
         state.last_ts_ns = ts_ns
         try:
-            _HANDLERS[type(command)](state, command)
+            self._play(command)
         except Refused as refusal:
             return [_rejected(state, command, refusal)]
         _follow(state)
         return state.events
+
+    def _play(self, command: Command) -> None:
+        """Hand a command to the room that knows it."""
+        _HANDLERS[type(command)](self._state, command)
 
     def next_due_ns(self) -> int | None:
         """When the earliest timer is due: a Tick should come then, and again until none is due. None: no timer."""

@@ -134,7 +134,7 @@ def _body(state: State) -> bytes:
             rows=[_row_state(state, row) for row in state.rows.values()],
             orders=_law(state, state.orders.items()),
             leases=_law(state, state.leases.items()),
-            bills=[row for _, row in sorted(state.bills.items())],
+            bills=_law(state, state.bills.items()),
             books=[book.state() for _, book in sorted(state.books.items())],
             auction_ends=sorted(state.auction_ends.items()),
             next_instrument=state.next_instrument,
@@ -181,7 +181,8 @@ def _fill(state: State, body: _Body) -> None:
         state.add_order(own(order))
     for lease in body.leases:
         state.leases[lease.lease_id] = own(lease)
-    state.bills = {row.bill_id: row for row in body.bills}
+    for bill in body.bills:
+        state.bills[bill.bill_id] = own(bill)
     for instrument in body.instruments:
         state.add_instrument(instrument)
     for instrument, book in zip(body.instruments, body.books, strict=True):

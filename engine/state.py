@@ -352,6 +352,7 @@ class Records:
 
     account: type[Account] = Account
     baron: type[Baron] = Baron
+    bill: type[Bill] = Bill
     draft: type[Draft] = Draft
     lease: type[Lease] = Lease
     order: type[Order] = Order

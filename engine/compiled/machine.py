@@ -7,13 +7,15 @@ law itself, on the same state. Same commands, same events, snapshots and hashes 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import msgspec
 from sortedcontainers import SortedList
 
-from engine import row, snapshot, state
+from engine import dues, row, snapshot, state
 from engine.book_fast import FastBook
+from engine.compiled.dues import Bill
+from engine.compiled.leasing import ROOMS, fire
 from engine.compiled.ordered import PairSet
 from engine.compiled.orders import Orders
 from engine.compiled.records import Account, Baron, Draft, Lease, Row
@@ -21,11 +23,16 @@ from engine.compiled.state import Core
 from engine.grid import GridFactory, HourGrid
 from engine.grid_fast import FastGrid
 from engine.limits import Limits
-from engine.machine import Machine
-from engine.messages import Command, Event
+from engine.machine import Machine, tick
+from engine.messages import Command, Event, Tick
 from engine.state import BookFactory, R, State
 
-_OWN: Final[dict[type, type]] = {state.Account: Account, state.Baron: Baron, state.Lease: Lease}
+_OWN: Final[dict[type, type]] = {
+    state.Account: Account,
+    state.Baron: Baron,
+    dues.Bill: Bill,
+    state.Lease: Lease,
+}
 """By the law's struct: the compiled record. Orders are made by their table."""
 _LAW: Final = {own: law for law, own in _OWN.items()}
 _PLAIN: Final[dict[str, type]] = {"pots": list, "closed_orders": dict, "wiped_leases": dict}
@@ -37,6 +44,7 @@ class CompiledRecords(state.Records):
 
     account = cast(type[state.Account], Account)
     baron = cast(type[state.Baron], Baron)
+    bill = cast(type[dues.Bill], Bill)
     draft = cast(type[state.Draft], Draft)
     lease = cast(type[state.Lease], Lease)
 
@@ -98,6 +106,20 @@ class FastMachine(Machine):
         """As the law's."""
         events = super().apply(seq, ts_ns, command)
         return list(events)
+
+    def _play(self, command: Command) -> None:
+        room = _ROOMS.get(type(command))
+        if room is None or not room(self._state, command):
+            super()._play(command)
+
+
+def _tick(state: State, _command: Tick) -> bool:
+    tick(state, fire)
+    return True
+
+
+_ROOMS: Final[dict[type[Command], Callable[[State, Any], bool]]] = {**ROOMS, Tick: _tick}
+"""Each says whether it played the command; if not, nothing has changed, and the law plays it."""
 
 
 def _check(book_factory: BookFactory, grid_factory: GridFactory) -> None:

@@ -41,7 +41,7 @@ cdef class Core:
     cdef public dict obligations_of
     cdef public dict neighbours
     cdef public dict handovers
-    cdef public dict bills
+    cdef readonly IdTable bills
     cdef public dict paid_of
     cdef public list covers
     cdef public dict auction_ends
@@ -69,6 +69,7 @@ cdef class Core:
     cdef int64_t cuts_a_command
     cdef int64_t prefund_ns
     cdef int64_t notice_ns
+    cdef int64_t wipe_ns
     cdef int64_t ondemand_bond_ns
     cdef int64_t spot_minimum_s
     cdef int64_t ondemand_minimum_s

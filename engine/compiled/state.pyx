@@ -38,7 +38,7 @@ cdef class Core:
         self.instruments, self.markets, self.instruments_of = IdTable(), {}, {}
         self.calendars, self.closing_trades = {}, {}
         self.barons, self.barons_of, self.rows, self.rows_of = IdTable(), {}, {}, {}
-        self.leases, self.bills, self.paid_of, self.covers = IdTable(), {}, {}, []
+        self.leases, self.bills, self.paid_of, self.covers = IdTable(), IdTable(), {}, []
         self.obligations, self.obligations_of, self.neighbours, self.handovers = {}, {}, {}, {}
         self.books, self.auction_ends = IdTable(), {}
         self.timers, self.spot_index = TimerSet(), {}
@@ -49,7 +49,7 @@ cdef class Core:
         self.dry_holdings = {}
         self.max_looked, self.cuts_a_command = limits.max_looked, law.CUTS_A_COMMAND
         self.prefund_ns = limits.prefund_s * NS_PER_S
-        self.notice_ns = limits.notice_s * NS_PER_S
+        self.notice_ns, self.wipe_ns = limits.notice_s * NS_PER_S, limits.wipe_s * NS_PER_S
         self.ondemand_bond_ns = limits.ondemand_bond_s * NS_PER_S
         self.spot_minimum_s, self.ondemand_minimum_s = limits.spot_minimum_s, limits.ondemand_minimum_s
         self.max_leases, self.max_open_orders = limits.max_leases, limits.max_open_orders
