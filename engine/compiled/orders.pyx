@@ -1,23 +1,26 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Live orders in slots: the pool, the hash of their ids, and the faces that Python rooms see (`engine.state.Order`).
+"""Live orders in slots: the pool, the hash of their ids, and the faces that Python rooms see
+(`engine.state.Order`).
 
-A slot is taken when an order is made, and belongs to that order's one handle until it is admitted. When it goes, its slot
-stays readable until the next command begins, since drafts and handles name it. It knows no rule of the market.
+A slot is taken when an order is made, and belongs to that order's one handle until it is admitted. When it
+goes, its slot stays readable until the next command begins, since drafts and handles name it. It knows no
+rule of the market.
 """
 
 cimport cython
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF, Py_XINCREF
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memset
+
+from engine.compiled.slots cimport (
+    OrderSlot, close_slots, free_slot, index_of, open_slots, slot_at, take_slot, unhash_slot,
+)
 
 from engine.kinds import Kind, OrderType, Origin, Side, TimeInForce
 from engine.records import SelfTrade
 
 cdef enum:
     SELL = 2
-    FIRST_BITS = 10
     HOUR_NS = 3600000000000
 
 cdef tuple SIDES = (None, *Side)
@@ -44,79 +47,39 @@ cdef class Rare:
         return made
 
 
-cdef inline uint32_t hash_of(uint64_t order_id) noexcept nogil:
-    """32 bits of an id, well mixed by the golden ratio's multiple."""
-    return <uint32_t>(((order_id ^ (order_id >> 32)) * <uint64_t>0x9E3779B97F4A7C15) >> 32)
-
-
 @cython.final
 cdef class Orders:
     def __cinit__(self):
         self.rares = [None]
         self.free_rares = []
-        # Slot 0 is nobody's.
-        self.used = 1
-        self.shift = 32 - FIRST_BITS
-        self.heads = <uint32_t *>calloc(<size_t>1 << FIRST_BITS, sizeof(uint32_t))
-        if self.heads == NULL:
-            raise MemoryError
+        open_slots(&self.slots)
 
     def __dealloc__(self):
         cdef uint32_t index
-        cdef OrderSlot *slot
-        for index in range(1, self.used):
-            slot = self.at(index)
-            if slot.side != SELL:
-                Py_XDECREF(slot.delivery)
-        for index in range(self.chunk_count):
-            free(self.chunks[index])
-        free(self.chunks)
-        free(self.heads)
+        if self.slots.heads == NULL:
+            return
+        for index in range(1, self.slots.used):
+            if slot_at(&self.slots, index).side != SELL:
+                Py_XDECREF(slot_at(&self.slots, index).delivery)
+        close_slots(&self.slots)
 
-    # ---- the pool
+    # ---- what slots own
 
-    cdef OrderSlot *at(self, uint32_t index) noexcept nogil:
-        return &self.chunks[index >> CHUNK_BITS][index & (CHUNK - 1)]
+    cdef void sweep(self) noexcept:
+        cdef uint32_t index = self.slots.first_gone
+        cdef uint32_t following
+        self.slots.first_gone = 0
+        while index:
+            following = slot_at(&self.slots, index).account_next
+            unhash_slot(&self.slots, index)
+            self.give(index)
+            index = following
 
-    cdef int grow_pool(self) except -1:
-        """One more chunk; those there are stay where they are."""
-        cdef OrderSlot **chunks
-        cdef OrderSlot *chunk
-        if self.chunk_count >= (<uint32_t>1 << (32 - CHUNK_BITS)) - 1:
-            raise MemoryError
-        chunks = <OrderSlot **>realloc(self.chunks, (self.chunk_count + 1) * sizeof(OrderSlot *))
-        if chunks == NULL:
-            raise MemoryError
-        self.chunks = chunks
-        chunk = <OrderSlot *>calloc(CHUNK, sizeof(OrderSlot))
-        if chunk == NULL:
-            raise MemoryError
-        chunks[self.chunk_count] = chunk
-        self.chunk_count += 1
-        return 0
-
-    cdef OrderSlot *take(self, uint32_t *index) except NULL:
-        cdef OrderSlot *slot
-        if self.free_slot:
-            index[0] = self.free_slot
-            slot = self.at(self.free_slot)
-            self.free_slot = slot.behind
-        else:
-            if self.used >> CHUNK_BITS >= self.chunk_count:
-                self.grow_pool()
-            index[0] = self.used
-            slot = self.at(self.used)
-            self.used += 1
-        memset(slot, 0, sizeof(OrderSlot))
-        return slot
-
-    cdef void give(self, OrderSlot *slot, uint32_t index) noexcept:
-        """A slot is free again; it is in no table."""
+    cdef void give(self, uint32_t index) noexcept:
+        cdef OrderSlot *slot = slot_at(&self.slots, index)
         cdef uint32_t rare = slot.rare
         cdef PyObject *delivery = slot.delivery if slot.side != SELL else NULL
-        memset(slot, 0, sizeof(OrderSlot))
-        slot.behind = self.free_slot
-        self.free_slot = index
+        free_slot(&self.slots, index)
         Py_XDECREF(delivery)
         if rare:
             self.rares[rare] = None
@@ -143,83 +106,12 @@ cdef class Orders:
             self.put_rare(slot, rare)
         return <Rare>self.rares[slot.rare]
 
-    # ---- the table
-
-    cdef uint32_t index_of(self, uint64_t order_id) noexcept nogil:
-        cdef uint32_t index = self.heads[hash_of(order_id) >> self.shift]
-        while index and self.at(index).order_id != order_id:
-            index = self.at(index).behind
-        return index
-
-    cdef OrderSlot *find(self, uint64_t order_id) noexcept nogil:
-        cdef uint32_t index = self.index_of(order_id)
-        if index == 0 or not self.at(index).admitted:
-            return NULL
-        return self.at(index)
-
-    cdef int grow_table(self) except -1:
-        cdef uint32_t bits = 33 - self.shift
-        cdef uint32_t *heads = <uint32_t *>calloc(<size_t>1 << bits, sizeof(uint32_t))
-        cdef uint32_t *old = self.heads
-        cdef uint32_t chain, index, following
-        cdef uint32_t *head
-        if heads == NULL:
-            raise MemoryError
-        for chain in range(<uint32_t>1 << (bits - 1)):
-            index = old[chain]
-            while index:
-                following = self.at(index).behind
-                head = &heads[hash_of(self.at(index).order_id) >> (32 - bits)]
-                self.at(index).behind = head[0]
-                head[0] = index
-                index = following
-        self.heads = heads
-        self.shift = 32 - bits
-        free(old)
-        return 0
-
-    cdef int admit(self, uint32_t index) except -1:
-        cdef OrderSlot *slot = self.at(index)
-        cdef uint32_t *head
-        if self.hashed >> (32 - self.shift) and self.shift > 2:
-            self.grow_table()
-        head = &self.heads[hash_of(slot.order_id) >> self.shift]
-        slot.behind = head[0]
-        head[0] = index
-        slot.admitted = 1
-        self.hashed += 1
-        self.live += 1
-        return 0
-
-    cdef void drop(self, uint32_t index) noexcept nogil:
-        cdef OrderSlot *slot = self.at(index)
-        slot.admitted = 0
-        slot.gone = 1
-        slot.account_next = self.first_gone
-        self.first_gone = index
-        self.live -= 1
-
-    cdef void sweep(self) noexcept:
-        cdef uint32_t index = self.first_gone
-        cdef uint32_t following
-        cdef uint32_t *link
-        self.first_gone = 0
-        while index:
-            following = self.at(index).account_next
-            link = &self.heads[hash_of(self.at(index).order_id) >> self.shift]
-            while link[0] != index:
-                link = &self.at(link[0]).behind
-            link[0] = self.at(index).behind
-            self.hashed -= 1
-            self.give(self.at(index), index)
-            index = following
-
     # ---- for Python rooms: a dict of live orders by id
 
     cdef Order handle(self, uint32_t index):
         cdef Order order = Order.__new__(Order)
         order.table = self
-        order.slot = self.at(index)
+        order.slot = slot_at(&self.slots, index)
         order.number = order.slot.order_id
         order.index = index
         return order
@@ -232,8 +124,10 @@ cdef class Orders:
         except OverflowError:
             # No order has such an id.
             return default
-        index = self.index_of(number)
-        return self.handle(index) if index and self.at(index).admitted else default
+        index = index_of(&self.slots, number)
+        if index == 0 or not slot_at(&self.slots, index).admitted:
+            return default
+        return self.handle(index)
 
     def __getitem__(self, order_id):
         order = self.get(order_id)
@@ -245,13 +139,13 @@ cdef class Orders:
         return self.get(order_id) is not None
 
     def __len__(self):
-        return self.live
+        return self.slots.live
 
     def values(self):
         """In no order of meaning."""
         cdef uint32_t index
-        for index in range(1, self.used):
-            if self.at(index).admitted:
+        for index in range(1, self.slots.used):
+            if slot_at(&self.slots, index).admitted:
                 yield self.handle(index)
 
     def items(self):
@@ -271,12 +165,14 @@ cdef class Orders:
     # ---- making orders
 
     def make(
-        self, *, uint64_t order_id, uint32_t account, uint32_t instrument, kind, side, order_type, time_in_force,
-        int32_t price_ticks, uint32_t quantity, uint32_t leaves_quantity, origin, bint post_only, str client_order_id,
-        unsigned short hours, uint32_t baron, int64_t window_end_ns, bytes delivery, int32_t stop_price_ticks=0,
-        uint32_t display_quantity=0, uint32_t min_quantity=0, self_trade=SelfTrade.CANCEL_NEWEST, uint32_t features=0,
-        bint same_baron=False, unsigned short lot=0, unsigned short min_hours=0, str tag="", int64_t expire_ns=0,
-        bint armed=False, int64_t connection=0, str quote_set="", uint32_t min_rating=0, int32_t hold_ticks=0,
+        self, *, uint64_t order_id, uint32_t account, uint32_t instrument, kind, side, order_type,
+        time_in_force, int32_t price_ticks, uint32_t quantity, uint32_t leaves_quantity, origin,
+        bint post_only, str client_order_id, unsigned short hours, uint32_t baron, int64_t window_end_ns,
+        bytes delivery, int32_t stop_price_ticks=0, uint32_t display_quantity=0, uint32_t min_quantity=0,
+        self_trade=SelfTrade.CANCEL_NEWEST, uint32_t features=0, bint same_baron=False,
+        unsigned short lot=0, unsigned short min_hours=0, str tag="", int64_t expire_ns=0,
+        bint armed=False, int64_t connection=0, str quote_set="", uint32_t min_rating=0,
+        int32_t hold_ticks=0,
     ):
         """An order that is in no table yet, as `engine.state.Order` makes one."""
         cdef uint32_t index
@@ -284,7 +180,7 @@ cdef class Orders:
         cdef Rare rare
         if window_end_ns % HOUR_NS or features > 15 or min_rating > 127:
             raise ValueError("a window ends with an hour; features and ratings are small numbers")
-        slot = self.take(&index)
+        slot = take_slot(&self.slots, &index)
         slot.order_id, slot.account, slot.instrument = order_id, account, instrument
         slot.kind, slot.side, slot.order_type = kind, side, order_type
         slot.time_in_force, slot.origin, slot.self_trade = time_in_force, origin, self_trade
@@ -302,8 +198,8 @@ cdef class Orders:
                 Py_XINCREF(slot.delivery)
         made = self.handle(index)
         if (
-            client_order_id or tag or quote_set or expire_ns or connection or stop_price_ticks or display_quantity
-            or min_quantity
+            client_order_id or tag or quote_set or expire_ns or connection or stop_price_ticks
+            or display_quantity or min_quantity
         ):
             rare = self.make_rare(slot)
             rare.client_order_id, rare.tag, rare.quote_set = client_order_id, tag, quote_set
@@ -314,7 +210,7 @@ cdef class Orders:
     def copy(self, Order order):
         """The same terms once more, in no table."""
         cdef uint32_t index
-        cdef OrderSlot *slot = self.take(&index)
+        cdef OrderSlot *slot = take_slot(&self.slots, &index)
         slot[0] = order.here()[0]
         slot.account_prev = slot.account_next = slot.behind = slot.rare = 0
         slot.admitted = slot.gone = 0
@@ -336,8 +232,10 @@ cdef class Order:
 
     def __dealloc__(self):
         # One that was never admitted is nobody's but its handle's.
-        if self.slot != NULL and self.slot.order_id == self.number and not (self.slot.admitted or self.slot.gone):
-            self.table.give(self.slot, self.index)
+        if self.slot == NULL or self.slot.order_id != self.number:
+            return
+        if not (self.slot.admitted or self.slot.gone):
+            self.table.give(self.index)
 
     cdef OrderSlot *here(self) except NULL:
         """Its slot; LookupError when it went with an earlier command."""
@@ -348,7 +246,8 @@ cdef class Order:
     def with_terms(self, int32_t price_ticks, uint32_t quantity, uint32_t leaves_quantity):
         """A copy with another price and total."""
         cdef Order made = self.table.copy(self)
-        made.slot.price_ticks, made.slot.quantity, made.slot.leaves_quantity = price_ticks, quantity, leaves_quantity
+        made.slot.price_ticks, made.slot.quantity = price_ticks, quantity
+        made.slot.leaves_quantity = leaves_quantity
         return made
 
     def with_hold(self, int32_t hold_ticks):

@@ -1,11 +1,14 @@
-"""The records of a shard as C fields, under the law's names (`engine.state`, `engine.row`): what both kinds of rooms work on.
+"""The records of a shard as C fields, under the law's names (`engine.state`, `engine.row`): what both kinds
+of rooms work on.
 
-A field that the law shows as a member of an enumeration has its number here as `..._code`. Orders are `engine.compiled.orders`.
+A field that the law shows as a member of an enumeration has its number here as `..._code`. Orders are
+`engine.compiled.orders`.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from engine.compiled.orders cimport Orders, OrderSlot
+from engine.compiled.orders cimport Orders
+from engine.compiled.slots cimport OrderSlot
 
 cdef enum:
     POT_COUNT = 9

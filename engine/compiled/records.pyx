@@ -1,14 +1,16 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""The records of a shard that aren't orders, compiled: `engine.state` and `engine.row` say what each field means.
+"""The records of a shard that aren't orders, compiled: `engine.state` and `engine.row` say what each field
+means.
 
-Each is made with the law's own arguments, and its fields are read and written by the law's names; a test holds the names
-and first values of both against each other. It knows no rule of the market.
+Each is made with the law's own arguments, and its fields are read and written by the law's names; a test
+holds the names and first values of both against each other. It knows no rule of the market.
 """
 
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from engine.compiled.orders cimport Order, Orders, OrderSlot
+from engine.compiled.orders cimport Order, Orders
+from engine.compiled.slots cimport OrderSlot, index_of, slot_at
 
 from sortedcontainers import SortedList
 
@@ -38,7 +40,7 @@ cdef class Asks:
         """The newest."""
         slot.row_prev, slot.row_next = self.last, 0
         if self.last:
-            self.table.at(self.last).row_next = index
+            slot_at(&self.table.slots, self.last).row_next = index
         else:
             self.first = index
         self.last = index
@@ -46,28 +48,28 @@ cdef class Asks:
 
     cdef void unlink(self, OrderSlot *slot) noexcept nogil:
         if slot.row_prev:
-            self.table.at(slot.row_prev).row_next = slot.row_next
+            slot_at(&self.table.slots, slot.row_prev).row_next = slot.row_next
         else:
             self.first = slot.row_next
         if slot.row_next:
-            self.table.at(slot.row_next).row_prev = slot.row_prev
+            slot_at(&self.table.slots, slot.row_next).row_prev = slot.row_prev
         else:
             self.last = slot.row_prev
         slot.row_prev = slot.row_next = 0
         self.count -= 1
 
     def __setitem__(self, uint64_t order_id, _):
-        cdef uint32_t index = self.table.index_of(order_id)
+        cdef uint32_t index = index_of(&self.table.slots, order_id)
         if index == 0:
             raise KeyError(order_id)
-        if index != self.last and not self.table.at(index).row_next:
-            self.link(self.table.at(index), index)
+        if index != self.last and not slot_at(&self.table.slots, index).row_next:
+            self.link(slot_at(&self.table.slots, index), index)
 
     def __delitem__(self, uint64_t order_id):
-        cdef uint32_t index = self.table.index_of(order_id)
-        if index == 0 or (index != self.first and not self.table.at(index).row_prev):
+        cdef uint32_t index = index_of(&self.table.slots, order_id)
+        if index == 0 or (index != self.first and not slot_at(&self.table.slots, index).row_prev):
             raise KeyError(order_id)
-        self.unlink(self.table.at(index))
+        self.unlink(slot_at(&self.table.slots, index))
 
     def update(self, order_ids):
         for order_id in order_ids:
@@ -79,14 +81,14 @@ cdef class Asks:
     def __iter__(self):
         cdef uint32_t index = self.first
         while index:
-            yield self.table.at(index).order_id
-            index = self.table.at(index).row_next
+            yield slot_at(&self.table.slots, index).order_id
+            index = slot_at(&self.table.slots, index).row_next
 
     def __reversed__(self):
         cdef uint32_t index = self.last
         while index:
-            yield self.table.at(index).order_id
-            index = self.table.at(index).row_prev
+            yield slot_at(&self.table.slots, index).order_id
+            index = slot_at(&self.table.slots, index).row_prev
 
     def __repr__(self):
         return repr(dict.fromkeys(self))
@@ -128,7 +130,8 @@ cdef class Account:
         wiped_leases=None, quote_sets=None, int64_t dead_man_ns=0, int64_t gpus=0, int64_t max_open_orders=0,
         int64_t max_notional_micros=0, int64_t max_gpus=0, bint killed=False, uint32_t obligations=0,
     ):
-        self.account, self.open_orders, self.leases, self.obligations = account, open_orders, leases, obligations
+        self.account, self.open_orders = account, open_orders
+        self.leases, self.obligations = leases, obligations
         self.maker_fee_ppm, self.taker_fee_ppm = maker_fee_ppm, taker_fee_ppm
         self.pots = Pots(pots)
         self.offers = offers
@@ -227,7 +230,8 @@ cdef class Lease:
         """A copy at another price, or to another end."""
         cdef Lease made = Lease.__new__(Lease)
         made.lease_id, made.obligation_id = self.lease_id, self.obligation_id
-        made.renter, made.provider, made.baron, made.kind_code = self.renter, self.provider, self.baron, self.kind_code
+        made.renter, made.provider, made.baron = self.renter, self.provider, self.baron
+        made.kind_code = self.kind_code
         made.quantity, made.offer_quantity, made.price_ticks = self.quantity, self.offer_quantity, price_ticks
         made.start_ns, made.term_end_ns, made.minimum_s = self.start_ns, term_end_ns, self.minimum_s
         made.renter_fee_ppm, made.provider_fee_ppm = self.renter_fee_ppm, self.provider_fee_ppm
@@ -239,7 +243,8 @@ cdef class Lease:
         made.usage_micros = self.usage_micros
         made.renter_fee_micros, made.provider_fee_micros = self.renter_fee_micros, self.provider_fee_micros
         made.access, made.detail, made.delivery, made.prices = self.access, self.detail, self.delivery, prices
-        made.limit_ticks, made.auto_extend, made.auto_due_ns = self.limit_ticks, self.auto_extend, self.auto_due_ns
+        made.limit_ticks, made.auto_extend = self.limit_ticks, self.auto_extend
+        made.auto_due_ns = self.auto_due_ns
         made.wipe_due_ns, made.overdue = self.wipe_due_ns, self.overdue
         made.waits_for, made.promised_to = self.waits_for, self.promised_to
         made.features, made.min_rating, made.same_baron = self.features, self.min_rating, self.same_baron

@@ -1,7 +1,8 @@
-"""The tables of a shard and the scratch of its running command, as C fields under the names of `engine.state.State`.
+"""The tables of a shard and the scratch of its running command, as C fields under the names of
+`engine.state.State`.
 
-Python rooms read and write them by those names, Cython rooms take a `Core`. Where a table is an `object`, it is what
-Python rooms use as a dict or a sorted list.
+Python rooms read and write them by those names, Cython rooms take a `Core`. Where a table is an `object`, it
+is what Python rooms use as a dict or a sorted list.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t

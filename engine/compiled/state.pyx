@@ -1,14 +1,16 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""The tables of a shard and the scratch of its running command, compiled; `engine.state.State` says what each is.
+"""The tables of a shard and the scratch of its running command, compiled; `engine.state.State` says what
+each is.
 
-What stands here takes the place of the plain state's tables and of what touches them; all else `engine.compiled.machine`
-takes from the law's own class. It knows no rule of the market.
+What stands here takes the place of the plain state's tables and of what touches them; all else
+`engine.compiled.machine` takes from the law's own class. It knows no rule of the market.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from engine.compiled.orders cimport Order, Orders, OrderSlot
+from engine.compiled.orders cimport Order
 from engine.compiled.records cimport Account
+from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
 
 from sortedcontainers import SortedList
 
@@ -52,7 +54,7 @@ cdef class Core:
 
     def begin(self):
         """Clear the scratch before a command, and free what went in the last."""
-        if self.orders.first_gone:
+        if self.orders.slots.first_gone:
             self.orders.sweep()
         self.events = []
         self.made = self.leases_passed = 0
@@ -87,22 +89,22 @@ cdef class Core:
     # ---- orders
 
     cdef void join(self, Account account, uint32_t index) noexcept nogil:
-        cdef OrderSlot *slot = self.orders.at(index)
+        cdef OrderSlot *slot = slot_at(&self.orders.slots, index)
         slot.account_prev, slot.account_next = account.last_order, 0
         if account.last_order:
-            self.orders.at(account.last_order).account_next = index
+            slot_at(&self.orders.slots, account.last_order).account_next = index
         else:
             account.first_order = index
         account.last_order = index
 
     cdef void part(self, Account account, uint32_t index) noexcept nogil:
-        cdef OrderSlot *slot = self.orders.at(index)
+        cdef OrderSlot *slot = slot_at(&self.orders.slots, index)
         if slot.account_prev:
-            self.orders.at(slot.account_prev).account_next = slot.account_next
+            slot_at(&self.orders.slots, slot.account_prev).account_next = slot.account_next
         else:
             account.first_order = slot.account_next
         if slot.account_next:
-            self.orders.at(slot.account_next).account_prev = slot.account_prev
+            slot_at(&self.orders.slots, slot.account_next).account_prev = slot.account_prev
         else:
             account.last_order = slot.account_prev
         slot.account_prev = slot.account_next = 0
@@ -111,7 +113,7 @@ cdef class Core:
         """An order is live: the newest of its account."""
         if order.table is not self.orders or order.here().admitted or order.slot.gone:
             raise ValueError(f"order {order.number} can't be admitted")
-        self.orders.admit(order.index)
+        admit_slot(&self.orders.slots, order.index)
         self.join(<Account?>self.accounts[order.slot.account], order.index)
 
     def drop_order(self, Order order not None):
@@ -119,7 +121,7 @@ cdef class Core:
         if order.table is not self.orders or not order.here().admitted:
             raise KeyError(order.number)
         self.part(<Account?>self.accounts[order.slot.account], order.index)
-        self.orders.drop(order.index)
+        drop_slot(&self.orders.slots, order.index)
 
     def orders_by(self, account):
         """An account's live orders, in order of entry."""
@@ -129,5 +131,5 @@ cdef class Core:
         index = (<Account?>owner).first_order if owner is not None else 0
         while index:
             found.append(self.orders.handle(index))
-            index = self.orders.at(index).account_next
+            index = slot_at(&self.orders.slots, index).account_next
         return found
