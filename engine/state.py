@@ -354,6 +354,8 @@ class Records:
     lease: type[Lease] = Lease
     order: type[Order] = Order
     row: type[Row] = Row
+    pairs: Callable[[], SortedList[tuple[int, int]]] = SortedList
+    """What keeps spot leases in the order in which they yield."""
 
     def own(self, record: R) -> R:
         """A struct out of a snapshot as the state's own record."""

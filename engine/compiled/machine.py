@@ -6,12 +6,15 @@ law itself, on the same state. Same commands, same events, snapshots and hashes 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, cast
 
 import msgspec
+from sortedcontainers import SortedList
 
 from engine import row, snapshot, state
 from engine.book_fast import FastBook
+from engine.compiled.ordered import PairSet
 from engine.compiled.orders import Orders
 from engine.compiled.records import Account, Baron, Draft, Lease, Row
 from engine.compiled.state import Core
@@ -19,11 +22,14 @@ from engine.grid import GridFactory, HourGrid
 from engine.grid_fast import FastGrid
 from engine.limits import Limits
 from engine.machine import Machine
+from engine.messages import Command, Event
 from engine.state import BookFactory, R, State
 
 _OWN: Final[dict[type, type]] = {state.Account: Account, state.Baron: Baron, state.Lease: Lease}
 """By the law's struct: the compiled record. Orders are made by their table."""
 _LAW: Final = {own: law for law, own in _OWN.items()}
+_PLAIN: Final[dict[str, type]] = {"pots": list, "closed_orders": dict, "wiped_leases": dict}
+"""Fields of an account that are no lists and dicts in compiled records."""
 
 
 class CompiledRecords(state.Records):
@@ -36,6 +42,7 @@ class CompiledRecords(state.Records):
 
     def __init__(self) -> None:
         self.orders = Orders()
+        self.pairs = cast(Callable[[], SortedList[tuple[int, int]]], PairSet)
         self.order = cast(type[state.Order], self.orders.make)
         self.row = cast(type[row.Row], self._row)
 
@@ -52,7 +59,8 @@ class CompiledRecords(state.Records):
         law = _LAW.get(type(record), state.Order)
         fields = {name: getattr(record, name) for name in _fields(law)}
         if law is state.Account:
-            fields["pots"] = list(fields["pots"])
+            for name, plain in _PLAIN.items():
+                fields[name] = plain(fields[name])
         return cast(R, law(**fields))
 
 
@@ -85,6 +93,11 @@ class FastMachine(Machine):
         machine = cls.__new__(cls)
         machine._state = snapshot.decode(data, CompiledState)
         return machine
+
+    def apply(self, seq: int, ts_ns: int, command: Command) -> list[Event]:
+        """As the law's."""
+        events = super().apply(seq, ts_ns, command)
+        return list(events)
 
 
 def _check(book_factory: BookFactory, grid_factory: GridFactory) -> None:

@@ -7,8 +7,10 @@ A field that the law shows as a member of an enumeration has its number here as 
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from engine.compiled.ordered cimport PairSet
 from engine.compiled.orders cimport Orders
 from engine.compiled.slots cimport OrderSlot
+from engine.compiled.tables cimport IdMemory
 
 cdef enum:
     POT_COUNT = 9
@@ -45,11 +47,10 @@ cdef class Account:
     cdef public bint killed
     cdef readonly Pots pots
     cdef public tuple offers
-    # Dicts, or what stands for them.
-    cdef public object client_ids
-    cdef public object older_live_ids
-    cdef public object closed_orders
-    cdef public object wiped_leases
+    cdef public dict client_ids
+    cdef public dict older_live_ids
+    cdef readonly IdMemory closed_orders
+    cdef readonly IdMemory wiped_leases
     cdef public dict quote_sets
     # Slots of its live orders, in order of entry; 0 for none.
     cdef uint32_t first_order
@@ -88,7 +89,7 @@ cdef class Row:
     cdef public dict firm_leases
     cdef public dict listings
     cdef public dict claims
-    cdef public object spot_leases
+    cdef readonly PairSet spot_leases
 
 
 cdef class Lease:

@@ -9,18 +9,20 @@ holds the names and first values of both against each other. It knows no rule of
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from engine.compiled.ordered cimport PairSet
 from engine.compiled.orders cimport Order, Orders
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at
+from engine.compiled.tables cimport IdMemory
 
-from sortedcontainers import SortedList
-
-from engine.kinds import EndReason, Kind, LeaseState, Presence
+from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, Presence
 from engine.reasons import Reason
 from engine.units import RATING_NEW
 
 cdef tuple KINDS = (None, *Kind)
 cdef tuple LEASE_STATES = (None, *LeaseState)
 cdef tuple END_REASONS = tuple(EndReason)
+cdef tuple ORDER_STATUSES = tuple(OrderStatus)
+cdef tuple WIPED = (None,)
 cdef tuple PRESENCES = (None, *Presence)
 
 cdef enum:
@@ -137,8 +139,8 @@ cdef class Account:
         self.offers = offers
         self.client_ids = {} if client_ids is None else client_ids
         self.older_live_ids = {} if older_live_ids is None else older_live_ids
-        self.closed_orders = {} if closed_orders is None else closed_orders
-        self.wiped_leases = {} if wiped_leases is None else wiped_leases
+        self.closed_orders = IdMemory(ORDER_STATUSES, closed_orders or ())
+        self.wiped_leases = IdMemory(WIPED, wiped_leases or ())
         self.quote_sets = {} if quote_sets is None else quote_sets
         self.dead_man_ns, self.gpus, self.killed = dead_man_ns, gpus, killed
         self.max_open_orders, self.max_gpus = max_open_orders, max_gpus
@@ -192,7 +194,7 @@ cdef class Row:
         self.firm_leases = {}
         self.listings = {}
         self.claims = {}
-        self.spot_leases = SortedList()
+        self.spot_leases = PairSet()
 
 
 @cython.final

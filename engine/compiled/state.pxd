@@ -8,7 +8,10 @@ is what Python rooms use as a dict or a sorted list.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from engine.compiled.orders cimport Orders
+from engine.compiled.ordered cimport TimerSet
 from engine.compiled.records cimport Account
+from engine.compiled.tables cimport IdTable
+from engine.compiled.tape cimport EventTape
 
 
 cdef class Core:
@@ -21,11 +24,11 @@ cdef class Core:
     cdef public int64_t last_ts_ns
     cdef public int64_t next_instrument
     # ---- tables
-    cdef public object accounts
-    cdef public object instruments
-    cdef public object barons
-    cdef public object leases
-    cdef public object books
+    cdef readonly IdTable accounts
+    cdef readonly IdTable instruments
+    cdef readonly IdTable barons
+    cdef readonly IdTable leases
+    cdef readonly IdTable books
     cdef readonly Orders orders
     cdef public dict rows
     cdef public dict rows_of
@@ -41,13 +44,13 @@ cdef class Core:
     cdef public dict bills
     cdef public list covers
     cdef public dict auction_ends
-    cdef public object timers
-    cdef public object spot_index
+    cdef readonly TimerSet timers
+    cdef readonly dict spot_index
     cdef public set yielding
     cdef public set waiting
     cdef public set shutting
     # ---- scratch of the running command
-    cdef public object events
+    cdef readonly EventTape events
     cdef public int64_t made
     cdef public int64_t fills_left
     cdef public int64_t leases_passed

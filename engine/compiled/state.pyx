@@ -9,10 +9,11 @@ What stands here takes the place of the plain state's tables and of what touches
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from engine.compiled.orders cimport Order
+from engine.compiled.ordered cimport TimerSet
 from engine.compiled.records cimport Account
 from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
-
-from sortedcontainers import SortedList
+from engine.compiled.tables cimport IdTable
+from engine.compiled.tape cimport EventTape
 
 from engine.ids import INDEX_MAX, SEQ_MAX, SHARD_MAX
 from engine.messages import EXCHANGE_ACCOUNT
@@ -31,14 +32,16 @@ cdef class Core:
         self.records = records
         self.next_instrument = 1
         self.orders = records.orders
-        self.accounts = {EXCHANGE_ACCOUNT: self.new_account(EXCHANGE_ACCOUNT, 0, 0)}
-        self.instruments, self.markets, self.instruments_of = {}, {}, {}
+        self.accounts = IdTable()
+        self.accounts[EXCHANGE_ACCOUNT] = self.new_account(EXCHANGE_ACCOUNT, 0, 0)
+        self.instruments, self.markets, self.instruments_of = IdTable(), {}, {}
         self.calendars, self.closing_trades = {}, {}
-        self.barons, self.barons_of, self.rows, self.rows_of = {}, {}, {}, {}
-        self.leases, self.bills, self.covers = {}, {}, []
+        self.barons, self.barons_of, self.rows, self.rows_of = IdTable(), {}, {}, {}
+        self.leases, self.bills, self.covers = IdTable(), {}, []
         self.obligations, self.obligations_of, self.neighbours, self.handovers = {}, {}, {}, {}
-        self.books, self.auction_ends = {}, {}
-        self.timers, self.spot_index = SortedList(), {}
+        self.books, self.auction_ends = IdTable(), {}
+        self.timers, self.spot_index = TimerSet(), {}
+        self.events = EventTape()
         self.yielding, self.waiting, self.shutting = set(), set(), set()
         self.touched_barons, self.touched_books, self.spent_quotes = {}, {}, {}
         self.touched_rows, self.short_rows, self.drafts, self.entering_ticks = {}, {}, {}, {}
@@ -56,7 +59,7 @@ cdef class Core:
         """Clear the scratch before a command, and free what went in the last."""
         if self.orders.slots.first_gone:
             self.orders.sweep()
-        self.events = []
+        self.events.clear()
         self.made = self.leases_passed = 0
         self.fills_left = self.max_looked
         if self.touched_barons:
