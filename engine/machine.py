@@ -109,6 +109,9 @@ def _tick(state: State, _command: Tick) -> None:
     for number in sorted(state.shutting):
         presence.go_on(state, number)
         return
+    for instrument in sorted(state.expiring):
+        sessions.go_on_expiring(state, instrument)
+        return
     for instrument in sorted(state.waiting):
         if state.books[instrument].stops_due:
             # A part of a clearing makes as many fills as a command may.

@@ -81,6 +81,7 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """Rows whose spot leases a Tick makes yield."""
     shutting: list[int]
     covers: list[Cover]
+    expiring: list[int]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -139,6 +140,7 @@ def _body(state: State) -> bytes:
             yielding=sorted(state.yielding),
             shutting=sorted(state.shutting),
             covers=state.covers,
+            expiring=sorted(state.expiring),
         )
     )
 
@@ -166,7 +168,8 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     for baron in body.barons:
         state.add_baron(baron)
     state.orders = {row.order_id: row for row in body.orders}
-    state.leases = {row.lease_id: row for row in body.leases}
+    for lease in body.leases:
+        state.add_lease(lease)
     state.bills = {row.bill_id: row for row in body.bills}
     for instrument in body.instruments:
         state.add_instrument(instrument)
@@ -181,6 +184,7 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     state.closing_trades = {row.instrument: row for row in body.closing_trades}
     state.shutting = set(body.shutting)
     state.covers = body.covers
+    state.expiring = set(body.expiring)
     for row_state in body.rows:
         _restore_row(state, row_state)
     for lease in body.leases:
