@@ -210,8 +210,12 @@ class Machine:
     @classmethod
     def restore(cls, data: bytes, book_factory: BookFactory, grid_factory: GridFactory = PlainGrid) -> Machine:
         """The machine of a snapshot; `engine.codec.DecodeError` when the bytes aren't one."""
+
+        def make(shard: int, limits: Limits) -> State:
+            return State(shard, limits, book_factory, grid_factory)
+
         machine = cls.__new__(cls)
-        machine._state = snapshot.decode(data, book_factory, grid_factory)
+        machine._state = snapshot.decode(data, make)
         return machine
 
     def apply(self, seq: int, ts_ns: int, command: Command) -> list[Event]:

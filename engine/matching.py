@@ -6,8 +6,6 @@ money, capacity, and the bound on an account's leases, for which the walk is mad
 
 from __future__ import annotations
 
-import msgspec
-
 from engine import account_limits, book_events, book_orders, capacity, displacement, in_book, money, open_orders, trades
 from engine.book import Walk
 from engine.book_plain_orders import conditional
@@ -89,7 +87,7 @@ def hold_to_enter(state: State, ask: Order) -> None:
     """An armed ask fires: hold what its fills will need; Refused, and nothing changed, where its account lacks it."""
     ticks = entry_ticks(state, ask)
     before = money.order_hold_micros(state, ask, ask.leaves_quantity)
-    fires = msgspec.structs.replace(ask, hold_ticks=ticks)
+    fires = ask.with_hold(ticks)
     more = money.order_hold_micros(state, fires, ask.leaves_quantity) - before
     account = state.accounts[ask.account]
     account_limits.check_growth(state, account, 0, more)
@@ -249,6 +247,6 @@ def _check_conditional(state: State, order: Order) -> None:
     if not (order.lot > 1 or order.min_hours > 1 or order.min_quantity > 1):
         return
     book = state.books[order.instrument]
-    own = [each for each in state.orders_of.get(order.account, {}).values() if each.instrument == order.instrument]
+    own = [each for each in state.orders_by(order.account) if each.instrument == order.instrument]
     if sum(conditional(book.get(each.order_id)) for each in own) >= bound:
         raise Refused(Reason.TOO_MANY_CONDITIONAL)

@@ -10,7 +10,7 @@ from engine import client_ids
 from engine.kinds import Kind, Pot, Side, TransferCode
 from engine.messages import EXCHANGE_ACCOUNT, AccountOpened, Deposit, OpenAccount, Transfer, Withdraw
 from engine.reasons import Reason
-from engine.state import Account, Broken, Order, Refused, State, new_account
+from engine.state import Account, Broken, Order, Refused, State
 from engine.units import (
     AMOUNT_MAX_MICROS,
     INT64_MAX,
@@ -124,7 +124,9 @@ def open_account(state: State, command: OpenAccount) -> None:
             raise Refused(Reason.INVALID_AMOUNT, field)
     found = state.accounts.get(command.account)
     if found is None:
-        state.accounts[command.account] = new_account(command.account, command.maker_fee_ppm, command.taker_fee_ppm)
+        state.accounts[command.account] = state.new_account(
+            command.account, command.maker_fee_ppm, command.taker_fee_ppm
+        )
     elif (found.maker_fee_ppm, found.taker_fee_ppm) != (command.maker_fee_ppm, command.taker_fee_ppm):
         raise Refused(Reason.ACCOUNT_EXISTS, "account")
     state.emit(

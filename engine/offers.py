@@ -172,7 +172,7 @@ def _enter(state: State, baron: Baron, row: Row, listing: Listing, offer: Offer,
 
 
 def _ask(state: State, baron: Baron, instrument: Instrument, offer: Offer, quantity: int) -> Order:
-    return Order(
+    return state.records.order(
         order_id=state.new_id(),
         account=baron.provider,
         instrument=instrument.instrument,

@@ -8,7 +8,9 @@ in it: timers, the orders of an account, what waits.
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from collections.abc import Callable, Iterable
+from operator import itemgetter
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -16,7 +18,7 @@ from engine import bills, leases, obligations, rows, spot_leases, stops, timers
 from engine.book import BookState
 from engine.codec import DecodeError
 from engine.dues import Bill, Cover
-from engine.grid import GridFactory, Run
+from engine.grid import Run
 from engine.kinds import Kind
 from engine.limits import Limits
 from engine.obligation import Obligation
@@ -24,7 +26,6 @@ from engine.row import Listing, Row
 from engine.state import (
     Account,
     Baron,
-    BookFactory,
     Calendar,
     ClosingTrades,
     Instrument,
@@ -35,6 +36,8 @@ from engine.state import (
 
 FORMAT: Final = 5
 _DIGEST_BYTES: Final = 32
+
+R = TypeVar("R")
 
 
 class _RowState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -99,8 +102,8 @@ def state_hash(state: State) -> str:
     return _digest(_body(state)).hex()
 
 
-def decode(data: bytes, book_factory: BookFactory, grid_factory: GridFactory) -> State:
-    """The state of a snapshot; DecodeError when the bytes are damaged, cut, or of another format."""
+def decode(data: bytes, make: Callable[[int, Limits], State]) -> State:
+    """The state of a snapshot, in a new one of its shard and limits; DecodeError when the bytes are damaged or not ours."""
     body = data[1 + _DIGEST_BYTES :]
     if data[:1] != bytes([FORMAT]):
         raise DecodeError(f"not a snapshot of format {FORMAT}")
@@ -110,7 +113,9 @@ def decode(data: bytes, book_factory: BookFactory, grid_factory: GridFactory) ->
         body_rows = _decode(body)
     except msgspec.MsgspecError as error:
         raise DecodeError(str(error)) from error
-    return _state(body_rows, book_factory, grid_factory)
+    state = make(body_rows.shard, body_rows.limits)
+    _fill(state, body_rows)
+    return state
 
 
 def _digest(body: bytes) -> bytes:
@@ -124,12 +129,12 @@ def _body(state: State) -> bytes:
             limits=state.limits,
             last_seq=state.last_seq,
             last_ts_ns=state.last_ts_ns,
-            accounts=[row for _, row in sorted(state.accounts.items())],
+            accounts=_law(state, state.accounts.items()),
             instruments=[row for _, row in sorted(state.instruments.items())],
-            barons=[row for _, row in sorted(state.barons.items())],
+            barons=_law(state, state.barons.items()),
             rows=[_row_state(state, row) for row in state.rows.values()],
-            orders=[row for _, row in sorted(state.orders.items())],
-            leases=[row for _, row in sorted(state.leases.items())],
+            orders=_law(state, state.orders.items()),
+            leases=_law(state, state.leases.items()),
             bills=[row for _, row in sorted(state.bills.items())],
             books=[book.state() for _, book in sorted(state.books.items())],
             auction_ends=sorted(state.auction_ends.items()),
@@ -143,6 +148,12 @@ def _body(state: State) -> bytes:
             expiring=sorted(state.expiring),
         )
     )
+
+
+def _law(state: State, table: Iterable[tuple[int, R]]) -> list[R]:
+    """A table's records as the law's structs, by id."""
+    law = state.records.law
+    return [law(row) for _, row in sorted(table, key=itemgetter(0))]
 
 
 def _row_state(state: State, row: Row) -> _RowState:
@@ -160,24 +171,24 @@ def _row_state(state: State, row: Row) -> _RowState:
     )
 
 
-def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) -> State:
-    state = State(body.shard, body.limits, book_factory, grid_factory)
+def _fill(state: State, body: _Body) -> None:
+    own = state.records.own
     state.last_seq = body.last_seq
     state.last_ts_ns = body.last_ts_ns
-    state.accounts = {row.account: row for row in body.accounts}
+    for account in body.accounts:
+        state.accounts[account.account] = own(account)
     for baron in body.barons:
-        state.add_baron(baron)
-    state.orders = {row.order_id: row for row in body.orders}
+        state.add_baron(own(baron))
+    for order in body.orders:
+        state.add_order(own(order))
     for lease in body.leases:
-        state.add_lease(lease)
+        state.add_lease(own(lease))
     state.bills = {row.bill_id: row for row in body.bills}
     for instrument in body.instruments:
         state.add_instrument(instrument)
     for instrument, book in zip(body.instruments, body.books, strict=True):
         state.books[instrument.instrument].restore(book)
         state.touched_books[instrument.instrument] = None
-    for order in body.orders:
-        state.orders_of.setdefault(order.account, {})[order.order_id] = order
     state.auction_ends = dict(body.auction_ends)
     state.next_instrument = body.next_instrument
     state.calendars = {row.market: row for row in body.calendars}
@@ -187,7 +198,7 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     state.expiring = set(body.expiring)
     for row_state in body.rows:
         _restore_row(state, row_state)
-    for lease in body.leases:
+    for lease in state.leases.values():
         if lease.kind is Kind.ONDEMAND:
             rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
         if lease.kind is Kind.FORWARD and lease.live and not lease.obligation_id:
@@ -201,7 +212,6 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     spot_leases.rearm(state)
     timers.rearm(state)
     stops.look(state)
-    return state
 
 
 def _restore_row(state: State, saved: _RowState) -> None:
@@ -210,8 +220,8 @@ def _restore_row(state: State, saved: _RowState) -> None:
         row.grid.add_bought(run.start_h, run.end_h, run.bought)
         row.grid.add_sold(run.start_h, run.end_h, run.sold)
         row.grid.add_reserved(run.start_h, run.end_h, run.reserved)
-    row.spot_asks = dict.fromkeys(saved.spot_asks)
-    row.firm_asks = dict.fromkeys(saved.firm_asks)
+    row.spot_asks.update(dict.fromkeys(saved.spot_asks))
+    row.firm_asks.update(dict.fromkeys(saved.firm_asks))
     row.spot_asked_gpus = sum(state.orders[order_id].leaves_quantity for order_id in saved.spot_asks)
     row.listings = {listing.instrument: listing for listing in saved.listings}
     row.spot_gpus, row.leaving_gpus = saved.spot_gpus, saved.leaving_gpus

@@ -8,7 +8,7 @@ too and never outlasts it. It knows no rule of the market.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from sortedcontainers import SortedList
@@ -231,6 +231,16 @@ class Order(_Record):
     hold_ticks: int = 0
     """An ask's: the price at which its bond and fee are held; at rest its limit (§9)."""
 
+    def with_terms(self, price_ticks: int, quantity: int, leaves_quantity: int) -> Order:
+        """A copy with another price and total."""
+        return msgspec.structs.replace(
+            self, price_ticks=price_ticks, quantity=quantity, leaves_quantity=leaves_quantity
+        )
+
+    def with_hold(self, hold_ticks: int) -> Order:
+        """A copy that is held at another price."""
+        return msgspec.structs.replace(self, hold_ticks=hold_ticks)
+
     @property
     def may_rest(self) -> bool:
         return self.time_in_force in (TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY)
@@ -319,6 +329,10 @@ class Lease(_Record):
     min_rating: int = 0
     same_baron: bool = False
 
+    def with_prices(self, price_ticks: int, prices: list[tuple[int, int]], term_end_ns: int) -> Lease:
+        """A copy at another price, or to another end."""
+        return msgspec.structs.replace(self, price_ticks=price_ticks, prices=prices, term_end_ns=term_end_ns)
+
     @property
     def live(self) -> bool:
         return self.state not in (LeaseState.ENDED, LeaseState.FAILED)
@@ -330,8 +344,34 @@ POTS: Final = max(Pot) + 1
 """Length of an account's list of pots, which is indexed by Pot."""
 
 
+R = TypeVar("R")
+
+
+class Records:
+    """What a state makes its records of: here the structs above themselves, in a compiled machine what looks like them."""
+
+    account: type[Account] = Account
+    baron: type[Baron] = Baron
+    draft: type[Draft] = Draft
+    lease: type[Lease] = Lease
+    order: type[Order] = Order
+    row: type[Row] = Row
+    pairs: Callable[[], SortedList[tuple[int, int]]] = SortedList
+    """What keeps spot leases in the order in which they yield."""
+
+    def own(self, record: R) -> R:
+        """A struct out of a snapshot as the state's own record."""
+        return record
+
+    def law(self, record: R) -> R:
+        """A state's own record as the struct that a snapshot carries."""
+        return record
+
+
 class State:
     """All tables of a shard, and the scratch of the command that runs."""
+
+    records = Records()
 
     def __init__(
         self, shard: int, limits: Limits, book_factory: BookFactory, grid_factory: GridFactory = PlainGrid
@@ -342,7 +382,7 @@ class State:
         self.grid_factory = grid_factory
         self.last_seq = 0
         self.last_ts_ns = 0
-        self.accounts: dict[int, Account] = {EXCHANGE_ACCOUNT: new_account(EXCHANGE_ACCOUNT, 0, 0)}
+        self.accounts: dict[int, Account] = {EXCHANGE_ACCOUNT: self.new_account(EXCHANGE_ACCOUNT, 0, 0)}
         self.instruments: dict[int, Instrument] = {}
         self.next_instrument = 1
         """No number is used again, whatever has expired."""
@@ -429,6 +469,27 @@ class State:
         self.instruments_of.setdefault(market, {})[number] = None
         self.books[number] = self.book_factory(self.limits.of_book())
 
+    def new_account(self, account: int, maker_fee_ppm: int, taker_fee_ppm: int) -> Account:
+        """An account with empty pots; fees in parts per million."""
+        pots = [0] * POTS
+        return self.records.account(
+            account=account, maker_fee_ppm=maker_fee_ppm, taker_fee_ppm=taker_fee_ppm, pots=pots
+        )
+
+    def add_order(self, order: Order) -> None:
+        """An order is live: the newest of its account."""
+        self.orders[order.order_id] = order
+        self.orders_of.setdefault(order.account, {})[order.order_id] = order
+
+    def drop_order(self, order: Order) -> None:
+        """An order is live no more."""
+        del self.orders[order.order_id]
+        del self.orders_of[order.account][order.order_id]
+
+    def orders_by(self, account: int) -> list[Order]:
+        """An account's live orders, in order of entry."""
+        return list(self.orders_of.get(account, {}).values())
+
     def add_baron(self, baron: Baron) -> None:
         self.barons[baron.baron] = baron
         self.barons_of.setdefault((baron.sku, baron.region), []).append(baron)
@@ -475,8 +536,3 @@ class State:
         for number in sorted(self.accounts):
             pots = self.accounts[number].pots
             yield from ((number, pot, pots[pot]) for pot in Pot if pots[pot])
-
-
-def new_account(account: int, maker_fee_ppm: int, taker_fee_ppm: int) -> Account:
-    """An account with empty pots; fees in parts per million."""
-    return Account(account=account, maker_fee_ppm=maker_fee_ppm, taker_fee_ppm=taker_fee_ppm, pots=[0] * POTS)

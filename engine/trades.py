@@ -42,7 +42,7 @@ def _open_lease(state: State, draft: Draft) -> None:
     prefund = min(draft.share_micros, needed)
     spot = bid.kind is Kind.SPOT
     start_ns = state.last_ts_ns
-    lease = Lease(
+    lease = state.records.lease(
         lease_id=draft.lease_id,
         renter=bid.account,
         provider=draft.ask.account,

@@ -11,9 +11,9 @@ from engine.book_plain import PlainBook
 from engine.grid import GridFactory
 from engine.grid_fast import FastGrid
 from engine.grid_plain import PlainGrid
+from engine.halves import compiled_half
 from engine.kinds import OrderType, Pot, Presence
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import (
     Canceled,
     EndLease,
@@ -85,7 +85,7 @@ def test_who_hands_over_is_the_oldest_after_a_restore_too() -> None:
     shard.wait(1, tick=False)
     while len(owed(shard, ALICE)) > 1:
         shard.do(Tick())
-    shard.twin = Machine.restore(shard.machine.snapshot(), PlainBook)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     shard.wait(HOUR)
     assert shard.twin.state_hash() == shard.machine.state_hash()
 
@@ -176,7 +176,7 @@ def test_more_failures_than_a_command_may_say_go_on_in_ticks(monkeypatch: pytest
     assert len(owed(shard, ALICE)) == 4
     shard.do(SetCapacity(baron=BARON, gpus=2, simulated=False))
     left = [len(owed(shard, ALICE))]
-    shard.twin = Machine.restore(shard.machine.snapshot(), PlainBook)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     while shard.due():
         shard.do(Tick())
         left.append(len(owed(shard, ALICE)))

@@ -14,7 +14,7 @@ from engine.kinds import ObligationChange, Pot
 from engine.limits import Limits
 from engine.messages import ObligationChanged, Transfer
 from engine.obligation import Obligation, Part
-from engine.state import Baron, Broken, State, new_account
+from engine.state import Baron, Broken, State
 from engine.timers import TimerKind
 from engine.units import MICROS_PER_TICK, NS_PER_HOUR
 
@@ -31,7 +31,7 @@ def shard() -> State:
     state = State(1, Limits(), PlainBook)
     state.last_seq, state.last_ts_ns = 1, (START_H - 1) * NS_PER_HOUR
     for account in (PROVIDER, *HOLDERS):
-        state.accounts[account] = new_account(account, 0, 0)
+        state.accounts[account] = state.new_account(account, 0, 0)
     state.barons[BARON] = Baron(baron=BARON, provider=PROVIDER, sku="X", region="here", verified_gpus=10**6)
     return state
 

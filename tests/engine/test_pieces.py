@@ -8,13 +8,14 @@ import pytest
 
 from engine import dry_resales, obligations
 from engine import state as engine_state
+from engine.book_plain import PlainBook
 from engine.kinds import Side, TimeInForce
 from engine.limits import Limits
+from engine.machine import Machine
 from engine.messages import Accepted, Amended, Canceled, Quote, SetQuotes, SetSession, Traded
 from engine.obligation import Part
 from engine.reasons import Reason
 from engine.records import Session
-from engine.snapshot import decode, encode
 from tests.engine.shard import ALICE, BARON, BOB, PAT, QUINN, Shard, only
 from tests.engine.test_forwards import day, forward, owed, purchase, rich, sale, trade
 
@@ -152,9 +153,7 @@ def test_dry_sales_are_what_sales_do() -> None:
         week = forward(shard, 1)
         for price_ticks in range(20_000, 20_000 + chance.randrange(1, 4)):
             trade(shard, PAT, ALICE, chance.randrange(1, 3), week, price_ticks)
-        state = decode(
-            encode(shard.machine.state), type(shard.machine.state.books[1]), shard.machine.state.grid_factory
-        )
+        state = Machine.restore(shard.machine.snapshot(), PlainBook).state
         listed = state.instruments[week]
         held = dry_resales.holding(state, ALICE, BARON)
         most = sum(each.quantity for each in held)

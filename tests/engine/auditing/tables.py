@@ -118,7 +118,7 @@ def check_orders_and_books(seen: Seen, books: dict[int, BookState], now_ns: int)
     for account in state.accounts.values():
         number = account.account
         assert account.open_orders == open_orders[number] <= state.limits.max_open_orders
-        assert list(state.orders_of.get(number, {})) == [
+        assert [order.order_id for order in state.orders_by(number)] == [
             order_id for order_id, order in seen.orders.items() if order.accepted.account == number
         ], "an account's orders are known in order of entry"
         # The lease of a forward opens when its time comes, however many there are.

@@ -1,0 +1,105 @@
+"""The compiled machine: the law's own machine on compiled records, with the hot rooms compiled too.
+
+Every room of the law runs on these records as on its own structs, so that what no compiled room knows is played by the
+law itself, on the same state. Same commands, same events, snapshots and hashes as the plain machine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, cast
+
+import msgspec
+from sortedcontainers import SortedList
+
+from engine import row, snapshot, state
+from engine.book_fast import FastBook
+from engine.compiled.ordered import PairSet
+from engine.compiled.orders import Orders
+from engine.compiled.records import Account, Baron, Draft, Lease, Row
+from engine.compiled.state import Core
+from engine.grid import GridFactory, HourGrid
+from engine.grid_fast import FastGrid
+from engine.limits import Limits
+from engine.machine import Machine
+from engine.messages import Command, Event
+from engine.state import BookFactory, R, State
+
+_OWN: Final[dict[type, type]] = {state.Account: Account, state.Baron: Baron, state.Lease: Lease}
+"""By the law's struct: the compiled record. Orders are made by their table."""
+_LAW: Final = {own: law for law, own in _OWN.items()}
+_PLAIN: Final[dict[str, type]] = {"pots": list, "closed_orders": dict, "wiped_leases": dict}
+"""Fields of an account that are no lists and dicts in compiled records."""
+
+
+class CompiledRecords(state.Records):
+    """What makes the compiled records of one state; its orders stand in `orders`."""
+
+    account = cast(type[state.Account], Account)
+    baron = cast(type[state.Baron], Baron)
+    draft = cast(type[state.Draft], Draft)
+    lease = cast(type[state.Lease], Lease)
+
+    def __init__(self) -> None:
+        self.orders = Orders()
+        self.pairs = cast(Callable[[], SortedList[tuple[int, int]]], PairSet)
+        self.order = cast(type[state.Order], self.orders.make)
+        self.row = cast(type[row.Row], self._row)
+
+    def _row(self, account: int, baron: int, grid: HourGrid) -> Row:
+        return Row(account, baron, grid, self.orders)
+
+    def own(self, record: R) -> R:
+        fields = {name: getattr(record, name) for name in _fields(type(record))}
+        if isinstance(record, state.Order):
+            return cast(R, self.orders.make(**fields))
+        return cast(R, _OWN[type(record)](**fields))
+
+    def law(self, record: R) -> R:
+        law = _LAW.get(type(record), state.Order)
+        fields = {name: getattr(record, name) for name in _fields(law)}
+        if law is state.Account:
+            for name, plain in _PLAIN.items():
+                fields[name] = plain(fields[name])
+        return cast(R, law(**fields))
+
+
+def _fields(law: type) -> tuple[str, ...]:
+    return cast(type[msgspec.Struct], law).__struct_fields__
+
+
+class CompiledState(Core, State):
+    """The law's state on compiled tables and records."""
+
+    def __init__(self, shard: int, limits: Limits) -> None:
+        Core.__init__(self, shard, limits, FastBook, FastGrid, CompiledRecords())
+
+
+class FastMachine(Machine):
+    """One shard, on compiled records. Its books and grids are the compiled ones: rooms call them without asking."""
+
+    def __init__(
+        self, shard: int, limits: Limits, book_factory: BookFactory = FastBook, grid_factory: GridFactory = FastGrid
+    ) -> None:
+        _check(book_factory, grid_factory)
+        self._state = CompiledState(shard, limits)
+
+    @classmethod
+    def restore(
+        cls, data: bytes, book_factory: BookFactory = FastBook, grid_factory: GridFactory = FastGrid
+    ) -> FastMachine:
+        """The machine of a snapshot; `engine.codec.DecodeError` when the bytes aren't one."""
+        _check(book_factory, grid_factory)
+        machine = cls.__new__(cls)
+        machine._state = snapshot.decode(data, CompiledState)
+        return machine
+
+    def apply(self, seq: int, ts_ns: int, command: Command) -> list[Event]:
+        """As the law's."""
+        events = super().apply(seq, ts_ns, command)
+        return list(events)
+
+
+def _check(book_factory: BookFactory, grid_factory: GridFactory) -> None:
+    if book_factory is not FastBook or grid_factory is not FastGrid:
+        raise TypeError("the compiled machine runs on compiled books and grids alone")
