@@ -166,7 +166,7 @@ def _fire(state: State, kind: int, number: int) -> None:
 
 _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     OpenAccount: money.open_account,
-    Deposit: money.deposit,
+    Deposit: offers.deposit,
     Withdraw: money.withdraw,
     ListMarket: listing.list_market,
     RegisterBaron: capacity.register_baron,
