@@ -7,6 +7,7 @@ their ids, and not what a buyer paid.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -61,13 +62,14 @@ def changing(state: State, obligation: Obligation, due_ns: int) -> Iterator[None
 
 def _meet(state: State, obligation: Obligation) -> None:
     for key in (_ends(obligation, obligation.end_h), _begins(obligation, obligation.start_h)):
-        state.neighbours.setdefault(key, {})[obligation.obligation_id] = None
+        insort(state.neighbours.setdefault(key, []), obligation.obligation_id)
 
 
 def _part(state: State, obligation: Obligation) -> None:
     for key in (_ends(obligation, obligation.end_h), _begins(obligation, obligation.start_h)):
-        del state.neighbours[key][obligation.obligation_id]
-        if not state.neighbours[key]:
+        meeting = state.neighbours[key]
+        del meeting[bisect_left(meeting, obligation.obligation_id)]
+        if not meeting:
             del state.neighbours[key]
 
 
@@ -315,10 +317,11 @@ def _neighbour(state: State, obligation: Obligation) -> tuple[Obligation, Obliga
     """(earlier, later) hours of a pair that this one makes with the oldest equal neighbour, before it first; or None."""
     before = state.neighbours.get(_ends(obligation, obligation.start_h))
     if before and not obligation.lease_id:
-        return state.obligations[min(before)], obligation
-    after = state.neighbours.get(_begins(obligation, obligation.end_h), {})
-    free = [number for number in after if not state.obligations[number].lease_id]
-    return (obligation, state.obligations[min(free)]) if free else None
+        return state.obligations[before[0]], obligation
+    after = state.neighbours.get(_begins(obligation, obligation.end_h), ())
+    # Those with a lease have begun: only where this one is over, too, and waits for its timer, is there any.
+    free = next((number for number in after if not state.obligations[number].lease_id), 0)
+    return (obligation, state.obligations[free]) if free else None
 
 
 def _join(state: State, earlier: Obligation, later: Obligation) -> Obligation:

@@ -108,7 +108,7 @@ def _doomed(state: State, baron: Baron) -> Iterator[Lease]:
 
     A newcomer that waits for a wipe is one of either: it ends at once.
     """
-    here = (lease for lease in state.leases.values() if lease.baron == baron.baron)
+    here = state.leases_of.get(baron.baron, {}).values()
     if baron.presence is Presence.LOST:
         return (lease for lease in here if lease.state in _UNDER_WAY)
     if baron.draining:

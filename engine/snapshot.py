@@ -86,6 +86,7 @@ class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     """Rows whose spot leases a Tick makes yield."""
     shutting: list[int]
     covers: list[Cover]
+    expiring: list[int]
 
 
 class Many(NamedTuple):
@@ -174,6 +175,7 @@ def _body(state: State, many: Many) -> bytes:
             yielding=sorted(state.yielding),
             shutting=sorted(state.shutting),
             covers=state.covers,
+            expiring=sorted(state.expiring),
         )
     )
 
@@ -219,6 +221,7 @@ def fill_tables(state: State, body: Body) -> None:
     state.closing_trades = {row.instrument: row for row in body.closing_trades}
     state.shutting = set(body.shutting)
     state.covers = body.covers
+    state.expiring = set(body.expiring)
 
 
 def _fill_many(state: State, body: Body) -> None:
@@ -226,7 +229,7 @@ def _fill_many(state: State, body: Body) -> None:
     for order in body.orders:
         state.add_order(own(order))
     for lease in body.leases:
-        state.leases[lease.lease_id] = own(lease)
+        state.add_lease(own(lease))
     for instrument, book in zip(body.instruments, body.books, strict=True):
         state.books[instrument.instrument].restore(book)
 

@@ -30,6 +30,7 @@ cdef class Core:
     cdef readonly IdTable leases
     cdef readonly IdTable books
     cdef readonly Orders orders
+    cdef public dict leases_of
     cdef public dict rows
     cdef public dict rows_of
     cdef public dict markets
@@ -50,6 +51,7 @@ cdef class Core:
     cdef public set yielding
     cdef public set waiting
     cdef public set shutting
+    cdef public set expiring
     # ---- scratch of the running command
     cdef readonly EventTape events
     cdef public int64_t made

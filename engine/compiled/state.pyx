@@ -38,12 +38,13 @@ cdef class Core:
         self.instruments, self.markets, self.instruments_of = IdTable(), {}, {}
         self.calendars, self.closing_trades = {}, {}
         self.barons, self.barons_of, self.rows, self.rows_of = IdTable(), {}, {}, {}
-        self.leases, self.bills, self.paid_of, self.covers = IdTable(), IdTable(), {}, []
+        self.leases, self.leases_of = IdTable(), {}
+        self.bills, self.paid_of, self.covers = IdTable(), {}, []
         self.obligations, self.obligations_of, self.neighbours, self.handovers = {}, {}, {}, {}
         self.books, self.auction_ends = IdTable(), {}
         self.timers, self.spot_index = TimerSet(), {}
         self.events = EventTape()
-        self.yielding, self.waiting, self.shutting = set(), set(), set()
+        self.yielding, self.waiting, self.shutting, self.expiring = set(), set(), set(), set()
         self.touched_barons, self.touched_books, self.spent_quotes = {}, {}, {}
         self.touched_rows, self.short_rows, self.drafts, self.entering_ticks = {}, {}, {}, {}
         self.dry_holdings = {}
