@@ -184,8 +184,7 @@ def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) ->
     for row_state in body.rows:
         _restore_row(state, row_state)
     for lease in body.leases:
-        if lease.kind is Kind.ONDEMAND:
-            rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
+        leases.count(state, lease)
         if lease.kind is Kind.FORWARD and lease.live and not lease.obligation_id:
             leases.hand_over(state, lease)
     for obligation in body.obligations:
