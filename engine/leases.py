@@ -282,6 +282,7 @@ def fail_obligation(state: State, obligation: Obligation, as_of_ns: int) -> None
     row = rows.row_of(state, obligation.holder, obligation.baron)
     while (sublease := subleases.first_to_fail(state, row)) is not None:
         fail(state, sublease, as_of_ns, follows=True)
+    cuts.settle(state, row)
     cuts.cut_firm(state, row)
 
 

@@ -270,6 +270,13 @@ def test_what_is_let_of_an_obligation_fails_with_it() -> None:
     assert shard.machine.state.leases[spot].usage_micros == 0
 
 
+def test_spot_asks_on_hours_that_failed_are_cut() -> None:
+    shard, _, _ = running()
+    rests = shard.place(ask(ALICE, PRICE, 8))
+    events = shard.do(SetCapacity(baron=BARON, gpus=0, simulated=False))
+    assert [each.order_id for each in only(events, Canceled)] == [rests]
+
+
 @pytest.mark.parametrize("presence", [True, False])
 def test_a_baron_that_is_lost_or_drained(presence: bool) -> None:
     shard, own, _ = running()
