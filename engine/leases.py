@@ -266,7 +266,7 @@ def _stood_on(state: State, lease: Lease, as_of_ns: int, *, follows: bool) -> No
     if lease.kind is Kind.FORWARD:
         obligation = state.obligations.get(lease.obligation_id)
         if obligation is not None and not follows:
-            fail_obligation(state, obligations.cut(state, obligation, lease.quantity), as_of_ns)
+            fail_obligation(state, obligations.cut_off(state, obligation, lease.quantity), as_of_ns)
         return
     if not subleases.is_sublease(state, lease):
         return
@@ -276,7 +276,7 @@ def _stood_on(state: State, lease: Lease, as_of_ns: int, *, follows: bool) -> No
     lease.returned = True
     _give_back(state, lease, rows.row_of_lease(state, lease))
     for obligation, quantity in [] if follows else subleases.behind(state, lease):
-        fail_obligation(state, obligations.cut(state, obligation, quantity), as_of_ns)
+        fail_obligation(state, obligations.cut_off(state, obligation, quantity), as_of_ns)
 
 
 def fail_obligation(state: State, obligation: Obligation, as_of_ns: int) -> None:

@@ -289,16 +289,16 @@ def _come_home(state: State, obligation: Obligation, goes: list[Piece]) -> None:
     money.transfer(state, (provider, Pot.BOND), available, bond_micros, TransferCode.RELEASE, ref)
 
 
-def cut(state: State, obligation: Obligation, quantity: int) -> Obligation:
+def cut_off(state: State, obligation: Obligation, quantity: int) -> Obligation:
     """So many GPUs of all its hours as one of its own, with no lease; the obligation itself where that is all of it."""
     if quantity >= obligation.quantity:
         return obligation
     whole = Part(obligation.start_h, obligation.end_h, quantity)
     stays, goes = pieces(obligation, [whole])
     _keep(state, obligation, [stays], ObligationChange.CUT)
-    cut_off = _piece_of(state, obligation, goes)
-    _begin(state, cut_off, ObligationChange.CUT, obligation.obligation_id)
-    return cut_off
+    gone = _piece_of(state, obligation, goes)
+    _begin(state, gone, ObligationChange.CUT, obligation.obligation_id)
+    return gone
 
 
 # ---------------------------------------------------------------- neighbours
