@@ -148,10 +148,14 @@ cdef inline int open_record(Cursor *cursor, uint32_t fields) except -1:
 # ---- orders
 
 
+# What is rare of the order that is read: few keep it.
+cdef Rare TERMS = Rare.__new__(Rare)
+
+
 cdef uint64_t read_order(Cursor *cursor, Core state, dict interned, uint64_t after) except 0:
     """One order, live from now on, its timers set; its id, which is behind this one."""
     cdef OrderSlot read
-    cdef Rare rare = Rare.__new__(Rare)
+    cdef Rare rare = TERMS
     cdef uint16_t hours, min_hours
     cdef int64_t window_end_ns
     cdef bytes delivery
@@ -217,7 +221,7 @@ cdef int admit(Core state, OrderSlot *read, Rare rare, bytes delivery) except -1
         rare.client_order_id or rare.tag or rare.quote_set or rare.expire_ns or rare.connection
         or rare.stop_price_ticks or rare.display_quantity or rare.min_quantity
     ):
-        orders.put_rare(slot, rare)
+        orders.put_rare(slot, rare.copy())
     admit_slot(&orders.slots, index)
     state.join(<Account>account, index)
     return 0
