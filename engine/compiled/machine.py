@@ -15,6 +15,7 @@ from sortedcontainers import SortedList
 from engine import row, snapshot, state
 from engine.book_fast import FastBook
 from engine.codec import encode_command
+from engine.compiled import restoring, saving
 from engine.compiled.batch import batch, play
 from engine.compiled.ordered import PairSet
 from engine.compiled.orders import Orders
@@ -95,8 +96,14 @@ class FastMachine(Machine):
         """The machine of a snapshot; `engine.codec.DecodeError` when the bytes aren't one."""
         _check(book_factory, grid_factory)
         machine = cls.__new__(cls)
-        machine._state = snapshot.decode(data, CompiledState)
+        machine._state = restoring.decode(data, CompiledState)
         return machine
+
+    def snapshot(self) -> bytes:
+        return snapshot.encode(self._state, saving.many_of)
+
+    def state_hash(self) -> str:
+        return snapshot.state_hash(self._state, saving.many_of)
 
     def apply(self, seq: int, ts_ns: int, command: Command) -> list[Event]:
         """As the law's; ValueError unless `seq` grows."""
