@@ -85,7 +85,7 @@ from engine.state import BookFactory, Refused, State
 from engine.timers import TimerKind
 from engine.units import INT64_MAX
 
-_EVENTS_ENOUGH: Final = 2**14
+EVENTS_ENOUGH: Final = 2**14
 """A Tick that made so many events fires no more: they are numbered in 16 bits, and one dead-man switch makes 20,000."""
 
 
@@ -119,7 +119,7 @@ def tick(state: State, fire: Callable[[State, int, int], None]) -> None:
             sessions.go_on(state, instrument)
             return
     for _ in range(state.limits.max_timers):
-        if not state.timers or state.timers[0][0] > state.last_ts_ns or len(state.events) >= _EVENTS_ENOUGH:
+        if not state.timers or state.timers[0][0] > state.last_ts_ns or len(state.events) >= EVENTS_ENOUGH:
             return
         _, kind, number = state.timers[0]
         # What was traded in this Tick is settled before anything else happens: hours that an auction has just sold are in

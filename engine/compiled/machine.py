@@ -15,15 +15,16 @@ from sortedcontainers import SortedList
 from engine import dues, row, snapshot, state
 from engine.book_fast import FastBook
 from engine.compiled.dues import Bill
-from engine.compiled.leasing import ROOMS, fire
+from engine.compiled.leasing import ROOMS
 from engine.compiled.ordered import PairSet
 from engine.compiled.orders import Orders
 from engine.compiled.records import Account, Baron, Draft, Lease, Row
 from engine.compiled.state import Core
+from engine.compiled.ticks import play_tick
 from engine.grid import GridFactory, HourGrid
 from engine.grid_fast import FastGrid
 from engine.limits import Limits
-from engine.machine import Machine, tick
+from engine.machine import Machine
 from engine.messages import Command, Event, Tick
 from engine.state import BookFactory, R, State
 
@@ -113,12 +114,7 @@ class FastMachine(Machine):
             super()._play(command)
 
 
-def _tick(state: State, _command: Tick) -> bool:
-    tick(state, fire)
-    return True
-
-
-_ROOMS: Final[dict[type[Command], Callable[[State, Any], bool]]] = {**ROOMS, Tick: _tick}
+_ROOMS: Final[dict[type[Command], Callable[[State, Any], bool]]] = {**ROOMS, Tick: play_tick}
 """Each says whether it played the command; if not, nothing has changed, and the law plays it."""
 
 
