@@ -113,6 +113,9 @@ def tick(state: State, fire: Callable[[State, int, int], None]) -> None:
     for number in sorted(state.shutting):
         presence.go_on(state, number)
         return
+    for instrument in sorted(state.expiring):
+        sessions.go_on_expiring(state, instrument)
+        return
     for instrument in sorted(state.waiting):
         if state.books[instrument].stops_due:
             # A part of a clearing makes as many fills as a command may.
@@ -168,7 +171,7 @@ def fire(state: State, kind: int, number: int) -> None:
 
 _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     OpenAccount: money.open_account,
-    Deposit: money.deposit,
+    Deposit: offers.deposit,
     Withdraw: money.withdraw,
     ListMarket: listing.list_market,
     RegisterBaron: capacity.register_baron,

@@ -84,6 +84,10 @@ cdef inline int forget_lease(Core core, Lease lease) except -1:
     """Drop a lease of spot or on-demand; its renter's account knows its id for a while."""
     cdef Account renter = account_of(core, lease.renter)
     core.leases.drop(lease.lease_id)
+    here = <dict>core.leases_of[lease.baron]
+    del here[lease.lease_id]
+    if not here:
+        del core.leases_of[lease.baron]
     renter.leases -= 1
     renter.gpus -= lease.quantity
     renter.wiped_leases.remember(lease.lease_id, 0, <uint64_t>core.max_client_ids)

@@ -30,6 +30,7 @@ cdef class Core:
     cdef readonly IdTable leases
     cdef readonly IdTable books
     cdef readonly Orders orders
+    cdef public dict leases_of
     cdef public dict rows
     cdef public dict rows_of
     cdef public dict markets
@@ -42,6 +43,7 @@ cdef class Core:
     cdef public dict neighbours
     cdef public dict handovers
     cdef readonly IdTable bills
+    cdef public dict paid_of
     cdef public list covers
     cdef public dict auction_ends
     cdef readonly TimerSet timers
@@ -49,11 +51,14 @@ cdef class Core:
     cdef public set yielding
     cdef public set waiting
     cdef public set shutting
+    cdef public set expiring
     # ---- scratch of the running command
     cdef readonly EventTape events
     cdef public int64_t made
     cdef public int64_t fills_left
     cdef public int64_t leases_passed
+    cdef public int64_t cuts_left
+    cdef public dict dry_holdings
     cdef public dict touched_barons
     cdef public dict touched_books
     cdef public dict spent_quotes
@@ -63,6 +68,7 @@ cdef class Core:
     cdef public dict entering_ticks
     # ---- what Cython rooms read of the limits
     cdef int64_t max_looked
+    cdef int64_t cuts_a_command
     cdef int64_t prefund_ns
     cdef int64_t notice_ns
     cdef int64_t wipe_ns
