@@ -19,7 +19,7 @@ cdef int tick(Core core) except -1:
     """Fire due timers in order, at most so many."""
     cdef int64_t left = core.limits.max_timers
     cdef Timer timer
-    if core.yielding or core.covers or core.shutting or core.waiting:
+    if core.yielding or core.covers or core.shutting or core.expiring or core.waiting:
         # What a command before left to be gone on with is the law's.
         machine.tick(core, fire)
         return 0
