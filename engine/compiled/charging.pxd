@@ -62,6 +62,8 @@ cdef inline int bill_ended(Core core, Lease lease, int64_t over_ns) except -1:
     cdef Bill bill = bill_of(core, lease.lease_id)
     if bill is None:
         return 0
+    if bill.over_ns and bill.over_ns < over_ns:
+        over_ns = bill.over_ns
     bill.over_ns = over_ns
     if bill.outages:
         # A failure may be charged to before an outage that was reported.

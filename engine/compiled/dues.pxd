@@ -15,3 +15,4 @@ cdef class Bill:
     cdef public int64_t out_ns
     cdef public int64_t out_until_ns
     cdef public list outages
+    cdef public object hours
