@@ -85,7 +85,7 @@ from engine.state import BookFactory, Refused, State
 from engine.timers import TimerKind
 from engine.units import INT64_MAX
 
-_EVENTS_ENOUGH: Final = 2**14
+EVENTS_ENOUGH: Final = 2**14
 """A Tick that made so many events fires no more: they are numbered in 16 bits, and one dead-man switch makes 20,000."""
 
 
@@ -122,7 +122,7 @@ def tick(state: State, fire: Callable[[State, int, int], None]) -> None:
             sessions.go_on(state, instrument)
             return
     for _ in range(state.limits.max_timers):
-        if not state.timers or state.timers[0][0] > state.last_ts_ns or len(state.events) >= _EVENTS_ENOUGH:
+        if not state.timers or state.timers[0][0] > state.last_ts_ns or len(state.events) >= EVENTS_ENOUGH:
             return
         _, kind, number = state.timers[0]
         # What was traded in this Tick is settled before anything else happens: hours that an auction has just sold are in
@@ -237,7 +237,7 @@ class Machine:
             self._play(command)
         except Refused as refusal:
             return [_rejected(state, command, refusal)]
-        _follow(state)
+        follow(state)
         return state.events
 
     def _play(self, command: Command) -> None:
@@ -312,7 +312,7 @@ class Machine:
         return self._state
 
 
-def _follow(state: State) -> None:
+def follow(state: State) -> None:
     """What a command sets off: covers of what failed, its stops, offers of touched Barons, quotes; then its leases begin."""
     if state.covers:
         covering.follow(state)

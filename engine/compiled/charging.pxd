@@ -42,7 +42,9 @@ cdef inline Bill open_bill(Core core, Lease lease, int64_t at_ns):
     """The lease's bill for the month of a time; made when it is first asked for."""
     cdef Bill bill = bill_of(core, lease.lease_id)
     if bill is None:
-        bill = Bill(bill_id=lease.lease_id, renter=lease.renter, provider=lease.provider, due_ns=0)
+        bill = Bill.__new__(Bill)
+        bill.bill_id, bill.renter, bill.provider = lease.lease_id, lease.renter, lease.provider
+        bill.outages = []
         core.bills.put(lease.lease_id, bill)
         set_month(core, bill, month_end_ns(at_ns))
     return bill
@@ -60,6 +62,8 @@ cdef inline int bill_ended(Core core, Lease lease, int64_t over_ns) except -1:
     cdef Bill bill = bill_of(core, lease.lease_id)
     if bill is None:
         return 0
+    if bill.over_ns and bill.over_ns < over_ns:
+        over_ns = bill.over_ns
     bill.over_ns = over_ns
     if bill.outages:
         # A failure may be charged to before an outage that was reported.

@@ -5,5 +5,3 @@ from engine.messages import Command
 from engine.state import State
 
 ROOMS: dict[type[Command], Callable[[State, Any], bool]]
-
-def fire(state: State, kind: int, number: int) -> None: ...

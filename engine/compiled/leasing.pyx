@@ -26,7 +26,7 @@ from engine.compiled.transfers cimport release, transfer
 from engine.compiled.wire cimport View, bytes_of, view_bytes, view_text
 from engine.grid_fast cimport DONE, SOLD, FastGrid
 
-from engine import cuts, leases, machine, spot_leases
+from engine import cuts, leases, spot_leases
 from engine.kinds import EndReason
 from engine.messages import EndLease, LeaseActive, LeaseWiped
 
@@ -227,10 +227,10 @@ cdef int _capacity_changed(Core core, Baron baron, Row row) except -1:
         &core.events.sink, baron.baron, baron.verified_gpus, baron.leased_gpus, baron.simulated
     )
     core.touched_barons[baron.baron] = None
-    return _settle(core, baron, row)
+    return settle(core, baron, row)
 
 
-cdef int _settle(Core core, Baron baron, Row row) except -1:
+cdef int settle(Core core, Baron baron, Row row) except -1:
     """Its spot asks stand on what is free for them now and in two minutes; what must be cut, the law cuts."""
     cdef FastGrid grid = <FastGrid>row.grid
     cdef int64_t now_ns = core.last_ts_ns
@@ -349,16 +349,3 @@ def _play_wiped(Core core not None, command):
 
 ROOMS = {LeaseActive: _play_active, EndLease: _play_end, LeaseWiped: _play_wiped}
 """By command, for a machine that has it as a message: whether it was played, or is the law's to play."""
-
-
-def fire(Core core not None, uint8_t kind, uint64_t number):
-    """What a due timer does: here, if it is of a lease of every day, else in the law's room."""
-    cdef bint played = False
-    if kind == TIMER_LEASE_HOUR:
-        played = full_hour(core, lease_of(core, number))
-    elif kind == TIMER_TERM_END:
-        played = term_end(core, lease_of(core, number))
-    elif kind == TIMER_NOTICE_END:
-        played = notice_end(core, lease_of(core, number))
-    if not played:
-        machine.fire(core, kind, number)
