@@ -18,7 +18,8 @@ from engine.compiled.lease_events cimport LeaseScheduledEvent, write_lease_sched
 from engine.compiled.records cimport Account, Baron, Draft, Lease, Row
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at
 from engine.compiled.standing cimport (
-    account_of, add_to_grid, arm_look_ahead, baron_of, forget, hour_after, hour_of, spot_free, stand, touch,
+    account_of, add_to_grid, arm_look_ahead, baron_of, forget, hour_after, hour_of, sellers_row, spot_free,
+    stand, touch,
 )
 from engine.compiled.state cimport Core, Listed
 from engine.compiled.trade_events cimport (
@@ -29,7 +30,7 @@ from engine.compiled.wire cimport view_bytes
 from engine.fast.records cimport EVENT_AUCTION, EventRecord
 from engine.grid_fast cimport SOLD
 
-from engine import cuts, fills, forwards, timers
+from engine import cuts, delivery, fills, forwards, timers
 from engine.state import Broken
 
 
@@ -110,7 +111,7 @@ cdef Draft draft_of(
 cdef int take_gpus(Core state, OrderSlot *bid, OrderSlot *ask, int64_t quantity) except -1:
     """To the end of the bid's term, or to nobody's else as long as a spot lease holds them."""
     cdef Baron baron = baron_of(state, ask.baron)
-    cdef Row row = baron.own_row
+    cdef Row row = sellers_row(state, baron, ask.account)
     cdef int64_t now_ns = state.last_ts_ns
     cdef uint32_t start_h, end_h
     stand(state, row, ask, -quantity)
@@ -182,6 +183,7 @@ cdef int open_lease(Core state, Draft draft) except -1:
     cdef Account provider = account_of(state, ask.account)
     cdef bint spot = bid.kind == KIND_SPOT
     cdef int64_t needed
+    cdef Baron baron
     cdef Lease lease = Lease.__new__(Lease)
     lease.lease_id = draft.lease_id
     lease.renter, lease.provider, lease.baron = bid.account, ask.account, ask.baron
@@ -208,16 +210,22 @@ cdef int open_lease(Core state, Draft draft) except -1:
     begin(state, lease)
     say_opened(state, bid, draft.obligation_id, lease)
     change_hold(state, renter, lease.prefund_micros - draft.share_micros, bid.order_id, CODE_HOLD)
-    return post_bond(state, draft, lease, provider)
+    post_bond(state, draft, lease, provider)
+    baron = baron_of(state, lease.baron)
+    if baron.provider != lease.provider:
+        # Its seller had bought the hours, and its own leases leave them.
+        delivery.make_room(state, sellers_row(state, baron, lease.provider))
+    return 0
 
 
 cdef int begin(Core state, Lease lease) except -1:
     """Take a lease in: its row, its timer, and when it extends itself."""
-    cdef Row row = baron_of(state, lease.baron).own_row
+    cdef Row row = sellers_row(state, baron_of(state, lease.baron), lease.provider)
     state.leases.put(lease.lease_id, lease)
     state.leases_of.setdefault(lease.baron, {})[lease.lease_id] = lease
     if lease.kind_code == KIND_ONDEMAND:
         row.firm_leases[lease.lease_id] = None
+        row.firm_gpus += lease.quantity
     else:
         row.spot_leases.insert(lease.price_ticks, -<int64_t>lease.lease_id)
     if lease.term_end_ns:

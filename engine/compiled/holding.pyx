@@ -3,13 +3,14 @@
 fate.
 """
 
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from engine.compiled.arithmetic cimport needed_micros, ondemand_bond_micros
 from engine.compiled.codes cimport (
     CODE_RELEASE, KIND_ONDEMAND, POT_AVAILABLE, POT_HELD, SIDE_BUY,
 )
-from engine.compiled.records cimport Account
+from engine.compiled.records cimport Account, Baron
 from engine.compiled.slots cimport OrderSlot
 from engine.compiled.state cimport Core
 from engine.compiled.transfers cimport transfer
@@ -29,10 +30,15 @@ cdef int64_t higher_fee_ppm(Account account) noexcept:
     return account.taker_fee_ppm
 
 
+cdef bint sells_own(Core state, const OrderSlot *ask) noexcept:
+    """Whether it is its Baron's provider who asks: hours that were bought need no bond."""
+    cdef PyObject *found = state.barons.find(ask.baron)
+    return found != NULL and (<Baron>found).provider == ask.account
+
+
 cdef int64_t order_hold(Core state, Account account, const OrderSlot *order, int64_t leaves) noexcept:
     if order.side == SIDE_BUY:
         return needed_micros(order.price_ticks, leaves, state.prefund_ns, higher_fee_ppm(account))
-    if order.kind == KIND_ONDEMAND:
-        # Whoever asks on demand is the Baron's own provider.
+    if order.kind == KIND_ONDEMAND and sells_own(state, order):
         return ondemand_bond_micros(order.hold_ticks * leaves, state.ondemand_bond_ns)
     return 0

@@ -291,6 +291,7 @@ cdef Lease read_lease(Cursor *cursor, dict interned):
     lease.auto_due_ns = any_number(cursor)
     lease.wipe_due_ns = any_number(cursor)
     lease.overdue = flag(cursor)
+    lease.returned = flag(cursor)
     lease.waits_for = any_id(cursor)
     lease.promised_to = any_id(cursor)
     lease.bond_micros = any_number(cursor)
@@ -384,6 +385,7 @@ cdef int read_many(Core state, object body) except -1:
     for _place in range(count):
         lease = read_lease(&cursor, interned)
         state.leases.put(lease.lease_id, lease)
+        state.leases_of.setdefault(lease.baron, {})[lease.lease_id] = lease
     books = decode_books(body.books)
     if len(books) != len(body.instruments):
         raise NotPlain

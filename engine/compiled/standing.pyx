@@ -65,6 +65,10 @@ cdef Baron baron_of(Core state, uint32_t number):
     return baron
 
 
+cdef Row sellers_row(Core state, Baron baron, uint32_t account):
+    return baron.own_row if baron.provider == account else <Row?>state.rows[account, baron.baron]
+
+
 # ---------------------------------------------------------------- rows
 
 
@@ -165,7 +169,7 @@ cdef int admit(Core state, Account account, uint32_t index) except -1:
     if order.side == SIDE_BUY:
         account.gpus += order.leaves_quantity
         return 0
-    row = baron_of(state, order.baron).own_row
+    row = sellers_row(state, baron_of(state, order.baron), order.account)
     asks_of(row, order).link(order, index)
     stand(state, row, order, order.leaves_quantity)
     arm_look_ahead(state, row)
@@ -207,6 +211,7 @@ cdef int close(Core state, uint32_t index, uint8_t reason) except -1:
     cdef bint expired = reason == REASON_EXPIRED or reason == REASON_WINDOW_CLOSED
     cdef Account account
     cdef int64_t freed
+    cdef Row row
     if order.rare:
         open_orders.close(state, state.orders.handle(index), Reason(reason))
         return 0
@@ -214,7 +219,8 @@ cdef int close(Core state, uint32_t index, uint8_t reason) except -1:
     write_canceled(&state.events.sink, order.order_id, order.account, order.instrument, before, reason)
     freed = order_hold(state, account, order, before)
     if order.side == SIDE_SELL:
-        stand(state, baron_of(state, order.baron).own_row, order, -before)
+        row = sellers_row(state, baron_of(state, order.baron), order.account)
+        stand(state, row, order, -before)
     else:
         account.gpus -= before
     order.leaves_quantity = 0
@@ -233,7 +239,7 @@ cdef int forget(Core state, Account account, uint32_t index, uint8_t status) exc
     if order.side == SIDE_SELL:
         # First, for a slot that went has its links no more.
         baron = baron_of(state, order.baron)
-        row = baron.own_row
+        row = sellers_row(state, baron, order.account)
         asks_of(row, order).unlink(order)
     state.part(account, index)
     drop_slot(&state.orders.slots, index)
