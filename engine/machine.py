@@ -229,7 +229,7 @@ class Machine:
             _HANDLERS[type(command)](state, command)
         except Refused as refusal:
             return [_rejected(state, command, refusal)]
-        _follow(state)
+        follow(state)
         return state.events
 
     def next_due_ns(self) -> int | None:
@@ -300,7 +300,7 @@ class Machine:
         return self._state
 
 
-def _follow(state: State) -> None:
+def follow(state: State) -> None:
     """What a command sets off: covers of what failed, its stops, offers of touched Barons, quotes; then its leases begin."""
     if state.covers:
         covering.follow(state)

@@ -23,8 +23,9 @@ def capacity_follows(state: State) -> None:
 
 def open_leases(state: State) -> None:
     """When the command ends: the leases of all that it traded, and the obligations of forwards."""
-    drafts, state.drafts = state.drafts, {}
-    for draft in drafts.values():
+    drafts = list(state.drafts.values())
+    state.drafts.clear()
+    for draft in drafts:
         if draft.bid.kind is Kind.FORWARD:
             forwards.settle(state, draft)
         else:

@@ -5,13 +5,23 @@ Python rooms read and write them by those names, Cython rooms take a `Core`. Whe
 is what Python rooms use as a dict or a sorted list.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.orders cimport Orders
+from engine.book_fast cimport FastBook
 from engine.compiled.ordered cimport TimerSet
-from engine.compiled.records cimport Account
+from engine.compiled.records cimport Account, Drafts
 from engine.compiled.tables cimport IdTable
 from engine.compiled.tape cimport EventTape
+from engine.fast.records cimport EventRecord
+
+
+cdef class Listed:
+    """An instrument as Cython rooms see it; spot and on-demand alone are plain to them."""
+    cdef FastBook book
+    cdef object number
+    cdef uint32_t instrument
+    cdef uint8_t kind_code
 
 
 cdef class Core:
@@ -30,6 +40,7 @@ cdef class Core:
     cdef readonly IdTable leases
     cdef readonly IdTable books
     cdef readonly Orders orders
+    cdef IdTable listed
     cdef public dict rows
     cdef public dict rows_of
     cdef public dict markets
@@ -59,7 +70,7 @@ cdef class Core:
     cdef public dict spent_quotes
     cdef public dict touched_rows
     cdef public dict short_rows
-    cdef public dict drafts
+    cdef readonly Drafts drafts
     cdef public dict entering_ticks
     # ---- what Cython rooms read of the limits
     cdef int64_t max_looked
@@ -73,6 +84,10 @@ cdef class Core:
     cdef int64_t max_term_hours
     cdef int64_t max_delivery_bytes
     cdef int64_t max_client_ids
+
+    # What a book wrote of one command; grown by who needs more.
+    cdef EventRecord *book_events
+    cdef uint64_t book_room
 
     # The next id of this command (`State.new_id`).
     cdef uint64_t next_id(self) except 0

@@ -7,20 +7,26 @@ What stands here takes the place of the plain state's tables and of what touches
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free
 
 from engine.compiled.orders cimport Order
 from engine.compiled.ordered cimport TimerSet
-from engine.compiled.records cimport Account
+from engine.compiled.records cimport Account, Drafts
 from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
 from engine.compiled.tables cimport IdTable
 from engine.compiled.tape cimport EventTape
 
 from engine.ids import INDEX_MAX, SEQ_MAX, SHARD_MAX
 from engine.messages import EXCHANGE_ACCOUNT
+from engine.state import State
 from engine.units import NS_PER_S
 
 cdef int64_t MOST_OF_A_COMMAND = INDEX_MAX
 cdef uint64_t LAST_SEQ = SEQ_MAX
+
+
+cdef class Listed:
+    pass
 
 
 cdef class Core:
@@ -44,7 +50,9 @@ cdef class Core:
         self.events = EventTape()
         self.yielding, self.waiting, self.shutting = set(), set(), set()
         self.touched_barons, self.touched_books, self.spent_quotes = {}, {}, {}
-        self.touched_rows, self.short_rows, self.drafts, self.entering_ticks = {}, {}, {}, {}
+        self.touched_rows, self.short_rows, self.entering_ticks = {}, {}, {}
+        self.drafts = Drafts()
+        self.listed = IdTable()
         self.max_looked = limits.max_looked
         self.prefund_ns = limits.prefund_s * NS_PER_S
         self.notice_ns = limits.notice_s * NS_PER_S
@@ -72,10 +80,28 @@ cdef class Core:
             self.touched_rows = {}
         if self.short_rows:
             self.short_rows = {}
-        if self.drafts:
-            self.drafts = {}
+        if self.drafts.drafts:
+            self.drafts.clear()
         if self.entering_ticks:
             self.entering_ticks = {}
+
+    def add_instrument(self, instrument):
+        """List an instrument with an empty book."""
+        cdef Listed listed = Listed.__new__(Listed)
+        State.add_instrument(self, instrument)
+        listed.number = instrument.instrument
+        listed.instrument = listed.number
+        listed.kind_code = instrument.kind
+        listed.book = self.books[listed.number]
+        self.listed.put(listed.instrument, listed)
+
+    def drop_instrument(self, number):
+        """Forget an instrument that has expired."""
+        State.drop_instrument(self, number)
+        self.listed.drop(number)
+
+    def __dealloc__(self):
+        free(self.book_events)
 
     cdef uint64_t next_id(self) except 0:
         cdef uint64_t number
