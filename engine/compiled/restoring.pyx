@@ -24,7 +24,7 @@ from engine.compiled.reading cimport (
 )
 from engine.compiled.records cimport Account, Lease
 from engine.compiled.slots cimport OrderSlot, admit_slot, take_slot
-from engine.compiled.state cimport Core
+from engine.compiled.state cimport Core, Listed
 from engine.compiled.wire cimport View, bytes_of, text_of
 from engine.fast.core cimport POSTED, Taker
 from engine.fast.views cimport restore_bare, restore_order
@@ -388,7 +388,9 @@ cdef int read_many(Core state, object body) except -1:
     if len(books) != len(body.instruments):
         raise NotPlain
     for instrument, saved in zip(body.instruments, books):
-        state.books.put(instrument.instrument, read_book(saved))
+        book = read_book(saved)
+        state.books.put(instrument.instrument, book)
+        (<Listed>state.listed.find(instrument.instrument)).book = book
     return 0
 
 
