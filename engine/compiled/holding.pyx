@@ -9,6 +9,7 @@ from engine.compiled.arithmetic cimport needed_micros, ondemand_bond_micros
 from engine.compiled.codes cimport (
     CODE_RELEASE, KIND_ONDEMAND, POT_AVAILABLE, POT_HELD, SIDE_BUY,
 )
+from engine.compiled.lookups cimport baron_of
 from engine.compiled.records cimport Account
 from engine.compiled.slots cimport OrderSlot
 from engine.compiled.state cimport Core
@@ -32,7 +33,6 @@ cdef int64_t higher_fee_ppm(Account account) noexcept:
 cdef int64_t order_hold(Core state, Account account, const OrderSlot *order, int64_t leaves) noexcept:
     if order.side == SIDE_BUY:
         return needed_micros(order.price_ticks, leaves, state.prefund_ns, higher_fee_ppm(account))
-    if order.kind == KIND_ONDEMAND:
-        # Whoever asks on demand is the Baron's own provider.
+    if order.kind == KIND_ONDEMAND and baron_of(state, order.baron).provider == order.account:
         return ondemand_bond_micros(order.hold_ticks * leaves, state.ondemand_bond_ns)
     return 0
