@@ -44,13 +44,17 @@ cpdef enum LeaseStates:
 cpdef enum PotCodes:
     POT_AVAILABLE = 1
     POT_HELD = 2
+    POT_ESCROW = 3
     POT_BOND = 5
+    POT_FEES = 6
     POT_CASH = 8
 
 
 cpdef enum TransferCodes:
     CODE_HOLD = 3
     CODE_RELEASE = 4
+    CODE_PREPAY = 5
+    CODE_FEE = 8
     CODE_BOND = 10
     CODE_COVER = 12
 
@@ -58,4 +62,5 @@ cpdef enum TransferCodes:
 cpdef enum TimerKinds:
     TIMER_WINDOW_CLOSED = 2
     TIMER_TERM_END = 5
+    TIMER_OBLIGATION_START = 8
     TIMER_LOOK_AHEAD = 15
