@@ -2,7 +2,7 @@
 """Fills in C; `engine.fills`, `engine.cuts` and `engine.trades` are the law.
 
 GPUs move from ask to lease in the hours of their row, the bid's share of its hold is set aside, and when the
-command ends each draft is a lease. Forwards aren't known here, nor how orders met.
+command ends each draft is a lease, or what `forwards` makes of it. It doesn't know how orders met.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -13,6 +13,7 @@ from engine.compiled.codes cimport (
     CODE_BOND, CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_OFFER, POT_BOND, POT_HELD, SIDE_BUY,
     LEASE_PROVISIONING, STATUS_FILLED, TIMER_TERM_END,
 )
+from engine.compiled.forwards cimport settle, take_hours
 from engine.compiled.holding cimport change_hold, order_hold
 from engine.compiled.lease_events cimport LeaseScheduledEvent, write_lease_scheduled
 from engine.compiled.lookups cimport add_lease
@@ -31,7 +32,7 @@ from engine.compiled.wire cimport view_bytes
 from engine.fast.records cimport EVENT_AUCTION, EventRecord
 from engine.grid_fast cimport SOLD
 
-from engine import cuts, fills, forwards, timers, trades
+from engine import cuts, fills, timers, trades
 from engine.state import Broken
 
 
@@ -67,7 +68,10 @@ cdef int trade(Core state, Listed listed, const EventRecord *event) except -1:
     draft.quantity += event.quantity
     if ask.origin == ORIGIN_OFFER:
         draft.offer_quantity += event.quantity
-    take_gpus(state, bid, ask, event.quantity)
+    if listed.kind_code == KIND_FORWARD:
+        take_hours(state, listed, buyer, bid, ask, event.quantity, event.price)
+    else:
+        take_gpus(state, bid, ask, event.quantity)
     state.fills_left -= 1
     traded.instrument, traded.price_ticks, traded.quantity = listed.instrument, event.price, event.quantity
     traded.maker_order_id, traded.taker_order_id = <int64_t>event.order_id, <int64_t>event.other_id
@@ -99,13 +103,14 @@ cdef Draft draft_of(
     if draft is not None:
         return draft
     draft = Draft.__new__(Draft)
-    draft.obligation_id = state.next_id()
-    draft.lease_id = state.next_id()
+    if bid.kind != KIND_FORWARD:
+        draft.obligation_id = state.next_id()
+        draft.lease_id = state.next_id()
+        buyer.leases += 1
     draft.table, draft.bid_slot, draft.ask_slot = state.orders, bid, ask
     draft.bid_index, draft.ask_index = bid_index, ask_index
     draft.price_ticks, draft.bid_takes, draft.ask_takes = price_ticks, bid_takes, ask_takes
     state.drafts.drafts.append(draft)
-    buyer.leases += 1
     return draft
 
 
@@ -139,10 +144,7 @@ cdef int capacity_follows(Core state) except -1:
     for key in touched:
         row = state.rows[key]
         baron = baron_of(state, row.baron)
-        if row is baron.own_row:
-            changed(state, baron, row)
-        else:
-            cuts.changed(state, baron, row)
+        changed(state, baron, row)
     return 0
 
 
@@ -170,7 +172,7 @@ cdef int open_leases(Core state) except -1:
     state.drafts.drafts = []
     for draft in drafts:
         if draft.bid_slot.kind == KIND_FORWARD:
-            forwards.settle(state, draft)
+            settle(state, draft)
         elif baron_of(state, draft.ask_slot.baron).provider != draft.ask_slot.account:
             # Of bought hours: what their holder's own leases leave follows from it.
             trades.open_lease(state, draft)

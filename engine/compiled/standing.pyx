@@ -11,14 +11,14 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.arithmetic cimport NS_PER_HOUR
 from engine.compiled.codes cimport (
-    CODE_COVER, CODE_HOLD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_COVER, ORIGIN_OFFER, SIDE_BUY, SIDE_SELL,
-    STATUS_CANCELED, STATUS_EXPIRED, TIMER_LOOK_AHEAD, TIMER_WINDOW_CLOSED,
+    CODE_COVER, CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_COVER, ORIGIN_OFFER, SIDE_BUY,
+    SIDE_SELL, STATUS_CANCELED, STATUS_EXPIRED, TIMER_LOOK_AHEAD, TIMER_WINDOW_CLOSED,
 )
 from engine.compiled.holding cimport change_hold, order_hold
 from engine.compiled.order_events cimport AcceptedEvent, AcceptedTerms, write_accepted, write_canceled
 from engine.compiled.records cimport Account, Asks, Baron, Row
 from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
-from engine.compiled.state cimport Core
+from engine.compiled.state cimport Core, Listed
 from engine.grid_fast cimport DONE, NO_MEMORY, RESERVED, Count
 
 from libc.string cimport memset
@@ -78,7 +78,8 @@ cdef uint32_t hour_after(int64_t ts_ns) noexcept nogil:
 
 cdef int64_t deliverable_to_spot(Core state, Baron baron, Row row) noexcept:
     cdef int64_t now_ns = state.last_ts_ns
-    return baron.counted() + row.grid.least(hour_of(now_ns), hour_of(now_ns + state.notice_ns) + 1, True)
+    cdef int64_t verified = baron.counted() if row is baron.own_row else 0
+    return verified + row.grid.least(hour_of(now_ns), hour_of(now_ns + state.notice_ns) + 1, True)
 
 
 cdef int64_t spot_free(Core state, Baron baron, Row row) noexcept:
@@ -104,10 +105,14 @@ cdef int add_to_grid(
 
 cdef int stand(Core state, Row row, const OrderSlot *ask, int64_t quantity) except -1:
     cdef uint32_t start_h
+    cdef Listed listed
     if ask.kind == KIND_SPOT:
         row.spot_asked_gpus += quantity
         return 0
     start_h = hour_of(state.last_ts_ns)
+    if ask.kind == KIND_FORWARD:
+        listed = <Listed>state.listed.find(ask.instrument)
+        start_h = start_h if start_h > listed.start_h else listed.start_h
     if start_h < ask.window_end_h and quantity:
         add_to_grid(state, row, RESERVED, start_h, ask.window_end_h, quantity)
     return 0
