@@ -14,8 +14,9 @@ cdef Account account_of(Core state, uint32_t number)
 # A Baron with what it is known by filled in, or None; one that there must be, or KeyError.
 cdef Baron find_baron(Core state, int64_t number)
 cdef Baron baron_of(Core state, uint32_t number)
-# The row of who sells on a Baron: its provider's, or that of an account that bought hours of it.
-cdef Row sellers_row(Core state, Baron baron, uint32_t account)
+
+# The row that an ask stands in.
+cdef Row row_of_ask(Core state, Baron baron, const OrderSlot *ask)
 
 cdef uint32_t hour_of(int64_t ts_ns) noexcept nogil
 cdef uint32_t hour_after(int64_t ts_ns) noexcept nogil
