@@ -174,7 +174,7 @@ def rented(state: State, renter: int, lease_id: int) -> Lease:
 
 def begin(state: State, lease: Lease) -> None:
     """Take in a lease that a trade has just opened; its GPUs and its renter's count are the trade's to take."""
-    state.leases[lease.lease_id] = lease
+    state.add_lease(lease)
     if lease.kind is Kind.ONDEMAND:
         rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
     spot_leases.began(state, lease)
@@ -230,6 +230,9 @@ def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, 
         cover.of_lease(state, lease, bond_micros)
     if lease.kind is Kind.FORWARD:
         keep(state, lease)
+        if reason is EndReason.PROVIDER_FAILED:
+            for bill in bills.undelivered(state, lease.baron, ended_ns, lease.lease_id):
+                bills.undo(state, bill, ended_ns)
         obligation = state.obligations.get(lease.obligation_id)
         if reason is EndReason.PROVIDER_FAILED and obligation is not None:
             fail_obligation(state, obligation)
@@ -271,11 +274,11 @@ def _settle_bond(state: State, lease: Lease) -> int:
 
 def _forget(state: State, lease: Lease) -> None:
     """Drop a lease that has no GPUs any more; its renter's account knows its id for a while."""
-    del state.leases[lease.lease_id]
+    state.drop_lease(lease)
     renter = state.accounts[lease.renter]
-    renter.leases -= 1
     if lease.kind is not Kind.FORWARD:
         # A forward's are its obligation's.
+        renter.leases -= 1
         renter.gpus -= lease.quantity
     renter.wiped_leases[lease.lease_id] = None
     if len(renter.wiped_leases) > state.limits.max_client_ids:

@@ -134,11 +134,11 @@ def open_account(state: State, command: OpenAccount) -> None:
     )
 
 
-def deposit(state: State, command: Deposit) -> None:
-    """Money from cash to available."""
+def deposit(state: State, command: Deposit) -> bool:
+    """Money from cash to available; False for a repeat, which moves nothing."""
     account = state.open_account(command.account)
     if client_ids.repeated(state, account, command.client_id, command, "client_id"):
-        return
+        return False
     _check_amount(command.amount_micros)
     paid_in = -state.accounts[EXCHANGE_ACCOUNT].pots[Pot.CASH]
     if sum(account.pots) + command.amount_micros > AMOUNT_MAX_MICROS or paid_in > INT64_MAX - command.amount_micros:
@@ -146,6 +146,7 @@ def deposit(state: State, command: Deposit) -> None:
     available = (command.account, Pot.AVAILABLE)
     transfer(state, CASH, available, command.amount_micros, TransferCode.DEPOSIT, 0)
     client_ids.remember(state, account, command.client_id, command, 0)
+    return True
 
 
 def withdraw(state: State, command: Withdraw) -> None:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from engine import leases, obligations, rows, spot_leases, stops, timers
+from engine import bills, leases, obligations, rows, spot_leases, stops, timers
 from engine.book import BookState
 from engine.codec import DecodeError
 from engine.dues import Bill, Cover
@@ -34,7 +34,7 @@ from engine.state import (
     State,
 )
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 _DIGEST_BYTES: Final = 32
 
 R = TypeVar("R")
@@ -86,6 +86,7 @@ class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     """Rows whose spot leases a Tick makes yield."""
     shutting: list[int]
     covers: list[Cover]
+    expiring: list[int]
 
 
 class Many(NamedTuple):
@@ -164,7 +165,7 @@ def _body(state: State, many: Many) -> bytes:
             rows=[_row_state(state, row) for row in state.rows.values()],
             orders=many.orders,
             leases=many.leases,
-            bills=[row for _, row in sorted(state.bills.items())],
+            bills=_law(state, state.bills.items()),
             books=many.books,
             auction_ends=sorted(state.auction_ends.items()),
             next_instrument=state.next_instrument,
@@ -174,6 +175,7 @@ def _body(state: State, many: Many) -> bytes:
             yielding=sorted(state.yielding),
             shutting=sorted(state.shutting),
             covers=state.covers,
+            expiring=sorted(state.expiring),
         )
     )
 
@@ -208,7 +210,8 @@ def fill_tables(state: State, body: Body) -> None:
         state.accounts[account.account] = own(account)
     for baron in body.barons:
         state.add_baron(own(baron))
-    state.bills = {row.bill_id: row for row in body.bills}
+    for bill in body.bills:
+        state.bills[bill.bill_id] = own(bill)
     for instrument in body.instruments:
         state.add_instrument(instrument)
         state.touched_books[instrument.instrument] = None
@@ -218,6 +221,7 @@ def fill_tables(state: State, body: Body) -> None:
     state.closing_trades = {row.instrument: row for row in body.closing_trades}
     state.shutting = set(body.shutting)
     state.covers = body.covers
+    state.expiring = set(body.expiring)
 
 
 def _fill_many(state: State, body: Body) -> None:
@@ -225,7 +229,7 @@ def _fill_many(state: State, body: Body) -> None:
     for order in body.orders:
         state.add_order(own(order))
     for lease in body.leases:
-        state.leases[lease.lease_id] = own(lease)
+        state.add_lease(own(lease))
     for instrument, book in zip(body.instruments, body.books, strict=True):
         state.books[instrument.instrument].restore(book)
 
@@ -239,6 +243,9 @@ def fill_rest(state: State, body: Body) -> None:
             rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
         if lease.kind is Kind.FORWARD and lease.live and not lease.obligation_id:
             leases.hand_over(state, lease)
+    paid = ((bill.hours.until_h, bill) for bill in body.bills if bill.hours is not None)
+    for _, bill in sorted(paid, key=lambda item: item[0]):
+        bills.index(state, bill)
     for obligation in body.obligations:
         obligations.index(state, obligation)
     state.yielding = set(body.yielding)

@@ -32,7 +32,7 @@ from engine.kinds import (
 )
 from engine.limits import Limits
 from engine.messages import EXCHANGE_ACCOUNT, Event, Offer
-from engine.obligation import Obligation
+from engine.obligation import Obligation, Part
 from engine.periods import trading_end_ns
 from engine.reasons import Reason
 from engine.records import SelfTrade
@@ -91,7 +91,7 @@ class Account(_Record):
     pots: list[int]
     open_orders: int = 0
     leases: int = 0
-    """Leases, as renter, that aren't wiped yet."""
+    """Leases, as renter, that aren't wiped yet, but of forwards: those are bounded as obligations are."""
     offers: tuple[Offer, ...] = ()
     client_ids: dict[str, Remembered] = {}
     older_live_ids: dict[str, Remembered] = {}
@@ -338,6 +338,8 @@ class Lease(_Record):
         return self.state not in (LeaseState.ENDED, LeaseState.FAILED)
 
 
+CUTS_A_COMMAND: Final = 8_192
+"""Obligations that the resales of one command cut; each makes some ids and events, which are numbered in 16 bits."""
 POTS: Final = max(Pot) + 1
 """Length of an account's list of pots, which is indexed by Pot."""
 
@@ -350,6 +352,7 @@ class Records:
 
     account: type[Account] = Account
     baron: type[Baron] = Baron
+    bill: type[Bill] = Bill
     draft: type[Draft] = Draft
     lease: type[Lease] = Lease
     order: type[Order] = Order
@@ -401,15 +404,19 @@ class State:
         """By Baron and account: its provider's first, then in order of their first hours."""
         self.orders: dict[int, Order] = {}
         self.leases: dict[int, Lease] = {}
+        self.leases_of: dict[int, dict[int, Lease]] = {}
+        """By Baron: its leases that aren't wiped yet."""
         self.obligations: dict[int, Obligation] = {}
         """Those of forwards, oldest first."""
         self.obligations_of: dict[tuple[int, int], dict[int, Obligation]] = {}
         """By (holder, Baron): oldest first."""
-        self.neighbours: dict[tuple[object, ...], dict[int, None]] = {}
-        """Obligations that one may be joined with, by what makes them equal and the hour at which they meet."""
+        self.neighbours: dict[tuple[object, ...], list[int]] = {}
+        """Obligations that one may be joined with, oldest first, by what makes them equal and the hour at which they meet."""
         self.handovers: dict[tuple[int, int, int, int], dict[int, None]] = {}
         """By (renter, Baron, GPUs, end of term): leases whose obligation is over, for one that begins as they end (§8)."""
         self.bills: dict[int, Bill] = {}
+        self.paid_of: dict[int, dict[int, None]] = {}
+        """By Baron: bills with hours that may still be undone, those whose last hour was paid first before the others."""
         self.covers: list[Cover] = []
         """Those still to enter, at the end of the command or with the next Tick."""
         self.books: dict[int, Book] = {}
@@ -426,6 +433,8 @@ class State:
         """Instruments in which stops wait to fire, or a clearing to go on."""
         self.shutting: set[int] = set()
         """Barons that are shut, or short of GPUs, and have asks or leases left to end (`engine.presence`)."""
+        self.expiring: set[int] = set()
+        """Instruments that an operator made expire, with orders left to cancel (`engine.sessions`)."""
         self.begin()
 
     def begin(self) -> None:
@@ -443,6 +452,9 @@ class State:
         """Rows whose capacity moved: each is brought to order when the running step ends."""
         self.short_rows: dict[tuple[int, int], None] = {}
         """Rows whose firm sales may leave spot leases without GPUs: looked at when the command ends."""
+        self.cuts_left = CUTS_A_COMMAND
+        self.dry_holdings: dict[tuple[int, int], list[Part]] = {}
+        """By (holder, Baron): hours that are left of what the command has sold, which moves when it ends (`engine.dry_resales`)."""
         self.drafts: dict[tuple[int, int, int, int, bool, bool], Draft] = {}
         """By (bid, seller, Baron, price, and which of the two took)."""
         self.entering_ticks: dict[int, int] = {}
@@ -483,6 +495,17 @@ class State:
         self.barons[baron.baron] = baron
         self.barons_of.setdefault((baron.sku, baron.region), []).append(baron)
 
+    def add_lease(self, lease: Lease) -> None:
+        self.leases[lease.lease_id] = lease
+        self.leases_of.setdefault(lease.baron, {})[lease.lease_id] = lease
+
+    def drop_lease(self, lease: Lease) -> None:
+        del self.leases[lease.lease_id]
+        here = self.leases_of[lease.baron]
+        del here[lease.lease_id]
+        if not here:
+            del self.leases_of[lease.baron]
+
     def drop_instrument(self, number: int) -> None:
         """Forget an instrument that has expired, and its empty book: years of days would fill the tables."""
         instrument = self.instruments.pop(number)
@@ -491,6 +514,7 @@ class State:
         self.closing_trades.pop(number, None)
         self.touched_books.pop(number, None)
         self.waiting.discard(number)
+        self.expiring.discard(number)
 
     def emit(self, event: Event) -> None:
         self.events.append(event)

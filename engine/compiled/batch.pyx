@@ -6,9 +6,13 @@ rule.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from engine.compiled.commands cimport CANCEL_ORDER, PLACE_ORDER, PlainCommand, read_command
-from engine.compiled.entry cimport cancel, place
+from engine.compiled.commands cimport (
+    AMEND_ORDER, CANCEL_ORDER, END_LEASE, LEASE_ACTIVE, NOT_PLAIN, PLACE_ORDER, TICK, PlainCommand, read_command,
+)
+from engine.compiled.entry cimport cancel, follow, place
+from engine.compiled.leasing cimport end_lease, lease_active, lease_wiped
 from engine.compiled.state cimport Core
+from engine.compiled.ticks cimport tick
 from engine.compiled.wire cimport record_of
 
 from engine.codec import decode_command, encode_events
@@ -26,11 +30,7 @@ def play(Core state not None, uint64_t seq, bytes record not None):
     cdef uint8_t tag = read_command(
         <const uint8_t *>PyBytes_AS_STRING(record), <size_t>PyBytes_GET_SIZE(record), &command
     )
-    return is_known(tag) and play_plain(state, seq, tag, &command)
-
-
-cdef bint is_known(uint8_t tag) noexcept:
-    return tag == PLACE_ORDER or tag == CANCEL_ORDER
+    return tag not in (NOT_PLAIN, AMEND_ORDER) and play_plain(state, seq, tag, &command)
 
 
 cdef bint play_plain(Core state, uint64_t seq, uint8_t tag, const PlainCommand *command) except -1:
@@ -41,10 +41,31 @@ cdef bint play_plain(Core state, uint64_t seq, uint8_t tag, const PlainCommand *
         return False
     state.begin()
     state.last_seq, state.last_ts_ns = seq, command.ts_ns
-    played = place(state, command) if tag == PLACE_ORDER else cancel(state, command)
+    if tag == PLACE_ORDER:
+        played = place(state, command)
+    elif tag == CANCEL_ORDER:
+        played = cancel(state, command)
+    else:
+        played = play_lease(state, tag, command)
+        if played:
+            follow(state)
     if not played:
         state.last_seq, state.last_ts_ns = last_seq, last_ts_ns
     return played
+
+
+cdef bint play_lease(Core state, uint8_t tag, const PlainCommand *command) except -1:
+    """A command of a lease, or a Tick, but for what follows of it."""
+    if tag == TICK:
+        tick(state)
+        return True
+    if command.lease_id < 0 or command.account < 0:
+        return False
+    if tag == LEASE_ACTIVE:
+        return lease_active(state, <uint64_t>command.lease_id, &command.access)
+    if tag == END_LEASE:
+        return end_lease(state, command.account, <uint64_t>command.lease_id)
+    return lease_wiped(state, <uint64_t>command.lease_id)
 
 
 def batch(machine, records, uint64_t first_seq):
@@ -64,7 +85,7 @@ def batch(machine, records, uint64_t first_seq):
         tag = read_command(
             <const uint8_t *>PyBytes_AS_STRING(record), <size_t>PyBytes_GET_SIZE(record), &command
         )
-        if is_known(tag) and play_plain(state, seq, tag, &command):
+        if tag not in (NOT_PLAIN, AMEND_ORDER) and play_plain(state, seq, tag, &command):
             told.append(record_of(&state.events.sink, command.ts_ns) if state.events.sink.events else b"")
         else:
             told.append(played_by_law(machine, seq, record))

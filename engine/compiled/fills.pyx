@@ -11,10 +11,10 @@ from libc.string cimport memset
 from engine.compiled.arithmetic cimport NS_PER_HOUR, needed_micros, ondemand_bond_micros
 from engine.compiled.codes cimport (
     CODE_BOND, CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_OFFER, POT_BOND, POT_HELD, SIDE_BUY,
-    STATE_PROVISIONING, STATUS_FILLED, TIMER_TERM_END,
+    LEASE_PROVISIONING, STATUS_FILLED, TIMER_TERM_END,
 )
 from engine.compiled.forwards cimport settle, take_hours
-from engine.compiled.holding cimport change_hold, order_hold, transfer
+from engine.compiled.holding cimport change_hold, order_hold
 from engine.compiled.lease_events cimport LeaseScheduledEvent, write_lease_scheduled
 from engine.compiled.records cimport Account, Baron, Draft, Lease, Row
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at
@@ -25,6 +25,7 @@ from engine.compiled.state cimport Core, Listed
 from engine.compiled.trade_events cimport (
     ObligationOpenedEvent, TradedEvent, write_capacity_changed, write_obligation_opened, write_traded,
 )
+from engine.compiled.transfers cimport transfer
 from engine.compiled.wire cimport view_bytes
 from engine.fast.records cimport EVENT_AUCTION, EventRecord
 from engine.grid_fast cimport SOLD
@@ -186,7 +187,7 @@ cdef int open_lease(Core state, Draft draft) except -1:
     cdef Lease lease = Lease.__new__(Lease)
     lease.lease_id = draft.lease_id
     lease.renter, lease.provider, lease.baron = bid.account, ask.account, ask.baron
-    lease.kind_code, lease.state_code = bid.kind, STATE_PROVISIONING
+    lease.kind_code, lease.state_code = bid.kind, LEASE_PROVISIONING
     lease.quantity, lease.offer_quantity = draft.quantity, draft.offer_quantity
     lease.price_ticks = draft.price_ticks
     lease.renter_fee_ppm = renter.taker_fee_ppm if draft.bid_takes else renter.maker_fee_ppm
@@ -216,6 +217,7 @@ cdef int begin(Core state, Lease lease) except -1:
     """Take a lease in: its row, its timer, and when it extends itself."""
     cdef Row row = baron_of(state, lease.baron).own_row
     state.leases.put(lease.lease_id, lease)
+    state.leases_of.setdefault(lease.baron, {})[lease.lease_id] = lease
     if lease.kind_code == KIND_ONDEMAND:
         row.firm_leases[lease.lease_id] = None
     else:

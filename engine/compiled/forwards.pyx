@@ -16,12 +16,13 @@ from engine.compiled.codes cimport (
     CODE_BOND, CODE_FEE, CODE_HOLD, CODE_PREPAY, POT_BOND, POT_ESCROW, POT_FEES, POT_HELD,
     TIMER_OBLIGATION_START,
 )
-from engine.compiled.holding cimport change_hold, transfer
+from engine.compiled.holding cimport change_hold
 from engine.compiled.records cimport Account, Baron, Draft, Row
 from engine.compiled.slots cimport OrderSlot
 from engine.compiled.standing cimport account_of, add_to_grid, baron_of, hour_of, stand
 from engine.compiled.state cimport Core, Listed
 from engine.compiled.trade_events cimport ObligationChangedEvent, write_obligation_changed
+from engine.compiled.transfers cimport transfer
 from engine.grid_fast cimport BOUGHT, SOLD
 
 from engine import delivery, forwards, obligations, rows, settlement_prices

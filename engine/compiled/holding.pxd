@@ -7,11 +7,6 @@ from engine.compiled.slots cimport OrderSlot
 from engine.compiled.state cimport Core
 
 
-# Move money; nothing for zero. `engine.state.Broken` where a pot but cash would go below zero.
-cdef int transfer(
-    Core state, Account debit, uint8_t debit_pot, Account credit, uint8_t credit_pot, int64_t amount_micros,
-    uint8_t code, uint64_t ref
-) except -1
 # Hold more of an account's available money, with a code, or release (a negative delta).
 cdef int change_hold(
     Core state, Account account, int64_t delta_micros, uint64_t ref, uint8_t code

@@ -9,31 +9,12 @@ from engine.compiled.arithmetic cimport (
     NS_PER_HOUR, forward_ask_hold_micros, needed_micros, ondemand_bond_micros,
 )
 from engine.compiled.codes cimport (
-    CODE_RELEASE, KIND_FORWARD, KIND_ONDEMAND, POT_AVAILABLE, POT_CASH, POT_HELD, SIDE_BUY,
+    CODE_RELEASE, KIND_FORWARD, KIND_ONDEMAND, POT_AVAILABLE, POT_HELD, SIDE_BUY,
 )
 from engine.compiled.records cimport Account
 from engine.compiled.slots cimport OrderSlot
 from engine.compiled.state cimport Core, Listed
-from engine.compiled.trade_events cimport write_transfer
-
-from engine.state import Broken
-
-
-cdef int transfer(
-    Core state, Account debit, uint8_t debit_pot, Account credit, uint8_t credit_pot, int64_t amount_micros,
-    uint8_t code, uint64_t ref
-) except -1:
-    if amount_micros == 0:
-        return 0
-    debit.pots.micros[debit_pot] -= amount_micros
-    credit.pots.micros[credit_pot] += amount_micros
-    if amount_micros < 0 or (debit.pots.micros[debit_pot] < 0 and debit_pot != POT_CASH):
-        raise Broken(f"a transfer {code} of {amount_micros} for {ref} leaves too little with {debit.account}")
-    write_transfer(
-        &state.events.sink, debit.account, debit_pot, credit.account, credit_pot, amount_micros, code,
-        <int64_t>ref
-    )
-    return 0
+from engine.compiled.transfers cimport transfer
 
 
 cdef int change_hold(

@@ -7,28 +7,36 @@ law itself, on the same state. Same commands, same events, snapshots and hashes 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import msgspec
 from sortedcontainers import SortedList
 
-from engine import row, snapshot, state
+from engine import dues, row, snapshot, state
 from engine.book_fast import FastBook
 from engine.codec import encode_command
 from engine.compiled import restoring, saving
 from engine.compiled.batch import batch, play
+from engine.compiled.dues import Bill
+from engine.compiled.leasing import ROOMS
 from engine.compiled.ordered import PairSet
 from engine.compiled.orders import Orders
 from engine.compiled.records import Account, Baron, Draft, Lease, Row
 from engine.compiled.state import Core
+from engine.compiled.ticks import play_tick
 from engine.grid import GridFactory, HourGrid
 from engine.grid_fast import FastGrid
 from engine.limits import Limits
 from engine.machine import Machine
-from engine.messages import CancelOrder, Command, Event, PlaceOrder
+from engine.messages import CancelOrder, Command, Event, PlaceOrder, Tick
 from engine.state import BookFactory, R, State
 
-_OWN: Final[dict[type, type]] = {state.Account: Account, state.Baron: Baron, state.Lease: Lease}
+_OWN: Final[dict[type, type]] = {
+    state.Account: Account,
+    state.Baron: Baron,
+    dues.Bill: Bill,
+    state.Lease: Lease,
+}
 """By the law's struct: the compiled record. Orders are made by their table."""
 _LAW: Final = {own: law for law, own in _OWN.items()}
 _PLAYED: Final = (PlaceOrder, CancelOrder)
@@ -42,6 +50,7 @@ class CompiledRecords(state.Records):
 
     account = cast(type[state.Account], Account)
     baron = cast(type[state.Baron], Baron)
+    bill = cast(type[dues.Bill], Bill)
     draft = cast(type[state.Draft], Draft)
     lease = cast(type[state.Lease], Lease)
 
@@ -129,6 +138,15 @@ class FastMachine(Machine):
             # No log carries such a command.
             return False
         return play(cast(CompiledState, self._state), seq, record)
+
+    def _play(self, command: Command) -> None:
+        room = _ROOMS.get(type(command))
+        if room is None or not room(self._state, command):
+            super()._play(command)
+
+
+_ROOMS: Final[dict[type[Command], Callable[[State, Any], bool]]] = {**ROOMS, Tick: play_tick}
+"""Each says whether it played the command; if not, nothing has changed, and the law plays it."""
 
 
 def _check(book_factory: BookFactory, grid_factory: GridFactory) -> None:

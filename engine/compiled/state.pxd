@@ -45,6 +45,7 @@ cdef class Core:
     cdef readonly IdTable books
     cdef readonly Orders orders
     cdef IdTable listed
+    cdef public dict leases_of
     cdef public dict rows
     cdef public dict rows_of
     cdef public dict markets
@@ -56,7 +57,8 @@ cdef class Core:
     cdef public dict obligations_of
     cdef public dict neighbours
     cdef public dict handovers
-    cdef public dict bills
+    cdef readonly IdTable bills
+    cdef public dict paid_of
     cdef public list covers
     cdef public dict auction_ends
     cdef readonly TimerSet timers
@@ -64,11 +66,14 @@ cdef class Core:
     cdef public set yielding
     cdef public set waiting
     cdef public set shutting
+    cdef public set expiring
     # ---- scratch of the running command
     cdef readonly EventTape events
     cdef public int64_t made
     cdef public int64_t fills_left
     cdef public int64_t leases_passed
+    cdef public int64_t cuts_left
+    cdef public dict dry_holdings
     cdef public dict touched_barons
     cdef public dict touched_books
     cdef public dict spent_quotes
@@ -78,8 +83,10 @@ cdef class Core:
     cdef public dict entering_ticks
     # ---- what Cython rooms read of the limits
     cdef int64_t max_looked
+    cdef int64_t cuts_a_command
     cdef int64_t prefund_ns
     cdef int64_t notice_ns
+    cdef int64_t wipe_ns
     cdef int64_t ondemand_bond_ns
     cdef int64_t spot_minimum_s
     cdef int64_t ondemand_minimum_s

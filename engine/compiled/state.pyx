@@ -16,9 +16,10 @@ from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
 from engine.compiled.tables cimport IdTable
 from engine.compiled.tape cimport EventTape
 
+from engine import state as law
 from engine.ids import INDEX_MAX, SEQ_MAX, SHARD_MAX
 from engine.messages import EXCHANGE_ACCOUNT
-from engine.state import State
+
 from engine.units import NS_PER_S
 
 cdef int64_t MOST_OF_A_COMMAND = INDEX_MAX
@@ -43,19 +44,21 @@ cdef class Core:
         self.instruments, self.markets, self.instruments_of = IdTable(), {}, {}
         self.calendars, self.closing_trades = {}, {}
         self.barons, self.barons_of, self.rows, self.rows_of = IdTable(), {}, {}, {}
-        self.leases, self.bills, self.covers = IdTable(), {}, []
+        self.leases, self.leases_of = IdTable(), {}
+        self.bills, self.paid_of, self.covers = IdTable(), {}, []
         self.obligations, self.obligations_of, self.neighbours, self.handovers = {}, {}, {}, {}
         self.books, self.auction_ends = IdTable(), {}
         self.timers, self.spot_index = TimerSet(), {}
         self.events = EventTape()
-        self.yielding, self.waiting, self.shutting = set(), set(), set()
+        self.yielding, self.waiting, self.shutting, self.expiring = set(), set(), set(), set()
         self.touched_barons, self.touched_books, self.spent_quotes = {}, {}, {}
         self.touched_rows, self.short_rows, self.entering_ticks = {}, {}, {}
         self.drafts = Drafts()
         self.listed = IdTable()
-        self.max_looked = limits.max_looked
+        self.dry_holdings = {}
+        self.max_looked, self.cuts_a_command = limits.max_looked, law.CUTS_A_COMMAND
         self.prefund_ns = limits.prefund_s * NS_PER_S
-        self.notice_ns = limits.notice_s * NS_PER_S
+        self.notice_ns, self.wipe_ns = limits.notice_s * NS_PER_S, limits.wipe_s * NS_PER_S
         self.ondemand_bond_ns = limits.ondemand_bond_s * NS_PER_S
         self.spot_minimum_s, self.ondemand_minimum_s = limits.spot_minimum_s, limits.ondemand_minimum_s
         self.max_leases, self.max_open_orders = limits.max_leases, limits.max_open_orders
@@ -72,6 +75,9 @@ cdef class Core:
         self.events.clear()
         self.made = self.leases_passed = 0
         self.fills_left = self.max_looked
+        self.cuts_left = self.cuts_a_command
+        if self.dry_holdings:
+            self.dry_holdings = {}
         if self.touched_barons:
             self.touched_barons = {}
         if self.touched_books:
@@ -90,7 +96,7 @@ cdef class Core:
     def add_instrument(self, instrument):
         """List an instrument with an empty book."""
         cdef Listed listed = Listed.__new__(Listed)
-        State.add_instrument(self, instrument)
+        law.State.add_instrument(self, instrument)
         listed.number = instrument.instrument
         listed.instrument = listed.number
         listed.kind_code = instrument.kind
@@ -101,7 +107,7 @@ cdef class Core:
 
     def drop_instrument(self, number):
         """Forget an instrument that has expired."""
-        State.drop_instrument(self, number)
+        law.State.drop_instrument(self, number)
         self.listed.drop(number)
 
     def __dealloc__(self):

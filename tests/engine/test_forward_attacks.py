@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine import bounds, failures, rows, stops
+from engine import failures, rows, stops
+from engine import state as engine_state
 from engine.book_plain import PlainBook
 from engine.grid import GridFactory
 from engine.grid_fast import FastGrid
@@ -193,7 +194,7 @@ def test_an_auction_cuts_no_more_obligations_than_a_command_may(monkeypatch: pyt
     shard.place(sale(ALICE, 3, today, 20_000))
     shard.place(purchase(BOB, 2, today, 20_000))
     beyond = shard.place(purchase(QUINN, 1, today, 20_000))
-    monkeypatch.setattr(bounds, "CUTS_A_COMMAND", 2)
+    monkeypatch.setattr(engine_state, "CUTS_A_COMMAND", 2)
     events = shard.do(SetSession(instrument=today, session=Session.CONTINUOUS))
     assert [(one.order_id, one.reason) for one in only(events, Canceled)] == [(beyond, Reason.TOO_MANY_OBLIGATIONS)]
     assert [each.quantity for each in owed(shard, BOB)] == [1, 1]
