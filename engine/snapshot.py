@@ -239,8 +239,7 @@ def fill_rest(state: State, body: Body) -> None:
     for row_state in body.rows:
         _restore_row(state, row_state)
     for lease in state.leases.values():
-        if lease.kind is Kind.ONDEMAND:
-            rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
+        leases.count(state, lease)
         if lease.kind is Kind.FORWARD and lease.live and not lease.obligation_id:
             leases.hand_over(state, lease)
     paid = ((bill.hours.until_h, bill) for bill in body.bills if bill.hours is not None)

@@ -6,7 +6,7 @@ follows at once. It knows nothing of how orders met.
 
 from __future__ import annotations
 
-from engine import cuts, forwards, leases, money
+from engine import cuts, delivery, forwards, leases, money, rows, subleases
 from engine.kinds import Kind, Pot, TransferCode
 from engine.messages import LeaseScheduled, ObligationOpened
 from engine.state import Draft, Lease, Order, State
@@ -29,10 +29,10 @@ def open_leases(state: State) -> None:
         if draft.bid.kind is Kind.FORWARD:
             forwards.settle(state, draft)
         else:
-            _open_lease(state, draft)
+            open_lease(state, draft)
 
 
-def _open_lease(state: State, draft: Draft) -> None:
+def open_lease(state: State, draft: Draft) -> None:
     """The obligation and the lease of a draft; the prefund out of the bid's share, the rest of that back to available."""
     bid, limits = draft.bid, state.limits
     renter, provider = state.accounts[bid.account], state.accounts[draft.ask.account]
@@ -69,6 +69,8 @@ def _open_lease(state: State, draft: Draft) -> None:
     emit_opened(state, bid, draft.obligation_id, lease)
     money.change_hold(state, bid.account, prefund - draft.share_micros, bid.order_id)
     _post_bond(state, draft, lease)
+    if subleases.is_sublease(state, lease):
+        delivery.make_room(state, rows.row_of_lease(state, lease))
 
 
 def _post_bond(state: State, draft: Draft, lease: Lease) -> None:

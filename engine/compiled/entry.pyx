@@ -23,6 +23,7 @@ from engine.compiled.commands cimport PlainCommand
 from engine.compiled.fills cimport capacity_follows, open_leases, trade
 from engine.compiled.forwards cimport is_own_sale
 from engine.compiled.holding cimport change_hold, order_hold
+from engine.compiled.order_events cimport write_rejected
 from engine.compiled.ordered cimport Pair, PairSet
 from engine.compiled.records cimport Account, Baron
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at, take_slot
@@ -57,6 +58,8 @@ cdef enum:
 cdef int64_t PRICE_MOST = PRICE_MAX_TICKS
 cdef int64_t QUANTITY_MOST = QUANTITY_MAX
 cdef int REQUESTED = Reason.REQUESTED
+cdef int ORDER_CLOSED = Reason.ORDER_CLOSED
+cdef bytes ORDER_ID = b"order_id"
 cdef int IOC_REMAINDER = Reason.IOC_REMAINDER
 
 # ---------------------------------------------------------------- the book
@@ -431,7 +434,7 @@ cdef bint cancel(Core state, const PlainCommand *command) except -1:
         return False
     index = index_of(&state.orders.slots, <uint64_t>command.order_id)
     if index == 0:
-        return False
+        return refuse_closed(state, command)
     order = slot_at(&state.orders.slots, index)
     found = state.listed.find(order.instrument)
     if not order.admitted or order.account != command.account or order.origin == ORIGIN_OFFER:
@@ -444,6 +447,21 @@ cdef bint cancel(Core state, const PlainCommand *command) except -1:
     told(state, <Listed>found, ask_book(state, (<Listed>found).book, &record), 0, False)
     state.touched_books[(<Listed>found).number] = None
     follow(state)
+    return True
+
+
+cdef bint refuse_closed(Core state, const PlainCommand *command) except -1:
+    """Say that an order is closed, and how it ended, where its account remembers it."""
+    cdef Account account = find_account(state, command.account)
+    cdef int status = -1 if account is None else account.closed_orders.find(<uint64_t>command.order_id)
+    cdef View field
+    if status < 0:
+        return False
+    view_bytes(&field, ORDER_ID)
+    write_rejected(
+        &state.events.sink, command.account, ORDER_CLOSED, &field, &command.client_order_id, command.order_id,
+        <uint8_t>status
+    )
     return True
 
 

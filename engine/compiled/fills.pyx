@@ -16,10 +16,12 @@ from engine.compiled.codes cimport (
 from engine.compiled.forwards cimport settle, take_hours
 from engine.compiled.holding cimport change_hold, order_hold
 from engine.compiled.lease_events cimport LeaseScheduledEvent, write_lease_scheduled
+from engine.compiled.lookups cimport add_lease
 from engine.compiled.records cimport Account, Baron, Draft, Lease, Row
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at
 from engine.compiled.standing cimport (
-    account_of, add_to_grid, arm_look_ahead, baron_of, forget, hour_after, hour_of, spot_free, stand, touch,
+    account_of, add_to_grid, arm_look_ahead, baron_of, forget, hour_after, hour_of, row_of_ask, spot_free,
+    stand, touch,
 )
 from engine.compiled.state cimport Core, Listed
 from engine.compiled.trade_events cimport (
@@ -30,7 +32,7 @@ from engine.compiled.wire cimport view_bytes
 from engine.fast.records cimport EVENT_AUCTION, EventRecord
 from engine.grid_fast cimport SOLD
 
-from engine import cuts, fills, timers
+from engine import cuts, fills, timers, trades
 from engine.state import Broken
 
 
@@ -115,7 +117,7 @@ cdef Draft draft_of(
 cdef int take_gpus(Core state, OrderSlot *bid, OrderSlot *ask, int64_t quantity) except -1:
     """To the end of the bid's term, or to nobody's else as long as a spot lease holds them."""
     cdef Baron baron = baron_of(state, ask.baron)
-    cdef Row row = baron.own_row
+    cdef Row row = row_of_ask(state, baron, ask)
     cdef int64_t now_ns = state.last_ts_ns
     cdef uint32_t start_h, end_h
     stand(state, row, ask, -quantity)
@@ -171,6 +173,9 @@ cdef int open_leases(Core state) except -1:
     for draft in drafts:
         if draft.bid_slot.kind == KIND_FORWARD:
             settle(state, draft)
+        elif baron_of(state, draft.ask_slot.baron).provider != draft.ask_slot.account:
+            # Of bought hours: what their holder's own leases leave follows from it.
+            trades.open_lease(state, draft)
         else:
             open_lease(state, draft)
     return 0
@@ -216,8 +221,7 @@ cdef int open_lease(Core state, Draft draft) except -1:
 cdef int begin(Core state, Lease lease) except -1:
     """Take a lease in: its row, its timer, and when it extends itself."""
     cdef Row row = baron_of(state, lease.baron).own_row
-    state.leases.put(lease.lease_id, lease)
-    state.leases_of.setdefault(lease.baron, {})[lease.lease_id] = lease
+    add_lease(state, lease)
     if lease.kind_code == KIND_ONDEMAND:
         row.firm_leases[lease.lease_id] = None
     else:

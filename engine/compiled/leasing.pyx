@@ -39,6 +39,7 @@ cdef inline bint _plain(Lease lease) noexcept:
         and lease.obligation_id == 0
         and lease.waits_for == 0
         and lease.promised_to == 0
+        and not lease.returned
         and not lease.prices
     )
 
@@ -149,6 +150,10 @@ cdef bint _finish(Core core, Lease lease, int64_t ended_ns, uint8_t reason) exce
     """End a live lease that its provider did not fail: post what is due, give back what is left held."""
     cdef Account renter = account_of(core, lease.renter)
     cdef int64_t micros
+    cdef Row row
+    if lease.kind_code == KIND_ONDEMAND:
+        row = row_of(core, lease.provider, lease.baron)
+        row.firm_gpus -= lease.quantity
     _leaves(core, lease)
     lease.reason_code = reason
     post(core, lease, renter, ended_usage(lease, ended_ns))
@@ -311,6 +316,7 @@ cdef int _changed(Core core, Lease lease, bint wiped) except -1:
     event.active_ns, event.ended_ns = lease.active_ns, lease.ended_ns
     event.charged_micros, event.ends_ns = lease.usage_micros, lease.ends_ns
     event.wiped, event.auto_extend, event.overdue = wiped, lease.auto_extend, lease.overdue
+    event.quantity = lease.quantity
     view_bytes(&event.access, lease.access)
     view_text(&event.detail, lease.detail)
     event.delivery.data, event.delivery.size = NULL, 0

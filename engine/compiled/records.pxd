@@ -69,6 +69,8 @@ cdef class Row:
     cdef readonly Asks spot_asks
     cdef readonly Asks firm_asks
     cdef public int64_t spot_asked_gpus
+    cdef public int64_t firm_gpus
+    cdef public int64_t own_gpus
     cdef public int64_t spot_gpus
     cdef public int64_t leaving_gpus
     cdef public int64_t look_ahead_ns
@@ -136,6 +138,7 @@ cdef class Lease:
     cdef public int64_t min_rating
     cdef public bint auto_extend
     cdef public bint overdue
+    cdef public bint returned
     cdef public bint same_baron
     cdef uint8_t kind_code
     cdef uint8_t state_code

@@ -214,9 +214,9 @@ cdef class Lease:
         int64_t ended_ns=0, int64_t due_ns=0, int64_t usage_micros=0, int64_t renter_fee_micros=0,
         int64_t provider_fee_micros=0, bytes access=b"", str detail="", int64_t ends_ns=0, prices=None,
         int64_t limit_ticks=0, bint auto_extend=False, int64_t auto_due_ns=0, int64_t wipe_due_ns=0,
-        bint overdue=False, uint64_t waits_for=0, uint64_t promised_to=0, int64_t bond_micros=0,
-        uint64_t obligation_id=0, bytes delivery=b"", int64_t features=0, int64_t min_rating=0,
-        bint same_baron=False,
+        bint overdue=False, bint returned=False, uint64_t waits_for=0, uint64_t promised_to=0,
+        int64_t bond_micros=0, uint64_t obligation_id=0, bytes delivery=b"", int64_t features=0,
+        int64_t min_rating=0, bint same_baron=False,
     ):
         self.lease_id, self.obligation_id = lease_id, obligation_id
         self.renter, self.provider, self.baron, self.kind_code = renter, provider, baron, kind
@@ -231,7 +231,7 @@ cdef class Lease:
         self.access, self.detail, self.delivery = access, detail, delivery
         self.prices = [] if prices is None else prices
         self.limit_ticks, self.auto_extend, self.auto_due_ns = limit_ticks, auto_extend, auto_due_ns
-        self.wipe_due_ns, self.overdue = wipe_due_ns, overdue
+        self.wipe_due_ns, self.overdue, self.returned = wipe_due_ns, overdue, returned
         self.waits_for, self.promised_to = waits_for, promised_to
         self.features, self.min_rating, self.same_baron = features, min_rating, same_baron
 
@@ -255,6 +255,7 @@ cdef class Lease:
         made.limit_ticks, made.auto_extend = self.limit_ticks, self.auto_extend
         made.auto_due_ns = self.auto_due_ns
         made.wipe_due_ns, made.overdue = self.wipe_due_ns, self.overdue
+        made.returned = self.returned
         made.waits_for, made.promised_to = self.waits_for, self.promised_to
         made.features, made.min_rating, made.same_baron = self.features, self.min_rating, self.same_baron
         return made

@@ -18,6 +18,7 @@ from libc.string cimport memset
 
 from engine.book_fast cimport FastBook
 from engine.compiled.ordered cimport TimerSet
+from engine.compiled.lookups cimport add_lease
 from engine.compiled.orders cimport Orders, Rare
 from engine.compiled.reading cimport (
     Cursor, read_any_text, read_blob, read_code, read_count, read_flag, read_number, read_text,
@@ -383,7 +384,7 @@ cdef int read_many(Core state, object body) except -1:
     count = open_table(&cursor, leases)
     for _place in range(count):
         lease = read_lease(&cursor, interned)
-        state.leases.put(lease.lease_id, lease)
+        add_lease(state, lease)
     books = decode_books(body.books)
     if len(books) != len(body.instruments):
         raise NotPlain

@@ -152,6 +152,11 @@ cdef int touch(Core state, Baron baron) except -1:
 # ---------------------------------------------------------------- live orders
 
 
+cdef Row row_of_ask(Core state, Baron baron, const OrderSlot *ask):
+    """The row that an ask stands in: its Baron's provider's, or that of who bought its hours."""
+    return baron.own_row if baron.provider == ask.account else state.rows[ask.account, ask.baron]
+
+
 cdef Asks asks_of(Row row, const OrderSlot *ask):
     return row.spot_asks if ask.kind == KIND_SPOT else row.firm_asks
 
@@ -170,7 +175,7 @@ cdef int admit(Core state, Account account, uint32_t index) except -1:
     if order.side == SIDE_BUY:
         account.gpus += order.leaves_quantity
         return 0
-    row = baron_of(state, order.baron).own_row
+    row = row_of_ask(state, baron_of(state, order.baron), order)
     asks_of(row, order).link(order, index)
     stand(state, row, order, order.leaves_quantity)
     arm_look_ahead(state, row)
@@ -219,7 +224,7 @@ cdef int close(Core state, uint32_t index, uint8_t reason) except -1:
     write_canceled(&state.events.sink, order.order_id, order.account, order.instrument, before, reason)
     freed = order_hold(state, account, order, before)
     if order.side == SIDE_SELL:
-        stand(state, baron_of(state, order.baron).own_row, order, -before)
+        stand(state, row_of_ask(state, baron_of(state, order.baron), order), order, -before)
     else:
         account.gpus -= before
     order.leaves_quantity = 0
@@ -238,7 +243,7 @@ cdef int forget(Core state, Account account, uint32_t index, uint8_t status) exc
     if order.side == SIDE_SELL:
         # First, for a slot that went has its links no more.
         baron = baron_of(state, order.baron)
-        row = baron.own_row
+        row = row_of_ask(state, baron, order)
         asks_of(row, order).unlink(order)
     state.part(account, index)
     drop_slot(&state.orders.slots, index)

@@ -135,6 +135,7 @@ FULL: dict[type[msgspec.Struct], dict[str, Any]] = {
         "auto_due_ns": 18,
         "wipe_due_ns": 19,
         "overdue": True,
+        "returned": True,
         "waits_for": 20,
         "promised_to": 21,
         "bond_micros": 22,
