@@ -30,7 +30,8 @@ def of(state: State, bill_id: int, renter: int, provider: int, at_ns: int) -> Bi
     """The bill of a lease, or of a forward's obligation, for the month of a time; made when it is first asked for."""
     bill = state.bills.get(bill_id)
     if bill is None:
-        bill = state.bills[bill_id] = Bill(bill_id=bill_id, renter=renter, provider=provider, due_ns=0)
+        bill = state.records.bill(bill_id=bill_id, renter=renter, provider=provider, due_ns=0)
+        state.bills[bill_id] = bill
         timers.arm_bill(state, bill, periods.month_end_ns(at_ns))
     return bill
 

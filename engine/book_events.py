@@ -44,7 +44,7 @@ def submit(
         elif keeps_remainder and event.reason is Reason.IOC_REMAINDER:
             continue
         else:
-            _EFFECTS[event.kind](state, instrument, event)
+            EFFECTS[event.kind](state, instrument, event)
     state.touched_books[instrument] = None
 
 
@@ -139,7 +139,7 @@ def _cleared(state: State, instrument: int, event: BookEvent) -> None:
     )
 
 
-_EFFECTS: Final[dict[EventKind, Callable[[State, int, BookEvent], None]]] = {
+EFFECTS: Final[dict[EventKind, Callable[[State, int, BookEvent], None]]] = {
     EventKind.TRADE: _traded,
     EventKind.CANCELED: _canceled,
     EventKind.AMENDED: _amended,

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine import cuts, leases, obligation_hours, obligations, order_terms, rows, timers
+from engine import cuts, leases, obligation_hours, obligations, order_terms, rows, subleases, timers
 from engine.kinds import Kind, LeaseState, ObligationChange
 from engine.messages import LeasePriced, LeaseScheduled, SetDelivery
 from engine.obligation import Obligation
 from engine.reasons import Reason
+from engine.row import Row
 from engine.state import Lease, Refused, State
 from engine.units import NS_PER_HOUR
 
@@ -25,35 +26,61 @@ def set_delivery(state: State, command: SetDelivery) -> None:
         raise Refused(Reason.UNKNOWN_OBLIGATION, "obligation_id")
     order_terms.check_delivery(state, command.delivery)
     lease = state.leases.get(obligation.lease_id)
+    opens = lease is None and obligation.running and state.last_ts_ns < obligation.end_h * NS_PER_HOUR
     if lease is not None and lease.state is not LeaseState.SCHEDULED:
+        raise Refused(Reason.NO_LEASE_NOW, "obligation_id")
+    if opens and not subleases.own_quantity(state, obligation):
         raise Refused(Reason.NO_LEASE_NOW, "obligation_id")
     with obligations.changing(state, obligation, obligation.due_ns):
         obligation.delivery = command.delivery
     obligations.say(state, obligation, ObligationChange.ADDRESSED)
     if lease is not None:
         _provision(state, obligation, lease)
-    elif obligation.running and state.last_ts_ns < obligation.end_h * NS_PER_HOUR:
-        _open(state, obligation, state.last_ts_ns)
+    elif opens:
+        _open(state, obligation, state.last_ts_ns, subleases.own_quantity(state, obligation))
 
 
 def start(state: State, obligation: Obligation) -> None:
-    """The timer: its first hour begins; it takes over the lease of one that has just ended, or has a new one."""
+    """The timer: its first hour begins; it takes over the lease of one that has just ended, or has a new one.
+
+    GPUs that its holder let go on to be let; where all of them are, it has none of its own.
+    """
     due_ns = obligation.due_ns
     obligation_hours.begin(state, obligation)
-    waiting = state.handovers.get((obligation.holder, obligation.baron, obligation.quantity, due_ns))
+    quantity = subleases.own_quantity(state, obligation)
+    waiting = state.handovers.get((obligation.holder, obligation.baron, quantity, due_ns))
     if waiting:
         # The oldest lease: the order in which their obligations ended isn't part of a snapshot.
         _take_over(state, obligation, state.leases[min(waiting)])
-    else:
-        _open(state, obligation, due_ns)
+    elif quantity:
+        _open(state, obligation, due_ns, quantity)
 
 
 def full_hour(state: State, obligation: Obligation) -> None:
     """The timer: an hour is over, and paid; after the last its lease is there for the obligation that follows."""
     lease = state.leases.get(obligation.lease_id)
-    if not obligation_hours.pay(state, obligation) and lease is not None and lease.live:
-        lease.obligation_id = 0
-        leases.hand_over(state, lease)
+    if obligation_hours.pay(state, obligation):
+        return
+    if lease is not None and lease.live:
+        leases.left(state, lease)
+    make_room(state, rows.row_of(state, obligation.holder, obligation.baron))
+
+
+def make_room(state: State, row: Row) -> None:
+    """A holder's own leases leave what it sold on spot or on-demand: those of its newest obligations first (§4, §8).
+
+    So it is when it sells, and when hours of another obligation are over: what it let goes on in what it has left.
+    """
+    lacking = subleases.lacking(state, row) if row.firm_gpus or row.spot_gpus else 0
+    if lacking <= 0 or not row.own_gpus:
+        return
+    for obligation in reversed(tuple(obligations.held(state, row.account, row.baron))):
+        lease = state.leases.get(obligation.lease_id)
+        if lacking > 0 and lease is not None and lease.live:
+            going = min(lacking, lease.quantity)
+            lacking -= going
+            leases.shrink(state, lease, going)
+    cuts.changed(state, state.barons[row.baron], row)
 
 
 def terms_follow(state: State, changed: Iterable[Obligation]) -> None:
@@ -64,7 +91,7 @@ def terms_follow(state: State, changed: Iterable[Obligation]) -> None:
             _run_until(state, lease, obligation.end_h * NS_PER_HOUR)
 
 
-def _open(state: State, obligation: Obligation, start_ns: int) -> None:
+def _open(state: State, obligation: Obligation, start_ns: int, quantity: int) -> None:
     """A lease of its own; it waits, scheduled, where nobody has said where to deliver."""
     lease = state.records.lease(
         lease_id=state.new_id(),
@@ -72,7 +99,7 @@ def _open(state: State, obligation: Obligation, start_ns: int) -> None:
         provider=obligation.provider,
         baron=obligation.baron,
         kind=Kind.FORWARD,
-        quantity=obligation.quantity,
+        quantity=quantity,
         offer_quantity=0,
         price_ticks=0,
         start_ns=start_ns,
@@ -114,8 +141,7 @@ def _open(state: State, obligation: Obligation, start_ns: int) -> None:
 
 
 def _take_over(state: State, obligation: Obligation, lease: Lease) -> None:
-    leases.keep(state, lease)
-    lease.obligation_id = obligation.obligation_id
+    leases.taken_over(state, lease, obligation)
     obligation.lease_id = lease.lease_id
     obligations.say(state, obligation, ObligationChange.LEASED)
     _run_until(state, lease, obligation.end_h * NS_PER_HOUR)

@@ -238,7 +238,8 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     active_ns, ended_ns: 0 until so. charged_micros: usage posted, fees not counted. ends_ns: when its notice is over (ENDING
     and after, with the notice's reason), 0 where it had none. overdue: it is over, has waited too long for its wipe, and gave
     its hours back; its GPUs count as verified no more until it is wiped (§4). delivery: said once, when a forward's lease that
-    was scheduled without has it and is PROVISIONING.
+    was scheduled without has it and is PROVISIONING. quantity: its GPUs now; a forward's lease has fewer than before when its
+    holder sold some of them (§8). 0: an old log doesn't say it.
     """
 
     lease_id: int
@@ -257,13 +258,11 @@ class LeaseChanged(_Event, frozen=True, tag=14):
     auto_extend: bool = False
     overdue: bool = False
     delivery: bytes = b""
+    quantity: int = 0
 
 
 class Transfer(_Event, frozen=True, tag=15):
-    """Money moved: `amount_micros` (more than 0) out of the debit pot into the credit pot. All pots always sum to zero.
-
-    ref: the order or lease it belongs to; 0 for a deposit or withdrawal.
-    """
+    """Money moved, more than 0, and all pots always sum to zero; ref: the order or lease it is of, 0: deposit, withdrawal."""
 
     debit_account: int
     debit_pot: Pot

@@ -19,13 +19,12 @@ EVENTS_ENOUGH: Final = 2**14
 
 
 def fail(state: State, obligation: Obligation, as_of_ns: int) -> None:
-    """The provider fails an obligation, and the lease that delivers it as of a time that is over."""
+    """The provider fails an obligation, and what stands on it, as of a time that is over."""
     lease = state.leases.get(obligation.lease_id)
     if lease is not None and lease.live:
-        # Its obligation fails with it.
-        leases.fail(state, lease, as_of_ns)
-    else:
-        leases.fail_obligation(state, obligation)
+        # Alone it would take no more GPUs of the obligation with it than its own.
+        leases.fail(state, lease, as_of_ns, follows=True)
+    leases.fail_obligation(state, obligation, as_of_ns)
 
 
 def running(state: State, baron: int) -> list[Obligation]:
@@ -55,11 +54,11 @@ def fail_short(state: State, row: Row, as_of_ns: int) -> None:
         if len(state.events) >= EVENTS_ENOUGH:
             state.shutting.add(row.baron)
             return
+        short -= newest.quantity
         if isinstance(newest, Lease):
             leases.fail(state, newest, as_of_ns)
         else:
             fail(state, newest, as_of_ns)
-        short -= newest.quantity
 
 
 def _has(state: State, row: Row, hour: int) -> int:

@@ -120,6 +120,8 @@ class ObligationChange(IntEnum):
     """Its provider didn't deliver: what was left of it is refunded, and it is over."""
     ADDRESSED = 9
     """Its holder said where to deliver."""
+    CUT = 10
+    """Its provider didn't deliver some of its GPUs: what stays is less, and what goes is new, and fails at once."""
 
 
 class Fault(IntEnum):

@@ -6,7 +6,19 @@ hour of use and at the end; who can't pay for what comes has notice. It knows no
 
 from __future__ import annotations
 
-from engine import bills, charging, cover, cuts, money, obligation_hours, obligations, rows, spot_leases, timers
+from engine import (
+    bills,
+    charging,
+    cover,
+    cuts,
+    money,
+    obligation_hours,
+    obligations,
+    rows,
+    spot_leases,
+    subleases,
+    timers,
+)
 from engine.kinds import EndReason, Fault, Kind, LeaseState, ObligationChange, Pot, TransferCode
 from engine.messages import EndLease, LeaseActive, LeaseChanged, LeaseFailed, LeaseWiped
 from engine.obligation import Obligation
@@ -60,10 +72,13 @@ def failed(state: State, command: LeaseFailed) -> None:
     _finish(state, lease, ended_ns, LeaseState.FAILED, reason)
 
 
-def fail(state: State, lease: Lease, as_of_ns: int) -> None:
-    """The provider fails a live lease, charged to `as_of_ns`, when its Baron was heard of last or its GPUs went."""
+def fail(state: State, lease: Lease, as_of_ns: int, *, follows: bool = False) -> None:
+    """The provider fails a live lease, charged to `as_of_ns`, when its Baron was heard of last or its GPUs went.
+
+    follows: what it stands on fails as a whole, or has failed.
+    """
     ended_ns = _not_after_due(lease, max(as_of_ns, lease.start_ns, lease.active_ns))
-    _finish(state, lease, ended_ns, LeaseState.FAILED, EndReason.PROVIDER_FAILED)
+    _finish(state, lease, ended_ns, LeaseState.FAILED, EndReason.PROVIDER_FAILED, follows=follows)
 
 
 def wiped(state: State, command: LeaseWiped) -> None:
@@ -79,7 +94,7 @@ def wiped(state: State, command: LeaseWiped) -> None:
     timers.arm_wipe(state, lease, 0)
     if lease.overdue:
         baron.unwiped_gpus -= lease.quantity
-    else:
+    elif not lease.returned:
         _give_back(state, lease, row)
     row.firm_leases.pop(lease.lease_id, None)
     changed(state, lease, wiped=True)
@@ -102,7 +117,8 @@ def wipe_overdue(state: State, lease: Lease) -> None:
         fail(state, state.leases[lease.promised_to], lease.wipe_due_ns)
     timers.arm_wipe(state, lease, 0)
     lease.overdue = True
-    _give_back(state, lease, rows.row_of_lease(state, lease))
+    if not lease.returned:
+        _give_back(state, lease, rows.row_of_lease(state, lease))
     state.barons[lease.baron].unwiped_gpus += lease.quantity
     changed(state, lease)
 
@@ -175,8 +191,7 @@ def rented(state: State, renter: int, lease_id: int) -> Lease:
 def begin(state: State, lease: Lease) -> None:
     """Take in a lease that a trade has just opened; its GPUs and its renter's count are the trade's to take."""
     state.add_lease(lease)
-    if lease.kind is Kind.ONDEMAND:
-        rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
+    count(state, lease)
     spot_leases.began(state, lease)
     timers.arm_lease(state, lease, lease.term_end_ns)
     timers.arm_auto_extend(state, lease)
@@ -202,11 +217,20 @@ def next_due_ns(lease: Lease, ts_ns: int) -> int:
     return min(hour_ns, lease.term_end_ns) if lease.term_end_ns else hour_ns
 
 
-def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, reason: EndReason) -> None:
+def _finish(
+    state: State,
+    lease: Lease,
+    ended_ns: int,
+    lease_state: LeaseState,
+    reason: EndReason,
+    *,
+    follows: bool = False,
+) -> None:
     """End a live lease: post what is due in all, give back what is left of the prefund. Its GPUs wait for the wipe.
 
-    A newcomer that still waits has none, and is forgotten at once.
+    A newcomer that still waits has none, and is forgotten at once. follows: its obligation fails whatever it has of it.
     """
+    _count(state, lease, -lease.quantity)
     spot_leases.leaves(state, lease)
     lease.reason = reason
     charging.post(state, lease, charging.ended_usage(lease, ended_ns))
@@ -233,19 +257,80 @@ def _finish(state: State, lease: Lease, ended_ns: int, lease_state: LeaseState, 
         if reason is EndReason.PROVIDER_FAILED:
             for bill in bills.undelivered(state, lease.baron, ended_ns, lease.lease_id):
                 bills.undo(state, bill, ended_ns)
+    if reason is EndReason.PROVIDER_FAILED:
+        _stood_on(state, lease, ended_ns, follows=follows)
+
+
+def _stood_on(state: State, lease: Lease, as_of_ns: int, *, follows: bool) -> None:
+    """A Baron failed a lease: what of an obligation it delivered, or its seller had bought, fails with it, no more (§8)."""
+    if lease.kind is Kind.FORWARD:
         obligation = state.obligations.get(lease.obligation_id)
-        if reason is EndReason.PROVIDER_FAILED and obligation is not None:
-            fail_obligation(state, obligation)
+        if obligation is not None and not follows:
+            fail_obligation(state, obligations.cut_off(state, obligation, lease.quantity), as_of_ns)
+        return
+    if not subleases.is_sublease(state, lease):
+        return
+    if lease.promised_to:
+        fail(state, state.leases[lease.promised_to], as_of_ns, follows=True)
+    # Its hours aren't its seller's any more: nothing else of that row may lack them while these GPUs wait for their wipe.
+    lease.returned = True
+    _give_back(state, lease, rows.row_of_lease(state, lease))
+    for obligation, quantity in [] if follows else subleases.behind(state, lease):
+        fail_obligation(state, obligations.cut_off(state, obligation, quantity), as_of_ns)
 
 
-def fail_obligation(state: State, obligation: Obligation) -> None:
-    """What is left of an obligation is refunded, then covered; what its holder asked for those hours is cut."""
+def fail_obligation(state: State, obligation: Obligation, as_of_ns: int) -> None:
+    """What is left of an obligation is refunded, then covered; what its holder let or asked of those hours fails, or is cut."""
     cover.of_obligation(state, obligation, obligation_hours.fail(state, obligation))
-    cuts.cut_firm(state, rows.row_of(state, obligation.holder, obligation.baron))
+    row = rows.row_of(state, obligation.holder, obligation.baron)
+    while (sublease := subleases.first_to_fail(state, row)) is not None:
+        fail(state, sublease, as_of_ns, follows=True)
+    cuts.settle(state, row)
+    cuts.cut_firm(state, row)
+
+
+def shrink(state: State, lease: Lease, quantity: int) -> None:
+    """A forward's lease leaves so many GPUs to whom its holder sold them; with none left it ends (§8). It never grows again."""
+    if quantity >= lease.quantity:
+        _finish(state, lease, _not_after_due(lease, state.last_ts_ns), LeaseState.ENDED, EndReason.RELEASED)
+        return
+    _count(state, lease, -quantity)
+    lease.quantity -= quantity
+    state.barons[lease.baron].leased_gpus -= quantity
+    changed(state, lease)
+
+
+def count(state: State, lease: Lease) -> None:
+    """A lease counts in its row: an on-demand lease in its seller's, a forward's in that of who bought its hours."""
+    if lease.kind is Kind.ONDEMAND:
+        rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
+    if lease.live:
+        _count(state, lease, lease.quantity)
+
+
+def _count(state: State, lease: Lease, quantity: int) -> None:
+    if lease.kind is Kind.ONDEMAND:
+        rows.row_of_lease(state, lease).firm_gpus += quantity
+    elif lease.kind is Kind.FORWARD and lease.obligation_id:
+        subleases.holders_row(state, lease).own_gpus += quantity
+
+
+def left(state: State, lease: Lease) -> None:
+    """Its obligation is over, and it will be too, unless another takes it over (§8)."""
+    _count(state, lease, -lease.quantity)
+    lease.obligation_id = 0
+    hand_over(state, lease)
+
+
+def taken_over(state: State, lease: Lease, obligation: Obligation) -> None:
+    """Another obligation has it now."""
+    keep(state, lease)
+    lease.obligation_id = obligation.obligation_id
+    _count(state, lease, lease.quantity)
 
 
 def hand_over(state: State, lease: Lease) -> None:
-    """Its obligation is over, and it will be too, unless another takes it over (§8)."""
+    """Have a lease that no obligation stands behind found by one that begins as it ends."""
     state.handovers.setdefault(_handover(lease), {})[lease.lease_id] = None
 
 
@@ -320,5 +405,6 @@ def changed(state: State, lease: Lease, *, wiped: bool = False, delivery: bytes 
             auto_extend=lease.auto_extend,
             overdue=lease.overdue,
             delivery=delivery,
+            quantity=lease.quantity,
         )
     )

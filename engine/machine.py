@@ -85,7 +85,7 @@ from engine.state import BookFactory, Refused, State
 from engine.timers import TimerKind
 from engine.units import INT64_MAX
 
-_EVENTS_ENOUGH: Final = 2**14
+EVENTS_ENOUGH: Final = 2**14
 """A Tick that made so many events fires no more: they are numbered in 16 bits, and one dead-man switch makes 20,000."""
 
 
@@ -101,6 +101,10 @@ class Counts(NamedTuple):
 
 
 def _tick(state: State, _command: Tick) -> None:
+    tick(state, fire)
+
+
+def tick(state: State, fire: Callable[[State, int, int], None]) -> None:
     """Fire due timers in order, at most so many; the sequencer sends another Tick for what is left (§2)."""
     preemption.go_on(state)
     if state.covers:
@@ -118,17 +122,18 @@ def _tick(state: State, _command: Tick) -> None:
             sessions.go_on(state, instrument)
             return
     for _ in range(state.limits.max_timers):
-        if not state.timers or state.timers[0][0] > state.last_ts_ns or len(state.events) >= _EVENTS_ENOUGH:
+        if not state.timers or state.timers[0][0] > state.last_ts_ns or len(state.events) >= EVENTS_ENOUGH:
             return
         _, kind, number = state.timers[0]
         # What was traded in this Tick is settled before anything else happens: hours that an auction has just sold are in
         # neither's obligations yet, and a failure would look for them there.
         if state.fills_left < state.limits.max_looked:
             return
-        _fire(state, kind, number)
+        fire(state, kind, number)
 
 
-def _fire(state: State, kind: int, number: int) -> None:
+def fire(state: State, kind: int, number: int) -> None:
+    """What happens when a timer is due (`engine.timers.TimerKind`)."""
     match kind:
         case TimerKind.ORDER_EXPIRED:
             in_book.cancel(state, state.orders[number], Reason.EXPIRED)
@@ -229,11 +234,15 @@ class Machine:
             return [_rejected(state, command, Refused(Reason.TIME_WENT_BACK))]
         state.last_ts_ns = ts_ns
         try:
-            _HANDLERS[type(command)](state, command)
+            self._play(command)
         except Refused as refusal:
             return [_rejected(state, command, refusal)]
-        _follow(state)
+        follow(state)
         return state.events
+
+    def _play(self, command: Command) -> None:
+        """Hand a command to the room that knows it."""
+        _HANDLERS[type(command)](self._state, command)
 
     def next_due_ns(self) -> int | None:
         """When the earliest timer is due: a Tick should come then, and again until none is due. None: no timer."""
@@ -303,7 +312,7 @@ class Machine:
         return self._state
 
 
-def _follow(state: State) -> None:
+def follow(state: State) -> None:
     """What a command sets off: covers of what failed, its stops, offers of touched Barons, quotes; then its leases begin."""
     if state.covers:
         covering.follow(state)

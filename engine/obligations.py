@@ -228,7 +228,9 @@ def move(
     return join(state, touched)
 
 
-def _keep(state: State, obligation: Obligation, stays: list[Piece]) -> list[Obligation]:
+def _keep(
+    state: State, obligation: Obligation, stays: list[Piece], change: ObligationChange = ObligationChange.RESOLD
+) -> list[Obligation]:
     """What stays with the holder."""
     if not stays:
         return []
@@ -239,11 +241,11 @@ def _keep(state: State, obligation: Obligation, stays: list[Piece]) -> list[Obli
     with changing(state, obligation, due_ns):
         obligation.start_h, obligation.end_h, obligation.quantity = first.part
         obligation.bond_micros = first.bond_micros
-    say(state, obligation, ObligationChange.RESOLD)
+    say(state, obligation, change)
     kept = [obligation]
     for piece in stays[1:]:
         kept.append(_piece_of(state, obligation, piece))
-        _begin(state, kept[-1], ObligationChange.RESOLD, obligation.obligation_id)
+        _begin(state, kept[-1], change, obligation.obligation_id)
     return kept
 
 
@@ -285,6 +287,18 @@ def _come_home(state: State, obligation: Obligation, goes: list[Piece]) -> None:
     available = (provider, Pot.AVAILABLE)
     money.transfer(state, (provider, Pot.ESCROW), available, escrow_micros, TransferCode.REFUND, ref)
     money.transfer(state, (provider, Pot.BOND), available, bond_micros, TransferCode.RELEASE, ref)
+
+
+def cut_off(state: State, obligation: Obligation, quantity: int) -> Obligation:
+    """So many GPUs of all its hours as one of its own, with no lease; the obligation itself where that is all of it."""
+    if quantity >= obligation.quantity:
+        return obligation
+    whole = Part(obligation.start_h, obligation.end_h, quantity)
+    stays, goes = pieces(obligation, [whole])
+    _keep(state, obligation, [stays], ObligationChange.CUT)
+    gone = _piece_of(state, obligation, goes)
+    _begin(state, gone, ObligationChange.CUT, obligation.obligation_id)
+    return gone
 
 
 # ---------------------------------------------------------------- neighbours

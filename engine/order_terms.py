@@ -260,8 +260,8 @@ def check_min_hours(min_hours: int, max_hours: int, field: str = "min_hours") ->
 
 
 def check_seller(state: State, account: int, number: int, instrument: Instrument, field: str = "baron") -> Baron:
-    """The Baron that an ask names: the account's own, or for forwards one whose hours it has bought (§4)."""
-    if instrument.kind is not Kind.FORWARD or (account, number) not in state.rows:
+    """The Baron that an ask names: the account's own, or one whose hours it has bought (§4)."""
+    if (account, number) not in state.rows:
         return check_own_baron(state, account, number, instrument, field)
     return _in_market(state.barons[number], instrument, field)
 

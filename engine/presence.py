@@ -60,6 +60,9 @@ def go_on(state: State, number: int) -> None:
     for lease in sorted(_doomed(state, baron), key=lambda lease: lease.lease_id):
         if _is_enough(state, baron):
             return
+        if not lease.live:
+            # Another took it with it.
+            continue
         if baron.presence is Presence.LOST:
             lease.detail = LOST_DETAIL
             leases.fail(state, lease, baron.heard_ns)

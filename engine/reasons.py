@@ -122,7 +122,7 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.INVALID_MARKET: "Give a SKU and a region of letters, digits and hyphens.",
     Reason.UNKNOWN_BARON: "Take a Baron from GET /v1/barons.",
     Reason.NOT_YOUR_BARON: "Name a Baron of your own account, from GET /v1/barons; "
-    "in forwards also one whose hours you bought, from GET /v1/positions.",
+    "or one whose hours you bought, from GET /v1/positions.",
     Reason.WRONG_MARKET: "The Baron's SKU and region must be the instrument's.",
     Reason.INSUFFICIENT_CAPACITY: "Offer no more GPUs than are verified and free on the Baron in each hour that the ask is for; "
     "of bought hours, no more than you hold (GET /v1/positions) and don't offer already.",

@@ -35,11 +35,13 @@ class Row:
         "baron",
         "claims",
         "firm_asks",
+        "firm_gpus",
         "firm_leases",
         "grid",
         "leaving_gpus",
         "listings",
         "look_ahead_ns",
+        "own_gpus",
         "spot_asked_gpus",
         "spot_asks",
         "spot_gpus",
@@ -56,6 +58,10 @@ class Row:
         self.firm_asks: dict[int, None] = {}
         self.firm_leases: dict[int, None] = {}
         """Its on-demand leases, from fill to wipe."""
+        self.firm_gpus = 0
+        """GPUs of those of them that live."""
+        self.own_gpus = 0
+        """GPUs of its account's own leases on hours that it bought: those that an obligation stands behind, and that live."""
         self.listings: dict[int, Listing] = {}
         """By instrument: the provider's offers."""
         self.spot_gpus = 0

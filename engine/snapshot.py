@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from operator import itemgetter
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -58,7 +58,9 @@ class _RowState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     look_ahead_ns: int
 
 
-class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """All that a snapshot says."""
+
     shard: int
     limits: Limits
     last_seq: int
@@ -87,44 +89,72 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     expiring: list[int]
 
 
+class Many(NamedTuple):
+    """What there may be a million of, as the law's structs or as what these are encoded to (`msgspec.Raw`)."""
+
+    orders: list[Order]
+    """By id."""
+    leases: list[Lease]
+    """By id."""
+    books: list[BookState]
+    """By instrument; of each, its orders alone may be encoded."""
+
+
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Body).decode
+_decode = msgspec.msgpack.Decoder(Body).decode
 
 
-def encode(state: State) -> bytes:
+def many_of(state: State) -> Many:
+    """The same of any state, struct by struct."""
+    return Many(
+        orders=_law(state, state.orders.items()),
+        leases=_law(state, state.leases.items()),
+        books=[book.state() for _, book in sorted(state.books.items())],
+    )
+
+
+def encode(state: State, many: Callable[[State], Many] = many_of) -> bytes:
     """The snapshot's bytes."""
-    body = _body(state)
+    body = _body(state, many(state))
     return bytes([FORMAT]) + _digest(body) + body
 
 
-def state_hash(state: State) -> str:
+def state_hash(state: State, many: Callable[[State], Many] = many_of) -> str:
     """Hex digest of the state."""
-    return _digest(_body(state)).hex()
+    return _digest(_body(state, many(state))).hex()
+
+
+def body_of(data: bytes) -> memoryview:
+    """The bytes of a snapshot's body; DecodeError when they are damaged, or of another format."""
+    if data[:1] != bytes([FORMAT]):
+        raise DecodeError(f"not a snapshot of format {FORMAT}")
+    body = memoryview(data)[1 + _DIGEST_BYTES :]
+    if data[1 : 1 + _DIGEST_BYTES] != _digest(body):
+        raise DecodeError("the snapshot is damaged: its digest doesn't match; take an older one")
+    return body
 
 
 def decode(data: bytes, make: Callable[[int, Limits], State]) -> State:
     """The state of a snapshot, in a new one of its shard and limits; DecodeError when the bytes are damaged or not ours."""
-    body = data[1 + _DIGEST_BYTES :]
-    if data[:1] != bytes([FORMAT]):
-        raise DecodeError(f"not a snapshot of format {FORMAT}")
-    if data[1 : 1 + _DIGEST_BYTES] != _digest(body):
-        raise DecodeError("the snapshot is damaged: its digest doesn't match; take an older one")
     try:
-        body_rows = _decode(body)
+        body = _decode(body_of(data))
     except msgspec.MsgspecError as error:
         raise DecodeError(str(error)) from error
-    state = make(body_rows.shard, body_rows.limits)
-    _fill(state, body_rows)
+    state = make(body.shard, body.limits)
+    fill_tables(state, body)
+    _fill_many(state, body)
+    fill_rest(state, body)
+    timers.rearm(state)
     return state
 
 
-def _digest(body: bytes) -> bytes:
+def _digest(body: bytes | memoryview) -> bytes:
     return hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
 
 
-def _body(state: State) -> bytes:
+def _body(state: State, many: Many) -> bytes:
     return _encode(
-        _Body(
+        Body(
             shard=state.shard,
             limits=state.limits,
             last_seq=state.last_seq,
@@ -133,10 +163,10 @@ def _body(state: State) -> bytes:
             instruments=[row for _, row in sorted(state.instruments.items())],
             barons=_law(state, state.barons.items()),
             rows=[_row_state(state, row) for row in state.rows.values()],
-            orders=_law(state, state.orders.items()),
-            leases=_law(state, state.leases.items()),
-            bills=[row for _, row in sorted(state.bills.items())],
-            books=[book.state() for _, book in sorted(state.books.items())],
+            orders=many.orders,
+            leases=many.leases,
+            bills=_law(state, state.bills.items()),
+            books=many.books,
             auction_ends=sorted(state.auction_ends.items()),
             next_instrument=state.next_instrument,
             calendars=[row for _, row in sorted(state.calendars.items())],
@@ -171,7 +201,8 @@ def _row_state(state: State, row: Row) -> _RowState:
     )
 
 
-def _fill(state: State, body: _Body) -> None:
+def fill_tables(state: State, body: Body) -> None:
+    """What needs nothing else of a state: all but what there are many of, and what says something of these."""
     own = state.records.own
     state.last_seq = body.last_seq
     state.last_ts_ns = body.last_ts_ns
@@ -179,15 +210,10 @@ def _fill(state: State, body: _Body) -> None:
         state.accounts[account.account] = own(account)
     for baron in body.barons:
         state.add_baron(own(baron))
-    for order in body.orders:
-        state.add_order(own(order))
-    for lease in body.leases:
-        state.add_lease(own(lease))
-    state.bills = {row.bill_id: row for row in body.bills}
+    for bill in body.bills:
+        state.bills[bill.bill_id] = own(bill)
     for instrument in body.instruments:
         state.add_instrument(instrument)
-    for instrument, book in zip(body.instruments, body.books, strict=True):
-        state.books[instrument.instrument].restore(book)
         state.touched_books[instrument.instrument] = None
     state.auction_ends = dict(body.auction_ends)
     state.next_instrument = body.next_instrument
@@ -196,11 +222,24 @@ def _fill(state: State, body: _Body) -> None:
     state.shutting = set(body.shutting)
     state.covers = body.covers
     state.expiring = set(body.expiring)
+
+
+def _fill_many(state: State, body: Body) -> None:
+    own = state.records.own
+    for order in body.orders:
+        state.add_order(own(order))
+    for lease in body.leases:
+        state.add_lease(own(lease))
+    for instrument, book in zip(body.instruments, body.books, strict=True):
+        state.books[instrument.instrument].restore(book)
+
+
+def fill_rest(state: State, body: Body) -> None:
+    """What names orders and leases, and what follows from all there is; but no timers."""
     for row_state in body.rows:
         _restore_row(state, row_state)
     for lease in state.leases.values():
-        if lease.kind is Kind.ONDEMAND:
-            rows.row_of_lease(state, lease).firm_leases[lease.lease_id] = None
+        leases.count(state, lease)
         if lease.kind is Kind.FORWARD and lease.live and not lease.obligation_id:
             leases.hand_over(state, lease)
     paid = ((bill.hours.until_h, bill) for bill in body.bills if bill.hours is not None)
@@ -210,7 +249,6 @@ def _fill(state: State, body: _Body) -> None:
         obligations.index(state, obligation)
     state.yielding = set(body.yielding)
     spot_leases.rearm(state)
-    timers.rearm(state)
     stops.look(state)
 
 

@@ -324,6 +324,8 @@ class Lease(_Record):
     """When it has waited too long for its wipe; 0: it isn't over, or it has."""
     overdue: bool = False
     """It ended, wasn't wiped in time, and gave its hours back before its wipe (§4)."""
+    returned: bool = False
+    """Its seller had bought its hours, and they failed with it: they are that seller's no more (§8)."""
     waits_for: int = 0
     """A newcomer's: the displaced lease whose wipe it waits for; 0: none (§7)."""
     promised_to: int = 0
@@ -361,6 +363,7 @@ class Records:
 
     account: type[Account] = Account
     baron: type[Baron] = Baron
+    bill: type[Bill] = Bill
     draft: type[Draft] = Draft
     lease: type[Lease] = Lease
     order: type[Order] = Order

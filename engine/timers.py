@@ -162,6 +162,11 @@ def rearm(state: State) -> None:
     state.timers.clear()
     for order in state.orders.values():
         state.timers.update(_order_timers(order))
+    rearm_others(state)
+
+
+def rearm_others(state: State) -> None:
+    """Add all that aren't of orders."""
     state.timers.update(_lease_timer(lease) for lease in state.leases.values() if lease.due_ns)
     state.timers.update(
         (lease.auto_due_ns, TimerKind.AUTO_EXTEND, lease.lease_id)

@@ -6,7 +6,7 @@ follows at once. It knows nothing of how orders met.
 
 from __future__ import annotations
 
-from engine import cuts, forwards, leases, money
+from engine import cuts, delivery, forwards, leases, money, rows, subleases
 from engine.kinds import Kind, Pot, TransferCode
 from engine.messages import LeaseScheduled, ObligationOpened
 from engine.state import Draft, Lease, Order, State
@@ -23,8 +23,9 @@ def capacity_follows(state: State) -> None:
 
 def open_leases(state: State) -> None:
     """When the command ends: the leases of all that it traded, and the obligations of forwards."""
-    drafts, state.drafts = state.drafts, {}
-    for draft in drafts.values():
+    drafts = list(state.drafts.values())
+    state.drafts.clear()
+    for draft in drafts:
         if draft.bid.kind is Kind.FORWARD:
             forwards.settle(state, draft)
         else:
@@ -68,6 +69,8 @@ def _open_lease(state: State, draft: Draft) -> None:
     emit_opened(state, bid, draft.obligation_id, lease)
     money.change_hold(state, bid.account, prefund - draft.share_micros, bid.order_id)
     _post_bond(state, draft, lease)
+    if subleases.is_sublease(state, lease):
+        delivery.make_room(state, rows.row_of_lease(state, lease))
 
 
 def _post_bond(state: State, draft: Draft, lease: Lease) -> None:

@@ -104,7 +104,8 @@ def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timi
         if (failed := _failure(baron, lease, report, view, timings, now_ns, lost_ns)) is not None:
             commands.append(failed)
             continue
-        kept = _assign(lease, view, taken) if gpus_known else lease
+        lease_now = _let_go(lease, report, taken)
+        kept = _assign(lease_now, view, taken) if gpus_known else lease_now
         if report is not None and report.state is SandboxState.RUNNING and lease.state is LeaseState.PROVISIONING:
             kept = msgspec.structs.replace(kept, host_key=report.host_key or kept.host_key)
             if kept.host_key:
@@ -145,6 +146,7 @@ def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timi
 def _recover(leases: Sequence[LeaseRow], view: AgentView) -> tuple[list[LeaseRow], dict[int, LeaseRow]]:
     """What a lost database knew of leases' GPUs, from what the agent says it has; all leases, and those that are new.
 
+    What it has more than its lease has GPUs, the lease had before it shrank.
     A lease that the agent doesn't have gets GPUs anew as its next generation: a list of the lost database, that is still
     on its way, can't start it on the old ones beside. One with GPUs that can't be its own stays as it is, and fails.
     """
@@ -157,7 +159,7 @@ def _recover(leases: Sequence[LeaseRow], view: AgentView) -> tuple[list[LeaseRow
             report = view.reports.get(lease.lease_id)
             if report is None and lease.state is LeaseState.PROVISIONING:
                 kept = msgspec.structs.replace(lease, generation=lease.generation + 1, gpus=())
-            elif report is not None and len(report.gpus) == lease.quantity and taken.isdisjoint(report.gpus):
+            elif report is not None and len(report.gpus) >= lease.quantity and taken.isdisjoint(report.gpus):
                 kept = msgspec.structs.replace(lease, generation=report.generation, gpus=tuple(report.gpus))
                 taken.update(report.gpus)
         if kept is not lease:
@@ -250,7 +252,7 @@ def _failure(
 
 def _broken(lease: LeaseRow, report: LeaseReport | None, view: AgentView) -> str:
     """What the agent's words show: the sandbox or its GPUs are gone."""
-    gpus = set(lease.gpus or ())
+    gpus = set(lease.kept_gpus)
     if view.inventory is not None and (gone := gpus - set(view.inventory)):
         return f"GPU {min(gone)} is gone from the Baron"
     if sick := gpus & view.unhealthy:
@@ -317,6 +319,17 @@ def _assign(lease: LeaseRow, view: AgentView, taken: set[str]) -> LeaseRow:
     return msgspec.structs.replace(lease, gpus=gpus)
 
 
+def _let_go(lease: LeaseRow, report: LeaseReport | None, taken: set[str]) -> LeaseRow:
+    """A lease that shrank has its other GPUs until the agent runs it without them: then they are free."""
+    stays = lease.kept_gpus
+    if lease.gpus == stays or not lease.gpus or report is None or report.state is not SandboxState.RUNNING:
+        return lease
+    if set(report.gpus) != set(stays):
+        return lease
+    taken.difference_update(set(lease.gpus) - set(stays))
+    return msgspec.structs.replace(lease, gpus=stays)
+
+
 def _forget(leases: Sequence[LeaseRow], view: AgentView) -> tuple[str, ...]:
     """Wiped leases that no row speaks of any more: the log has them as wiped, and the store has that on disk."""
     known = {lease.lease_id for lease in leases}
@@ -337,7 +350,7 @@ def _fit(wanted: Sequence[LeaseRow], forget: tuple[str, ...], timings: Timings, 
         spec = LeaseSpec(
             lease_id=format_id("lse", lease.lease_id),
             generation=lease.generation,
-            gpus=list(lease.gpus or ()),
+            gpus=list(lease.kept_gpus),
             authorized_keys=list(lease.ssh_keys),
             paid_until_ns=min(lease.term_end_ns or paid_until_ns, lease.ends_ns or paid_until_ns, paid_until_ns),
         )

@@ -57,6 +57,11 @@ class LeaseRow(msgspec.Struct, frozen=True, kw_only=True):
     provisioning_ns: int = 0
 
     @property
+    def kept_gpus(self) -> tuple[str, ...]:
+        """Those of its GPUs that it is to have; any more it had before it shrank, and has until its agent runs it without."""
+        return (self.gpus or ())[: self.quantity]
+
+    @property
     def live(self) -> bool:
         return self.state in LIVE_STATES
 

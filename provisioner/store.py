@@ -256,6 +256,8 @@ class Store:
             waited = here & (_leases.c.state == int(LeaseState.SCHEDULED))
             self._connection.execute(update(_leases).where(waited).values(provisioning_ns=ts_ns))
         values: dict[str, Any] = {"state": int(lease.state), "active_ns": lease.active_ns, "ends_ns": lease.ends_ns}
+        if lease.quantity:
+            values["quantity"] = lease.quantity
         if lease.state in OVER_STATES:
             values["port"] = 0
         if lease.delivery:

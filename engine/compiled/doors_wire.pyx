@@ -257,7 +257,7 @@ cdef int _lease_changed(WireSink *sink, event) except -1:
     to.state, to.reason = event.state, event.reason
     to.active_ns, to.ended_ns = event.active_ns, event.ended_ns
     to.charged_micros, to.wiped, to.ends_ns = event.charged_micros, event.wiped, event.ends_ns
-    to.auto_extend, to.overdue = event.auto_extend, event.overdue
+    to.auto_extend, to.overdue, to.quantity = event.auto_extend, event.overdue, event.quantity
     view_bytes(&to.access, event.access)
     view_text(&to.detail, event.detail)
     view_bytes(&to.delivery, event.delivery)

@@ -17,7 +17,7 @@ cdef enum:
     TAG_LEASE_PRICED = 26
 
     LEASE_SCHEDULED_FIELDS = 20
-    LEASE_CHANGED_FIELDS = 17
+    LEASE_CHANGED_FIELDS = 18
 
 
 cdef struct LeaseScheduledEvent:
@@ -51,6 +51,7 @@ cdef struct LeaseChangedEvent:
     int64_t ended_ns
     int64_t charged_micros
     int64_t ends_ns
+    int64_t quantity
     View access
     View detail
     View delivery
@@ -93,7 +94,7 @@ cdef inline int write_lease_scheduled(WireSink *sink, const LeaseScheduledEvent 
 cdef inline int write_lease_changed(WireSink *sink, const LeaseChangedEvent *event) except -1 nogil:
     cdef uint8_t *at = room(
         sink,
-        9 + 8 * NUMBER_BYTES + 3 * LENGTH_BYTES + event.access.size + event.detail.size + event.delivery.size,
+        9 + 9 * NUMBER_BYTES + 3 * LENGTH_BYTES + event.access.size + event.detail.size + event.delivery.size,
     )
     at[0] = ARRAY_16
     at[1] = 0
@@ -115,6 +116,7 @@ cdef inline int write_lease_changed(WireSink *sink, const LeaseChangedEvent *eve
     at = put_flag(at, event.auto_extend)
     at = put_flag(at, event.overdue)
     at = put_blob(at, &event.delivery)
+    at = put_number(at, event.quantity)
     written(sink, at)
     return 0
 

@@ -6,28 +6,41 @@ law itself, on the same state. Same commands, same events, snapshots and hashes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, cast
+from collections.abc import Callable, Iterable
+from typing import Any, Final, cast
 
 import msgspec
 from sortedcontainers import SortedList
 
-from engine import row, snapshot, state
+from engine import dues, row, snapshot, state
 from engine.book_fast import FastBook
+from engine.codec import encode_command
+from engine.compiled import restoring, saving
+from engine.compiled.batch import batch, play
+from engine.compiled.dues import Bill
+from engine.compiled.leasing import ROOMS
 from engine.compiled.ordered import PairSet
 from engine.compiled.orders import Orders
 from engine.compiled.records import Account, Baron, Draft, Lease, Row
 from engine.compiled.state import Core
+from engine.compiled.ticks import play_tick
 from engine.grid import GridFactory, HourGrid
 from engine.grid_fast import FastGrid
 from engine.limits import Limits
 from engine.machine import Machine
-from engine.messages import Command, Event
+from engine.messages import CancelOrder, Command, Event, PlaceOrder, Tick
 from engine.state import BookFactory, R, State
 
-_OWN: Final[dict[type, type]] = {state.Account: Account, state.Baron: Baron, state.Lease: Lease}
+_OWN: Final[dict[type, type]] = {
+    state.Account: Account,
+    state.Baron: Baron,
+    dues.Bill: Bill,
+    state.Lease: Lease,
+}
 """By the law's struct: the compiled record. Orders are made by their table."""
 _LAW: Final = {own: law for law, own in _OWN.items()}
+_PLAYED: Final = (PlaceOrder, CancelOrder)
+"""Commands that compiled rooms may know."""
 _PLAIN: Final[dict[str, type]] = {"pots": list, "closed_orders": dict, "wiped_leases": dict}
 """Fields of an account that are no lists and dicts in compiled records."""
 
@@ -37,6 +50,7 @@ class CompiledRecords(state.Records):
 
     account = cast(type[state.Account], Account)
     baron = cast(type[state.Baron], Baron)
+    bill = cast(type[dues.Bill], Bill)
     draft = cast(type[state.Draft], Draft)
     lease = cast(type[state.Lease], Lease)
 
@@ -91,13 +105,48 @@ class FastMachine(Machine):
         """The machine of a snapshot; `engine.codec.DecodeError` when the bytes aren't one."""
         _check(book_factory, grid_factory)
         machine = cls.__new__(cls)
-        machine._state = snapshot.decode(data, CompiledState)
+        machine._state = restoring.decode(data, CompiledState)
         return machine
 
+    def snapshot(self) -> bytes:
+        return snapshot.encode(self._state, saving.many_of)
+
+    def state_hash(self) -> str:
+        return snapshot.state_hash(self._state, saving.many_of)
+
     def apply(self, seq: int, ts_ns: int, command: Command) -> list[Event]:
-        """As the law's."""
-        events = super().apply(seq, ts_ns, command)
-        return list(events)
+        """As the law's; ValueError unless `seq` grows."""
+        if isinstance(command, _PLAYED) and self._plays(seq, ts_ns, command):
+            return list(self._state.events)
+        return self.apply_law(seq, ts_ns, command)
+
+    def apply_law(self, seq: int, ts_ns: int, command: Command) -> list[Event]:
+        """Apply one command by the law's rooms alone, as what compiled rooms don't know is."""
+        return list(super().apply(seq, ts_ns, command))
+
+    def batch(self, records: Iterable[bytes], first_seq: int) -> list[bytes]:
+        """Play records of commands, numbered from `first_seq` on; of each the record of its events, empty where it has none.
+
+        ValueError unless the sequence grows; `engine.codec.DecodeError` for what is no command: all before it were played.
+        """
+        return batch(self, records, first_seq)
+
+    def _plays(self, seq: int, ts_ns: int, command: Command) -> bool:
+        try:
+            record = encode_command(ts_ns, command)
+        except (OverflowError, UnicodeEncodeError):
+            # No log carries such a command.
+            return False
+        return play(cast(CompiledState, self._state), seq, record)
+
+    def _play(self, command: Command) -> None:
+        room = _ROOMS.get(type(command))
+        if room is None or not room(self._state, command):
+            super()._play(command)
+
+
+_ROOMS: Final[dict[type[Command], Callable[[State, Any], bool]]] = {**ROOMS, Tick: play_tick}
+"""Each says whether it played the command; if not, nothing has changed, and the law plays it."""
 
 
 def _check(book_factory: BookFactory, grid_factory: GridFactory) -> None:

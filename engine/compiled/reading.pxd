@@ -8,7 +8,8 @@ from libc.stdint cimport INT64_MAX, int8_t, int16_t, int32_t, int64_t, uint8_t, 
 from libc.string cimport memcpy
 
 from engine.compiled.wire cimport (
-    ARRAY_16, BLOB_8, FALSE, FIX_ARRAY, FIX_NEGATIVE, FIX_TEXT, INT_8, INT_16, INT_32, INT_64, TEXT_8,
+    ARRAY_16, ARRAY_32, BLOB_8, FALSE,
+    FIX_ARRAY, FIX_NEGATIVE, FIX_TEXT, INT_8, INT_16, INT_32, INT_64, TEXT_8,
     TRUE, UINT_8, UINT_16, UINT_32, UINT_64, View, likely, swapped_16, swapped_32, swapped_64,
 )
 
@@ -129,6 +130,13 @@ cdef inline bint read_text(Cursor *cursor, View *text) noexcept nogil:
     return _read_long(cursor, TEXT_8, text) and _ascii(text)
 
 
+cdef inline bint read_any_text(Cursor *cursor, View *text) noexcept nogil:
+    """A text whose form is still to be checked."""
+    if _left(cursor, 1) and (cursor.at[0] & 0xE0) == FIX_TEXT:
+        return _read_view(cursor, 1, cursor.at[0] & 0x1F, text)
+    return _read_long(cursor, TEXT_8, text)
+
+
 cdef inline bint read_blob(Cursor *cursor, View *blob) noexcept nogil:
     return _read_long(cursor, BLOB_8, blob)
 
@@ -147,6 +155,15 @@ cdef inline bint read_array(Cursor *cursor, uint32_t *count) noexcept nogil:
         return False
     count[0] = _two(cursor.at + 1)
     cursor.at += 3
+    return True
+
+
+cdef inline bint read_count(Cursor *cursor, uint32_t *count) noexcept nogil:
+    """The same of an array that may be a whole table."""
+    if not _left(cursor, 5) or cursor.at[0] != ARRAY_32:
+        return read_array(cursor, count)
+    count[0] = _four(cursor.at + 1)
+    cursor.at += 5
     return True
 
 

@@ -11,6 +11,7 @@ from engine.compiled.ordered cimport PairSet
 from engine.compiled.orders cimport Orders
 from engine.compiled.slots cimport OrderSlot
 from engine.compiled.tables cimport IdMemory
+from engine.grid_fast cimport FastGrid
 
 cdef enum:
     POT_COUNT = 9
@@ -55,6 +56,28 @@ cdef class Account:
     # Slots of its live orders, in order of entry; 0 for none.
     cdef uint32_t first_order
     cdef uint32_t last_order
+    # What its last bid said where to deliver.
+    cdef bytes last_delivery
+
+
+cdef class Row:
+    cdef readonly uint32_t account
+    cdef readonly uint32_t baron
+    cdef readonly FastGrid grid
+    # (account, baron)
+    cdef readonly tuple key
+    cdef readonly Asks spot_asks
+    cdef readonly Asks firm_asks
+    cdef public int64_t spot_asked_gpus
+    cdef public int64_t firm_gpus
+    cdef public int64_t own_gpus
+    cdef public int64_t spot_gpus
+    cdef public int64_t leaving_gpus
+    cdef public int64_t look_ahead_ns
+    cdef public dict firm_leases
+    cdef public dict listings
+    cdef public dict claims
+    cdef readonly PairSet spot_leases
 
 
 cdef class Baron:
@@ -72,24 +95,15 @@ cdef class Baron:
     cdef public bint simulated
     cdef public bint draining
     cdef uint8_t presence_code
+    # What Cython rooms know it by, filled in when one first asks (`engine.compiled.standing`): its number
+    # as Python
+    # has it, its provider's row, and the instruments of its market.
+    cdef object number
+    cdef Row own_row
+    cdef uint32_t spot_instrument
+    cdef uint32_t ondemand_instrument
 
     cdef int64_t counted(self) noexcept nogil
-
-
-cdef class Row:
-    cdef readonly uint32_t account
-    cdef readonly uint32_t baron
-    cdef readonly object grid
-    cdef readonly Asks spot_asks
-    cdef readonly Asks firm_asks
-    cdef public int64_t spot_asked_gpus
-    cdef public int64_t spot_gpus
-    cdef public int64_t leaving_gpus
-    cdef public int64_t look_ahead_ns
-    cdef public dict firm_leases
-    cdef public dict listings
-    cdef public dict claims
-    cdef readonly PairSet spot_leases
 
 
 cdef class Lease:
@@ -124,6 +138,7 @@ cdef class Lease:
     cdef public int64_t min_rating
     cdef public bint auto_extend
     cdef public bint overdue
+    cdef public bint returned
     cdef public bint same_baron
     cdef uint8_t kind_code
     cdef uint8_t state_code
@@ -134,6 +149,18 @@ cdef class Lease:
     cdef public list prices
 
     cdef bint is_live(self) noexcept nogil
+
+
+cdef class Draft
+
+
+cdef class Drafts:
+    """A command's drafts in the order in which they began; for Python rooms a dict by the law's keys."""
+    cdef list drafts
+
+    cdef Draft find(
+        self, const OrderSlot *bid, const OrderSlot *ask, int64_t price_ticks, bint bid_takes, bint ask_takes
+    )
 
 
 cdef class Draft:

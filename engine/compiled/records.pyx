@@ -13,6 +13,7 @@ from engine.compiled.ordered cimport PairSet
 from engine.compiled.orders cimport Order, Orders
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at
 from engine.compiled.tables cimport IdMemory
+from engine.grid_fast cimport FastGrid
 
 from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, Presence
 from engine.reasons import Reason
@@ -32,6 +33,7 @@ cdef enum:
 
 
 @cython.final
+@cython.no_gc
 cdef class Asks:
     """The asks of a row, oldest first; a dict of their ids to None for Python rooms."""
 
@@ -125,6 +127,7 @@ cdef class Pots:
 
 
 @cython.final
+@cython.no_gc
 cdef class Account:
     def __init__(
         self, *, uint32_t account, int64_t maker_fee_ppm, int64_t taker_fee_ppm, pots, uint32_t open_orders=0,
@@ -148,6 +151,7 @@ cdef class Account:
 
 
 @cython.final
+@cython.no_gc
 cdef class Baron:
     def __init__(
         self, *, uint32_t baron, uint32_t provider, str sku, str region, int64_t verified_gpus=0,
@@ -187,9 +191,11 @@ cdef class Baron:
 
 
 @cython.final
+@cython.no_gc
 cdef class Row:
-    def __init__(self, uint32_t account, uint32_t baron, grid, Orders orders):
+    def __init__(self, uint32_t account, uint32_t baron, FastGrid grid not None, Orders orders):
         self.account, self.baron, self.grid = account, baron, grid
+        self.key = (account, baron)
         self.spot_asks, self.firm_asks = Asks(orders), Asks(orders)
         self.firm_leases = {}
         self.listings = {}
@@ -198,6 +204,7 @@ cdef class Row:
 
 
 @cython.final
+@cython.no_gc
 cdef class Lease:
     def __init__(
         self, *, uint64_t lease_id, uint32_t renter, uint32_t provider, uint32_t baron, uint8_t kind,
@@ -207,9 +214,9 @@ cdef class Lease:
         int64_t ended_ns=0, int64_t due_ns=0, int64_t usage_micros=0, int64_t renter_fee_micros=0,
         int64_t provider_fee_micros=0, bytes access=b"", str detail="", int64_t ends_ns=0, prices=None,
         int64_t limit_ticks=0, bint auto_extend=False, int64_t auto_due_ns=0, int64_t wipe_due_ns=0,
-        bint overdue=False, uint64_t waits_for=0, uint64_t promised_to=0, int64_t bond_micros=0,
-        uint64_t obligation_id=0, bytes delivery=b"", int64_t features=0, int64_t min_rating=0,
-        bint same_baron=False,
+        bint overdue=False, bint returned=False, uint64_t waits_for=0, uint64_t promised_to=0,
+        int64_t bond_micros=0, uint64_t obligation_id=0, bytes delivery=b"", int64_t features=0,
+        int64_t min_rating=0, bint same_baron=False,
     ):
         self.lease_id, self.obligation_id = lease_id, obligation_id
         self.renter, self.provider, self.baron, self.kind_code = renter, provider, baron, kind
@@ -224,7 +231,7 @@ cdef class Lease:
         self.access, self.detail, self.delivery = access, detail, delivery
         self.prices = [] if prices is None else prices
         self.limit_ticks, self.auto_extend, self.auto_due_ns = limit_ticks, auto_extend, auto_due_ns
-        self.wipe_due_ns, self.overdue = wipe_due_ns, overdue
+        self.wipe_due_ns, self.overdue, self.returned = wipe_due_ns, overdue, returned
         self.waits_for, self.promised_to = waits_for, promised_to
         self.features, self.min_rating, self.same_baron = features, min_rating, same_baron
 
@@ -248,6 +255,7 @@ cdef class Lease:
         made.limit_ticks, made.auto_extend = self.limit_ticks, self.auto_extend
         made.auto_due_ns = self.auto_due_ns
         made.wipe_due_ns, made.overdue = self.wipe_due_ns, self.overdue
+        made.returned = self.returned
         made.waits_for, made.promised_to = self.waits_for, self.promised_to
         made.features, made.min_rating, made.same_baron = self.features, self.min_rating, self.same_baron
         return made
@@ -281,6 +289,56 @@ cdef class Lease:
 
 
 @cython.final
+@cython.no_gc
+cdef class Drafts:
+    def __cinit__(self):
+        self.drafts = []
+
+    cdef Draft find(
+        self, const OrderSlot *bid, const OrderSlot *ask, int64_t price_ticks, bint bid_takes, bint ask_takes
+    ):
+        """The draft of a bid, a seller, its Baron, a price, and who took; None: there is none."""
+        cdef Draft draft
+        for draft in self.drafts:
+            if (
+                draft.bid_slot == bid and draft.price_ticks == price_ticks
+                and draft.ask_slot.account == ask.account and draft.ask_slot.baron == ask.baron
+                and draft.bid_takes == bid_takes and draft.ask_takes == ask_takes
+            ):
+                return draft
+        return None
+
+    def get(self, key):
+        cdef Draft draft
+        for draft in self.drafts:
+            if (
+                draft.bid_slot.order_id, draft.ask_slot.account, draft.ask_slot.baron, draft.price_ticks,
+                draft.bid_takes, draft.ask_takes,
+            ) == key:
+                return draft
+        return None
+
+    def __setitem__(self, key, Draft draft not None):
+        if self.get(key) is not None:
+            raise KeyError(key)
+        self.drafts.append(draft)
+
+    def values(self):
+        return list(self.drafts)
+
+    def clear(self):
+        self.drafts.clear()
+
+    def __iter__(self):
+        return iter(self.drafts)
+
+    def __len__(self):
+        return len(self.drafts)
+
+
+@cython.final
+@cython.no_gc
+@cython.freelist(64)
 cdef class Draft:
     def __init__(
         self, uint64_t lease_id, uint64_t obligation_id, Order bid not None, Order ask not None,

@@ -5,13 +5,23 @@ Python rooms read and write them by those names, Cython rooms take a `Core`. Whe
 is what Python rooms use as a dict or a sorted list.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.orders cimport Orders
+from engine.book_fast cimport FastBook
 from engine.compiled.ordered cimport TimerSet
-from engine.compiled.records cimport Account
+from engine.compiled.records cimport Account, Drafts
 from engine.compiled.tables cimport IdTable
 from engine.compiled.tape cimport EventTape
+from engine.fast.records cimport EventRecord
+
+
+cdef class Listed:
+    """An instrument as Cython rooms see it; spot and on-demand alone are plain to them."""
+    cdef FastBook book
+    cdef object number
+    cdef uint32_t instrument
+    cdef uint8_t kind_code
 
 
 cdef class Core:
@@ -30,6 +40,7 @@ cdef class Core:
     cdef readonly IdTable leases
     cdef readonly IdTable books
     cdef readonly Orders orders
+    cdef IdTable listed
     cdef public dict leases_of
     cdef public dict rows
     cdef public dict rows_of
@@ -42,7 +53,7 @@ cdef class Core:
     cdef public dict obligations_of
     cdef public dict neighbours
     cdef public dict handovers
-    cdef public dict bills
+    cdef readonly IdTable bills
     cdef public dict paid_of
     cdef public list covers
     cdef public dict auction_ends
@@ -64,12 +75,14 @@ cdef class Core:
     cdef public dict spent_quotes
     cdef public dict touched_rows
     cdef public dict short_rows
-    cdef public dict drafts
+    cdef readonly Drafts drafts
     cdef public dict entering_ticks
     # ---- what Cython rooms read of the limits
     cdef int64_t max_looked
+    cdef int64_t cuts_a_command
     cdef int64_t prefund_ns
     cdef int64_t notice_ns
+    cdef int64_t wipe_ns
     cdef int64_t ondemand_bond_ns
     cdef int64_t spot_minimum_s
     cdef int64_t ondemand_minimum_s
@@ -78,6 +91,10 @@ cdef class Core:
     cdef int64_t max_term_hours
     cdef int64_t max_delivery_bytes
     cdef int64_t max_client_ids
+
+    # What a book wrote of one command; grown by who needs more.
+    cdef EventRecord *book_events
+    cdef uint64_t book_room
 
     # The next id of this command (`State.new_id`).
     cdef uint64_t next_id(self) except 0

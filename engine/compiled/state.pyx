@@ -7,10 +7,11 @@ What stands here takes the place of the plain state's tables and of what touches
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free
 
 from engine.compiled.orders cimport Order
 from engine.compiled.ordered cimport TimerSet
-from engine.compiled.records cimport Account
+from engine.compiled.records cimport Account, Drafts
 from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
 from engine.compiled.tables cimport IdTable
 from engine.compiled.tape cimport EventTape
@@ -18,10 +19,15 @@ from engine.compiled.tape cimport EventTape
 from engine import state as law
 from engine.ids import INDEX_MAX, SEQ_MAX, SHARD_MAX
 from engine.messages import EXCHANGE_ACCOUNT
+
 from engine.units import NS_PER_S
 
 cdef int64_t MOST_OF_A_COMMAND = INDEX_MAX
 cdef uint64_t LAST_SEQ = SEQ_MAX
+
+
+cdef class Listed:
+    pass
 
 
 cdef class Core:
@@ -39,18 +45,20 @@ cdef class Core:
         self.calendars, self.closing_trades = {}, {}
         self.barons, self.barons_of, self.rows, self.rows_of = IdTable(), {}, {}, {}
         self.leases, self.leases_of = IdTable(), {}
-        self.bills, self.paid_of, self.covers = {}, {}, []
+        self.bills, self.paid_of, self.covers = IdTable(), {}, []
         self.obligations, self.obligations_of, self.neighbours, self.handovers = {}, {}, {}, {}
         self.books, self.auction_ends = IdTable(), {}
         self.timers, self.spot_index = TimerSet(), {}
         self.events = EventTape()
         self.yielding, self.waiting, self.shutting, self.expiring = set(), set(), set(), set()
         self.touched_barons, self.touched_books, self.spent_quotes = {}, {}, {}
-        self.touched_rows, self.short_rows, self.drafts, self.entering_ticks = {}, {}, {}, {}
+        self.touched_rows, self.short_rows, self.entering_ticks = {}, {}, {}
+        self.drafts = Drafts()
+        self.listed = IdTable()
         self.dry_holdings = {}
-        self.max_looked = limits.max_looked
+        self.max_looked, self.cuts_a_command = limits.max_looked, law.CUTS_A_COMMAND
         self.prefund_ns = limits.prefund_s * NS_PER_S
-        self.notice_ns = limits.notice_s * NS_PER_S
+        self.notice_ns, self.wipe_ns = limits.notice_s * NS_PER_S, limits.wipe_s * NS_PER_S
         self.ondemand_bond_ns = limits.ondemand_bond_s * NS_PER_S
         self.spot_minimum_s, self.ondemand_minimum_s = limits.spot_minimum_s, limits.ondemand_minimum_s
         self.max_leases, self.max_open_orders = limits.max_leases, limits.max_open_orders
@@ -65,7 +73,7 @@ cdef class Core:
         self.events.clear()
         self.made = self.leases_passed = 0
         self.fills_left = self.max_looked
-        self.cuts_left = law.CUTS_A_COMMAND
+        self.cuts_left = self.cuts_a_command
         if self.dry_holdings:
             self.dry_holdings = {}
         if self.touched_barons:
@@ -78,10 +86,28 @@ cdef class Core:
             self.touched_rows = {}
         if self.short_rows:
             self.short_rows = {}
-        if self.drafts:
-            self.drafts = {}
+        if self.drafts.drafts:
+            self.drafts.clear()
         if self.entering_ticks:
             self.entering_ticks = {}
+
+    def add_instrument(self, instrument):
+        """List an instrument with an empty book."""
+        cdef Listed listed = Listed.__new__(Listed)
+        law.State.add_instrument(self, instrument)
+        listed.number = instrument.instrument
+        listed.instrument = listed.number
+        listed.kind_code = instrument.kind
+        listed.book = self.books[listed.number]
+        self.listed.put(listed.instrument, listed)
+
+    def drop_instrument(self, number):
+        """Forget an instrument that has expired."""
+        law.State.drop_instrument(self, number)
+        self.listed.drop(number)
+
+    def __dealloc__(self):
+        free(self.book_events)
 
     cdef uint64_t next_id(self) except 0:
         cdef uint64_t number

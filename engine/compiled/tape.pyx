@@ -1,7 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The events of the running command, as bytes: written in C, or encoded where a Python room says one.
 
-It stands where the law's state has a list, and Python rooms use it as one. What an event means it doesn't know.
+It stands where the law's state has a list, and Python rooms use it as one. What an event means it doesn't
+know.
 """
 
 from libc.stdint cimport int64_t

@@ -304,5 +304,7 @@ def lease_changed(row: LeaseRow, event: LeaseChanged, seq: int) -> LeaseRow:
         detail=event.detail or row.detail,
         ends_ns=event.ends_ns,
         auto_extend=event.auto_extend,
+        # A log of before leases shrank doesn't say it.
+        quantity=event.quantity or row.quantity,
         seq=seq,
     )

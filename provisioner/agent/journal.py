@@ -22,7 +22,7 @@ JOURNAL_VERSION = 1
 class Phase(StrEnum):
     """How far a lease is. The one way through: starting, running, ending, wiped; or by failing, failed.
 
-    Back from running to starting goes only what died of its own tenant's hunger for memory."""
+    Back from running to starting goes what died of its own tenant's hunger for memory, and what goes on with fewer GPUs."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -49,6 +49,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     generation: int
     phase: Phase
     gpus: tuple[str, ...]
+    leaving: tuple[str, ...] = ()
+    """GPUs that it is to have no more: its own until it has started again without them."""
     authorized_keys: tuple[str, ...] = ()
     paid_until_ns: int = 0
     host_key: str = ""

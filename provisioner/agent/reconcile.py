@@ -18,6 +18,7 @@ LEASES_MAX = 2048
 """So many reports, each of REPORT_DETAIL_CHARS_MAX at most, fit one message."""
 REPORT_DETAIL_CHARS_MAX = 200
 TIME_NS_MAX = 2**63 - 1
+FEWER_GPUS = "it has fewer GPUs from now on, and starts again with none of its files"
 
 _SAID = {
     Phase.STARTING: SandboxState.STARTING,
@@ -37,9 +38,10 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Started(Happening, frozen=True, kw_only=True):
-    """Its sshd answers."""
+    """Its sshd answers, and it has these GPUs."""
 
     host_key: str
+    gpus: tuple[str, ...]
 
 
 class StartFailed(Happening, frozen=True, kw_only=True):
@@ -132,13 +134,13 @@ def startable(entries: Entries) -> list[Entry]:
     held: set[str] = set()
     for entry in entries.values():
         if entry.phase not in GONE and entry.phase is not Phase.STARTING:
-            held.update(entry.gpus)
+            held.update(entry.gpus, entry.leaving)
     ready = []
     for entry in entries.values():
         if entry.phase is Phase.STARTING:
             if held.isdisjoint(entry.gpus):
                 ready.append(entry)
-            held.update(entry.gpus)
+            held.update(entry.gpus, entry.leaving)
     return ready
 
 
@@ -156,7 +158,7 @@ def reports(entries: Entries) -> list[LeaseReport]:
             state=_SAID[entry.phase],
             host_key=entry.host_key if entry.phase is Phase.RUNNING else "",
             detail=_plain(entry.detail),
-            gpus=[] if entry.phase in GONE else list(entry.gpus),
+            gpus=[] if entry.phase in GONE else [*entry.gpus, *entry.leaving],
         )
         for entry in entries.values()
     ]
@@ -174,8 +176,14 @@ def _begun(spec: LeaseSpec) -> Entry:
 
 
 def _renewed(entry: Entry, spec: LeaseSpec) -> Entry:
-    if entry.phase not in WANTED or entry.paid_until_ns == spec.paid_until_ns:
+    """Paid time moves on; with fewer GPUs than it has, it starts again with those."""
+    if entry.phase not in WANTED:
         return entry
+    if set(spec.gpus) < set(entry.gpus):
+        going = tuple(uuid for uuid in entry.gpus if uuid not in spec.gpus)
+        entry = msgspec.structs.replace(
+            entry, phase=Phase.STARTING, gpus=tuple(spec.gpus), leaving=entry.leaving + going, detail=FEWER_GPUS
+        )
     return msgspec.structs.replace(entry, paid_until_ns=spec.paid_until_ns)
 
 
@@ -200,8 +208,11 @@ def _over(entry: Entry, phase: Phase, detail: str | None = None) -> Entry:
 
 def _after(entry: Entry, happening: Happening) -> Entry:
     match happening, entry.phase:
+        case Started(host_key=host_key, gpus=gpus), Phase.STARTING if set(gpus) != set(entry.gpus):
+            # It was told meanwhile to have fewer: it starts again.
+            return msgspec.structs.replace(entry, host_key=host_key)
         case Started(host_key=host_key), Phase.STARTING:
-            return msgspec.structs.replace(entry, phase=Phase.RUNNING, host_key=host_key, detail="")
+            return msgspec.structs.replace(entry, phase=Phase.RUNNING, host_key=host_key, leaving=(), detail="")
         case StartFailed(detail=detail), Phase.STARTING:
             return _over(entry, Phase.FAILING, detail)
         case Died(detail=detail), Phase.RUNNING:

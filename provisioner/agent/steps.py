@@ -39,7 +39,7 @@ def start(home: Path, entry: Entry, make_spec: MakeSpec, tools: Tools) -> Happen
     try:
         spec = make_spec(entry)
         sandbox = (
-            lifecycle.restart(directory(home, entry), spec, tools)
+            lifecycle.restart(directory(home, entry), spec, tools, entry.detail)
             if entry.host_key
             else lifecycle.start(home, spec, tools)
         )
@@ -49,7 +49,9 @@ def start(home: Path, entry: Entry, make_spec: MakeSpec, tools: Tools) -> Happen
         return _start_failed(entry, str(error))
     except OSError as error:
         return _start_failed(entry, f"the sandbox can't be made: {error}")
-    return Started(lease_id=entry.lease_id, generation=entry.generation, host_key=sandbox.host_key)
+    return Started(
+        lease_id=entry.lease_id, generation=entry.generation, host_key=sandbox.host_key, gpus=sandbox.gpu_uuids
+    )
 
 
 def take_over(home: Path, entry: Entry) -> Happening | None:

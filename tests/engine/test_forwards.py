@@ -247,11 +247,12 @@ def test_a_provider_that_buys_back_owes_nothing_and_may_sell_again() -> None:
     shard.place(sale(PAT, 8, first))
 
 
-def test_spot_and_ondemand_asks_are_the_providers_alone() -> None:
+def test_spot_and_ondemand_asks_need_hours_that_run() -> None:
     shard = rich()
     trade(shard, PAT, ALICE, 2, forward(shard))
-    shard.refuse(ask(ALICE, TRADED, 1), Reason.NOT_YOUR_BARON, "baron")
-    shard.refuse(ask(ALICE, TRADED, 1, ONDEMAND), Reason.NOT_YOUR_BARON, "baron")
+    shard.refuse(ask(ALICE, TRADED, 1), Reason.INSUFFICIENT_CAPACITY, "quantity")
+    shard.refuse(ask(ALICE, TRADED, 1, ONDEMAND), Reason.INSUFFICIENT_CAPACITY, "quantity")
+    shard.refuse(ask(BOB, TRADED, 1), Reason.NOT_YOUR_BARON, "baron")
 
 
 # ---------------------------------------------------------------- bounds

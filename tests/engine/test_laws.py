@@ -45,8 +45,21 @@ def test_the_laws_hold_where_days_are_traded_ahead(
     _live(steps, limits, restored_at, usd)
 
 
-def _live(steps: list[Step], limits: Limits, restored_at: int, usd: int) -> None:
+@pytest.mark.timeout(600)
+@settings(max_examples=60, phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink])
+@given(
+    steps=sequences_ahead.steps_let,
+    limits=st.sampled_from([Limits(max_term_hours=30), sequences.TIGHT]),
+    restored_at=st.integers(0, 40),
+)
+def test_the_laws_hold_where_holders_let_what_they_bought(steps: list[Step], limits: Limits, restored_at: int) -> None:
+    _live(steps, limits, restored_at, 2_000, holds=True)
+
+
+def _live(steps: list[Step], limits: Limits, restored_at: int, usd: int, *, holds: bool = False) -> None:
     shard = Shard(limits, usd=usd)
+    if holds:
+        sequences_ahead.hold(shard)
     sequences.open_up(shard)
     for number, step in enumerate(steps):
         if number == restored_at:

@@ -70,13 +70,13 @@ def test_what_fits_is_whole_lots_of_the_ask() -> None:
 
 
 def test_a_command_cuts_so_many_and_the_rest_of_its_bid_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_state, "CUTS_A_COMMAND", 4)
     shard = rich()
     today = day(shard, 0)
     pieces(shard, ALICE, 6, today)
     # Two asks of one seller: what the first takes the second doesn't have.
     shard.place(sale(ALICE, 2, today, 20_000))
     shard.place(sale(ALICE, 4, today, 20_001))
-    monkeypatch.setattr(engine_state, "CUTS_A_COMMAND", 4)
     events = shard.do(purchase(BOB, 6, today, 20_001))
     assert [each.quantity for each in only(events, Traded)] == [2, 2]
     assert len(owed(shard, BOB)) == 4
@@ -130,13 +130,13 @@ def test_so_in_an_auction_where_the_others_trade() -> None:
 
 
 def test_a_set_of_quotes_shares_the_cuts_of_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_state, "CUTS_A_COMMAND", 4)
     shard = rich()
     shard.pay(QUINN, 100_000)
     days = [day(shard, 0), day(shard, 2)]
     for instrument in days:
         pieces(shard, ALICE, 3, instrument)
         shard.place(sale(ALICE, 3, instrument, 20_000))
-    monkeypatch.setattr(engine_state, "CUTS_A_COMMAND", 4)
     quotes = tuple(
         Quote(instrument=number, side=Side.BUY, price_ticks=20_000, quantity=3, delivery=b"ssh-ed25519 AAAA")
         for number in days

@@ -108,10 +108,12 @@ def session_environment(spec: SandboxSpec) -> dict[str, str]:
     return environment
 
 
-def files(spec: SandboxSpec, unenforced: Sequence[str], sshd_helpers: Mapping[str, str]) -> dict[str, str]:
+def files(
+    spec: SandboxSpec, unenforced: Sequence[str], sshd_helpers: Mapping[str, str], *, again: str = ""
+) -> dict[str, str]:
     """Path below /etc to content; `unenforced` names the limits that this host can't keep, which the tenant is told.
 
-    `sshd_helpers` are settings for an sshd that doesn't stand where it was built for.
+    `sshd_helpers` are settings for an sshd that doesn't stand where it was built for. again: why it starts again, if it does.
     """
     environment = " ".join(f'"{name}={value}"' for name, value in session_environment(spec).items())
     helpers = "".join(f"{name} {path}\n" for name, path in sshd_helpers.items())
@@ -126,7 +128,7 @@ def files(spec: SandboxSpec, unenforced: Sequence[str], sshd_helpers: Mapping[st
         "shells": "/bin/sh\n/bin/bash\n",
         "profile": PROFILE,
         "bash.bashrc": PROFILE,
-        MOTD: motd(spec, unenforced),
+        MOTD: motd(spec, unenforced, again=again),
         "ssh/authorized_keys": "".join(f"{key}\n" for key in spec.authorized_keys),
         "ssh/sshd_config": helpers
         + SSHD_CONFIG.format(
@@ -145,8 +147,8 @@ def host_bindings() -> list[tuple[Path, str]]:
     return [(Path("/etc") / name, f"/etc/{name}") for name in HOST_FILES if (Path("/etc") / name).exists()]
 
 
-def motd(spec: SandboxSpec, unenforced: Sequence[str], *, restarted: bool = False) -> str:
-    """What a renter reads who logs in; `restarted` when it all began again, because its memory was used up."""
+def motd(spec: SandboxSpec, unenforced: Sequence[str], *, again: str = "") -> str:
+    """What a renter reads who logs in; `again`: why it all began again, if it did."""
     gpus = ", ".join(f"{gpu.sku or gpu.name} (/dev/nvidia{gpu.minor})" for gpu in spec.gpus)
     limits = spec.limits
     lines = [
@@ -155,7 +157,7 @@ def motd(spec: SandboxSpec, unenforced: Sequence[str], *, restarted: bool = Fals
         f"{limits.processes} processes, {limits.connections} connections, {limits.memory_bytes // MIB} MiB of memory.",
         f"Of it: home {limits.home_bytes // MIB}, temporary {limits.tmp_bytes // MIB}, shared {limits.shm_bytes // MIB}.",
         *([f"This host has no means to keep: {', '.join(unenforced)}."] if unenforced else []),
-        *(["It used up its memory and was STARTED AGAIN: what was in it is gone."] if restarted else []),
+        *([f"It was STARTED AGAIN, and what was in it is gone: {again}."] if again else []),
         "All files are in memory, and are wiped when the lease ends. No network but loopback.",
     ]
     return "\n".join(lines) + "\n"

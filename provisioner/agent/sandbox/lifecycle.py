@@ -73,7 +73,7 @@ def survey(home: Path) -> list[Path]:
 
 
 def start(home: Path, spec: SandboxSpec, tools: Tools) -> Sandbox:
-    """Start the lease's sandbox, or return the one that already runs; what half-stands is destroyed first.
+    """Start the lease's sandbox, or return the one that already runs; what half-stands, or has other GPUs, is destroyed first.
 
     Raises AgentError `bad_spec`, `sandbox_failed`, `no_device_node` (nothing is left of it), `not_wiped`, `bad_record`.
     """
@@ -81,7 +81,7 @@ def start(home: Path, spec: SandboxSpec, tools: Tools) -> Sandbox:
     directory = lease_directory(home, spec.lease_id, spec.generation)
     if directory.exists():
         running = adopt(directory)
-        if running is not None:
+        if running is not None and _has(running, spec):
             return running
         destroy(directory)
     directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,24 +96,36 @@ def start(home: Path, spec: SandboxSpec, tools: Tools) -> Sandbox:
         raise
 
 
-def restart(directory: Path, spec: SandboxSpec, tools: Tools) -> Sandbox:
-    """Start a sandbox whose first process died again in its place, or return it if it runs: same host key, none of its files.
+def restart(directory: Path, spec: SandboxSpec, tools: Tools, why: str) -> Sandbox:
+    """Start a sandbox again in its place, or return it if it runs and has the GPUs: same host key, none of its files.
+
+    Its first process died, or it runs on with fewer GPUs: all that is left of what ran is ended before. why: its renter reads it.
 
     Raises AgentError `sandbox_failed` (of one that never ran, or not since this machine was started, too),
     `no_device_node`, `not_wiped`, `bad_record`; what is left then is to be destroyed.
     """
     running = adopt(directory)
-    if running is not None:
+    if running is not None and _has(running, spec):
         return running
     standing = record.read(directory)
     if standing is None or not standing.host_key or standing.boot_id != processes.boot_id():
         raise AgentError("sandbox_failed", f"nothing of {directory.name} can be started again", "destroy it")
     try:
         _end(standing)
-        standing = msgspec.structs.replace(standing, phase="starting", init=None, launcher=None)
+        standing = msgspec.structs.replace(
+            standing,
+            phase="starting",
+            init=None,
+            launcher=None,
+            gpu_uuids=tuple(gpu.uuid for gpu in spec.gpus),
+            limits=spec.limits,
+        )
         standing, groups = _planned(standing, tools)
         record.write(directory, standing)
-        (directory / command.INSIDE / "etc" / etc.MOTD).write_text(etc.motd(spec, standing.unenforced, restarted=True))
+        inside = directory / command.INSIDE
+        _write(inside, etc.files(spec, standing.unenforced, command.sshd_helpers(tools), again=why))
+        for simulated in set(inside.glob("gpu/*")) - {inside / "gpu" / f"nvidia{gpu.minor}" for gpu in spec.gpus}:
+            simulated.unlink()
         return _run(directory, standing, groups, spec, tools)
     except OSError as error:
         raise _not_made(error) from error
@@ -235,9 +247,7 @@ def _furnish(directory: Path, standing: Record, spec: SandboxSpec, tools: Tools)
     inside = directory / command.INSIDE
     for folder in ("etc/ssh", "gpu"):
         (inside / folder).mkdir(parents=True)
-    for name, content in etc.files(spec, standing.unenforced, command.sshd_helpers(tools)).items():
-        (inside / "etc" / name).write_text(content)
-        (inside / "etc" / name).chmod(0o644)
+    _write(inside, etc.files(spec, standing.unenforced, command.sshd_helpers(tools)))
     if spec.simulated:
         for gpu in spec.gpus:
             (inside / "gpu" / f"nvidia{gpu.minor}").write_text(f"simulated {gpu.name} {gpu.uuid}\n")
@@ -256,6 +266,18 @@ def _furnish(directory: Path, standing: Record, spec: SandboxSpec, tools: Tools)
             os.chown(path, standing.host_uid, standing.host_uid, follow_symlinks=False)
     algorithm, public, *_ = key.with_suffix(".pub").read_text().split()
     return f"{algorithm} {public}"
+
+
+def _write(inside: Path, files: dict[str, str]) -> None:
+    """What the sandbox sees as /etc; what is there already keeps its owner."""
+    for name, content in files.items():
+        (inside / "etc" / name).write_text(content)
+        (inside / "etc" / name).chmod(0o644)
+
+
+def _has(sandbox: Sandbox, spec: SandboxSpec) -> bool:
+    """Whether what runs has exactly the GPUs that it is to have."""
+    return set(sandbox.gpu_uuids) == {gpu.uuid for gpu in spec.gpus}
 
 
 def _unused_uid(instance: str) -> int:

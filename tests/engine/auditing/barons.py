@@ -44,7 +44,7 @@ def check_shortage(seen: Seen, hours: Hours, command: Command, events: list[Even
             event.lease_id: hours.lets[event.lease_id].quantity
             for event in events
             if isinstance(event, LeaseChanged) and event.state is LeaseState.FAILED and not event.wiped
-            if hours.lets[event.lease_id].kind is Kind.ONDEMAND
+            if hours.lets[event.lease_id].kind is Kind.ONDEMAND and hours.lets[event.lease_id].row == key
         }
         failed |= {
             event.obligation_id: event.quantity

@@ -57,9 +57,13 @@ class Let:
     state: LeaseState = LeaseState.PROVISIONING
     ended_ns: int = 0
     overdue: bool = False
+    returned: bool = False
+    """It failed on hours that its seller had bought, and gave them back at once."""
     displaces: int = 0
     """A newcomer's: whose GPUs it waits for, until they are wiped."""
     promised_to: int = 0
+    delivers: bool = False
+    """A forward's: an obligation stands behind it."""
 
     @property
     def live(self) -> bool:
@@ -155,6 +159,16 @@ class Hours:
         """A row's newcomers that wait for their GPUs, the oldest first."""
         return [let for let in self.spot_lets(key) if let.displaces and let.live]
 
+    def own_gpus(self, key: Key) -> int:
+        """GPUs of its account's own leases on the Baron, of forwards, that an obligation stands behind."""
+        forwards = (let for let in self.lets.values() if let.kind is Kind.FORWARD and let.live and let.delivers)
+        return sum(let.quantity for let in forwards if (let.renter, let.row[1]) == key)
+
+    def firm_gpus(self, key: Key) -> int:
+        """GPUs of its on-demand leases that live."""
+        lets = (let for let in self.lets.values() if let.row == key and let.kind is Kind.ONDEMAND and let.live)
+        return sum(let.quantity for let in lets)
+
     def shut(self, baron: int) -> bool:
         """Nobody may ask on it."""
         told = self.presence.get(baron)
@@ -193,12 +207,18 @@ class Hours:
                 self._displaced(event)
             case Traded():
                 self._traded(event, orders, kinds[event.instrument])
-            case ObligationChanged() if event.change is ObligationChange.FAILED:
-                self._take_hours((event.holder, event.baron), event.start_h, event.end_h, bought=-event.quantity)
+            case ObligationChanged():
+                if event.change is ObligationChange.FAILED:
+                    self._take_hours((event.holder, event.baron), event.start_h, event.end_h, bought=-event.quantity)
+                if event.lease_id in self.lets:
+                    # One that is joined has given its lease to the other before.
+                    over = event.change in (ObligationChange.DELIVERED, ObligationChange.FAILED)
+                    self.lets[event.lease_id].delivers = event.live or not over
             case LeaseScheduled() if event.kind is Kind.FORWARD:
                 key, end_h = (event.provider, event.baron), event.term_end_ns // HOUR_NS
                 self.lets[event.lease_id] = Let(event.lease_id, key, event.kind, event.renter, self.hour, end_h)
                 self.lets[event.lease_id].quantity, self.lets[event.lease_id].state = event.quantity, event.state
+                self.lets[event.lease_id].delivers = True
             case LeaseScheduled():
                 let = self.lets[event.lease_id]
                 end_h = -(-event.term_end_ns // HOUR_NS)
@@ -296,13 +316,20 @@ class Hours:
     def _lease_changed(self, let: Let, event: LeaseChanged) -> None:
         if event.reason is EndReason.DISPLACED and event.state is LeaseState.ENDING and let.state is LeaseState.ACTIVE:
             self.displaced[let.lease_id] = event.ends_ns
+        failed = event.reason is EndReason.PROVIDER_FAILED and let.live
         let.state, let.ended_ns = event.state, event.ended_ns
+        assert event.quantity == let.quantity or (let.kind is Kind.FORWARD and 0 < event.quantity < let.quantity)
+        let.quantity = event.quantity
+        if failed and let.held and let.kind is not Kind.FORWARD and let.row != self.own(let.row[1]):
+            # What its seller had bought failed with it (§8).
+            self._give_back(let)
+            let.returned = True
         if let.displaces and not let.live and let.displaces in self.lets:
             # Nobody waits for those GPUs any more.
             self.lets[let.displaces].promised_to = 0
         if event.overdue and not let.overdue:
             # It gives its hours back, and the Baron has its GPUs no more (§4).
-            assert let.held and let.ended_ns + self.wipe_ns <= self.now_ns, "a wipe isn't overdue yet"
+            assert (let.held or let.returned) and let.ended_ns + self.wipe_ns <= self.now_ns, "a wipe isn't overdue yet"
             self._give_back(let)
             let.overdue = True
         if event.wiped:

@@ -40,6 +40,11 @@ def check_rows(hours: Hours, *, on_time: bool) -> None:
         if on_time:
             # More asks than one command may cancel go in the Ticks that are due at once.
             assert not hours.shut(key[1]) or not (row.spot_asks or row.firm_asks), "an ask on a Baron that is shut"
+            if key != hours.own(key[1]):
+                let = hours.own_gpus(key) + hours.firm_gpus(key) + hours.staying(key)
+                assert let <= row.bought[hours.hour], (
+                    f"{key} uses or let {let} GPUs, and bought {row.bought[hours.hour]}"
+                )
             left = max(0, hours.left_to_spot(key))
             assert hours.spot_asked(key) <= max(0, hours.spot_free(key)), f"spot is asked twice in {key}"
             assert hours.staying(key) <= left, f"{key} promised {hours.staying(key)} GPUs to spot, and has {left}"
@@ -66,6 +71,7 @@ def check_tables(hours: Hours, state: State) -> None:
         assert list(kept.claims) == [let.lease_id for let in hours.claims(key)], "newcomers in order of age"
         yields = [(let.price_ticks, -let.lease_id) for let in hours.yields_first(key)]
         assert list(kept.spot_leases) == yields, "spot leases in the order in which they yield"
+        assert (kept.own_gpus, kept.firm_gpus) == (hours.own_gpus(key), hours.firm_gpus(key)), "GPUs of firm leases"
         assert state.barons[key[1]].counted_gpus == hours.verified(hours.own(key[1]))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine import state
+from engine import dues, state
 from engine.book_fast import FastBook
 from engine.compiled.machine import CompiledRecords, CompiledState
 from engine.grid_fast import FastGrid
@@ -89,6 +89,20 @@ FULL: dict[type[msgspec.Struct], dict[str, Any]] = {
         "heard_ns": 5,
         "offer_due_ns": 6,
     },
+    dues.Bill: {
+        "bill_id": 2**62,
+        "renter": 2**32 - 1,
+        "provider": 2**32 - 2,
+        "due_ns": 2**63 - 1,
+        "charge_micros": 2**56,
+        "receivable_micros": 3,
+        "run_from_ns": 4,
+        "over_ns": 5,
+        "outages": [(1, 2), (3, 4)],
+        "out_ns": 6,
+        "out_until_ns": 7,
+        "hours": dues.PaidHours(baron=1, lease_id=2, hour_micros=3, from_h=4, until_h=5),
+    },
     state.Lease: {
         "lease_id": 2**62,
         "renter": 2**32 - 1,
@@ -121,6 +135,7 @@ FULL: dict[type[msgspec.Struct], dict[str, Any]] = {
         "auto_due_ns": 18,
         "wipe_due_ns": 19,
         "overdue": True,
+        "returned": True,
         "waits_for": 20,
         "promised_to": 21,
         "bond_micros": 22,

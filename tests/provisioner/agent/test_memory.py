@@ -119,15 +119,15 @@ def test_what_died_of_its_own_hunger_starts_again_with_its_host_key_and_none_of_
     assert isinstance(happened, Died)
 
     spec = spec_of("lease-1", (0,), limits)
-    again = lifecycle.restart(directory, spec, sandbox_tools)
+    again = lifecycle.restart(directory, spec, sandbox_tools, "hunger")
     assert (again.host_key, again.directory) == (before.host_key, str(directory))
     assert standing_in(directory).init != before.init
     assert lifecycle.own_oom_kills(directory) == 0
     # The renter's known_hosts, port and key are as they were.
     assert renter.says("ls -A ~ | grep -c mine; true") == "0"
-    assert "STARTED AGAIN" in renter.says("cat /etc/motd")
+    assert "STARTED AGAIN, and what was in it is gone: hunger." in renter.says("cat /etc/motd")
     assert steps.look(home, [entry], {}) == Looked([], {"lease-1": 0})
-    assert lifecycle.restart(directory, spec, sandbox_tools) == again
+    assert lifecycle.restart(directory, spec, sandbox_tools, "hunger") == again
     standing = standing_in(directory)
     lifecycle.destroy(directory)
     assert traces.of(directory, standing) == []
@@ -157,7 +157,7 @@ def test_what_another_boot_left_is_not_started_again(rent: Rent, spec_of: SpecOf
     assert standing.init is not None and processes.end([standing.init], 20) == []
     record.write(directory, msgspec.structs.replace(standing, boot_id="another"))
     with pytest.raises(AgentError) as refused:
-        lifecycle.restart(directory, spec_of("lease-1"), sandbox_tools)
+        lifecycle.restart(directory, spec_of("lease-1"), sandbox_tools, "hunger")
     assert refused.value.code == "sandbox_failed"
     record.write(directory, standing)
 

@@ -36,11 +36,12 @@ ALLOWED = {
     (Phase.ENDING, Phase.WIPED),
 }
 
+_some_gpus = st.lists(st.sampled_from(GPUS), min_size=1, max_size=2, unique=True)
 specs = st.builds(
     LeaseSpec,
     lease_id=st.sampled_from(IDS),
     generation=st.integers(1, 3),
-    gpus=st.lists(st.sampled_from(GPUS), min_size=1, max_size=2, unique=True),
+    gpus=_some_gpus,
     authorized_keys=st.just(["key"]),
     paid_until_ns=st.integers(0, 100),
 )
@@ -53,7 +54,7 @@ happenings = st.one_of(
     *(
         st.builds(kind, lease_id=st.sampled_from(IDS), generation=st.integers(1, 3), **fields)
         for kind, fields in (
-            (Started, {"host_key": st.just("ssh-ed25519 A")}),
+            (Started, {"host_key": st.just("ssh-ed25519 A"), "gpus": _some_gpus.map(tuple)}),
             (StartFailed, {"detail": st.just("why")}),
             (Died, {"detail": st.just("why")}),
             (Exhausted, {"detail": st.just("hunger")}),
@@ -121,7 +122,7 @@ def test_what_starts_or_stands_never_shares_a_gpu(played: list[Desired | Happeni
             for entry in entries.values()
             if (entry.lease_id, entry.generation) in begun and entry.phase not in journal.GONE
         ]
-        used = [gpu for entry in standing for gpu in entry.gpus]
+        used = [gpu for entry in standing for gpu in (*entry.gpus, *entry.leaving)]
         assert len(used) == len(set(used))
 
 
@@ -140,7 +141,7 @@ def test_what_is_over_keeps_no_keys_and_each_lease_is_reported_once(
             assert bool(entry.authorized_keys) == (entry.phase in journal.WANTED)
         assert [report.lease_id for report in reconcile.reports(now)] == list(now)
         for entry, report in zip(now.values(), reconcile.reports(now), strict=True):
-            assert report.gpus == ([] if entry.phase in journal.GONE else list(entry.gpus))
+            assert report.gpus == ([] if entry.phase in journal.GONE else [*entry.gpus, *entry.leaving])
 
 
 @given(moves, st.integers(0, 100))
@@ -172,7 +173,7 @@ def test_what_used_up_its_own_memory_starts_again_as_the_same_lease() -> None:
         leases=[LeaseSpec(lease_id="lse_1", generation=1, gpus=["GPU-a"], authorized_keys=["key"], paid_until_ns=9)],
         forget=[],
     )
-    started = Started(lease_id="lse_1", generation=1, host_key="ssh-ed25519 A")
+    started = Started(lease_id="lse_1", generation=1, host_key="ssh-ed25519 A", gpus=("GPU-a",))
     running = reconcile.settle(reconcile.revise({}, wanted), [started])
     exhausted = Exhausted(lease_id="lse_1", generation=1, detail="hunger")
     again = reconcile.revise(reconcile.settle(running, [exhausted]), wanted)
@@ -185,6 +186,54 @@ def test_what_used_up_its_own_memory_starts_again_as_the_same_lease() -> None:
     # Where it can't be started again, that is a failure like any other.
     failed = reconcile.settle(again, [StartFailed(lease_id="lse_1", generation=1, detail="no room")])
     assert failed["lse_1"].phase is Phase.FAILING
+
+
+def listed(*gpus: str, generation: int = 1) -> Desired:
+    return Desired(
+        leases=[
+            LeaseSpec(
+                lease_id="lse_1", generation=generation, gpus=list(gpus), authorized_keys=["key"], paid_until_ns=9
+            )
+        ],
+        forget=[],
+    )
+
+
+def test_with_fewer_gpus_it_starts_again_and_holds_the_others_until_it_runs_without_them() -> None:
+    started = Started(lease_id="lse_1", generation=1, host_key="ssh-ed25519 A", gpus=("GPU-a", "GPU-b"))
+    running = reconcile.settle(reconcile.revise({}, listed("GPU-a", "GPU-b")), [started])
+    fewer = reconcile.revise(running, listed("GPU-a"))
+    assert (fewer["lse_1"].phase, fewer["lse_1"].gpus, fewer["lse_1"].leaving) == (
+        Phase.STARTING,
+        ("GPU-a",),
+        ("GPU-b",),
+    )
+    assert fewer["lse_1"].host_key == "ssh-ed25519 A", "the same sandbox, for its renter"
+    [report] = reconcile.reports(fewer)
+    assert (report.state, report.gpus) == (SandboxState.STARTING, ["GPU-a", "GPU-b"])
+    assert reconcile.startable(fewer) == [fewer["lse_1"]]
+    # Another that would have the GPU that goes waits for it.
+    newcomer = msgspec.structs.replace(listed("GPU-b").leases[0], lease_id="lse_2")
+    both = reconcile.revise(fewer, Desired(leases=[*listed("GPU-a").leases, newcomer], forget=[]))
+    assert [entry.lease_id for entry in reconcile.startable(both)] == ["lse_1"]
+    # A start that was under way, with both, isn't what is wanted: it starts again.
+    assert reconcile.settle(fewer, [started])["lse_1"].phase is Phase.STARTING
+    with_less = Started(lease_id="lse_1", generation=1, host_key="ssh-ed25519 A", gpus=("GPU-a",))
+    again = reconcile.settle(both, [with_less])
+    assert (again["lse_1"].phase, again["lse_1"].leaving) == (Phase.RUNNING, ())
+    assert [entry.lease_id for entry in reconcile.startable(again)] == ["lse_2"]
+    # More GPUs, or others, can't come to what runs.
+    assert reconcile.revise(again, listed("GPU-a", "GPU-b"))["lse_1"] == again["lse_1"]
+
+
+def test_what_ends_while_it_loses_gpus_holds_all_of_them_until_its_wipe() -> None:
+    started = Started(lease_id="lse_1", generation=1, host_key="ssh-ed25519 A", gpus=("GPU-a", "GPU-b"))
+    running = reconcile.settle(reconcile.revise({}, listed("GPU-a", "GPU-b")), [started])
+    ending = reconcile.revise(reconcile.revise(running, listed("GPU-a")), Desired(leases=[], forget=[]))
+    [report] = reconcile.reports(ending)
+    assert (report.state, report.gpus) == (SandboxState.WIPING, ["GPU-a", "GPU-b"])
+    [report] = reconcile.reports(reconcile.settle(ending, [Wiped(lease_id="lse_1", generation=1)]))
+    assert (report.state, report.gpus) == (SandboxState.WIPED, [])
 
 
 def test_the_fullest_heartbeat_fits_a_message() -> None:

@@ -443,3 +443,59 @@ def test_the_list_fits_a_message_and_active_leases_come_first() -> None:
     assert 100 < len(made.specs) < 200
     active = {format_id("lse", lease.lease_id) for lease in leases if lease.state is LeaseState.ACTIVE}
     assert active <= {spec.lease_id for spec in made.specs}
+
+
+# ---------------------------------------------------------------- fewer GPUs
+
+SHRUNK = msgspec.structs.replace(ACTIVE, quantity=1)
+"""It had two."""
+NEWCOMER = msgspec.structs.replace(LEASE, lease_id=8, quantity=1)
+FULL = msgspec.structs.replace(BARON, inventory=UUIDS[:2], verified_gpus=2)
+
+
+def seen_with(*gpus: str, state: SandboxState = SandboxState.RUNNING) -> AgentView:
+    report = said(state, host_key=KEY if state is SandboxState.RUNNING else "", gpus=list(gpus))
+    return view(report, inventory=UUIDS[:2])
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        seen_with("GPU-a", "GPU-b"),
+        seen_with("GPU-a", "GPU-b", state=SandboxState.STARTING),
+        seen_with("GPU-a", state=SandboxState.STARTING),
+        view(reports=None, inventory=UUIDS[:2], vouched={7: Vouch(NOW - 9, 9)}),
+    ],
+    ids=["not told yet", "starts again", "starts without", "silent"],
+)
+def test_a_lease_that_shrank_keeps_its_gpus_until_it_runs_without_them(seen: AgentView) -> None:
+    made = plan(SHRUNK, NEWCOMER, seen=seen, baron=FULL)
+    assert [(spec.lease_id, spec.gpus) for spec in made.specs] == [(format_id("lse", 7), ["GPU-a"])]
+    assert (made.rows, made.commands) == ((), ())
+
+
+def test_what_a_lease_let_go_of_is_a_newcomers_in_the_same_look() -> None:
+    made = plan(SHRUNK, NEWCOMER, seen=seen_with("GPU-a"), baron=FULL)
+    assert {row.lease_id: row.gpus for row in made.rows} == {7: ("GPU-a",), 8: ("GPU-b",)}
+    assert [spec.gpus for spec in made.specs] == [["GPU-a"], ["GPU-b"]]
+
+
+def test_a_gpu_that_leaves_is_no_failure_of_the_lease_that_it_leaves() -> None:
+    seen = msgspec.structs.replace(seen_with("GPU-a", "GPU-b"), unhealthy=frozenset({"GPU-b"}))
+    assert not any(isinstance(each, LeaseFailed) for each in plan(SHRUNK, seen=seen, baron=FULL).commands)
+    seen = msgspec.structs.replace(seen, unhealthy=frozenset({"GPU-a"}))
+    assert any(isinstance(each, LeaseFailed) for each in plan(SHRUNK, seen=seen, baron=FULL).commands)
+
+
+def test_a_lost_database_learns_of_gpus_that_leave() -> None:
+    lost = msgspec.structs.replace(SHRUNK, gpus=None)
+    made = plan(lost, NEWCOMER, seen=seen_with("GPU-a", "GPU-b"), baron=FULL)
+    assert {row.lease_id: row.gpus for row in made.rows} == {7: ("GPU-a", "GPU-b")}
+    assert [spec.gpus for spec in made.specs] == [["GPU-a"]]
+
+
+def test_a_newcomer_that_gets_no_gpus_in_ten_minutes_fails() -> None:
+    late_ns = START + 600 * NS_PER_S
+    made = plan(SHRUNK, NEWCOMER, seen=seen_with("GPU-a", "GPU-b"), baron=FULL, now_ns=late_ns)
+    (failed,) = [each for each in made.commands if isinstance(each, LeaseFailed)]
+    assert (failed.lease_id, failed.fault, failed.detail) == (8, Fault.PROVIDER, "not provisioned in time")

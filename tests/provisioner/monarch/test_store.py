@@ -199,6 +199,15 @@ def test_hours_that_were_sold_ahead_are_kept_until_they_are_delivered_or_bought_
     assert sold_until_h() == 0
 
 
+def test_a_lease_that_shrank_has_fewer_gpus_and_an_old_log_says_nothing_of_it(store: Store) -> None:
+    store.apply([Reply(seq=1, ts_ns=10, events=(msgspec.structs.replace(scheduled(7), quantity=4),))])
+    shrunk = msgspec.structs.replace(changed(7, LeaseState.ACTIVE), quantity=3)
+    store.apply([Reply(seq=2, ts_ns=20, events=(shrunk,))])
+    assert [lease.quantity for lease in store.leases(1)] == [3]
+    store.apply([Reply(seq=3, ts_ns=30, events=(changed(7, LeaseState.ACTIVE),))])
+    assert [lease.quantity for lease in store.leases(1)] == [3]
+
+
 def test_a_price_moves_the_terms_end(store: Store) -> None:
     store.apply([reply(1, scheduled(7))])
     priced = LeasePriced(lease_id=7, price_ticks=3, from_ns=50, term_end_ns=90)
