@@ -19,7 +19,6 @@ from bench.order_books.memory import resident_bytes, settle
 from engine.book import BookLimits
 from engine.codec import decode_command
 from engine.halves import compiled_half
-from engine.machine import Machine
 from engine.records import COMMAND_BYTES, EVENT_BYTES
 
 ACCOUNTS: Final = 10_000
@@ -79,7 +78,7 @@ def _state(scale: int) -> list[Row]:
     data = crowd.machine.snapshot()
     taken_s = time.perf_counter() - before
     before = time.perf_counter()
-    Machine.restore(data, *compiled_half())
+    compiled_half().restored(data)
     restored_s = time.perf_counter() - before
     counts = crowd.machine.counts()
     against = f"{counts.open_orders:,} orders, {counts.leases:,} leases, {counts.barons:,} rows; {len(data):,} bytes"

@@ -103,7 +103,7 @@ def _gpus(state: State, account: Account) -> int:
 
 def _cancel_all(state: State, account: Account) -> None:
     """All of its orders go, in order of entry; offers stay as they are said, and have no ask."""
-    for order in list(state.orders_of.get(account.account, {}).values()):
+    for order in state.orders_by(account.account):
         in_book.cancel(state, order, Reason.ACCOUNT_KILLED)
 
 

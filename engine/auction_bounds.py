@@ -1,4 +1,4 @@
-"""Which bids an auction would fill beyond their accounts' bounds: the clearing's next part, gone through dry (§2, §6).
+"""Which orders an auction would fill beyond their accounts' bounds: the clearing's next part, gone through dry (§2, §6).
 
 The book clears by itself and knows neither leases nor obligations, so the shard looks first, with the book's own rule of
 prices. Nothing is changed here.
@@ -16,7 +16,7 @@ import msgspec
 from engine.book import Book, RestingOrder
 from engine.book_plain_auction import clearing
 from engine.book_plain_orders import joins_auction
-from engine.bounds import Room
+from engine.bounds import Beyond, Room
 from engine.kinds import Side
 from engine.state import Order, State
 
@@ -63,7 +63,7 @@ class _Queue:
 
 
 def beyond_bound(state: State, book: Book, room: Room) -> list[Order]:
-    """The bids that can't be filled in the clearing's next part without a lease or obligation too many, as they are met.
+    """The orders that can't be filled in the clearing's next part without a lease or obligation too many, as they are met.
 
     Takes as long as the trades that it makes dry, but where bids are beyond: then what crosses is gone through once more
     for each price that it clears at.
@@ -79,7 +79,7 @@ def beyond_bound(state: State, book: Book, room: Room) -> list[Order]:
     while price and trades_left:
         trades_left -= _trade(room, bids, asks, price, trades_left, beyond)
         bids.drop(beyond)
-        asks.drop(())
+        asks.drop(beyond)
         price = _price(book, bids, asks) if trades_left else 0
     return [state.orders[number] for number in beyond]
 
@@ -100,7 +100,7 @@ def _price(book: Book, bids: _Queue, asks: _Queue) -> int:
 
 
 def _trade(room: Room, bids: _Queue, asks: _Queue, price: int, trades_left: int, beyond: dict[int, None]) -> int:
-    """Trade at a price in price-time order, at most so many times; bids that may not go beyond. How many trades."""
+    """Trade at a price in price-time order, at most so many times; orders that may not go beyond. How many trades."""
     sellers = takewhile(lambda ask: ask.order.price <= price, asks)
     ask = next(sellers, None)
     made = 0
@@ -108,7 +108,12 @@ def _trade(room: Room, bids: _Queue, asks: _Queue, price: int, trades_left: int,
         while ask is not None and bid.leaves and made < trades_left:
             quantity = min(bid.leaves, ask.leaves)
             buyer, seller = bid.order, ask.order
-            if not room.takes((buyer.order_id, buyer.account), (seller.account, seller.baron), price, quantity):
+            found = room.takes((buyer.order_id, buyer.account), (seller.account, seller.baron), price, quantity)
+            if found is Beyond.SELLER:
+                beyond[seller.order_id] = None
+                ask = next(sellers, None)
+                continue
+            if found is not Beyond.NOBODY:
                 beyond[buyer.order_id] = None
                 break
             bid.leaves -= quantity

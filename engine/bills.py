@@ -6,10 +6,11 @@ keeps a bounded list of outages, of which overlapping ones count once. It reckon
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from engine import money, periods, timers
-from engine.dues import Bill
+from engine.dues import Bill, PaidHours
 from engine.kinds import Pot, TransferCode
 from engine.messages import BillClosed, OutageNoted, ReportOutage
 from engine.obligation import Obligation
@@ -29,7 +30,8 @@ def of(state: State, bill_id: int, renter: int, provider: int, at_ns: int) -> Bi
     """The bill of a lease, or of a forward's obligation, for the month of a time; made when it is first asked for."""
     bill = state.bills.get(bill_id)
     if bill is None:
-        bill = state.bills[bill_id] = Bill(bill_id=bill_id, renter=renter, provider=provider, due_ns=0)
+        bill = state.records.bill(bill_id=bill_id, renter=renter, provider=provider, due_ns=0)
+        state.bills[bill_id] = bill
         timers.arm_bill(state, bill, periods.month_end_ns(at_ns))
     return bill
 
@@ -45,7 +47,67 @@ def delivered(state: State, obligation: Obligation, pay_micros: int) -> None:
     from_ns = obligation.start_h * NS_PER_HOUR
     bill = of(state, obligation.obligation_id, obligation.holder, obligation.provider, from_ns)
     bill.run_from_ns = bill.run_from_ns or from_ns
+    # A lost Baron came back before all that it owed had failed.
+    bill.over_ns = 0
     posted(bill, pay_micros, 0)
+    _forget_hours(state, bill)
+    first_h = bill.hours.from_h if bill.hours is not None else obligation.start_h
+    bill.hours = PaidHours(
+        baron=obligation.baron,
+        lease_id=obligation.lease_id,
+        hour_micros=pay_micros,
+        from_h=first_h,
+        until_h=obligation.start_h + 1,
+    )
+    index(state, bill)
+
+
+def index(state: State, bill: Bill) -> None:
+    """Its last hour was paid after those of all other bills of the Baron."""
+    if bill.hours is not None:
+        state.paid_of.setdefault(bill.hours.baron, {})[bill.bill_id] = None
+
+
+def undelivered(state: State, baron: int, as_of_ns: int, lease_id: int = 0) -> Iterator[Bill]:
+    """Bills that were paid for an hour of a Baron in which it failed, or for a later one; the last paid first.
+
+    lease_id: of those that this lease delivered alone; 0: of all.
+    """
+    hour = as_of_ns // NS_PER_HOUR
+    for bill_id in reversed(list(state.paid_of.get(baron, ()))):
+        bill = state.bills[bill_id]
+        if bill.hours is None or bill.hours.until_h <= hour:
+            return
+        if lease_id in (0, bill.hours.lease_id):
+            yield bill
+
+
+def undo(state: State, bill: Bill, as_of_ns: int) -> None:
+    """Refund, whole, the hours that weren't delivered: the one that the failure fell in and all that were paid after it (§9).
+
+    The pay is the bill's receivable still, for a close forgets its hours: what was paid out stays paid.
+    """
+    hours = bill.hours
+    if hours is None:
+        return
+    from_h = max(hours.from_h, as_of_ns // NS_PER_HOUR)
+    micros = min(hours.hour_micros * (hours.until_h - from_h), bill.receivable_micros)
+    receivable, available = (bill.provider, Pot.RECEIVABLE), (bill.renter, Pot.AVAILABLE)
+    money.transfer(state, receivable, available, micros, TransferCode.REFUND, bill.bill_id)
+    posted(bill, -micros, 0)
+    _forget_hours(state, bill)
+    bill.hours = None
+    ended(state, bill.bill_id, from_h * NS_PER_HOUR)
+
+
+def _forget_hours(state: State, bill: Bill) -> None:
+    """None of its hours are undone any more, or others are its last."""
+    if bill.hours is None:
+        return
+    paid = state.paid_of[bill.hours.baron]
+    del paid[bill.bill_id]
+    if not paid:
+        del state.paid_of[bill.hours.baron]
 
 
 def refundable_micros(state: State, bill_id: int) -> int:
@@ -59,7 +121,8 @@ def ended(state: State, bill_id: int, over_ns: int) -> None:
     bill = state.bills.get(bill_id)
     if bill is None:
         return
-    bill.over_ns = over_ns
+    # Hours that were undone are no part of it any more.
+    over_ns = bill.over_ns = min(over_ns, bill.over_ns or over_ns)
     # A failure may be charged to before an outage that was reported.
     bill.outages = [(from_ns, min(to_ns, over_ns)) for from_ns, to_ns in bill.outages if from_ns < over_ns]
     if bill.charge_micros == 0:
@@ -155,6 +218,8 @@ def close(state: State, bill: Bill) -> None:
     if bill.over_ns:
         _drop(state, bill)
         return
+    _forget_hours(state, bill)
+    bill.hours = None
     bill.charge_micros = bill.receivable_micros = 0
     bill.run_from_ns = month_end_ns if bill.run_from_ns else 0
     bill.outages, bill.out_ns, bill.out_until_ns = [], 0, 0
@@ -174,5 +239,6 @@ def _take_bond(state: State, bill: Bill, wanted_micros: int) -> int:
 
 
 def _drop(state: State, bill: Bill) -> None:
+    _forget_hours(state, bill)
     timers.arm_bill(state, bill, 0)
     del state.bills[bill.bill_id]

@@ -38,11 +38,18 @@ def submit(
                 raise Broken(f"a book accepted {event.order_id}, which nobody entered")
             entering.armed = bool(event.flags & _ARMED)
             open_orders.admit(state, entering)
+            if command.quantity < entering.leaves_quantity:
+                # More of it than the command may do: it enters with the rest cancelled.
+                _cut(state, entering, command.quantity)
         elif keeps_remainder and event.reason is Reason.IOC_REMAINDER:
             continue
         else:
-            _EFFECTS[event.kind](state, instrument, event)
+            EFFECTS[event.kind](state, instrument, event)
     state.touched_books[instrument] = None
+
+
+def _cut(state: State, order: Order, quantity: int) -> None:
+    open_orders.amend(state, order, order.price_ticks, quantity, quantity, True, Reason.WALK_LIMIT)
 
 
 def must(state: State, instrument: int, command: Command) -> None:
@@ -132,7 +139,7 @@ def _cleared(state: State, instrument: int, event: BookEvent) -> None:
     )
 
 
-_EFFECTS: Final[dict[EventKind, Callable[[State, int, BookEvent], None]]] = {
+EFFECTS: Final[dict[EventKind, Callable[[State, int, BookEvent], None]]] = {
     EventKind.TRADE: _traded,
     EventKind.CANCELED: _canceled,
     EventKind.AMENDED: _amended,

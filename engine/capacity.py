@@ -44,7 +44,9 @@ def register_baron(state: State, command: RegisterBaron) -> None:
         raise Refused(Reason.INVALID_MARKET, "sku")
     found = state.barons.get(command.baron)
     if found is None:
-        found = Baron(baron=command.baron, provider=command.provider, sku=command.sku, region=command.region)
+        found = state.records.baron(
+            baron=command.baron, provider=command.provider, sku=command.sku, region=command.region
+        )
         state.add_baron(found)
         rows.row_of(state, found.provider, found.baron)
         _tell_books(state, found)

@@ -73,7 +73,7 @@ def _enter(state: State, cover: Cover) -> None:
 
 
 def _bid(state: State, cover: Cover) -> Order:
-    return Order(
+    return state.records.order(
         order_id=state.new_id(),
         account=cover.account,
         instrument=cover.instrument,

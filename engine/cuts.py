@@ -32,7 +32,7 @@ def settle(state: State, row: Row) -> None:
     free = rows.spot_free(state, row)
     if free < 0:
         state.short_rows[row.account, row.baron] = None
-    _cut_spot(state, row, max(0, free))
+    cut_spot(state, row, max(0, free))
     timers.arm_look_ahead(state, row)
 
 
@@ -52,7 +52,7 @@ def cut_firm(state: State, row: Row) -> None:
             _shrink(state, ask, -rows.free(state, row, start_h, end_h))
 
 
-def _cut_spot(state: State, row: Row, bound_gpus: int) -> None:
+def cut_spot(state: State, row: Row, bound_gpus: int) -> None:
     while row.spot_asked_gpus > bound_gpus:
         newest = state.orders[next(reversed(row.spot_asks))]
         _shrink(state, newest, row.spot_asked_gpus - bound_gpus)

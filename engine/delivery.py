@@ -93,8 +93,7 @@ def terms_follow(state: State, changed: Iterable[Obligation]) -> None:
 
 def _open(state: State, obligation: Obligation, start_ns: int, quantity: int) -> None:
     """A lease of its own; it waits, scheduled, where nobody has said where to deliver."""
-    state.accounts[obligation.holder].leases += 1
-    lease = Lease(
+    lease = state.records.lease(
         lease_id=state.new_id(),
         renter=obligation.holder,
         provider=obligation.provider,

@@ -138,7 +138,7 @@ def _newcomer(state: State, bid: Order, displaced: Lease, lease_id: int, share_m
     limits, start_ns = state.limits, state.last_ts_ns
     renter_fee_ppm = state.accounts[bid.account].taker_fee_ppm
     needed = money.needed_micros(bid.price_ticks, displaced.quantity, limits.prefund_s * NS_PER_S, renter_fee_ppm)
-    return Lease(
+    return state.records.lease(
         lease_id=lease_id,
         renter=bid.account,
         provider=displaced.provider,

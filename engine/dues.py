@@ -33,6 +33,18 @@ class Cover(_Due):
     auto_extend: bool
 
 
+class PaidHours(_Due):
+    """Hours of a forward's obligation that were paid in an open month, and may turn out not to have been delivered (§9)."""
+
+    baron: int
+    lease_id: int
+    """What delivered the last of them; 0: nothing did, which is the holder's affair."""
+    hour_micros: int
+    """The pay of each."""
+    from_h: int
+    until_h: int
+
+
 class Bill(_Due):
     """What a lease earns its seller in the running month, and how it ran, until that month's close (§9).
 
@@ -58,3 +70,5 @@ class Bill(_Due):
     """All of those that were before `outages`."""
     out_until_ns: int = 0
     """Up to when those were, and no report counts any more."""
+    hours: PaidHours | None = None
+    """An obligation's, since the last close; None once they are undone."""

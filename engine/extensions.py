@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec.structs import replace
-
 from engine import charging, cuts, leases, raises, rows, timers
 from engine.kinds import Kind, LeaseState
 from engine.messages import ExtendLease, LeasePriced, Offer, SetAutoExtend
@@ -81,7 +79,7 @@ def _extend(state: State, lease: Lease, hours: int, now_ns: int) -> None:
     # The prefund covered no more than the old term: what comes is added, from the last full hour on.
     posted_ns = charging.posted_ns(lease)
     prices = raises.priced(lease, offer.price_ticks, old_end_ns)
-    longer = replace(lease, term_end_ns=term_end_ns, price_ticks=offer.price_ticks, prices=prices)
+    longer = lease.with_prices(offer.price_ticks, prices, term_end_ns)
     if not charging.filled_up(state, longer, posted_ns):
         raise Refused(Reason.INSUFFICIENT_FUNDS, "hours")
     # A lease's timer is known by its term's end.

@@ -22,9 +22,10 @@ def trade(state: State, event: BookEvent) -> None:
     """One TRADE of the book. In an auction the ask stands as maker and the bid as taker, and neither pays as taker."""
     maker, taker = state.orders[event.order_id], state.orders[event.other_id]
     auction = bool(event.flags & _AUCTION)
-    bid, ask = (taker, maker) if taker.side is Side.BUY else (maker, taker)
+    bid_takes = taker.side is Side.BUY
+    bid, ask = (taker, maker) if bid_takes else (maker, taker)
     trade_id = state.new_id()
-    draft = _draft(state, bid, ask, event.price, bid_takes=bid is taker and not auction, ask_takes=ask is taker)
+    draft = _draft(state, bid, ask, event.price, bid_takes=bid_takes and not auction, ask_takes=not bid_takes)
     draft.share_micros += money.order_hold_micros(state, bid, bid.leaves_quantity)
     draft.ask_share_micros += money.order_hold_micros(state, ask, ask.leaves_quantity)
     taker.leaves_quantity -= event.quantity
@@ -92,7 +93,8 @@ def _draft(state: State, bid: Order, ask: Order, price_ticks: int, *, bid_takes:
         # A forward's obligations are numbered as they come to be: their age is their order.
         forward = bid.kind is Kind.FORWARD
         obligation_id, lease_id = (0, 0) if forward else (state.new_id(), state.new_id())
-        draft = state.drafts[key] = Draft(lease_id, obligation_id, bid, ask, price_ticks, bid_takes, ask_takes)
+        draft = state.records.draft(lease_id, obligation_id, bid, ask, price_ticks, bid_takes, ask_takes)
+        state.drafts[key] = draft
         if not forward:
             state.accounts[bid.account].leases += 1
     return draft

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from engine import delivery, money, obligations, rows
 from engine.kinds import Pot, TransferCode
-from engine.obligation import Conditions, Obligation
-from engine.obligations import Part
+from engine.obligation import Conditions, Obligation, Part
 from engine.state import Draft, Instrument, Order, State
 from engine.units import NS_PER_HOUR, fee_micros, usage_micros
 

@@ -190,7 +190,7 @@ def rented(state: State, renter: int, lease_id: int) -> Lease:
 
 def begin(state: State, lease: Lease) -> None:
     """Take in a lease that a trade has just opened; its GPUs and its renter's count are the trade's to take."""
-    state.leases[lease.lease_id] = lease
+    state.add_lease(lease)
     count(state, lease)
     spot_leases.began(state, lease)
     timers.arm_lease(state, lease, lease.term_end_ns)
@@ -254,6 +254,9 @@ def _finish(
         cover.of_lease(state, lease, bond_micros)
     if lease.kind is Kind.FORWARD:
         keep(state, lease)
+        if reason is EndReason.PROVIDER_FAILED:
+            for bill in bills.undelivered(state, lease.baron, ended_ns, lease.lease_id):
+                bills.undo(state, bill, ended_ns)
     if reason is EndReason.PROVIDER_FAILED:
         _stood_on(state, lease, ended_ns, follows=follows)
 
@@ -263,7 +266,7 @@ def _stood_on(state: State, lease: Lease, as_of_ns: int, *, follows: bool) -> No
     if lease.kind is Kind.FORWARD:
         obligation = state.obligations.get(lease.obligation_id)
         if obligation is not None and not follows:
-            fail_obligation(state, obligations.cut(state, obligation, lease.quantity), as_of_ns)
+            fail_obligation(state, obligations.cut_off(state, obligation, lease.quantity), as_of_ns)
         return
     if not subleases.is_sublease(state, lease):
         return
@@ -273,7 +276,7 @@ def _stood_on(state: State, lease: Lease, as_of_ns: int, *, follows: bool) -> No
     lease.returned = True
     _give_back(state, lease, rows.row_of_lease(state, lease))
     for obligation, quantity in [] if follows else subleases.behind(state, lease):
-        fail_obligation(state, obligations.cut(state, obligation, quantity), as_of_ns)
+        fail_obligation(state, obligations.cut_off(state, obligation, quantity), as_of_ns)
 
 
 def fail_obligation(state: State, obligation: Obligation, as_of_ns: int) -> None:
@@ -356,11 +359,11 @@ def _settle_bond(state: State, lease: Lease) -> int:
 
 def _forget(state: State, lease: Lease) -> None:
     """Drop a lease that has no GPUs any more; its renter's account knows its id for a while."""
-    del state.leases[lease.lease_id]
+    state.drop_lease(lease)
     renter = state.accounts[lease.renter]
-    renter.leases -= 1
     if lease.kind is not Kind.FORWARD:
         # A forward's are its obligation's.
+        renter.leases -= 1
         renter.gpus -= lease.quantity
     renter.wiped_leases[lease.lease_id] = None
     if len(renter.wiped_leases) > state.limits.max_client_ids:

@@ -30,7 +30,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_open_orders: int = 10_000
     """Open orders of an account."""
     max_leases: int = 4_096
-    """Leases of an account, as renter, that aren't wiped yet."""
+    """Leases of an account, as renter, that aren't wiped yet; a forward's lease is one of its obligations', and bounded as such."""
     max_client_ids: int = 10_000
     """Client ids that are remembered for an account beyond its live orders."""
     max_offers: int = 1024

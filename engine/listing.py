@@ -62,7 +62,7 @@ def day_ends(state: State, calendar: Calendar) -> None:
     left = CANCELS_A_FIRING
     for forward in forwards:
         if forward.trading_end_ns <= due_ns:
-            left -= _cancel_all(state, state.books[forward.instrument], left)
+            left -= cancel_all(state, state.books[forward.instrument], left)
             if len(state.books[forward.instrument]):
                 return
             _expire(state, forward.instrument)
@@ -117,7 +117,7 @@ def _tell_barons(state: State, forward: Instrument) -> None:
         book_events.must(state, forward.instrument, book_orders.set_baron(baron, state.last_ts_ns))
 
 
-def _cancel_all(state: State, book: Book, bound: int) -> int:
+def cancel_all(state: State, book: Book, bound: int) -> int:
     """Cancel so many of a book's orders, as its own expiry would: bids and asks by priority, then stops; how many."""
     resting = [order for side in Side for order in book.resting(side, bound)][:bound]
     if len(resting) < min(bound, len(book)):

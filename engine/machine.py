@@ -87,7 +87,7 @@ from engine.state import BookFactory, Refused, State
 from engine.timers import TimerKind
 from engine.units import INT64_MAX
 
-_EVENTS_ENOUGH: Final = 2**14
+EVENTS_ENOUGH: Final = 2**14
 """A Tick that made so many events fires no more: they are numbered in 16 bits, and one dead-man switch makes 20,000."""
 
 
@@ -103,6 +103,10 @@ class Counts(NamedTuple):
 
 
 def _tick(state: State, _command: Tick) -> None:
+    tick(state, fire)
+
+
+def tick(state: State, fire: Callable[[State, int, int], None]) -> None:
     """Fire due timers in order, at most so many; the sequencer sends another Tick for what is left (§2)."""
     preemption.go_on(state)
     if state.covers:
@@ -111,23 +115,27 @@ def _tick(state: State, _command: Tick) -> None:
     for number in sorted(state.shutting):
         presence.go_on(state, number)
         return
+    for instrument in sorted(state.expiring):
+        sessions.go_on_expiring(state, instrument)
+        return
     for instrument in sorted(state.waiting):
         if state.books[instrument].stops_due:
             # A part of a clearing makes as many fills as a command may.
             sessions.go_on(state, instrument)
             return
     for _ in range(state.limits.max_timers):
-        if not state.timers or state.timers[0][0] > state.last_ts_ns or len(state.events) >= _EVENTS_ENOUGH:
+        if not state.timers or state.timers[0][0] > state.last_ts_ns or len(state.events) >= EVENTS_ENOUGH:
             return
         _, kind, number = state.timers[0]
         # What was traded in this Tick is settled before anything else happens: hours that an auction has just sold are in
         # neither's obligations yet, and a failure would look for them there.
         if state.fills_left < state.limits.max_looked:
             return
-        _fire(state, kind, number)
+        fire(state, kind, number)
 
 
-def _fire(state: State, kind: int, number: int) -> None:
+def fire(state: State, kind: int, number: int) -> None:
+    """What happens when a timer is due (`engine.timers.TimerKind`)."""
     match kind:
         case TimerKind.ORDER_EXPIRED:
             in_book.cancel(state, state.orders[number], Reason.EXPIRED)
@@ -165,7 +173,7 @@ def _fire(state: State, kind: int, number: int) -> None:
 
 _HANDLERS: Final[dict[type[Command], Callable[[State, Any], None]]] = {
     OpenAccount: money.open_account,
-    Deposit: money.deposit,
+    Deposit: offers.deposit,
     Withdraw: money.withdraw,
     ListMarket: listing.list_market,
     RegisterBaron: capacity.register_baron,
@@ -210,8 +218,12 @@ class Machine:
     @classmethod
     def restore(cls, data: bytes, book_factory: BookFactory, grid_factory: GridFactory = PlainGrid) -> Machine:
         """The machine of a snapshot; `engine.codec.DecodeError` when the bytes aren't one."""
+
+        def make(shard: int, limits: Limits) -> State:
+            return State(shard, limits, book_factory, grid_factory)
+
         machine = cls.__new__(cls)
-        machine._state = snapshot.decode(data, book_factory, grid_factory)
+        machine._state = snapshot.decode(data, make)
         return machine
 
     def apply(self, seq: int, ts_ns: int, command: Command) -> list[Event]:
@@ -225,11 +237,15 @@ class Machine:
             return [_rejected(state, command, Refused(Reason.TIME_WENT_BACK))]
         state.last_ts_ns = ts_ns
         try:
-            _HANDLERS[type(command)](state, command)
+            self._play(command)
         except Refused as refusal:
             return [_rejected(state, command, refusal)]
-        _follow(state)
+        follow(state)
         return state.events
+
+    def _play(self, command: Command) -> None:
+        """Hand a command to the room that knows it."""
+        _HANDLERS[type(command)](self._state, command)
 
     def next_due_ns(self) -> int | None:
         """When the earliest timer is due: a Tick should come then, and again until none is due. None: no timer."""
@@ -299,7 +315,7 @@ class Machine:
         return self._state
 
 
-def _follow(state: State) -> None:
+def follow(state: State) -> None:
     """What a command sets off: covers of what failed, its stops, offers of touched Barons, quotes; then its leases begin."""
     if state.covers:
         covering.follow(state)

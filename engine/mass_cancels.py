@@ -30,7 +30,7 @@ def keep_orders(state: State, command: KeepOrders) -> None:
     """A connection logged out: what came by it is bound to none from now on, whatever happens to the exchange."""
     state.open_account(command.account)
     _check_connection(command.connection, 1)
-    for order in state.orders_of.get(command.account, {}).values():
+    for order in state.orders_by(command.account):
         if order.connection == command.connection:
             order.connection = 0
 
@@ -57,7 +57,7 @@ def _check_connection(connection: int, least: int) -> None:
 
 
 def _cancel(state: State, wanted: CancelAll, reason: Reason) -> None:
-    orders = [order for order in state.orders_of.get(wanted.account, {}).values() if _fits(order, wanted)]
+    orders = [order for order in state.orders_by(wanted.account) if _fits(order, wanted)]
     for order in orders:
         in_book.cancel(state, order, reason)
     state.emit(AllCanceled(account=wanted.account, orders=len(orders), reason=reason))

@@ -6,15 +6,13 @@ money, capacity, and the bound on an account's leases, for which the walk is mad
 
 from __future__ import annotations
 
-import msgspec
-
 from engine import account_limits, book_events, book_orders, capacity, displacement, in_book, money, open_orders, trades
 from engine.book import Walk
 from engine.book_plain_orders import conditional
-from engine.bounds import Room
+from engine.bounds import Beyond, Room
 from engine.kinds import Kind, OrderType, Pot, Side, TimeInForce
 from engine.reasons import Reason
-from engine.records import Command, Session
+from engine.records import Command, SelfTrade, Session
 from engine.state import Order, Refused, State
 
 
@@ -24,9 +22,12 @@ def enter(state: State, order: Order) -> None:
     order.hold_ticks = entry_ticks(state, order)
     check_funds(state, order)
     command = book_orders.new(order, state.last_ts_ns)
-    if not order.stop_price_ticks and not clear_way(state, order, command):
-        enter_closed(state, order, Reason.WALK_LIMIT)
-        return
+    if not order.stop_price_ticks:
+        quantity = clear_quantity(state, order, command, may_cut=True)
+        if not quantity:
+            enter_closed(state, order, Reason.WALK_LIMIT)
+            return
+        command = command._replace(quantity=quantity)
     displaces = displacement.may(order)
     book_events.submit(state, order.instrument, command, order, keeps_remainder=displaces)
     if displaces:
@@ -86,7 +87,7 @@ def hold_to_enter(state: State, ask: Order) -> None:
     """An armed ask fires: hold what its fills will need; Refused, and nothing changed, where its account lacks it."""
     ticks = entry_ticks(state, ask)
     before = money.order_hold_micros(state, ask, ask.leaves_quantity)
-    fires = msgspec.structs.replace(ask, hold_ticks=ticks)
+    fires = ask.with_hold(ticks)
     more = money.order_hold_micros(state, fires, ask.leaves_quantity) - before
     account = state.accounts[ask.account]
     account_limits.check_growth(state, account, 0, more)
@@ -141,40 +142,51 @@ def check_trading(state: State, instrument: int) -> None:
 
 
 def clear_way(state: State, order: Order, command: Command) -> bool:
-    """Hold what an order's walk will do to the bounds, before it enters; False when the command may do no more of it.
+    """Hold what an order's walk will do to the bounds, as a whole; False when the command may do no more of it.
 
-    command: the order as a NEW record.
+    command: the order as a NEW record. Refused where it would break a bound as a whole, or its account's own.
+    """
+    return clear_quantity(state, order, command) == command.quantity
 
-    A bid that would open more leases than its account may have is refused. A resting bid whose fill would is cancelled
-    when met (§2), and the walk looked at again.
+
+def clear_quantity(state: State, order: Order, command: Command, *, may_cut: bool = False) -> int:
+    """How much of an order may enter, as `clear_way`; 0: nothing, and it can't be taken back any more.
+
+    A bid that would open more leases than its account may have is refused; of one that takes up others' obligations piece by
+    piece what fits enters, if it `may_cut`. A resting order whose fill would break its account's bound is cancelled when met
+    (§2), and the walk looked at again.
     """
     book = state.books[order.instrument]
     if book.session is not Session.CONTINUOUS or order.post_only or _far_from_bounds(state, order):
-        return True
+        return command.quantity
     canceled = False
     while True:
         walk = book.walk(command)
         # The book kills a fok whose walk leaves something (and under decrement others, too).
         if order.time_in_force is TimeInForce.FOK and walk.leaves:
-            return True
+            return command.quantity
         if len(walk.fills) > state.fills_left:
             if canceled:
-                return False
+                return 0
             raise Refused(Reason.WALK_LIMIT)
         room = Room(state, order.instrument)
-        if order.side is Side.BUY:
-            _check_room(state, room, order, walk)
-            return True
-        beyond = _beyond_bound(state, room, order, walk)
-        if not beyond:
-            return True
-        if order.time_in_force is TimeInForce.FOK:
+        beyond, stopped = _beyond_bound(state, room, order, walk)
+        if not beyond and stopped is None:
+            room.keep()
+            return command.quantity
+        if not beyond and may_cut and (fits := _what_fits(state, order, walk)):
+            return fits
+        if order.time_in_force is TimeInForce.FOK and beyond:
             raise Refused(Reason.FOK_KILLED)
+        if not beyond and canceled:
+            return 0
+        if not beyond:
+            raise Refused(Reason.WALK_LIMIT if stopped is Beyond.COMMAND else room.reason)
         if not canceled:
             _check_conditional(state, order)
-        for bid in beyond:
+        for resting in beyond:
             state.fills_left -= 1
-            in_book.cancel(state, bid, room.reason)
+            in_book.cancel(state, resting, room.reason)
         canceled = True
 
 
@@ -186,22 +198,45 @@ def _far_from_bounds(state: State, order: Order) -> bool:
     return state.accounts[order.account].leases + limits.max_looked <= limits.max_leases
 
 
-def _check_room(state: State, room: Room, order: Order, walk: Walk) -> None:
-    """A bid opens a lease or an obligation a seller, Baron and price, or more of a reseller's."""
+def _beyond_bound(state: State, room: Room, order: Order, walk: Walk) -> tuple[list[Order], Beyond | None]:
+    """The resting orders of a walk whose accounts have as much as they may, with those before them.
+
+    And what stops the walk before its end, if anything does: the incoming order's own account, or the command.
+    """
+    beyond: dict[int, Order] = {}
+    own = Beyond.BUYER if order.side is Side.BUY else Beyond.SELLER
+    for fill in walk.fills:
+        resting = state.orders[fill.order_id]
+        bid, ask = (order, resting) if order.side is Side.BUY else (resting, order)
+        found = room.takes((bid.order_id, bid.account), (ask.account, ask.baron), fill.price, fill.quantity)
+        if found in (own, Beyond.COMMAND):
+            return list(beyond.values()), found
+        if found is not Beyond.NOBODY:
+            beyond[resting.order_id] = resting
+    return list(beyond.values()), None
+
+
+def _what_fits(state: State, bid: Order, walk: Walk) -> int:
+    """How much of a bid its account and the command have room for, taken as it comes (§2); 0 where nothing of it may enter."""
+    # What must be filled whole, or shows less than it has, is no other order when it is smaller.
+    if bid.side is Side.SELL or bid.time_in_force is TimeInForce.FOK or bid.same_baron or bid.min_quantity > 1:
+        return 0
+    if bid.display_quantity or bid.self_trade is SelfTrade.DECREMENT or bid.kind is not Kind.FORWARD:
+        return 0
+    room, total = Room(state, bid.instrument), 0
     for fill in walk.fills:
         ask = state.orders[fill.order_id]
-        if not room.takes((order.order_id, order.account), (ask.account, ask.baron), fill.price, fill.quantity):
-            raise Refused(room.reason)
-
-
-def _beyond_bound(state: State, room: Room, ask: Order, walk: Walk) -> list[Order]:
-    """The resting bids of an ask's walk whose accounts have as much as they may, with the bids before them."""
-    beyond: dict[int, Order] = {}
-    for fill in walk.fills:
-        bid = state.orders[fill.order_id]
-        if not room.takes((bid.order_id, bid.account), (ask.account, ask.baron), fill.price, fill.quantity):
-            beyond[bid.order_id] = bid
-    return list(beyond.values())
+        buyer, seller = (bid.order_id, bid.account), (ask.account, ask.baron)
+        if room.takes(buyer, seller, fill.price, fill.quantity) is Beyond.NOBODY:
+            total += fill.quantity
+            continue
+        part = room.most(bid.account, seller, fill.quantity)
+        part -= part % max(1, ask.lot)
+        if part >= max(1, min(ask.min_quantity, ask.leaves_quantity)):
+            total += part if room.takes(buyer, seller, fill.price, part) is Beyond.NOBODY else 0
+        break
+    room.keep()
+    return total
 
 
 def _check_conditional(state: State, order: Order) -> None:
@@ -212,6 +247,6 @@ def _check_conditional(state: State, order: Order) -> None:
     if not (order.lot > 1 or order.min_hours > 1 or order.min_quantity > 1):
         return
     book = state.books[order.instrument]
-    own = [each for each in state.orders_of.get(order.account, {}).values() if each.instrument == order.instrument]
+    own = [each for each in state.orders_by(order.account) if each.instrument == order.instrument]
     if sum(conditional(book.get(each.order_id)) for each in own) >= bound:
         raise Refused(Reason.TOO_MANY_CONDITIONAL)

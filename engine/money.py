@@ -10,7 +10,7 @@ from engine import client_ids
 from engine.kinds import Kind, Pot, Side, TransferCode
 from engine.messages import EXCHANGE_ACCOUNT, AccountOpened, Deposit, OpenAccount, Transfer, Withdraw
 from engine.reasons import Reason
-from engine.state import Account, Broken, Order, Refused, State, new_account
+from engine.state import Account, Broken, Order, Refused, State
 from engine.units import (
     AMOUNT_MAX_MICROS,
     INT64_MAX,
@@ -124,7 +124,9 @@ def open_account(state: State, command: OpenAccount) -> None:
             raise Refused(Reason.INVALID_AMOUNT, field)
     found = state.accounts.get(command.account)
     if found is None:
-        state.accounts[command.account] = new_account(command.account, command.maker_fee_ppm, command.taker_fee_ppm)
+        state.accounts[command.account] = state.new_account(
+            command.account, command.maker_fee_ppm, command.taker_fee_ppm
+        )
     elif (found.maker_fee_ppm, found.taker_fee_ppm) != (command.maker_fee_ppm, command.taker_fee_ppm):
         raise Refused(Reason.ACCOUNT_EXISTS, "account")
     state.emit(
@@ -132,11 +134,11 @@ def open_account(state: State, command: OpenAccount) -> None:
     )
 
 
-def deposit(state: State, command: Deposit) -> None:
-    """Money from cash to available."""
+def deposit(state: State, command: Deposit) -> bool:
+    """Money from cash to available; False for a repeat, which moves nothing."""
     account = state.open_account(command.account)
     if client_ids.repeated(state, account, command.client_id, command, "client_id"):
-        return
+        return False
     _check_amount(command.amount_micros)
     paid_in = -state.accounts[EXCHANGE_ACCOUNT].pots[Pot.CASH]
     if sum(account.pots) + command.amount_micros > AMOUNT_MAX_MICROS or paid_in > INT64_MAX - command.amount_micros:
@@ -144,6 +146,7 @@ def deposit(state: State, command: Deposit) -> None:
     available = (command.account, Pot.AVAILABLE)
     transfer(state, CASH, available, command.amount_micros, TransferCode.DEPOSIT, 0)
     client_ids.remember(state, account, command.client_id, command, 0)
+    return True
 
 
 def withdraw(state: State, command: Withdraw) -> None:

@@ -12,6 +12,18 @@ import msgspec
 from engine.units import MICROS_PER_TICK, NS_PER_HOUR
 
 
+class Part(NamedTuple):
+    """So many GPUs in each hour of [start_h, end_h)."""
+
+    start_h: int
+    end_h: int
+    quantity: int
+
+    @property
+    def gpu_hours(self) -> int:
+        return self.quantity * (self.end_h - self.start_h)
+
+
 class Conditions(NamedTuple):
     """What a bid asked of the Baron that it buys from (§5); a cover asks for the same (§8)."""
 

@@ -7,6 +7,7 @@ their ids, and not what a buyer paid.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -16,21 +17,9 @@ from msgspec.structs import replace
 from engine import bills, money, timers
 from engine.kinds import ObligationChange, Pot, TransferCode
 from engine.messages import ObligationChanged
-from engine.obligation import NO_CONDITIONS, Conditions, Obligation
+from engine.obligation import NO_CONDITIONS, Conditions, Obligation, Part
 from engine.state import Broken, State
 from engine.units import NS_PER_HOUR
-
-
-class Part(NamedTuple):
-    """So many GPUs in each hour of [start_h, end_h)."""
-
-    start_h: int
-    end_h: int
-    quantity: int
-
-    @property
-    def gpu_hours(self) -> int:
-        return self.quantity * (self.end_h - self.start_h)
 
 
 class Piece(NamedTuple):
@@ -73,13 +62,14 @@ def changing(state: State, obligation: Obligation, due_ns: int) -> Iterator[None
 
 def _meet(state: State, obligation: Obligation) -> None:
     for key in (_ends(obligation, obligation.end_h), _begins(obligation, obligation.start_h)):
-        state.neighbours.setdefault(key, {})[obligation.obligation_id] = None
+        insort(state.neighbours.setdefault(key, []), obligation.obligation_id)
 
 
 def _part(state: State, obligation: Obligation) -> None:
     for key in (_ends(obligation, obligation.end_h), _begins(obligation, obligation.start_h)):
-        del state.neighbours[key][obligation.obligation_id]
-        if not state.neighbours[key]:
+        meeting = state.neighbours[key]
+        del meeting[bisect_left(meeting, obligation.obligation_id)]
+        if not meeting:
             del state.neighbours[key]
 
 
@@ -163,7 +153,7 @@ def plan(state: State, holder: int, baron: int, wanted: Part) -> Plan:
         if obligation.end_h <= needs[0].start_h or needs[-1].end_h <= obligation.start_h:
             # Thousands may have other hours, and each fill of a command comes by here.
             continue
-        parts, needs = _take(obligation, needs)
+        parts, needs = take(obligation, needs)
         if parts:
             taken.append((obligation, parts))
         if not needs:
@@ -171,8 +161,8 @@ def plan(state: State, holder: int, baron: int, wanted: Part) -> Plan:
     raise Broken(f"account {holder} sold hours of Baron {baron} that nobody owes it: {needs}")
 
 
-def _take(obligation: Obligation, needs: list[Part]) -> tuple[list[Part], list[Part]]:
-    """(what this obligation serves of the needs, what of them is left), both in order of hours."""
+def take(obligation: Obligation | Part, needs: list[Part]) -> tuple[list[Part], list[Part]]:
+    """(what an obligation, or its hours alone, serves of the needs; what of them is left), both in order of hours."""
     parts: list[Part] = []
     left: list[Part] = []
     for need in needs:
@@ -196,18 +186,23 @@ def pieces(obligation: Obligation, going: list[Part]) -> list[Piece]:
 
     A share of the bond goes by GPU-hours, rounded down; the last piece takes the rest.
     """
-    cut: list[tuple[Part, bool]] = []
+    parts = cut(obligation, going)
+    bonds = [obligation.bond_micros * part.gpu_hours // obligation.gpu_hours for part, _ in parts]
+    bonds[-1] += obligation.bond_micros - sum(bonds)
+    return [Piece(part, bond, goes) for (part, goes), bond in zip(parts, bonds, strict=True)]
+
+
+def cut(obligation: Obligation | Part, going: list[Part]) -> list[tuple[Part, bool]]:
+    """The hours that an obligation falls into when these parts of it go, and which of them go."""
+    parts: list[tuple[Part, bool]] = []
     at_h = obligation.start_h
     for part in going:
-        cut.append((Part(at_h, part.start_h, obligation.quantity), False))
-        cut.append((Part(part.start_h, part.end_h, obligation.quantity - part.quantity), False))
-        cut.append((part, True))
+        parts.append((Part(at_h, part.start_h, obligation.quantity), False))
+        parts.append((Part(part.start_h, part.end_h, obligation.quantity - part.quantity), False))
+        parts.append((part, True))
         at_h = part.end_h
-    cut.append((Part(at_h, obligation.end_h, obligation.quantity), False))
-    cut = [(part, goes) for part, goes in cut if part.gpu_hours]
-    bonds = [obligation.bond_micros * part.gpu_hours // obligation.gpu_hours for part, _ in cut]
-    bonds[-1] += obligation.bond_micros - sum(bonds)
-    return [Piece(part, bond, goes) for (part, goes), bond in zip(cut, bonds, strict=True)]
+    parts.append((Part(at_h, obligation.end_h, obligation.quantity), False))
+    return [(part, goes) for part, goes in parts if part.gpu_hours]
 
 
 def move(
@@ -219,9 +214,9 @@ def move(
     """
     touched: list[Obligation] = []
     for obligation, parts in planned:
-        cut = pieces(obligation, parts)
-        stays = [piece for piece in cut if not piece.goes]
-        goes = [piece for piece in cut if piece.goes]
+        all_pieces = pieces(obligation, parts)
+        stays = [piece for piece in all_pieces if not piece.goes]
+        goes = [piece for piece in all_pieces if piece.goes]
         touched += _keep(state, obligation, stays)
         if buyer == obligation.provider:
             _come_home(state, obligation, goes)
@@ -294,16 +289,16 @@ def _come_home(state: State, obligation: Obligation, goes: list[Piece]) -> None:
     money.transfer(state, (provider, Pot.BOND), available, bond_micros, TransferCode.RELEASE, ref)
 
 
-def cut(state: State, obligation: Obligation, quantity: int) -> Obligation:
+def cut_off(state: State, obligation: Obligation, quantity: int) -> Obligation:
     """So many GPUs of all its hours as one of its own, with no lease; the obligation itself where that is all of it."""
     if quantity >= obligation.quantity:
         return obligation
     whole = Part(obligation.start_h, obligation.end_h, quantity)
     stays, goes = pieces(obligation, [whole])
     _keep(state, obligation, [stays], ObligationChange.CUT)
-    cut_off = _piece_of(state, obligation, goes)
-    _begin(state, cut_off, ObligationChange.CUT, obligation.obligation_id)
-    return cut_off
+    gone = _piece_of(state, obligation, goes)
+    _begin(state, gone, ObligationChange.CUT, obligation.obligation_id)
+    return gone
 
 
 # ---------------------------------------------------------------- neighbours
@@ -336,10 +331,11 @@ def _neighbour(state: State, obligation: Obligation) -> tuple[Obligation, Obliga
     """(earlier, later) hours of a pair that this one makes with the oldest equal neighbour, before it first; or None."""
     before = state.neighbours.get(_ends(obligation, obligation.start_h))
     if before and not obligation.lease_id:
-        return state.obligations[min(before)], obligation
-    after = state.neighbours.get(_begins(obligation, obligation.end_h), {})
-    free = [number for number in after if not state.obligations[number].lease_id]
-    return (obligation, state.obligations[min(free)]) if free else None
+        return state.obligations[before[0]], obligation
+    after = state.neighbours.get(_begins(obligation, obligation.end_h), ())
+    # Those with a lease have begun: only where this one is over, too, and waits for its timer, is there any.
+    free = next((number for number in after if not state.obligations[number].lease_id), 0)
+    return (obligation, state.obligations[free]) if free else None
 
 
 def _join(state: State, earlier: Obligation, later: Obligation) -> Obligation:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import msgspec
 
-from engine import account_limits, in_book, matching, open_orders, order_terms, rows, timers
+from engine import account_limits, in_book, matching, money, open_orders, order_terms, rows, timers
 from engine.kinds import Kind, OrderType, Origin, Side, TimeInForce
-from engine.messages import Offer, OffersSet, SetOffers
+from engine.messages import Deposit, Offer, OffersSet, SetOffers
 from engine.reasons import Reason
 from engine.row import Listing, Row
 from engine.state import Baron, Instrument, Order, Refused, State
@@ -86,6 +86,17 @@ def full_hour(state: State, baron: Baron) -> None:
         window_end_h = _free_until(state, row, order, listing.offer)
         if window_end_h > rows.hour_of(order.window_end_ns):
             in_book.move_window(state, order, window_end_h * NS_PER_HOUR)
+
+
+def deposit(state: State, command: Deposit) -> None:
+    """Money in: offers that were refused, a bond being what they lacked, are tried again at once."""
+    if not money.deposit(state, command):
+        return
+    for offer in state.accounts[command.account].offers:
+        listing = rows.own_row(state, state.barons[offer.baron]).listings[offer.instrument]
+        if listing.offer_refused:
+            listing.offer_refused = False
+            open_orders.touch(state, offer.baron)
 
 
 def _in_order(row: Row) -> list[Listing]:
@@ -172,7 +183,7 @@ def _enter(state: State, baron: Baron, row: Row, listing: Listing, offer: Offer,
 
 
 def _ask(state: State, baron: Baron, instrument: Instrument, offer: Offer, quantity: int) -> Order:
-    return Order(
+    return state.records.order(
         order_id=state.new_id(),
         account=baron.provider,
         instrument=instrument.instrument,

@@ -22,8 +22,7 @@ def touch(state: State, baron: int) -> None:
 def admit(state: State, order: Order) -> None:
     """Take a new order into the tables, with its hold."""
     account = state.accounts[order.account]
-    state.orders[order.order_id] = order
-    state.orders_of.setdefault(order.account, {})[order.order_id] = order
+    state.add_order(order)
     account.open_orders += 1
     if order.quote_set:
         account.quote_sets[order.quote_set].orders += 1
@@ -110,8 +109,7 @@ def close(state: State, order: Order, reason: Reason) -> None:
 def forget(state: State, order: Order, status: OrderStatus) -> None:
     """Drop an order that leaves nothing from the tables; its final state is remembered for a while."""
     account = state.accounts[order.account]
-    del state.orders[order.order_id]
-    del state.orders_of[order.account][order.order_id]
+    state.drop_order(order)
     account.open_orders -= 1
     client_ids.closed(state, account, order, status)
     timers.disarm_order(state, order)

@@ -47,7 +47,7 @@ def order_of(state: State, command: PlaceOrder, origin: Origin = Origin.CLIENT, 
 
 
 def _order(state: State, command: PlaceOrder, instrument: Instrument, origin: Origin, quote_set: str) -> Order:
-    return Order(
+    return state.records.order(
         order_id=state.new_id(),
         account=command.account,
         instrument=command.instrument,

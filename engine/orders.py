@@ -5,8 +5,6 @@ It finds the order or has it made (`engine.order_terms`), and hands it to `match
 
 from __future__ import annotations
 
-import msgspec
-
 from engine import account_limits, client_ids, in_book, matching, open_orders, order_terms, timers
 from engine.book_orders import new
 from engine.kinds import OrderStatus, OrderType, Origin, TimeInForce
@@ -74,9 +72,7 @@ def _change(state: State, order: Order, price_ticks: int, quantity: int, later: 
     if order.lot and leaves_quantity % order.lot:
         raise Refused(Reason.INVALID_QUANTITY, "quantity")
     order_terms.check_display(state, order.display_quantity, quantity)
-    amended = msgspec.structs.replace(
-        order, price_ticks=price_ticks, quantity=quantity, leaves_quantity=leaves_quantity
-    )
+    amended = order.with_terms(price_ticks, quantity, leaves_quantity)
     matching.amend(state, order, amended, later=later)
 
 

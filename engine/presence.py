@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
-from engine import failures, in_book, leases, open_orders, rows
+from engine import bills, failures, in_book, leases, open_orders, rows
 from engine.kinds import EndReason, Kind, LeaseState, Presence
 from engine.messages import BaronPresence, SetDrain, SetPresence
 from engine.reasons import Reason
@@ -53,6 +53,10 @@ def go_on(state: State, number: int) -> None:
         if _is_enough(state, baron):
             return
         in_book.cancel(state, ask, baron.shut)
+    for bill in bills.undelivered(state, number, baron.heard_ns) if baron.presence is Presence.LOST else ():
+        if _is_enough(state, baron):
+            return
+        bills.undo(state, bill, baron.heard_ns)
     for lease in sorted(_doomed(state, baron), key=lambda lease: lease.lease_id):
         if _is_enough(state, baron):
             return
@@ -107,7 +111,7 @@ def _doomed(state: State, baron: Baron) -> Iterator[Lease]:
 
     A newcomer that waits for a wipe is one of either: it ends at once.
     """
-    here = (lease for lease in state.leases.values() if lease.baron == baron.baron)
+    here = state.leases_of.get(baron.baron, {}).values()
     if baron.presence is Presence.LOST:
         return (lease for lease in here if lease.state in _UNDER_WAY)
     if baron.draining:

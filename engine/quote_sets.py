@@ -62,7 +62,7 @@ def follow(state: State) -> bool:
 def _live(state: State, account: Account, name: str) -> list[Order]:
     if name not in account.quote_sets:
         return []
-    return [order for order in state.orders_of[account.account].values() if order.quote_set == name]
+    return [order for order in state.orders_by(account.account) if order.quote_set == name]
 
 
 def _check_set(state: State, account: Account, command: SetQuotes, live: int) -> None:

@@ -76,7 +76,7 @@ def quote(state: State, number: int, instruments: tuple[int, ...], wish: Wish, n
             account = state.open_account(number)
             listed = order_terms.instrument_of(state, instrument)
             _check_wish(state, listed.kind, wish)
-            lines.append(_quote_one(state, account, _fok(account, listed, _NOBODYS_ID, wish), wish, now_ns))
+            lines.append(_quote_one(state, account, _fok(state, account, listed, _NOBODYS_ID, wish), wish, now_ns))
         except Refused as refusal:
             lines.append(_unserved(instrument, refusal.reason, wish.quantity))
     return sorted(lines, key=_rank)
@@ -105,7 +105,7 @@ def rent(state: State, command: Rent) -> None:
     best: tuple[Quote, Order] | None = None
     reasons = []
     for instrument in listed:
-        order = _fok(account, instrument, order_id, wish)
+        order = _fok(state, account, instrument, order_id, wish)
         line = _quote_one(state, account, order, wish, state.last_ts_ns)
         reasons.append(line.reason)
         if line.reason is Reason.NONE and (best is None or _rank(line) < _rank(best[0])):
@@ -151,9 +151,9 @@ def _check_wish(state: State, kind: Kind, wish: Wish) -> None:
     order_terms.check_rating(wish.min_rating, "min_rating")
 
 
-def _fok(account: Account, instrument: Instrument, order_id: int, wish: Wish) -> Order:
+def _fok(state: State, account: Account, instrument: Instrument, order_id: int, wish: Wish) -> Order:
     """The bid that would rent; its price is set once it is known."""
-    return Order(
+    return state.records.order(
         order_id=order_id,
         account=account.account,
         instrument=instrument.instrument,

@@ -5,8 +5,6 @@ The charge is the sum over the prices of their times; the prefund is filled up a
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from engine import charging, leases, spot_leases
 from engine.kinds import Kind, LeaseState
 from engine.messages import LeasePriced, RaisePrice
@@ -33,7 +31,8 @@ def raise_price(state: State, command: RaisePrice) -> None:
     now_ns = state.last_ts_ns
     # What the prefund covers began with the last full hour: what is dearer from now on is added to it.
     at_ns = charging.posted_ns(lease) if lease.state is LeaseState.ACTIVE else now_ns
-    raised = replace(lease, price_ticks=command.price_ticks, prices=priced(lease, command.price_ticks, now_ns))
+    prices = priced(lease, command.price_ticks, now_ns)
+    raised = lease.with_prices(command.price_ticks, prices, lease.term_end_ns)
     if not charging.filled_up(state, raised, at_ns):
         raise Refused(Reason.INSUFFICIENT_FUNDS, "price_ticks")
     lease.prefund_micros = raised.prefund_micros

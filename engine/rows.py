@@ -29,7 +29,7 @@ def row_of(state: State, account: int, baron: int) -> Row:
     """The row, made when it is first asked for."""
     row = state.rows.get((account, baron))
     if row is None:
-        row = Row(account, baron, state.grid_factory())
+        row = state.records.row(account, baron, state.grid_factory())
         state.rows[account, baron] = row
         state.rows_of.setdefault(baron, {})[account] = row
     return row

@@ -6,7 +6,7 @@ break it are cancelled before the clearing meets them.
 
 from __future__ import annotations
 
-from engine import auction_bounds, book_events, book_orders, in_book, order_terms, timers, trades
+from engine import auction_bounds, book_events, book_orders, in_book, listing, order_terms, timers, trades
 from engine.bounds import Room
 from engine.messages import SetSession
 from engine.reasons import Reason
@@ -21,7 +21,24 @@ def set_session(state: State, command: SetSession) -> None:
     clearing = book.stops_due
     if book.session is Session.EXPIRED or (clearing and command.session is not Session.CONTINUOUS):
         raise Refused(Reason.SESSION_CLOSED, "session")
+    if instrument in state.expiring:
+        raise Refused(Reason.SESSION_CLOSED, "session")
+    if command.session is Session.EXPIRED and len(book) > listing.CANCELS_A_FIRING:
+        # Nothing enters any more while its orders go, so many at a time.
+        state.expiring.add(instrument)
+        _go_to(state, instrument, Session.HALTED)
+        go_on_expiring(state, instrument)
+        return
     _go_to(state, instrument, command.session)
+
+
+def go_on_expiring(state: State, instrument: int) -> None:
+    """Cancel as many as one command may of what rests in an instrument that expires; after the last it has expired."""
+    book = state.books[instrument]
+    listing.cancel_all(state, book, listing.CANCELS_A_FIRING)
+    if not len(book):
+        state.expiring.discard(instrument)
+        _go_to(state, instrument, Session.EXPIRED)
 
 
 def auction_end(state: State, instrument: int) -> None:
@@ -45,11 +62,12 @@ def _go_to(state: State, instrument: int, session: Session) -> None:
 
 
 def _make_room(state: State, instrument: int) -> None:
-    """Cancel the bids that the clearing's next part would fill beyond their accounts' bounds (§2)."""
+    """Cancel the orders that the clearing's next part would fill beyond their accounts' bounds (§2)."""
     book = state.books[instrument]
     if not book.stops_due:
         # The book's time becomes the clearing's, and with it the reference that decides between equal prices.
         book_events.must(state, instrument, book_orders.tick(state.last_ts_ns))
     while beyond := auction_bounds.beyond_bound(state, book, room := Room(state, instrument)):
-        for bid in beyond:
-            in_book.cancel(state, bid, room.reason)
+        for order in beyond:
+            in_book.cancel(state, order, room.reason)
+    room.keep()

@@ -8,15 +8,17 @@ in it: timers, the orders of an account, what waits.
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from collections.abc import Callable, Iterable
+from operator import itemgetter
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from engine import leases, obligations, rows, spot_leases, stops, timers
+from engine import bills, leases, obligations, rows, spot_leases, stops, timers
 from engine.book import BookState
 from engine.codec import DecodeError
 from engine.dues import Bill, Cover
-from engine.grid import GridFactory, Run
+from engine.grid import Run
 from engine.kinds import Kind
 from engine.limits import Limits
 from engine.obligation import Obligation
@@ -24,7 +26,6 @@ from engine.row import Listing, Row
 from engine.state import (
     Account,
     Baron,
-    BookFactory,
     Calendar,
     ClosingTrades,
     Instrument,
@@ -33,8 +34,10 @@ from engine.state import (
     State,
 )
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 _DIGEST_BYTES: Final = 32
+
+R = TypeVar("R")
 
 
 class _RowState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -55,7 +58,9 @@ class _RowState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     look_ahead_ns: int
 
 
-class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """All that a snapshot says."""
+
     shard: int
     limits: Limits
     last_seq: int
@@ -81,56 +86,87 @@ class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     """Rows whose spot leases a Tick makes yield."""
     shutting: list[int]
     covers: list[Cover]
+    expiring: list[int]
+
+
+class Many(NamedTuple):
+    """What there may be a million of, as the law's structs or as what these are encoded to (`msgspec.Raw`)."""
+
+    orders: list[Order]
+    """By id."""
+    leases: list[Lease]
+    """By id."""
+    books: list[BookState]
+    """By instrument; of each, its orders alone may be encoded."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Body).decode
+_decode = msgspec.msgpack.Decoder(Body).decode
 
 
-def encode(state: State) -> bytes:
+def many_of(state: State) -> Many:
+    """The same of any state, struct by struct."""
+    return Many(
+        orders=_law(state, state.orders.items()),
+        leases=_law(state, state.leases.items()),
+        books=[book.state() for _, book in sorted(state.books.items())],
+    )
+
+
+def encode(state: State, many: Callable[[State], Many] = many_of) -> bytes:
     """The snapshot's bytes."""
-    body = _body(state)
+    body = _body(state, many(state))
     return bytes([FORMAT]) + _digest(body) + body
 
 
-def state_hash(state: State) -> str:
+def state_hash(state: State, many: Callable[[State], Many] = many_of) -> str:
     """Hex digest of the state."""
-    return _digest(_body(state)).hex()
+    return _digest(_body(state, many(state))).hex()
 
 
-def decode(data: bytes, book_factory: BookFactory, grid_factory: GridFactory) -> State:
-    """The state of a snapshot; DecodeError when the bytes are damaged, cut, or of another format."""
-    body = data[1 + _DIGEST_BYTES :]
+def body_of(data: bytes) -> memoryview:
+    """The bytes of a snapshot's body; DecodeError when they are damaged, or of another format."""
     if data[:1] != bytes([FORMAT]):
         raise DecodeError(f"not a snapshot of format {FORMAT}")
+    body = memoryview(data)[1 + _DIGEST_BYTES :]
     if data[1 : 1 + _DIGEST_BYTES] != _digest(body):
         raise DecodeError("the snapshot is damaged: its digest doesn't match; take an older one")
+    return body
+
+
+def decode(data: bytes, make: Callable[[int, Limits], State]) -> State:
+    """The state of a snapshot, in a new one of its shard and limits; DecodeError when the bytes are damaged or not ours."""
     try:
-        body_rows = _decode(body)
+        body = _decode(body_of(data))
     except msgspec.MsgspecError as error:
         raise DecodeError(str(error)) from error
-    return _state(body_rows, book_factory, grid_factory)
+    state = make(body.shard, body.limits)
+    fill_tables(state, body)
+    _fill_many(state, body)
+    fill_rest(state, body)
+    timers.rearm(state)
+    return state
 
 
-def _digest(body: bytes) -> bytes:
+def _digest(body: bytes | memoryview) -> bytes:
     return hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
 
 
-def _body(state: State) -> bytes:
+def _body(state: State, many: Many) -> bytes:
     return _encode(
-        _Body(
+        Body(
             shard=state.shard,
             limits=state.limits,
             last_seq=state.last_seq,
             last_ts_ns=state.last_ts_ns,
-            accounts=[row for _, row in sorted(state.accounts.items())],
+            accounts=_law(state, state.accounts.items()),
             instruments=[row for _, row in sorted(state.instruments.items())],
-            barons=[row for _, row in sorted(state.barons.items())],
+            barons=_law(state, state.barons.items()),
             rows=[_row_state(state, row) for row in state.rows.values()],
-            orders=[row for _, row in sorted(state.orders.items())],
-            leases=[row for _, row in sorted(state.leases.items())],
-            bills=[row for _, row in sorted(state.bills.items())],
-            books=[book.state() for _, book in sorted(state.books.items())],
+            orders=many.orders,
+            leases=many.leases,
+            bills=_law(state, state.bills.items()),
+            books=many.books,
             auction_ends=sorted(state.auction_ends.items()),
             next_instrument=state.next_instrument,
             calendars=[row for _, row in sorted(state.calendars.items())],
@@ -139,8 +175,15 @@ def _body(state: State) -> bytes:
             yielding=sorted(state.yielding),
             shutting=sorted(state.shutting),
             covers=state.covers,
+            expiring=sorted(state.expiring),
         )
     )
+
+
+def _law(state: State, table: Iterable[tuple[int, R]]) -> list[R]:
+    """A table's records as the law's structs, by id."""
+    law = state.records.law
+    return [law(row) for _, row in sorted(table, key=itemgetter(0))]
 
 
 def _row_state(state: State, row: Row) -> _RowState:
@@ -158,42 +201,55 @@ def _row_state(state: State, row: Row) -> _RowState:
     )
 
 
-def _state(body: _Body, book_factory: BookFactory, grid_factory: GridFactory) -> State:
-    state = State(body.shard, body.limits, book_factory, grid_factory)
+def fill_tables(state: State, body: Body) -> None:
+    """What needs nothing else of a state: all but what there are many of, and what says something of these."""
+    own = state.records.own
     state.last_seq = body.last_seq
     state.last_ts_ns = body.last_ts_ns
-    state.accounts = {row.account: row for row in body.accounts}
+    for account in body.accounts:
+        state.accounts[account.account] = own(account)
     for baron in body.barons:
-        state.add_baron(baron)
-    state.orders = {row.order_id: row for row in body.orders}
-    state.leases = {row.lease_id: row for row in body.leases}
-    state.bills = {row.bill_id: row for row in body.bills}
+        state.add_baron(own(baron))
+    for bill in body.bills:
+        state.bills[bill.bill_id] = own(bill)
     for instrument in body.instruments:
         state.add_instrument(instrument)
-    for instrument, book in zip(body.instruments, body.books, strict=True):
-        state.books[instrument.instrument].restore(book)
         state.touched_books[instrument.instrument] = None
-    for order in body.orders:
-        state.orders_of.setdefault(order.account, {})[order.order_id] = order
     state.auction_ends = dict(body.auction_ends)
     state.next_instrument = body.next_instrument
     state.calendars = {row.market: row for row in body.calendars}
     state.closing_trades = {row.instrument: row for row in body.closing_trades}
     state.shutting = set(body.shutting)
     state.covers = body.covers
+    state.expiring = set(body.expiring)
+
+
+def _fill_many(state: State, body: Body) -> None:
+    own = state.records.own
+    for order in body.orders:
+        state.add_order(own(order))
+    for lease in body.leases:
+        state.add_lease(own(lease))
+    for instrument, book in zip(body.instruments, body.books, strict=True):
+        state.books[instrument.instrument].restore(book)
+
+
+def fill_rest(state: State, body: Body) -> None:
+    """What names orders and leases, and what follows from all there is; but no timers."""
     for row_state in body.rows:
         _restore_row(state, row_state)
-    for lease in body.leases:
+    for lease in state.leases.values():
         leases.count(state, lease)
         if lease.kind is Kind.FORWARD and lease.live and not lease.obligation_id:
             leases.hand_over(state, lease)
+    paid = ((bill.hours.until_h, bill) for bill in body.bills if bill.hours is not None)
+    for _, bill in sorted(paid, key=lambda item: item[0]):
+        bills.index(state, bill)
     for obligation in body.obligations:
         obligations.index(state, obligation)
     state.yielding = set(body.yielding)
     spot_leases.rearm(state)
-    timers.rearm(state)
     stops.look(state)
-    return state
 
 
 def _restore_row(state: State, saved: _RowState) -> None:
@@ -202,8 +258,8 @@ def _restore_row(state: State, saved: _RowState) -> None:
         row.grid.add_bought(run.start_h, run.end_h, run.bought)
         row.grid.add_sold(run.start_h, run.end_h, run.sold)
         row.grid.add_reserved(run.start_h, run.end_h, run.reserved)
-    row.spot_asks = dict.fromkeys(saved.spot_asks)
-    row.firm_asks = dict.fromkeys(saved.firm_asks)
+    row.spot_asks.update(dict.fromkeys(saved.spot_asks))
+    row.firm_asks.update(dict.fromkeys(saved.firm_asks))
     row.spot_asked_gpus = sum(state.orders[order_id].leaves_quantity for order_id in saved.spot_asks)
     row.listings = {listing.instrument: listing for listing in saved.listings}
     row.spot_gpus, row.leaving_gpus = saved.spot_gpus, saved.leaving_gpus

@@ -112,4 +112,4 @@ def _place(lease: Lease) -> tuple[int, int]:
 
 
 def _displaceable(state: State, lease: Lease) -> SortedList[tuple[int, int]]:
-    return state.spot_index.setdefault(instrument_of(state, lease), SortedList())
+    return state.spot_index.setdefault(instrument_of(state, lease), state.records.pairs())

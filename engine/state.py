@@ -8,7 +8,7 @@ too and never outlasts it. It knows no rule of the market.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from sortedcontainers import SortedList
@@ -32,7 +32,7 @@ from engine.kinds import (
 )
 from engine.limits import Limits
 from engine.messages import EXCHANGE_ACCOUNT, Event, Offer
-from engine.obligation import Obligation
+from engine.obligation import Obligation, Part
 from engine.periods import trading_end_ns
 from engine.reasons import Reason
 from engine.records import SelfTrade
@@ -91,7 +91,7 @@ class Account(_Record):
     pots: list[int]
     open_orders: int = 0
     leases: int = 0
-    """Leases, as renter, that aren't wiped yet."""
+    """Leases, as renter, that aren't wiped yet, but of forwards: those are bounded as obligations are."""
     offers: tuple[Offer, ...] = ()
     client_ids: dict[str, Remembered] = {}
     older_live_ids: dict[str, Remembered] = {}
@@ -231,6 +231,16 @@ class Order(_Record):
     hold_ticks: int = 0
     """An ask's: the price at which its bond and fee are held; at rest its limit (§9)."""
 
+    def with_terms(self, price_ticks: int, quantity: int, leaves_quantity: int) -> Order:
+        """A copy with another price and total."""
+        return msgspec.structs.replace(
+            self, price_ticks=price_ticks, quantity=quantity, leaves_quantity=leaves_quantity
+        )
+
+    def with_hold(self, hold_ticks: int) -> Order:
+        """A copy that is held at another price."""
+        return msgspec.structs.replace(self, hold_ticks=hold_ticks)
+
     @property
     def may_rest(self) -> bool:
         return self.time_in_force in (TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY)
@@ -321,17 +331,50 @@ class Lease(_Record):
     min_rating: int = 0
     same_baron: bool = False
 
+    def with_prices(self, price_ticks: int, prices: list[tuple[int, int]], term_end_ns: int) -> Lease:
+        """A copy at another price, or to another end."""
+        return msgspec.structs.replace(self, price_ticks=price_ticks, prices=prices, term_end_ns=term_end_ns)
+
     @property
     def live(self) -> bool:
         return self.state not in (LeaseState.ENDED, LeaseState.FAILED)
 
 
+CUTS_A_COMMAND: Final = 8_192
+"""Obligations that the resales of one command cut; each makes some ids and events, which are numbered in 16 bits."""
 POTS: Final = max(Pot) + 1
 """Length of an account's list of pots, which is indexed by Pot."""
 
 
+R = TypeVar("R")
+
+
+class Records:
+    """What a state makes its records of: here the structs above themselves, in a compiled machine what looks like them."""
+
+    account: type[Account] = Account
+    baron: type[Baron] = Baron
+    bill: type[Bill] = Bill
+    draft: type[Draft] = Draft
+    lease: type[Lease] = Lease
+    order: type[Order] = Order
+    row: type[Row] = Row
+    pairs: Callable[[], SortedList[tuple[int, int]]] = SortedList
+    """What keeps spot leases in the order in which they yield."""
+
+    def own(self, record: R) -> R:
+        """A struct out of a snapshot as the state's own record."""
+        return record
+
+    def law(self, record: R) -> R:
+        """A state's own record as the struct that a snapshot carries."""
+        return record
+
+
 class State:
     """All tables of a shard, and the scratch of the command that runs."""
+
+    records = Records()
 
     def __init__(
         self, shard: int, limits: Limits, book_factory: BookFactory, grid_factory: GridFactory = PlainGrid
@@ -342,7 +385,7 @@ class State:
         self.grid_factory = grid_factory
         self.last_seq = 0
         self.last_ts_ns = 0
-        self.accounts: dict[int, Account] = {EXCHANGE_ACCOUNT: new_account(EXCHANGE_ACCOUNT, 0, 0)}
+        self.accounts: dict[int, Account] = {EXCHANGE_ACCOUNT: self.new_account(EXCHANGE_ACCOUNT, 0, 0)}
         self.instruments: dict[int, Instrument] = {}
         self.next_instrument = 1
         """No number is used again, whatever has expired."""
@@ -363,15 +406,19 @@ class State:
         """By Baron and account: its provider's first, then in order of their first hours."""
         self.orders: dict[int, Order] = {}
         self.leases: dict[int, Lease] = {}
+        self.leases_of: dict[int, dict[int, Lease]] = {}
+        """By Baron: its leases that aren't wiped yet."""
         self.obligations: dict[int, Obligation] = {}
         """Those of forwards, oldest first."""
         self.obligations_of: dict[tuple[int, int], dict[int, Obligation]] = {}
         """By (holder, Baron): oldest first."""
-        self.neighbours: dict[tuple[object, ...], dict[int, None]] = {}
-        """Obligations that one may be joined with, by what makes them equal and the hour at which they meet."""
+        self.neighbours: dict[tuple[object, ...], list[int]] = {}
+        """Obligations that one may be joined with, oldest first, by what makes them equal and the hour at which they meet."""
         self.handovers: dict[tuple[int, int, int, int], dict[int, None]] = {}
         """By (renter, Baron, GPUs, end of term): leases whose obligation is over, for one that begins as they end (§8)."""
         self.bills: dict[int, Bill] = {}
+        self.paid_of: dict[int, dict[int, None]] = {}
+        """By Baron: bills with hours that may still be undone, those whose last hour was paid first before the others."""
         self.covers: list[Cover] = []
         """Those still to enter, at the end of the command or with the next Tick."""
         self.books: dict[int, Book] = {}
@@ -388,6 +435,8 @@ class State:
         """Instruments in which stops wait to fire, or a clearing to go on."""
         self.shutting: set[int] = set()
         """Barons that are shut, or short of GPUs, and have asks or leases left to end (`engine.presence`)."""
+        self.expiring: set[int] = set()
+        """Instruments that an operator made expire, with orders left to cancel (`engine.sessions`)."""
         self.begin()
 
     def begin(self) -> None:
@@ -405,6 +454,9 @@ class State:
         """Rows whose capacity moved: each is brought to order when the running step ends."""
         self.short_rows: dict[tuple[int, int], None] = {}
         """Rows whose firm sales may leave spot leases without GPUs: looked at when the command ends."""
+        self.cuts_left = CUTS_A_COMMAND
+        self.dry_holdings: dict[tuple[int, int], list[Part]] = {}
+        """By (holder, Baron): hours that are left of what the command has sold, which moves when it ends (`engine.dry_resales`)."""
         self.drafts: dict[tuple[int, int, int, int, bool, bool], Draft] = {}
         """By (bid, seller, Baron, price, and which of the two took)."""
         self.entering_ticks: dict[int, int] = {}
@@ -420,9 +472,41 @@ class State:
         self.instruments_of.setdefault(market, {})[number] = None
         self.books[number] = self.book_factory(self.limits.of_book())
 
+    def new_account(self, account: int, maker_fee_ppm: int, taker_fee_ppm: int) -> Account:
+        """An account with empty pots; fees in parts per million."""
+        pots = [0] * POTS
+        return self.records.account(
+            account=account, maker_fee_ppm=maker_fee_ppm, taker_fee_ppm=taker_fee_ppm, pots=pots
+        )
+
+    def add_order(self, order: Order) -> None:
+        """An order is live: the newest of its account."""
+        self.orders[order.order_id] = order
+        self.orders_of.setdefault(order.account, {})[order.order_id] = order
+
+    def drop_order(self, order: Order) -> None:
+        """An order is live no more."""
+        del self.orders[order.order_id]
+        del self.orders_of[order.account][order.order_id]
+
+    def orders_by(self, account: int) -> list[Order]:
+        """An account's live orders, in order of entry."""
+        return list(self.orders_of.get(account, {}).values())
+
     def add_baron(self, baron: Baron) -> None:
         self.barons[baron.baron] = baron
         self.barons_of.setdefault((baron.sku, baron.region), []).append(baron)
+
+    def add_lease(self, lease: Lease) -> None:
+        self.leases[lease.lease_id] = lease
+        self.leases_of.setdefault(lease.baron, {})[lease.lease_id] = lease
+
+    def drop_lease(self, lease: Lease) -> None:
+        del self.leases[lease.lease_id]
+        here = self.leases_of[lease.baron]
+        del here[lease.lease_id]
+        if not here:
+            del self.leases_of[lease.baron]
 
     def drop_instrument(self, number: int) -> None:
         """Forget an instrument that has expired, and its empty book: years of days would fill the tables."""
@@ -432,6 +516,7 @@ class State:
         self.closing_trades.pop(number, None)
         self.touched_books.pop(number, None)
         self.waiting.discard(number)
+        self.expiring.discard(number)
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
@@ -454,8 +539,3 @@ class State:
         for number in sorted(self.accounts):
             pots = self.accounts[number].pots
             yield from ((number, pot, pots[pot]) for pot in Pot if pots[pot])
-
-
-def new_account(account: int, maker_fee_ppm: int, taker_fee_ppm: int) -> Account:
-    """An account with empty pots; fees in parts per million."""
-    return Account(account=account, maker_fee_ppm=maker_fee_ppm, taker_fee_ppm=taker_fee_ppm, pots=[0] * POTS)

@@ -152,7 +152,7 @@ def arm_calendar(state: State, calendar: Calendar, due_ns: int) -> None:
 
 def next_due_ns(state: State) -> int | None:
     """When the earliest timer is due, at once where something waits already; None when there is nothing to wait for."""
-    if state.waiting or state.yielding or state.shutting or state.covers:
+    if state.waiting or state.yielding or state.shutting or state.expiring or state.covers:
         return state.last_ts_ns
     return state.timers[0][0] if state.timers else None
 
@@ -162,6 +162,11 @@ def rearm(state: State) -> None:
     state.timers.clear()
     for order in state.orders.values():
         state.timers.update(_order_timers(order))
+    rearm_others(state)
+
+
+def rearm_others(state: State) -> None:
+    """Add all that aren't of orders."""
     state.timers.update(_lease_timer(lease) for lease in state.leases.values() if lease.due_ns)
     state.timers.update(
         (lease.auto_due_ns, TimerKind.AUTO_EXTEND, lease.lease_id)

@@ -23,8 +23,9 @@ def capacity_follows(state: State) -> None:
 
 def open_leases(state: State) -> None:
     """When the command ends: the leases of all that it traded, and the obligations of forwards."""
-    drafts, state.drafts = state.drafts, {}
-    for draft in drafts.values():
+    drafts = list(state.drafts.values())
+    state.drafts.clear()
+    for draft in drafts:
         if draft.bid.kind is Kind.FORWARD:
             forwards.settle(state, draft)
         else:
@@ -42,7 +43,7 @@ def _open_lease(state: State, draft: Draft) -> None:
     prefund = min(draft.share_micros, needed)
     spot = bid.kind is Kind.SPOT
     start_ns = state.last_ts_ns
-    lease = Lease(
+    lease = state.records.lease(
         lease_id=draft.lease_id,
         renter=bid.account,
         provider=draft.ask.account,

@@ -118,7 +118,9 @@ def reconcile(baron: BaronRow, leases: Sequence[LeaseRow], view: AgentView, timi
             wanted.append(kept)
     if not any(isinstance(command, LeaseFailed) and command.fault is Fault.PROVIDER for command in commands):
         # Which leases the Baron fails is said first: the machine would choose others, or charge them otherwise.
-        said = (_capacity(baron, view, timings), _presence(baron, view, timings, lost_ns))
+        wiped = {command.lease_id for command in commands if isinstance(command, LeaseWiped)}
+        unwiped = [lease for lease in leases if lease.over and lease.lease_id not in wiped]
+        said = (_capacity(baron, unwiped, view, timings), _presence(baron, view, timings, lost_ns))
         commands += [word for word in said if word is not None]
     forget = _forget(leases, view)
     return Plan(
@@ -166,11 +168,16 @@ def _recover(leases: Sequence[LeaseRow], view: AgentView) -> tuple[list[LeaseRow
     return all_leases, learnt
 
 
-def _capacity(baron: BaronRow, view: AgentView, timings: Timings) -> SetCapacity | None:
-    """The GPUs that count now, where the log says otherwise; no opinion where the agent didn't speak, or not for too long."""
+def _capacity(baron: BaronRow, unwiped: Sequence[LeaseRow], view: AgentView, timings: Timings) -> SetCapacity | None:
+    """The GPUs that count now, where the log says otherwise; no opinion where the agent didn't speak, or not for too long.
+
+    Those of a lease that is over the machine keeps from sale by itself until they are wiped (§4): where they are gone or
+    sick they are so after that, for else they would be missing twice.
+    """
     if not baron.registered or not _speaks(view, timings) or view.inventory is None:
         return None
-    gpus, simulated = len(set(view.inventory) - view.unhealthy), view.simulated
+    kept = {uuid for lease in unwiped for uuid in lease.gpus or ()}
+    gpus, simulated = len((set(view.inventory) - view.unhealthy) | kept), view.simulated
     if (gpus, simulated) == (baron.verified_gpus, baron.simulated):
         return None
     return SetCapacity(baron=baron.baron, gpus=gpus, simulated=simulated)

@@ -257,15 +257,19 @@ def _prove_obligations(findings: _Findings, connection: Connection, posted: dict
 
 
 def _owed(connection: Connection) -> Iterator[tuple[bills.Owed, int]]:
-    """Obligations, each with what was posted as its pay."""
-    columns = OBLIGATIONS.c
-    query = (
-        select(*(columns[name] for name in bills.Owed._fields), *queries.wide_sum(POSTINGS.c.amount_micros))
-        .outerjoin(POSTINGS, and_(POSTINGS.c.ref == columns.obligation_id, POSTINGS.c.code == TransferCode.USAGE))
-        .group_by(columns.obligation_id)
-    )
-    for *owed, high, low in connection.execute(query):
-        yield bills.Owed(*owed), queries.widen(high, low)
+    """Obligations, each with what was posted as its pay, less that of hours that weren't delivered after all."""
+    columns, moved = OBLIGATIONS.c, POSTINGS.c
+    undone = _micros_by_ref(connection, moved.code == TransferCode.REFUND, moved.debit_pot == Pot.RECEIVABLE)
+    pay = _micros_by_ref(connection, moved.code == TransferCode.USAGE)
+    for owed in connection.execute(select(*(columns[name] for name in bills.Owed._fields))):
+        yield bills.Owed(*owed), pay[owed.obligation_id] - undone[owed.obligation_id]
+
+
+def _micros_by_ref(connection: Connection, *of: ColumnElement[bool]) -> Counter[int]:
+    """What such postings of obligations come to, by obligation."""
+    query = select(POSTINGS.c.ref, *queries.wide_sum(POSTINGS.c.amount_micros)).where(*of).group_by(POSTINGS.c.ref)
+    sums = connection.execute(query.where(POSTINGS.c.ref.in_(select(OBLIGATIONS.c.obligation_id))))
+    return Counter({ref: queries.widen(high, low) for ref, high, low in sums})
 
 
 def _lease_bonds(connection: Connection) -> Counter[tuple[int, int, bool]]:

@@ -13,7 +13,6 @@ from bench.machines.flow import MIDDLE, ONDEMAND, SPOT, START_NS, WEALTH_MICROS
 from engine.halves import compiled_half
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import (
     Command,
     Deposit,
@@ -49,7 +48,7 @@ class Crowd:
     """A shard with one provider and many renters, to be filled."""
 
     def __init__(self) -> None:
-        self.machine = Machine(0, _LIMITS, *compiled_half())
+        self.machine = compiled_half().machine(0, _LIMITS)
         self._seq = 0
         self.do(ListMarket(sku="H100-SXM5-80GB", region="us-east"))
         for account in (*range(1, RENTERS + 1), PROVIDER, NEWCOMER):

@@ -96,7 +96,7 @@ def played(machine: Machine, steps: list[tuple[int, Command]]) -> int:
 
 def opened(flow: Flow) -> Machine:
     """A machine on the compiled half that stands where the flow's steps begin."""
-    machine = Machine(0, Limits(), *compiled_half())
+    machine = compiled_half().machine(0, Limits())
     played(machine, flow.opening)
     return machine
 
@@ -108,7 +108,7 @@ def logged(steps: list[tuple[int, Command]]) -> list[bytes]:
 
 class _Maker:
     def __init__(self, accounts: int, half: Half) -> None:
-        self.machine = Machine(0, Limits(), *half)
+        self.machine = half.machine(0, Limits())
         self.steps: list[tuple[int, Command]] = []
         self._random = random.Random(_SEED)
         self._now_ns = START_NS

@@ -13,7 +13,6 @@ from typing import Final
 
 from engine.halves import compiled_half
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import Command, Event, Reply
 from settlement.ledger import Settlement
 from settlement.verify import EngineState, Proof, ledger_moment
@@ -26,7 +25,7 @@ class Books:
     """One shard from its first command, in simulated time, with its ledger in a file of its own."""
 
     def __init__(self, ledger: Path, limits: Limits) -> None:
-        self.machine = Machine(0, limits, *compiled_half())
+        self.machine = compiled_half().machine(0, limits)
         self.settlement = Settlement.open(ledger)
         self.commands: Counter[str] = Counter()
         self.machine_s = 0.0

@@ -4,7 +4,7 @@
 Whoever asks holds the book: for the time of the question its clock is the order's.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
@@ -17,6 +17,26 @@ from engine.fast.records cimport OP_NEW, TYPE_LIMIT, TYPE_MARKET, TYPE_STOP
 from engine.book import Fill, Stop, Walk
 
 cdef tuple STOPS = tuple(Stop)
+
+
+cdef int walk_dry(
+    BookCore *core, const CommandRecord *record, Fills *fills, uint32_t *leaves
+) noexcept nogil:
+    cdef Taker taker
+    cdef int64_t before_ns = core.now_ns
+    cdef uint64_t[2] found
+    cdef uint8_t stop
+    read_order(record, &taker)
+    if reserve_refills(core) < 0:
+        return -1
+    core.referenced = False
+    if record.ts_ns > before_ns:
+        core.now_ns = record.ts_ns
+    stop = match_dry(core, &taker, fills, &found[0], False)
+    core.now_ns = before_ns
+    core.referenced = False
+    leaves[0] = taker.leaves
+    return -1 if fills.failed else stop
 
 
 cdef object asked_of(BookCore *core, const CommandRecord *record, bint walks):

@@ -42,30 +42,46 @@ cdef object wide(uint128_t value):
     return (<object>high << 64) | low
 
 
-cdef object order_at(BookCore *core, uint32_t index):
-    """A live order as the protocol shows it."""
+cdef void look_at(BookCore *core, uint32_t index, Shown *shown) noexcept nogil:
+    """A live order as the protocol shows it, while nothing changes."""
     cdef Node *node = &core.nodes[index]
-    cdef Terms plain
-    cdef Terms *terms = &plain
     if node.place & RARE:
-        terms = terms_of(core, index)
+        shown.terms = terms_of(core, index)
     else:
-        memset(&plain, 0, sizeof(Terms))
-        plain.order_type = TYPE_LIMIT
-        plain.time_in_force = TIME_GTC
+        memset(&shown.plain, 0, sizeof(Terms))
+        shown.plain.order_type = TYPE_LIMIT
+        shown.plain.time_in_force = TIME_GTC
+        shown.terms = &shown.plain
+    shown.order_id = node.order_id
+    shown.account = node.account
+    shown.side = SELL if node.place & SELLS else BUY
+    shown.mode = (node.place >> MODE_SHIFT) & 3
+    shown.post_only = node.place & POSTED != 0
+    shown.price = price_of(core, index)
+    shown.quantity = node.quantity
+    shown.leaves = node.leaves
+    shown.shown = node.leaves if node.place & ARMED else shown_of(core, index)
+
+
+cdef object order_at(BookCore *core, uint32_t index):
+    """The same as a struct."""
+    cdef Shown order
+    cdef const Terms *terms
+    look_at(core, index, &order)
+    terms = order.terms
     return RestingOrder(
-        order_id=node.order_id,
-        account=node.account,
-        side=SIDES[SELL if node.place & SELLS else BUY],
+        order_id=order.order_id,
+        account=order.account,
+        side=SIDES[order.side],
         order_type=TYPES[terms.order_type],
         time_in_force=TIMES[terms.time_in_force],
-        self_trade=MODES[(node.place >> MODE_SHIFT) & 3],
-        post_only=node.place & POSTED != 0,
+        self_trade=MODES[order.mode],
+        post_only=order.post_only,
         same_baron=terms.same_baron != 0,
-        price=price_of(core, index),
-        quantity=node.quantity,
-        leaves=node.leaves,
-        shown=node.leaves if node.place & ARMED else shown_of(core, index),
+        price=order.price,
+        quantity=order.quantity,
+        leaves=order.leaves,
+        shown=order.shown,
         display_quantity=terms.display,
         min_quantity=terms.min_quantity,
         stop_price=terms.stop_price,
@@ -110,6 +126,21 @@ cdef list orders_at_rest(BookCore *core, bint sells, Py_ssize_t max_orders):
 cdef object state_of(BookCore *core, object limits):
     """All of it, for snapshots and hashes."""
     cdef uint32_t index = core.stop_first
+    stops = []
+    while index:
+        stops.append(order_at(core, index))
+        index = core.nodes[index].next
+    return state_with(
+        core,
+        limits,
+        tuple(orders_at_rest(core, False, core.ids.count)),
+        tuple(orders_at_rest(core, True, core.ids.count)),
+        tuple(stops),
+    )
+
+
+cdef object state_with(BookCore *core, object limits, object bids, object asks, object stops):
+    """All of it but its orders, which are these."""
     cdef uint64_t minute, high
     cdef Pair *pair
     minutes = []
@@ -127,10 +158,6 @@ cdef object state_of(BookCore *core, object limits):
             pair = &core.barons.pairs[place]
             if pair.key:
                 barons.append((pair.key, (pair.value >> RATING_SHIFT) & 0xFF, pair.value & 0xFFFF))
-    stops = []
-    while index:
-        stops.append(order_at(core, index))
-        index = core.nodes[index].next
     return BookState(
         limits=limits,
         session=SESSIONS[core.session],
@@ -141,18 +168,16 @@ cdef object state_of(BookCore *core, object limits):
         clearing_price=core.clearing_price,
         minutes=tuple(minutes),
         barons=tuple(sorted(barons)),
-        bids=tuple(orders_at_rest(core, False, core.ids.count)),
-        asks=tuple(orders_at_rest(core, True, core.ids.count)),
-        stops=tuple(stops),
+        bids=bids,
+        asks=asks,
+        stops=stops,
     )
 
 
-cdef int _restore_order(BookCore *core, object order, bint waits) except -1:
+cdef int _restore_struct(BookCore *core, object order, bint waits) except -1:
     """One order of a state takes its place."""
     cdef Taker taker
     cdef Terms *terms = &taker.terms
-    cdef Level *level
-    cdef uint32_t index
     memset(&taker, 0, sizeof(Taker))
     taker.order_id = order.order_id
     taker.account = order.account
@@ -163,13 +188,9 @@ cdef int _restore_order(BookCore *core, object order, bint waits) except -1:
     taker.sells = order.side == SELL
     taker.order_type = order.order_type
     taker.time_in_force = order.time_in_force
-    taker.flags = (
-        (SELLS if taker.sells else 0) | (POSTED if order.post_only else 0)
-        | <uint32_t>taker.mode << MODE_SHIFT
-    )
+    taker.flags = POSTED if order.post_only else 0
     terms.display = order.display_quantity
     terms.min_quantity = order.min_quantity
-    terms.price = taker.price
     terms.stop_price = order.stop_price
     terms.window_end_h = order.window_end_h
     terms.baron = order.baron
@@ -178,10 +199,20 @@ cdef int _restore_order(BookCore *core, object order, bint waits) except -1:
     terms.hours = order.hours
     terms.lot = order.lot
     terms.min_rating = order.min_rating
-    terms.order_type = taker.order_type
-    terms.time_in_force = taker.time_in_force
     terms.same_baron = order.same_baron
     terms.triggered = order.triggered
+    return restore_order(core, &taker, order.shown, waits)
+
+
+cdef int restore_order(BookCore *core, Taker *taker, uint32_t shown, bint waits) except -1:
+    """The same of an order whose values are all in `taker`, POSTED in its flags, and what it showed."""
+    cdef Terms *terms = &taker.terms
+    cdef Level *level
+    cdef uint32_t index
+    taker.flags |= (SELLS if taker.sells else 0) | <uint32_t>taker.mode << MODE_SHIFT
+    terms.price = taker.price
+    terms.order_type = taker.order_type
+    terms.time_in_force = taker.time_in_force
     if is_rare(terms) or waits:
         taker.flags |= RARE
     if is_conditional(terms):
@@ -190,25 +221,35 @@ cdef int _restore_order(BookCore *core, object order, bint waits) except -1:
         raise ValueError("the state holds an order twice")
     if not waits and not 1 <= taker.price < price_end(core.height):
         raise ValueError("the state holds an order at no price")
-    if reserve_rest(core, &taker) < 0:
+    if reserve_rest(core, taker) < 0:
         raise MemoryError("no memory for the orders of a state")
     if waits:
-        wait(core, &taker)
+        wait(core, taker)
         return 0
-    rest(core, &taker)
+    rest(core, taker)
     index = find_order(core, taker.order_id)
-    if taker.terms.display and taker.terms.shown != order.shown:
+    if terms.display and terms.shown != shown:
         level = &core.sides[taker.sells].levels[core.nodes[index].place >> 8]
         if taker.flags & CONDITIONAL:
-            level.conditional += <uint64_t><uint32_t>order.shown - taker.terms.shown
+            level.conditional += <uint64_t>shown - terms.shown
         else:
-            level.unconditional += <uint64_t><uint32_t>order.shown - taker.terms.shown
-        terms_of(core, index).shown = order.shown
+            level.unconditional += <uint64_t>shown - terms.shown
+        terms_of(core, index).shown = shown
     return 0
 
 
 cdef int restore_state(BookCore *core, object state) except -1:
     """A core that has just been made becomes what `state` says."""
+    restore_bare(core, state)
+    for order in (*state.bids, *state.asks):
+        _restore_struct(core, order, False)
+    for order in state.stops:
+        _restore_struct(core, order, True)
+    return 0
+
+
+cdef int restore_bare(BookCore *core, object state) except -1:
+    """The same, but for the orders."""
     core.session = state.session
     core.now_ns = state.last_ts_ns
     core.last_price = state.last_price
@@ -231,10 +272,6 @@ cdef int restore_state(BookCore *core, object state) except -1:
             &core.barons, baron,
             TOLD | <uint32_t><uint8_t>rating << RATING_SHIFT | <uint32_t><uint16_t>features
         )
-    for order in (*state.bids, *state.asks):
-        _restore_order(core, order, False)
-    for order in state.stops:
-        _restore_order(core, order, True)
     return 0
 
 

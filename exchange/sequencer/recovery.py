@@ -57,7 +57,7 @@ async def recover(
     machine = _newest(snapshots, half, last, lambda snapshot: snapshot.events_seq <= published)
     settle_limits(home, shard, limits, new=last == 0)
     if machine is None:
-        machine = Machine(shard, limits, *half)
+        machine = half.machine(shard, limits)
     began, added = machine.last_seq, 0
     position = began
     async for derived in _replayed(machine, commands, last):
@@ -86,7 +86,7 @@ async def replay_to(
     if not from_first:
         machine = _newest(SnapshotStore(home, shard), half, last, lambda snapshot: snapshot.seq <= seq)
     if machine is None:
-        machine = Machine(shard, read_limits(home, shard), *half)
+        machine = half.machine(shard, read_limits(home, shard))
     async for _ in _replayed(machine, commands, seq):
         pass
     return machine
@@ -103,7 +103,7 @@ def _newest(snapshots: SnapshotStore, half: Half, last: int, fits: Callable[[Sna
         if not fits(snapshot):
             continue
         try:
-            machine = Machine.restore(snapshot.state, *half)
+            machine = half.restored(snapshot.state)
         except DecodeError as error:
             _logger.warning("the engine can't restore the snapshot at %d (%s); going back", snapshot.seq, error)
             continue

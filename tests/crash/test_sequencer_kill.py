@@ -113,7 +113,7 @@ async def test_what_was_acknowledged_is_there_once_after_every_kill(tmp_path: Pa
 
     # The event log equals a replay from the first command in a machine that never stopped.
     derived = {}
-    straight = Machine(SHARD, Limits(), *PLAIN)
+    straight = PLAIN.machine(SHARD, Limits())
     for record in commands:
         ts_ns, command = decode_command(record.data)
         if made := straight.apply(record.seq, ts_ns, command):

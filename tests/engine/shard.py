@@ -12,6 +12,7 @@ import msgspec
 
 from engine.book_plain import PlainBook
 from engine.codec import encode_command
+from engine.halves import compiled_half
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
@@ -71,6 +72,10 @@ FAR_BARON: Final = 104
 TAKER_PPM: Final = 5_000
 
 
+COMPARED_EACH: Final = 16
+"""Commands between two looks at the whole of both machines."""
+
+
 class Shard:
     """Two markets, two renters and, for bonds, two providers with money, four Barons of 8 GPUs; the clock is the test's."""
 
@@ -82,8 +87,8 @@ class Shard:
         self.now_ns = START
         self.records: list[bytes] = []
         """All commands so far, as the log carries them; their places are their sequence numbers."""
-        self.twin: Machine | None = None
-        """A machine that must answer every command alike: one restored from a snapshot."""
+        self.twin: Machine = compiled_half().machine(1, limits or Limits())
+        """The compiled machine, which must answer every command alike; a test may put one restored from a snapshot here."""
         for account in (ALICE, BOB, PAT, QUINN):
             self.do(OpenAccount(account=account, maker_fee_ppm=0, taker_fee_ppm=TAKER_PPM))
         for region in ("here", "elsewhere"):
@@ -116,8 +121,9 @@ class Shard:
         self.records.append(encode_command(self.now_ns, command))
         seq = self.machine.last_seq + 1
         events = self.machine.apply(seq, self.now_ns, command)
-        if self.twin is not None:
-            assert self.twin.apply(seq, self.now_ns, command) == events
+        assert self.twin.apply(seq, self.now_ns, command) == events
+        if seq % COMPARED_EACH == 0:
+            assert self.twin.snapshot() == self.machine.snapshot()
         self.auditor.saw(self.now_ns, command, events)
         return events
 

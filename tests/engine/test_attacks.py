@@ -9,11 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.book_fast import FastBook
-from engine.grid_fast import FastGrid
+from engine.halves import compiled_half
 from engine.kinds import EndReason, LeaseState, OrderType, Pot
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import (
     AmendOrder,
     Canceled,
@@ -341,5 +339,5 @@ def market_amid_its_day() -> Shard:
     cheap = runs(shard, ALICE, 16_000, 2, baron=OTHER_BARON, seller=QUINN)
     (trade,) = displacing(shard.do(bid(BOB, 18_000, 2)))
     assert trade.displaced_lease_id == cheap
-    shard.twin = Machine.restore(shard.machine.snapshot(), FastBook, FastGrid)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     return shard

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
-from engine.book_plain import PlainBook
+from engine.halves import compiled_half
 from engine.kinds import EndReason, Fault, LeaseState, Pot, TransferCode
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import (
     BillClosed,
     EndLease,
@@ -391,7 +390,7 @@ def test_a_restored_machine_closes_the_same_month() -> None:
     lease = spot(shard)
     shard.wait(30 * HOUR)
     shard.do(ReportOutage(lease_id=lease, from_ns=shard.now_ns - HOUR, to_ns=shard.now_ns - MINUTE))
-    shard.twin = Machine.restore(shard.machine.snapshot(), PlainBook)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     assert shard.twin.state_hash() == shard.machine.state_hash()
     (closed,) = only(until(shard, "2016-03-01T00:00"), BillClosed)
     assert closed.credit_micros > 0

@@ -127,7 +127,7 @@ def more_by_one(function: Callable[..., int]) -> Callable[..., int]:
 
 
 CANARIES: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
-    ("a firm fill doesn't cut spot asks", cuts, "_cut_spot", lambda _: nothing),
+    ("a firm fill doesn't cut spot asks", cuts, "cut_spot", lambda _: nothing),
     ("usage is one micro-dollar more", charging, "usage", more_by_one),
     ("a hold isn't released", open_orders, "release_down", lambda _: nothing),
     ("a hold is one micro-dollar more", money, "hold_micros", more_by_one),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from engine.book_fast import FastBook
+from engine.halves import compiled_half
 from engine.kinds import EndReason, Fault, LeaseState, Pot, Presence
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import (
     EndLease,
     LeaseActive,
@@ -232,7 +231,7 @@ def test_a_restored_machine_goes_on_amid_a_claim() -> None:
     runs(shard, ALICE, CHEAP + 500)
     old, newcomer = claim(shard)
     shard.place(bid(BOB, LIMIT, 3))
-    shard.twin = Machine.restore(shard.machine.snapshot(), FastBook)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     shard.do(OpenAccount(account=13, maker_fee_ppm=0, taker_fee_ppm=0))
     shard.pay(13, 1_000)
     assert len(displacing(shard.do(bid(13, 40_000, 2)))) == 1

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from engine import cover
-from engine.book_plain import PlainBook
+from engine.halves import compiled_half
 from engine.kinds import COVERS, EndReason, Fault, OrderStatus, Origin, Pot, Presence, Side, TransferCode
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import (
     Accepted,
     EndLease,
@@ -335,7 +334,7 @@ def test_more_covers_than_a_command_enters_wait_for_ticks_and_outlast_a_snapshot
     events = shard.do(SetPresence(baron=BARON, presence=Presence.LOST, as_of_ns=shard.now_ns))
     assert len(only(events, Accepted)) == 2
     assert shard.due()
-    shard.twin = Machine.restore(shard.machine.snapshot(), PlainBook)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     assert shard.twin.state_hash() == shard.machine.state_hash()
     assert [len(only(shard.do(Tick()), LeaseScheduled)) for _ in range(3)] == [2, 1, 0]
     assert not shard.due()

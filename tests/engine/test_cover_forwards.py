@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from engine.halves import compiled_half
 from engine.kinds import Fault, Origin, Presence
 from engine.messages import (
     Accepted,
@@ -112,6 +113,7 @@ def test_without_the_funds_it_is_refused_and_the_refund_stands() -> None:
     shard.place(ask(QUINN, TRADED, 8, ONDEMAND, baron=OTHER_BARON, max_hours=48))
     account = shard.machine.state.accounts[ALICE]
     account.max_notional_micros = 1
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     (rejected,) = only(fail(shard, lease), Rejected)
     assert (rejected.account, rejected.reason) == (ALICE, Reason.NOTIONAL_LIMIT)
     assert not shard.machine.state.obligations

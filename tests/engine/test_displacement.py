@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from engine.book_fast import FastBook
+from engine.halves import compiled_half
 from engine.kinds import EndReason, LeaseState, OrderStatus, OrderType, Pot, Presence, Side, TimeInForce
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import (
     Accepted,
     Amended,
@@ -221,7 +220,7 @@ def test_a_bid_that_displaced_is_amended_by_its_total_as_any() -> None:
     """Its book knows nothing of what it found elsewhere; its owner's total counts it."""
     shard = Shard()
     old = runs(shard, ALICE, CHEAP, 2)
-    shard.twin = Machine.restore(shard.machine.snapshot(), FastBook)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     events = shard.do(bid(BOB, LIMIT, 6, display_quantity=2))
     (accepted,), order_id = only(events, Accepted), only(events, Accepted)[0].order_id
     assert (accepted.quantity, displaced(events), shard.bids(SPOT)) == (6, [old], [(LIMIT, 4)])
@@ -241,7 +240,7 @@ def test_a_bid_that_displaced_shrinks_against_its_own_ask() -> None:
     shard = Shard()
     shard.pay(QUINN, 1_000)
     old = runs(shard, ALICE, CHEAP, 2)
-    shard.twin = Machine.restore(shard.machine.snapshot(), FastBook)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     order_id = shard.place(bid(QUINN, LIMIT, 6))
     assert state_of(shard, old) is LeaseState.ENDING
     events = shard.do(ask(QUINN, LIMIT, 1, baron=OTHER_BARON, self_trade=SelfTrade.DECREMENT))

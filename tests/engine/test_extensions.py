@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from engine.book_fast import FastBook
+from engine.halves import compiled_half
 from engine.kinds import EndReason, LeaseState, Pot
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import (
     Deposit,
     EndLease,
@@ -277,7 +276,7 @@ def test_a_restored_machine_extends_alike() -> None:
     shard = Shard(Limits(extend_s=1_200))
     let(shard, auto=True, hours=1)
     shard.wait(50 * MINUTE)
-    shard.twin = Machine.restore(shard.machine.snapshot(), FastBook)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     shard.offer(offered(21_000, 8, ONDEMAND))
     assert not only(shard.wait(7 * HOUR), Rejected)
     assert shard.twin.snapshot() == shard.machine.snapshot()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine import bounds, failures, rows, stops
+from engine import failures, rows, stops
+from engine import state as engine_state
 from engine.book_plain import PlainBook
 from engine.grid import GridFactory
 from engine.grid_fast import FastGrid
 from engine.grid_plain import PlainGrid
+from engine.halves import compiled_half
 from engine.kinds import OrderType, Pot, Presence
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import (
     Canceled,
     EndLease,
@@ -84,7 +85,7 @@ def test_who_hands_over_is_the_oldest_after_a_restore_too() -> None:
     shard.wait(1, tick=False)
     while len(owed(shard, ALICE)) > 1:
         shard.do(Tick())
-    shard.twin = Machine.restore(shard.machine.snapshot(), PlainBook)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     shard.wait(HOUR)
     assert shard.twin.state_hash() == shard.machine.state_hash()
 
@@ -175,7 +176,7 @@ def test_more_failures_than_a_command_may_say_go_on_in_ticks(monkeypatch: pytest
     assert len(owed(shard, ALICE)) == 4
     shard.do(SetCapacity(baron=BARON, gpus=2, simulated=False))
     left = [len(owed(shard, ALICE))]
-    shard.twin = Machine.restore(shard.machine.snapshot(), PlainBook)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     while shard.due():
         shard.do(Tick())
         left.append(len(owed(shard, ALICE)))
@@ -193,7 +194,7 @@ def test_an_auction_cuts_no_more_obligations_than_a_command_may(monkeypatch: pyt
     shard.place(sale(ALICE, 3, today, 20_000))
     shard.place(purchase(BOB, 2, today, 20_000))
     beyond = shard.place(purchase(QUINN, 1, today, 20_000))
-    monkeypatch.setattr(bounds, "CUTS_A_COMMAND", 2)
+    monkeypatch.setattr(engine_state, "CUTS_A_COMMAND", 2)
     events = shard.do(SetSession(instrument=today, session=Session.CONTINUOUS))
     assert [(one.order_id, one.reason) for one in only(events, Canceled)] == [(beyond, Reason.TOO_MANY_OBLIGATIONS)]
     assert [each.quantity for each in owed(shard, BOB)] == [1, 1]

@@ -6,12 +6,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from engine.book_fast import FastBook
 from engine.codec import decode_command, decode_events, encode_command, encode_events
-from engine.grid_fast import FastGrid
+from engine.halves import compiled_half
 from engine.kinds import Pot
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import Command, Tick
 from tests.engine import sequences, sequences_ahead, wild
 from tests.engine.sequences import Step
@@ -66,7 +64,7 @@ def _live(steps: list[Step], limits: Limits, restored_at: int, usd: int, *, hold
     for number, step in enumerate(steps):
         if number == restored_at:
             # The shard runs on the plain book and grid, its twin on the fast ones.
-            shard.twin = Machine.restore(shard.machine.snapshot(), FastBook, FastGrid)
+            shard.twin = compiled_half().restored(shard.machine.snapshot())
             assert shard.twin.state_hash() == shard.machine.state_hash()
         sequences.play(shard, step)
     if shard.twin is not None:

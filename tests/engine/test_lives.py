@@ -11,11 +11,9 @@ from random import Random
 import msgspec
 import pytest
 
-from engine.book_fast import FastBook
-from engine.grid_fast import FastGrid
+from engine.halves import compiled_half
 from engine.kinds import OrderType, Presence, Side, TimeInForce
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import (
     Accepted,
     Amended,
@@ -135,7 +133,7 @@ class Life:
         self.shard = Shard(LIMITS, gpus=60, usd=50_000)
         for account in (PAT, QUINN):
             self.shard.pay(account, 50_000)
-        self.shard.twin = Machine.restore(self.shard.machine.snapshot(), FastBook, FastGrid)
+        self.shard.twin = compiled_half().restored(self.shard.machine.snapshot())
         self.shard.auditor.every = 10
         self.met: Counter[str] = Counter()
         self.mid = 20_000

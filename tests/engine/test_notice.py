@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from engine import leases
-from engine.book_fast import FastBook
+from engine.halves import compiled_half
 from engine.kinds import EndReason, Fault, LeaseState, Pot, TransferCode
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import (
     Deposit,
     EndLease,
@@ -172,6 +171,7 @@ def test_a_term_that_ends_inside_the_notice_ends_as_its_term_does() -> None:
     state.begin()
     leases.give_notice(state, state.leases[lease_id], shard.now_ns, EndReason.UNPAID)
     shard.auditor.saw(shard.now_ns, Tick(), state.events)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     (changed,) = changes(shard.wait(HOUR))
     assert (changed.reason, changed.ended_ns) == (EndReason.EXPIRED, START + HOUR)
     assert changed.ends_ns == START + HOUR + 90 * SECOND
@@ -184,6 +184,7 @@ def test_a_second_notice_does_not_move_the_first() -> None:
     state.begin()
     leases.give_notice(state, state.leases[lease_id], shard.now_ns, EndReason.PREEMPTED)
     assert state.events == []
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     (changed,) = changes(shard.wait(HOUR))
     assert (changed.reason, changed.ended_ns) == (EndReason.UNPAID, NOTICE + 120 * SECOND)
 
@@ -197,7 +198,7 @@ def test_what_a_lease_under_notice_refuses() -> None:
 def test_a_snapshot_taken_during_notice_lives_the_same_life() -> None:
     shard, _ = under_notice()
     shard.wait(20 * SECOND)
-    shard.twin = Machine.restore(shard.machine.snapshot(), FastBook)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     assert shard.twin.next_due_ns() == NOTICE + 120 * SECOND
     (changed,) = changes(shard.wait(HOUR))
     assert changed.state is LeaseState.ENDED

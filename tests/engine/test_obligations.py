@@ -13,9 +13,8 @@ from engine.book_plain import PlainBook
 from engine.kinds import ObligationChange, Pot
 from engine.limits import Limits
 from engine.messages import ObligationChanged, Transfer
-from engine.obligation import Obligation
-from engine.obligations import Part
-from engine.state import Baron, Broken, State, new_account
+from engine.obligation import Obligation, Part
+from engine.state import Baron, Broken, State
 from engine.timers import TimerKind
 from engine.units import MICROS_PER_TICK, NS_PER_HOUR
 
@@ -32,7 +31,7 @@ def shard() -> State:
     state = State(1, Limits(), PlainBook)
     state.last_seq, state.last_ts_ns = 1, (START_H - 1) * NS_PER_HOUR
     for account in (PROVIDER, *HOLDERS):
-        state.accounts[account] = new_account(account, 0, 0)
+        state.accounts[account] = state.new_account(account, 0, 0)
     state.barons[BARON] = Baron(baron=BARON, provider=PROVIDER, sku="X", region="here", verified_gpus=10**6)
     return state
 
@@ -133,6 +132,20 @@ def test_what_goes_whole_has_a_new_id_and_the_old_is_over() -> None:
     assert said[0].other_id == old
     assert state.accounts[11].obligations == 0
     assert state.accounts[12].obligations == 1
+
+
+def test_of_many_equal_neighbours_the_oldest_without_a_lease_is_joined() -> None:
+    state = shard()
+    after = [sell(state, 11, part(4, 8, 2), delivery=b"key") for _ in range(4)]
+    after[0].lease_id = 77
+    before = [sell(state, 11, part(0, 2, 2), delivery=b"key") for _ in range(3)]
+    middle = sell(state, 11, part(2, 4, 2), delivery=b"key")
+    assert middle.obligation_id == after[1].obligation_id
+    assert before[0].obligation_id not in state.obligations
+    assert (middle.start_h, middle.end_h) == (START_H, START_H + 8)
+    # The table of neighbours stays in order of age.
+    assert all(numbers == sorted(numbers) for numbers in state.neighbours.values())
+    assert min(shape(state, 11))[:3] == (0, 2, 2)
 
 
 def test_neighbours_are_joined_under_the_older_id() -> None:

@@ -11,6 +11,7 @@ from engine.messages import (
     Amended,
     Canceled,
     CancelOrder,
+    Deposit,
     EndLease,
     LeaseWiped,
     Offer,
@@ -31,6 +32,7 @@ from tests.engine.shard import (
     ONDEMAND,
     OTHER_BARON,
     PAT,
+    QUINN,
     SECOND_BARON,
     SPOT,
     START,
@@ -235,3 +237,18 @@ def test_a_resting_bid_fills_a_returning_offer() -> None:
     shard.do(EndLease(account=ALICE, lease_id=lease))
     (trade,) = only(shard.do(LeaseWiped(lease_id=lease)), Traded)
     assert (trade.buyer, trade.quantity) == (BOB, 8)
+
+
+def test_a_deposit_has_an_offer_without_its_bond_tried_again_at_once() -> None:
+    shard = Shard(providers_usd=0)
+    shard.wait(10 * MINUTE)
+    shard.offer(offered(20_000, 8, ONDEMAND))
+    assert shard.asks(ONDEMAND) == []
+    shard.pay(QUINN, 16)
+    shard.pay(PAT, 15)
+    assert shard.asks(ONDEMAND) == []
+    shard.do(Deposit(account=PAT, amount_micros=10**6, client_id="the-last"))
+    assert shard.asks(ONDEMAND) == [(20_000, 8)]
+    before = len(shard.machine.state.orders)
+    shard.again(Deposit(account=PAT, amount_micros=10**6, client_id="the-last"))
+    assert len(shard.machine.state.orders) == before

@@ -8,10 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from engine import preemption, spot_leases, timers
-from engine.book_fast import FastBook
+from engine.halves import compiled_half
 from engine.kinds import EndReason, Fault, Kind, LeaseState, Pot
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import (
     EndLease,
     Event,
@@ -193,7 +192,7 @@ def test_a_command_makes_so_many_yield_and_a_tick_goes_on() -> None:
     newest_first = list(reversed(leases))
     assert noticed(demand(shard, 6)) == newest_first[:2]
     assert shard.machine.next_due_ns() == shard.now_ns
-    shard.twin = Machine.restore(shard.machine.snapshot(), FastBook)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     assert noticed(shard.do(Tick())) == newest_first[2:4]
     shard.do(EndLease(account=ALICE, lease_id=leases[0]))
     assert noticed(shard.do(Tick())) == []
@@ -207,7 +206,7 @@ def test_a_restored_machine_knows_who_yields() -> None:
     cheap = runs(shard, ALICE, 18_000, 2)
     dear = runs(shard, ALICE, 19_000, 2, active=False)
     shard.do(bid(BOB, 20_000, 2))
-    shard.twin = Machine.restore(shard.machine.snapshot(), FastBook)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     demand(shard, 5)
     assert row(shard).claims == {}
     assert noticed(demand(shard, 2)) == [dear]
@@ -246,6 +245,7 @@ def crowd(gpus: int) -> tuple[Shard, Counted]:
     state.barons[BARON].leased_gpus = row(shard).spot_gpus = gpus
     spot_leases.rearm(state)
     timers.rearm(state)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     table = state.leases = Counted(state.leases)
     return shard, table
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine import failures, presence
+from engine.halves import compiled_half
 from engine.kinds import EndReason, LeaseState, OrderType, Pot, Presence, Side
-from engine.machine import Machine
 from engine.messages import (
     Accepted,
     BaronPresence,
@@ -321,7 +321,7 @@ def test_more_than_a_command_may_end_goes_on_in_ticks(monkeypatch: pytest.Monkey
     monkeypatch.setattr(failures, "EVENTS_ENOUGH", 3)
     canceled = [one.order_id for one in only(shard.do(lost()), Canceled)]
     assert len(canceled) == 2
-    shard.twin = Machine.restore(shard.machine.snapshot(), shard.machine.state.book_factory)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     assert shard.twin.state_hash() == shard.machine.state_hash()
     failed: list[int] = []
     while shard.due():
@@ -338,7 +338,7 @@ def test_presence_outlives_a_snapshot() -> None:
     shard.offer(offered(PRICE, 4))
     for command, reason in ((DRAIN, Reason.BARON_DRAINED), (QUIET, Reason.BARON_QUIET), (lost(), Reason.BARON_QUIET)):
         shard.do(command)
-        shard.twin = Machine.restore(shard.machine.snapshot(), shard.machine.state.book_factory)
+        shard.twin = compiled_half().restored(shard.machine.snapshot())
         assert shard.twin.state_hash() == shard.machine.state_hash()
         shard.refuse(ask(PAT, PRICE, 1), reason)
     shard.do(UNDRAIN)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.book_fast import FastBook
+from engine.halves import compiled_half
 from engine.kinds import EndReason, Fault, Pot, TransferCode
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import (
     EndLease,
     LeaseActive,
@@ -193,7 +192,7 @@ def test_a_restored_machine_remembers_each_price() -> None:
     lease_id = spot(shard)
     shard.wait(10 * MINUTE)
     shard.do(raised(lease_id))
-    shard.twin = Machine.restore(shard.machine.snapshot(), FastBook)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     shard.wait(3 * HOUR)
     shard.do(raised(lease_id, 31_000))
     shard.do(EndLease(account=ALICE, lease_id=lease_id))

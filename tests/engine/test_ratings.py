@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from engine.halves import compiled_half
 from engine.kinds import Side
-from engine.machine import Machine
 from engine.messages import (
     Accepted,
     BaronRating,
@@ -120,7 +120,7 @@ def test_ratings_outlive_a_snapshot() -> None:
     offer = Offer(baron=BARON, instrument=SPOT, price_ticks=20_000, gpus=4, max_hours=0)
     shard.do(SetOffers(account=PAT, offers=(offer,)))
     shard.do(SetRating(baron=BARON, rating=31))
-    shard.twin = Machine.restore(shard.machine.snapshot(), shard.machine.state.book_factory)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
     assert shard.twin.state_hash() == shard.machine.state_hash()
     shard.refuse(rental(ALICE, 1, 1, SPOT, min_rating=32), Reason.NO_LIQUIDITY)
     assert len(only(shard.do(rental(ALICE, 1, 1, SPOT, min_rating=31)), Traded)) == 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from engine import listing
+from engine.book_plain import PlainBook
 from engine.kinds import OrderType, Pot, TimeInForce
 from engine.limits import Limits
 from engine.messages import (
@@ -230,6 +232,26 @@ def test_an_expired_instrument_has_no_orders_any_more() -> None:
     shard.refuse(bid(ALICE, 20_000, 1), Reason.SESSION_CLOSED)
     shard.refuse(session(Session.CONTINUOUS), Reason.SESSION_CLOSED, "session")
     shard.wait(HOUR)
+
+
+def test_an_operators_expiry_goes_on_in_ticks_where_many_orders_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "CANCELS_A_FIRING", 2)
+    shard = Shard()
+    for price_ticks in (20_000, 20_001, 20_002):
+        shard.place(bid(ALICE, price_ticks, 1))
+    shard.place(bid(BOB, 40_000, 1, order_type=OrderType.STOP_LIMIT, stop_price_ticks=40_000))
+    shard.offer(offered(30_000, 8))
+    events = shard.do(session(Session.EXPIRED))
+    assert len(only(events, Canceled)) == 2
+    assert [event.session for event in only(events, InstrumentSession)] == [Session.HALTED]
+    shard.refuse(bid(ALICE, 20_000, 1), Reason.SESSION_CLOSED)
+    shard.refuse(session(Session.CONTINUOUS), Reason.SESSION_CLOSED, "session")
+    shard.twin = type(shard.machine).restore(shard.machine.snapshot(), PlainBook)
+    gone = shard.wait(0)
+    assert {event.reason for event in only(gone, Canceled)} == {Reason.INSTRUMENT_EXPIRED}
+    assert [event.session for event in only(gone, InstrumentSession)] == [Session.EXPIRED]
+    assert shard.machine.counts().open_orders == 0
+    assert shard.twin.state_hash() == shard.machine.state_hash()
 
 
 @pytest.mark.parametrize("again", list(Session))

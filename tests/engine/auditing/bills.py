@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from engine.kinds import ObligationChange, Pot, TransferCode
 from engine.messages import BillClosed, Event, LeaseChanged, LeaseScheduled, ObligationChanged, OutageNoted, Transfer
+from engine.units import MICROS_PER_TICK
 
 DAY_NS = 86_400 * 10**9
 HOUR_NS = 3_600 * 10**9
@@ -35,6 +36,10 @@ class SeenBill:
     """Out of the receivable, since the last close."""
     bond: int = 0
     """Out of its bond to the renter, likewise."""
+    hour_micros: int = 0
+    """What an hour of it pays: an obligation's."""
+    until_h: int = 0
+    """Up to when its hours were paid."""
 
 
 class Billing:
@@ -84,8 +89,10 @@ class Billing:
             bill.active_ns = (event.start_h - 1) * HOUR_NS
         if event.live and event.lease_id:
             self.delivers[event.lease_id] = event.obligation_id
+        if event.change in (ObligationChange.PAID, ObligationChange.DELIVERED):
+            bill.hour_micros, bill.until_h = event.price_ticks * MICROS_PER_TICK * event.quantity, event.start_h
         if not event.live:
-            bill.over_ns = event.start_h * HOUR_NS
+            bill.over_ns = min(event.start_h * HOUR_NS, bill.over_ns or event.start_h * HOUR_NS)
 
     def _transfer(self, bill: SeenBill, transfer: Transfer) -> None:
         receivable = (bill.provider, Pot.RECEIVABLE)
@@ -93,6 +100,10 @@ class Billing:
         if (transfer.debit_account, transfer.debit_pot) == receivable:
             sign = -1
             bill.moved[transfer.code] += transfer.amount_micros
+            if transfer.code is TransferCode.REFUND and bill.hour_micros:
+                hours, part = divmod(transfer.amount_micros, bill.hour_micros)
+                assert not part, "an hour is refunded whole"
+                bill.over_ns = (bill.until_h - hours) * HOUR_NS
         if (transfer.debit_account, transfer.debit_pot) == (bill.provider, Pot.BOND):
             bill.bond += transfer.amount_micros if transfer.code is TransferCode.PENALTY else 0
         if (transfer.credit_account, transfer.credit_pot) == receivable:

@@ -11,6 +11,7 @@ from engine.book_plain_orders import conditional
 from engine.kinds import Kind, Pot, Side
 from engine.messages import Accepted
 from engine.records import Session
+from engine.state import Lease
 from tests.engine.auditing.charges import HOUR_NS
 from tests.engine.auditing.records import SeenOrder
 from tests.engine.auditing.seen import Seen
@@ -107,18 +108,21 @@ def check_orders_and_books(seen: Seen, books: dict[int, BookState], now_ns: int)
     for order in seen.orders.values():
         if order.accepted.side is Side.BUY:
             bids_gpus[order.accepted.account] += order.leaves
+    here: dict[int, dict[int, Lease]] = {}
+    for lease in state.leases.values():
+        here.setdefault(lease.baron, {})[lease.lease_id] = lease
+    assert state.leases_of == here, "leases are known by their Baron"
     for lease in state.leases.values():
         # A forward's are its obligation's.
         leased_gpus[lease.renter] += lease.quantity if lease.kind is not Kind.FORWARD else 0
     for account in state.accounts.values():
         number = account.account
         assert account.open_orders == open_orders[number] <= state.limits.max_open_orders
-        assert list(state.orders_of.get(number, {})) == [
+        assert [order.order_id for order in state.orders_by(number)] == [
             order_id for order_id, order in seen.orders.items() if order.accepted.account == number
         ], "an account's orders are known in order of entry"
         # The lease of a forward opens when its time comes, however many there are.
-        assert account.leases == leases[number]
-        assert leases[number] - forwards[number] <= state.limits.max_leases
+        assert account.leases == leases[number] - forwards[number] <= state.limits.max_leases
         assert account.gpus == bids_gpus[number] + leased_gpus[number], "an account's GPUs are counted"
         quotes = Counter(
             order.accepted.quote_set

@@ -18,7 +18,6 @@ from engine.halves import compiled_half
 from engine.ids import format_id, parse_id
 from engine.kinds import Kind, LeaseState, Presence, Side
 from engine.limits import Limits
-from engine.machine import Machine
 from engine.messages import (
     Command,
     Deposit,
@@ -122,7 +121,7 @@ class Convergence(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name, "provisioner.db")
         self.store = Store.open(self.path)
-        self.machine = Machine(0, Limits(), *compiled_half())
+        self.machine = compiled_half().machine(0, Limits())
         self.log: list[Reply] = []
         self.leases: dict[int, LeaseScheduled | LeaseChanged] = {}
         self.kinds: dict[int, Kind] = {}

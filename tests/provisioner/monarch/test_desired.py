@@ -344,10 +344,19 @@ def test_which_leases_lack_their_gpus_is_told_before_the_baron_has_fewer() -> No
     seen = view(RUNNING, inventory=UUIDS[1:])
     (failed,) = plan(ACTIVE, seen=seen, baron=QUIET_BARON).commands
     assert isinstance(failed, LeaseFailed)
+
+
+def test_a_lost_gpu_is_missing_once_whether_its_lease_is_wiped_or_not() -> None:
+    """The machine takes unwiped GPUs from sale by itself: they leave what is verified when they are wiped."""
     over = msgspec.structs.replace(ACTIVE, state=LeaseState.FAILED)
-    assert plan(over, seen=seen, baron=QUIET_BARON).commands == (
+    seen = view(RUNNING, inventory=UUIDS[1:])
+    assert plan(over, seen=seen, baron=QUIET_BARON).commands == (BACK,)
+    sick = view(RUNNING, unhealthy=frozenset({"GPU-b", "GPU-c"}))
+    assert plan(over, seen=sick).commands == (SetCapacity(baron=1, gpus=3, simulated=False),)
+    wiped = view(said(SandboxState.WIPED), inventory=UUIDS[1:])
+    assert plan(over, seen=wiped).commands == (
+        LeaseWiped(lease_id=7),
         SetCapacity(baron=1, gpus=3, simulated=False),
-        BACK,
     )
 
 

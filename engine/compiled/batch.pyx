@@ -1,0 +1,99 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Commands as the log carries them, in; the events' records, out. It knows which rooms are compiled, and no
+rule.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+from engine.compiled.commands cimport (
+    AMEND_ORDER, CANCEL_ORDER, END_LEASE, LEASE_ACTIVE, NOT_PLAIN, PLACE_ORDER, TICK, PlainCommand, read_command,
+)
+from engine.compiled.entry cimport cancel, follow, place
+from engine.compiled.leasing cimport end_lease, lease_active, lease_wiped
+from engine.compiled.state cimport Core
+from engine.compiled.ticks cimport tick
+from engine.compiled.wire cimport record_of
+
+from engine.codec import decode_command, encode_events
+
+cdef enum:
+    # Times beyond are left to the law's rooms, so that none of ours runs over.
+    TIME_MOST_NS = 0x4000000000000000
+
+
+def play(Core state not None, uint64_t seq, bytes record not None):
+    """Play a record whole; False, and nothing changed, where the law's rooms must: its events are in
+    `state.events`.
+    """
+    cdef PlainCommand command
+    cdef uint8_t tag = read_command(
+        <const uint8_t *>PyBytes_AS_STRING(record), <size_t>PyBytes_GET_SIZE(record), &command
+    )
+    return tag not in (NOT_PLAIN, AMEND_ORDER) and play_plain(state, seq, tag, &command)
+
+
+cdef bint play_plain(Core state, uint64_t seq, uint8_t tag, const PlainCommand *command) except -1:
+    cdef uint64_t last_seq = state.last_seq
+    cdef int64_t last_ts_ns = state.last_ts_ns
+    cdef bint played
+    if seq <= last_seq or command.ts_ns < last_ts_ns or command.ts_ns > <int64_t>TIME_MOST_NS:
+        return False
+    state.begin()
+    state.last_seq, state.last_ts_ns = seq, command.ts_ns
+    if tag == PLACE_ORDER:
+        played = place(state, command)
+    elif tag == CANCEL_ORDER:
+        played = cancel(state, command)
+    else:
+        played = play_lease(state, tag, command)
+        if played:
+            follow(state)
+    if not played:
+        state.last_seq, state.last_ts_ns = last_seq, last_ts_ns
+    return played
+
+
+cdef bint play_lease(Core state, uint8_t tag, const PlainCommand *command) except -1:
+    """A command of a lease, or a Tick, but for what follows of it."""
+    if tag == TICK:
+        tick(state)
+        return True
+    if command.lease_id < 0 or command.account < 0:
+        return False
+    if tag == LEASE_ACTIVE:
+        return lease_active(state, <uint64_t>command.lease_id, &command.access)
+    if tag == END_LEASE:
+        return end_lease(state, command.account, <uint64_t>command.lease_id)
+    return lease_wiped(state, <uint64_t>command.lease_id)
+
+
+def batch(machine, records, uint64_t first_seq):
+    """Play records one after the other, numbered from `first_seq` on; the events' record of each, empty where
+    there are none.
+
+    What isn't plain goes to the law's rooms; `engine.codec.DecodeError` for what is no command, with all
+    before it played.
+    """
+    cdef Core state = machine.state
+    cdef PlainCommand command
+    cdef list told = []
+    cdef uint64_t seq = first_seq
+    cdef bytes record
+    cdef uint8_t tag
+    for record in records:
+        tag = read_command(
+            <const uint8_t *>PyBytes_AS_STRING(record), <size_t>PyBytes_GET_SIZE(record), &command
+        )
+        if tag not in (NOT_PLAIN, AMEND_ORDER) and play_plain(state, seq, tag, &command):
+            told.append(record_of(&state.events.sink, command.ts_ns) if state.events.sink.events else b"")
+        else:
+            told.append(played_by_law(machine, seq, record))
+        seq += 1
+    return told
+
+
+cdef bytes played_by_law(object machine, uint64_t seq, bytes record):
+    ts_ns, command = decode_command(record)
+    events = machine.apply_law(seq, ts_ns, command)
+    return encode_events(ts_ns, events) if events else b""

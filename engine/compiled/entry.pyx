@@ -1,0 +1,429 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Orders in C: `engine.orders`, `engine.order_terms`, `engine.matching` and `engine.book_events` are the
+law.
+
+Plain are limit orders on spot and on-demand without client ids and rare terms, entered by the rules, and
+cancels of them. What isn't, a refusal above all, goes back to the law's rooms before anything has changed.
+What a book does that isn't plain, the law's rooms are told one event at a time: both kinds of rooms work on
+the same state.
+"""
+
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcmp, memset
+
+from engine.book_fast cimport FastBook
+from engine.compiled.codes cimport (
+    CODE_HOLD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_CLIENT, ORIGIN_OFFER, POT_AVAILABLE, SIDE_BUY, SIDE_SELL,
+    STATUS_FILLED, TIME_FOK, TIME_GTC, TIME_IOC, TYPE_LIMIT,
+)
+from engine.compiled.commands cimport PlainCommand
+from engine.compiled.fills cimport capacity_follows, open_leases, trade
+from engine.compiled.holding cimport change_hold, order_hold
+from engine.compiled.ordered cimport Pair, PairSet
+from engine.compiled.records cimport Account, Baron
+from engine.compiled.slots cimport OrderSlot, index_of, slot_at, take_slot
+from engine.compiled.standing cimport (
+    account_of, admit, close, find_account, find_baron, firm_free, forget, hour_of, spot_free,
+)
+from engine.compiled.state cimport Core, Listed
+from engine.compiled.wire cimport View, bytes_of, view_bytes
+from engine.fast.core cimport NO_KEY, Fills, Ladder
+from engine.fast.levels cimport price_of_key
+from engine.fast.questions cimport walk_dry
+from engine.fast.records cimport (
+    FLAG_POST_ONLY, KIND_ACCEPTED, KIND_CANCELED, KIND_REJECTED, KIND_TRADE, OP_CANCEL, OP_NEW,
+    SESSION_CONTINUOUS, CommandRecord, EventRecord, Sink,
+)
+
+from engine import book_events, displacement, machine
+from engine.reasons import Reason
+from engine.records import unpack_events
+from engine.state import Broken
+from engine.units import PRICE_MAX_TICKS, QUANTITY_MAX
+
+cdef enum:
+    TYPE_SHIFT = 1
+    TIME_SHIFT = 3
+    SELF_TRADE_SHIFT = 5
+    EVENTS_FIRST = 256
+    WINDOW_LEAST_H = 2
+    # A lease is displaced at nine tenths of a bid's limit and below.
+    OF_TEN = 9
+
+cdef int64_t PRICE_MOST = PRICE_MAX_TICKS
+cdef int64_t QUANTITY_MOST = QUANTITY_MAX
+cdef int REQUESTED = Reason.REQUESTED
+cdef int IOC_REMAINDER = Reason.IOC_REMAINDER
+
+# ---------------------------------------------------------------- the book
+
+
+cdef int64_t ask_book(Core state, FastBook book, const CommandRecord *command) except -1:
+    """Put a command to a book; how many events it wrote, at `state.book_events`."""
+    cdef Sink sink
+    cdef int64_t waits = 1
+    cdef uint64_t count
+    cdef int answer
+    if state.book_room == 0:
+        grow_events(state, EVENTS_FIRST)
+    book.enter()
+    sink.next, sink.end, sink.command = state.book_events, state.book_events + state.book_room, 0
+    answer = book.apply(command, &sink)
+    while book.core.pending_count != 0 and answer >= 0:
+        count = <uint64_t>(sink.next - state.book_events)
+        grow_events(state, 2 * state.book_room)
+        sink.next, sink.end = state.book_events + count, state.book_events + state.book_room
+        waits = book.drain(&sink)
+        if waits < 0:
+            answer = -1
+    book.leave()
+    if answer < 0:
+        raise MemoryError("no memory for this command: nothing was done")
+    return sink.next - state.book_events
+
+
+cdef int grow_events(Core state, uint64_t room) except -1:
+    cdef EventRecord *events = <EventRecord *>realloc(state.book_events, room * sizeof(EventRecord))
+    if events == NULL:
+        raise MemoryError
+    state.book_events, state.book_room = events, room
+    return 0
+
+
+cdef int told(Core state, Listed listed, int64_t count, uint32_t entering, bint keeps_remainder) except -1:
+    """Take in what a book did; `entering`: the slot of a new order."""
+    cdef EventRecord event
+    cdef uint32_t index
+    cdef int64_t place
+    for place in range(count):
+        event = state.book_events[place]
+        if event.kind == KIND_TRADE:
+            trade(state, listed, &event)
+        elif event.kind == KIND_ACCEPTED:
+            admit(state, account_of(state, slot_at(&state.orders.slots, entering).account), entering)
+        elif event.kind == KIND_CANCELED:
+            if keeps_remainder and event.reason == IOC_REMAINDER:
+                continue
+            index = index_of(&state.orders.slots, event.order_id)
+            if index == 0 or slot_at(&state.orders.slots, index).leaves_quantity != event.quantity:
+                raise Broken(f"a book cancelled {event.quantity} of {event.order_id}, which leaves other")
+            close(state, index, event.reason)
+        else:
+            (law,) = unpack_events((<char *>&event)[:sizeof(EventRecord)])
+            book_events.EFFECTS[law.kind](state, listed.number, law)
+    return 0
+
+
+# ---------------------------------------------------------------- checks
+
+
+cdef bint is_plain(const PlainCommand *command) noexcept nogil:
+    """Whether an order has nothing rare, and the values of its fields make sense."""
+    return (
+        command.order_type == TYPE_LIMIT and TIME_GTC <= command.time_in_force <= TIME_FOK
+        and command.client_order_id.size == 0 and command.tag.size == 0 and command.connection == 0
+        and command.expire_ns == 0 and command.stop_price_ticks == 0 and command.display_quantity == 0
+        and command.min_quantity == 0 and command.lot == 0 and command.features == 0
+        and command.min_rating == 0 and not command.same_baron and not command.reduce_only
+        and 0 < command.quantity <= QUANTITY_MOST and 0 < command.price_ticks <= PRICE_MOST
+        and (not command.post_only or command.time_in_force == TIME_GTC)
+        and command.instrument > 0 and command.account > 0
+    )
+
+
+cdef bint is_bid(Core state, const PlainCommand *command, uint8_t kind) noexcept nogil:
+    """Whether a plain order's fields are a bid's."""
+    cdef int64_t least = 0 if kind == KIND_SPOT else 1
+    return (
+        command.baron == 0 and command.max_hours == 0 and command.min_hours == 0
+        and least <= command.hours <= state.max_term_hours and command.hours <= 0xFFFF
+        and 0 < <int64_t>command.delivery.size <= state.max_delivery_bytes
+    )
+
+
+cdef bint is_ask(Core state, const PlainCommand *command, Listed listed, Baron baron) noexcept:
+    """Whether a plain order's fields are an ask's, on its account's own Baron, which is open."""
+    cdef bint fits = command.hours == 0 and command.delivery.size == 0 and baron.provider == command.account
+    if not fits or baron.presence_code != 1 or baron.draining:
+        return False
+    if listed.kind_code == KIND_SPOT:
+        fits = baron.spot_instrument == listed.instrument
+        return fits and command.max_hours == 0 and command.min_hours == 0
+    return (
+        baron.ondemand_instrument == listed.instrument
+        and WINDOW_LEAST_H <= command.max_hours <= state.max_term_hours
+        and 0 <= command.min_hours < command.max_hours and command.min_hours <= 0xFFFF
+    )
+
+
+cdef bint has_room(Core state, Baron baron, const OrderSlot *ask) noexcept:
+    """Whether an ask finds its GPUs free."""
+    cdef uint32_t start_h = hour_of(state.last_ts_ns)
+    if ask.kind == KIND_SPOT:
+        return ask.leaves_quantity <= spot_free(state, baron, baron.own_row) - baron.own_row.spot_asked_gpus
+    return start_h < ask.window_end_h and (
+        ask.leaves_quantity <= firm_free(baron, baron.own_row, start_h, ask.window_end_h)
+    )
+
+
+cdef bint has_funds(Core state, Account account, const OrderSlot *order) noexcept:
+    """Whether the account has no limits of its own, and money for the hold."""
+    if account.max_gpus or account.max_notional_micros:
+        return False
+    return order_hold(state, account, order, order.leaves_quantity) <= account.pots.micros[<int>POT_AVAILABLE]
+
+
+cdef int64_t best_bid(FastBook book) noexcept nogil:
+    """The best price on the bids' side; 0: there is none."""
+    cdef Ladder *bids = &book.core.sides[0]
+    return 0 if bids.best_key == NO_KEY else price_of_key(bids, bids.best_key)
+
+
+cdef bint way_is_clear(
+    Core state, Account account, FastBook book, const OrderSlot *order, const CommandRecord *command
+) except -1:
+    """Whether no bound on leases or fills is in the order's way, so that it may simply enter
+    (`matching.clear_way`).
+    """
+    cdef Fills fills
+    cdef uint32_t leaves, index
+    cdef uint64_t place
+    cdef bint clear = True
+    cdef Account bidder
+    cdef int stop
+    if order.post_only:
+        return True
+    if order.side == SIDE_BUY:
+        return account.leases + state.max_looked <= state.max_leases
+    if best_bid(book) < order.price_ticks:
+        return True
+    memset(&fills, 0, sizeof(fills))
+    stop = walk_dry(&book.core, command, &fills, &leaves)
+    if stop < 0 or <int64_t>fills.count > state.fills_left:
+        clear = False
+    elif not (order.time_in_force == TIME_FOK and leaves):
+        for place in range(fills.count):
+            index = index_of(&state.orders.slots, fills.order_ids[place])
+            bidder = account_of(state, slot_at(&state.orders.slots, index).account)
+            if bidder.leases + <int64_t>fills.count > state.max_leases:
+                clear = False
+                break
+    free(fills.order_ids)
+    free(fills.prices)
+    free(fills.quantities)
+    return clear
+
+
+# ---------------------------------------------------------------- commands
+
+
+cdef bint place(Core state, const PlainCommand *command) except -1:
+    cdef PyObject *found = state.listed.find(<uint64_t>command.instrument)
+    cdef Listed listed
+    cdef Account account
+    cdef Baron baron = None
+    cdef uint32_t index
+    cdef bint entered
+    if found == NULL or not is_plain(command):
+        return False
+    listed = <Listed>found
+    account = find_account(state, command.account)
+    if account is None or account.killed or listed.kind_code > KIND_ONDEMAND:
+        return False
+    if account.open_orders >= (account.max_open_orders or state.max_open_orders):
+        return False
+    if listed.book.core.session != SESSION_CONTINUOUS or listed.book.core.clearing_price != 0:
+        return False
+    if command.side == SIDE_BUY:
+        if not is_bid(state, command, listed.kind_code):
+            return False
+    else:
+        baron = find_baron(state, command.baron)
+        if baron is None or not is_ask(state, command, listed, baron):
+            return False
+    index = make_order(state, command, listed, account)
+    entered = enter(state, listed, account, baron, index)
+    if not entered:
+        state.made = 0
+        state.orders.give(index)
+    return entered
+
+
+cdef uint32_t make_order(
+    Core state, const PlainCommand *command, Listed listed, Account account
+) except 0:
+    """The order that a plain command asks for, in no table yet."""
+    cdef uint32_t index
+    cdef OrderSlot *order = take_slot(&state.orders.slots, &index)
+    cdef bytes delivery
+    order.order_id = state.next_id()
+    order.account, order.instrument = <uint32_t>command.account, listed.instrument
+    order.kind, order.side, order.order_type = listed.kind_code, command.side, command.order_type
+    order.time_in_force, order.origin = command.time_in_force, ORIGIN_CLIENT
+    order.self_trade, order.post_only = command.self_trade, command.post_only
+    order.price_ticks = order.hold_ticks = <int>command.price_ticks
+    order.quantity = order.leaves_quantity = <uint32_t>command.quantity
+    if command.side == SIDE_BUY:
+        order.hours = <unsigned short>command.hours
+        delivery = delivery_of(account, &command.delivery)
+        order.delivery = <PyObject *>delivery
+        Py_INCREF(delivery)
+        return index
+    order.baron, order.hours = <uint32_t>command.baron, <unsigned short>command.min_hours
+    if listed.kind_code == KIND_ONDEMAND:
+        order.window_end_h = hour_of(state.last_ts_ns) + <uint32_t>command.max_hours
+        if best_bid(listed.book) > order.price_ticks:
+            order.hold_ticks = <int>best_bid(listed.book)
+    return index
+
+
+cdef bytes delivery_of(Account account, const View *given):
+    """Where to deliver, as one object for all orders of an account that follow each other and say the
+    same.
+    """
+    cdef View last
+    if account.last_delivery is not None:
+        view_bytes(&last, account.last_delivery)
+        if last.size == given.size and memcmp(last.data, given.data, given.size) == 0:
+            return account.last_delivery
+    account.last_delivery = bytes_of(given)
+    return account.last_delivery
+
+
+cdef bint enter(Core state, Listed listed, Account account, Baron baron, uint32_t index) except -1:
+    """Check money, capacity and bounds, put the order to its book, and take in what follows; False: not
+    plain after all.
+    """
+    cdef OrderSlot *order = slot_at(&state.orders.slots, index)
+    cdef bint displaces
+    cdef CommandRecord command
+    cdef int64_t count
+    if baron is not None and not has_room(state, baron, order):
+        return False
+    if not has_funds(state, account, order):
+        return False
+    new_record(state, order, &command)
+    if not way_is_clear(state, account, listed.book, order, &command):
+        return False
+    count = ask_book(state, listed.book, &command)
+    if count and state.book_events[0].kind == KIND_REJECTED:
+        return False
+    displaces = (
+        order.kind == KIND_SPOT and order.side == SIDE_BUY and order.time_in_force != TIME_FOK
+        and not order.post_only
+    )
+    told(state, listed, count, index, displaces)
+    state.touched_books[listed.number] = None
+    if displaces and order.admitted:
+        displace(state, listed, account, order, index)
+    capacity_follows(state)
+    rests(state, account, order)
+    follow(state)
+    return True
+
+
+cdef int new_record(Core state, const OrderSlot *order, CommandRecord *command) noexcept:
+    """The order as it enters its book (`engine.book_orders.new`)."""
+    memset(command, 0, sizeof(CommandRecord))
+    command.op, command.order_id, command.ts_ns = OP_NEW, order.order_id, state.last_ts_ns
+    command.account, command.price, command.quantity = order.account, order.price_ticks, order.leaves_quantity
+    command.shape = <uint8_t>(
+        (order.side == SIDE_SELL) | (order.order_type - 1) << TYPE_SHIFT
+        | (order.time_in_force - 1) << TIME_SHIFT | order.self_trade << SELF_TRADE_SHIFT
+    )
+    command.flags = FLAG_POST_ONLY if order.post_only else 0
+    command.window_end_h, command.baron = order.window_end_h, order.baron
+    # A spot bid's term is no condition.
+    if order.side == SIDE_SELL or order.kind == KIND_ONDEMAND:
+        command.hours = order.hours
+    return 0
+
+
+cdef int displace(Core state, Listed listed, Account account, OrderSlot *bid, uint32_t index) except -1:
+    """What its walk left takes running leases that pay much less; where there are any, the law's room
+    does it.
+    """
+    cdef Pair first
+    cheapest = state.spot_index.get(listed.number)
+    if cheapest is not None and (<PairSet?>cheapest).first(&first):
+        if first.first * 10 <= <int64_t>bid.price_ticks * OF_TEN:
+            displacement.follow(state, state.orders.handle(index))
+            return 0
+    if bid.leaves_quantity == 0:
+        forget(state, account, index, STATUS_FILLED)
+    elif bid.time_in_force == TIME_IOC:
+        close(state, index, IOC_REMAINDER)
+    return 0
+
+
+cdef int rests(Core state, Account account, OrderSlot *order) except -1:
+    """It has been through its walk: what an ask holds comes down to its limit."""
+    cdef int64_t before
+    if order.hold_ticks == order.price_ticks or not order.admitted:
+        return 0
+    before = order_hold(state, account, order, order.leaves_quantity)
+    order.hold_ticks = order.price_ticks
+    return change_hold(
+        state, account, order_hold(state, account, order, order.leaves_quantity) - before, order.order_id,
+        CODE_HOLD
+    )
+
+
+cdef bint cancel(Core state, const PlainCommand *command) except -1:
+    cdef uint32_t index
+    cdef OrderSlot *order
+    cdef PyObject *found
+    cdef CommandRecord record
+    if command.order_id <= 0 or command.account <= 0 or command.client_order_id.size:
+        return False
+    index = index_of(&state.orders.slots, <uint64_t>command.order_id)
+    if index == 0:
+        return False
+    order = slot_at(&state.orders.slots, index)
+    found = state.listed.find(order.instrument)
+    if not order.admitted or order.account != command.account or order.origin == ORIGIN_OFFER:
+        return False
+    if found == NULL or order.kind > KIND_ONDEMAND:
+        return False
+    memset(&record, 0, sizeof(record))
+    record.op, record.order_id, record.ts_ns = OP_CANCEL, order.order_id, state.last_ts_ns
+    record.reason = REQUESTED
+    told(state, <Listed>found, ask_book(state, (<Listed>found).book, &record), 0, False)
+    state.touched_books[(<Listed>found).number] = None
+    follow(state)
+    return True
+
+
+# ---------------------------------------------------------------- what follows
+
+
+cdef int follow(Core state) except -1:
+    if needs_law(state):
+        machine.follow(state)
+        return 0
+    state.touched_books = {}
+    if state.drafts.drafts:
+        open_leases(state)
+    return 0
+
+
+cdef bint needs_law(Core state) except -1:
+    """Whether anything follows but leases: covers, stops, offers, spent quotes, spot leases without GPUs."""
+    cdef Listed listed
+    cdef PyObject *found
+    if state.covers or state.waiting or state.spent_quotes or state.short_rows:
+        return True
+    for number in state.touched_books:
+        found = state.listed.find(number)
+        if found == NULL:
+            return True
+        listed = <Listed>found
+        if listed.book.core.due.count or listed.book.core.clearing_price:
+            return True
+    for number in state.touched_barons:
+        if find_baron(state, number).own_row.listings:
+            return True
+    return False

@@ -1,0 +1,270 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Fills in C; `engine.fills`, `engine.cuts` and `engine.trades` are the law.
+
+GPUs move from ask to lease in the hours of their row, the bid's share of its hold is set aside, and when the
+command ends each draft is a lease. Forwards aren't known here, nor how orders met.
+"""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from engine.compiled.arithmetic cimport NS_PER_HOUR, needed_micros, ondemand_bond_micros
+from engine.compiled.codes cimport (
+    CODE_BOND, CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_OFFER, POT_BOND, POT_HELD, SIDE_BUY,
+    LEASE_PROVISIONING, STATUS_FILLED, TIMER_TERM_END,
+)
+from engine.compiled.holding cimport change_hold, order_hold
+from engine.compiled.lease_events cimport LeaseScheduledEvent, write_lease_scheduled
+from engine.compiled.records cimport Account, Baron, Draft, Lease, Row
+from engine.compiled.slots cimport OrderSlot, index_of, slot_at
+from engine.compiled.standing cimport (
+    account_of, add_to_grid, arm_look_ahead, baron_of, forget, hour_after, hour_of, spot_free, stand, touch,
+)
+from engine.compiled.state cimport Core, Listed
+from engine.compiled.trade_events cimport (
+    ObligationOpenedEvent, TradedEvent, write_capacity_changed, write_obligation_opened, write_traded,
+)
+from engine.compiled.transfers cimport transfer
+from engine.compiled.wire cimport view_bytes
+from engine.fast.records cimport EVENT_AUCTION, EventRecord
+from engine.grid_fast cimport SOLD
+
+from engine import cuts, fills, forwards, timers
+from engine.state import Broken
+
+
+cdef int trade(Core state, Listed listed, const EventRecord *event) except -1:
+    cdef uint32_t maker_index = index_of(&state.orders.slots, event.order_id)
+    cdef uint32_t taker_index = index_of(&state.orders.slots, event.other_id)
+    cdef OrderSlot *maker = slot_at(&state.orders.slots, maker_index)
+    cdef OrderSlot *taker = slot_at(&state.orders.slots, taker_index)
+    cdef bint auction = event.flags & EVENT_AUCTION != 0
+    cdef bint bid_takes = taker.side == SIDE_BUY
+    cdef OrderSlot *bid = taker if bid_takes else maker
+    cdef OrderSlot *ask = maker if bid_takes else taker
+    cdef Account buyer, seller
+    cdef Draft draft
+    cdef TradedEvent traded
+    if not (maker_index and taker_index and maker.admitted and taker.admitted):
+        raise KeyError(event.order_id)
+    buyer, seller = account_of(state, bid.account), account_of(state, ask.account)
+    traded.trade_id = <int64_t>state.next_id()
+    draft = draft_of(
+        state, buyer, bid, ask, maker_index if not bid_takes else taker_index,
+        taker_index if not bid_takes else maker_index, event.price, bid_takes and not auction, not bid_takes,
+    )
+    draft.share_micros += order_hold(state, buyer, bid, bid.leaves_quantity)
+    draft.ask_share_micros += order_hold(state, seller, ask, ask.leaves_quantity)
+    maker.leaves_quantity -= event.quantity
+    taker.leaves_quantity -= event.quantity
+    if maker.leaves_quantity != event.leaves or taker.leaves_quantity != event.other_leaves:
+        raise Broken(f"the book and the shard differ in what {event.order_id} and {event.other_id} leave")
+    draft.share_micros -= order_hold(state, buyer, bid, bid.leaves_quantity)
+    draft.ask_share_micros -= order_hold(state, seller, ask, ask.leaves_quantity)
+    draft.bond_ticks += <int64_t>event.quantity * (ask.price_ticks if auction else event.price)
+    draft.quantity += event.quantity
+    if ask.origin == ORIGIN_OFFER:
+        draft.offer_quantity += event.quantity
+    take_gpus(state, bid, ask, event.quantity)
+    state.fills_left -= 1
+    traded.instrument, traded.price_ticks, traded.quantity = listed.instrument, event.price, event.quantity
+    traded.maker_order_id, traded.taker_order_id = <int64_t>event.order_id, <int64_t>event.other_id
+    traded.maker_leaves, traded.taker_leaves = maker.leaves_quantity, taker.leaves_quantity
+    traded.buyer, traded.seller, traded.baron = bid.account, ask.account, ask.baron
+    traded.lease_id, traded.displaced_lease_id = <int64_t>draft.lease_id, 0
+    traded.taker_side, traded.auction = taker.side, auction
+    write_traded(&state.events.sink, &traded)
+    settle_order(state, seller if bid_takes else buyer, maker, maker_index)
+    return settle_order(state, buyer if bid_takes else seller, taker, taker_index)
+
+
+cdef int settle_order(Core state, Account account, OrderSlot *order, uint32_t index) except -1:
+    """After a fill: its set of quotes counts it, and it goes when it leaves nothing."""
+    if order.rare:
+        fills.count_quote(state, state.orders.handle(index))
+    if order.leaves_quantity == 0:
+        forget(state, account, index, STATUS_FILLED)
+    return 0
+
+
+cdef Draft draft_of(
+    Core state, Account buyer, OrderSlot *bid, OrderSlot *ask, uint32_t bid_index, uint32_t ask_index,
+    int64_t price_ticks, bint bid_takes, bint ask_takes
+):
+    cdef Draft draft = None
+    if state.drafts.drafts:
+        draft = state.drafts.find(bid, ask, price_ticks, bid_takes, ask_takes)
+    if draft is not None:
+        return draft
+    draft = Draft.__new__(Draft)
+    draft.obligation_id = state.next_id()
+    draft.lease_id = state.next_id()
+    draft.table, draft.bid_slot, draft.ask_slot = state.orders, bid, ask
+    draft.bid_index, draft.ask_index = bid_index, ask_index
+    draft.price_ticks, draft.bid_takes, draft.ask_takes = price_ticks, bid_takes, ask_takes
+    state.drafts.drafts.append(draft)
+    buyer.leases += 1
+    return draft
+
+
+cdef int take_gpus(Core state, OrderSlot *bid, OrderSlot *ask, int64_t quantity) except -1:
+    """To the end of the bid's term, or to nobody's else as long as a spot lease holds them."""
+    cdef Baron baron = baron_of(state, ask.baron)
+    cdef Row row = baron.own_row
+    cdef int64_t now_ns = state.last_ts_ns
+    cdef uint32_t start_h, end_h
+    stand(state, row, ask, -quantity)
+    if ask.kind == KIND_SPOT:
+        row.spot_gpus += quantity
+    else:
+        start_h, end_h = hour_of(now_ns), hour_after(now_ns + <int64_t>bid.hours * NS_PER_HOUR)
+        if start_h < end_h:
+            add_to_grid(state, row, SOLD, start_h, end_h, quantity)
+    if ask.origin == ORIGIN_OFFER:
+        row.listings[ask.instrument].offer_leased_gpus += quantity
+    baron.leased_gpus += quantity
+    state.touched_rows[row.key] = None
+    return 0
+
+
+cdef int capacity_follows(Core state) except -1:
+    cdef dict touched = state.touched_rows
+    cdef Baron baron
+    cdef Row row
+    if not touched:
+        return 0
+    state.touched_rows = {}
+    for key in touched:
+        row = state.rows[key]
+        baron = baron_of(state, row.baron)
+        if row is baron.own_row:
+            changed(state, baron, row)
+        else:
+            cuts.changed(state, baron, row)
+    return 0
+
+
+cdef int changed(Core state, Baron baron, Row row) except -1:
+    """GPUs of a Baron were leased: say so, and bring its row to order."""
+    cdef int64_t free = spot_free(state, baron, row)
+    write_capacity_changed(
+        &state.events.sink, baron.baron, baron.verified_gpus, baron.leased_gpus, baron.simulated
+    )
+    touch(state, baron)
+    if free < 0:
+        state.short_rows[row.key] = None
+        free = 0
+    if row.spot_asked_gpus > free:
+        cuts.cut_spot(state, row, free)
+    return arm_look_ahead(state, row)
+
+
+# ---------------------------------------------------------------- leases
+
+
+cdef int open_leases(Core state) except -1:
+    cdef list drafts = state.drafts.drafts
+    cdef Draft draft
+    state.drafts.drafts = []
+    for draft in drafts:
+        if draft.bid_slot.kind == KIND_FORWARD:
+            forwards.settle(state, draft)
+        else:
+            open_lease(state, draft)
+    return 0
+
+
+cdef int open_lease(Core state, Draft draft) except -1:
+    """The lease of a draft; the prefund out of the bid's share, the rest of that back to available."""
+    cdef OrderSlot *bid = draft.bid_slot
+    cdef OrderSlot *ask = draft.ask_slot
+    cdef Account renter = account_of(state, bid.account)
+    cdef Account provider = account_of(state, ask.account)
+    cdef bint spot = bid.kind == KIND_SPOT
+    cdef int64_t needed
+    cdef Lease lease = Lease.__new__(Lease)
+    lease.lease_id = draft.lease_id
+    lease.renter, lease.provider, lease.baron = bid.account, ask.account, ask.baron
+    lease.kind_code, lease.state_code = bid.kind, LEASE_PROVISIONING
+    lease.quantity, lease.offer_quantity = draft.quantity, draft.offer_quantity
+    lease.price_ticks = draft.price_ticks
+    lease.renter_fee_ppm = renter.taker_fee_ppm if draft.bid_takes else renter.maker_fee_ppm
+    lease.provider_fee_ppm = provider.taker_fee_ppm if draft.ask_takes else provider.maker_fee_ppm
+    needed = needed_micros(draft.price_ticks, draft.quantity, state.prefund_ns, lease.renter_fee_ppm)
+    lease.prefund_micros = needed if needed < draft.share_micros else draft.share_micros
+    lease.start_ns = state.last_ts_ns
+    if bid.hours:
+        lease.term_end_ns = lease.start_ns + <int64_t>bid.hours * NS_PER_HOUR
+    lease.minimum_s = state.spot_minimum_s if spot else state.ondemand_minimum_s
+    lease.auto_extend = draft.auto_extend
+    lease.access, lease.detail, lease.prices = b"", "", []
+    if spot:
+        lease.delivery = b""
+    else:
+        lease.limit_ticks = draft.limit_ticks if draft.limit_ticks else bid.price_ticks
+        lease.delivery = <bytes>bid.delivery if bid.delivery != NULL else b""
+        lease.features, lease.min_rating = bid.features, bid.min_rating
+        lease.same_baron = bid.same_baron
+    begin(state, lease)
+    say_opened(state, bid, draft.obligation_id, lease)
+    change_hold(state, renter, lease.prefund_micros - draft.share_micros, bid.order_id, CODE_HOLD)
+    return post_bond(state, draft, lease, provider)
+
+
+cdef int begin(Core state, Lease lease) except -1:
+    """Take a lease in: its row, its timer, and when it extends itself."""
+    cdef Row row = baron_of(state, lease.baron).own_row
+    state.leases.put(lease.lease_id, lease)
+    state.leases_of.setdefault(lease.baron, {})[lease.lease_id] = lease
+    if lease.kind_code == KIND_ONDEMAND:
+        row.firm_leases[lease.lease_id] = None
+    else:
+        row.spot_leases.insert(lease.price_ticks, -<int64_t>lease.lease_id)
+    if lease.term_end_ns:
+        lease.due_ns = lease.term_end_ns
+        state.timers.insert(lease.due_ns, TIMER_TERM_END, lease.lease_id)
+    if lease.auto_extend:
+        timers.arm_auto_extend(state, lease)
+    return 0
+
+
+cdef int say_opened(Core state, const OrderSlot *bid, uint64_t obligation_id, Lease lease) except -1:
+    cdef ObligationOpenedEvent opened
+    cdef LeaseScheduledEvent scheduled
+    opened.obligation_id, opened.lease_id = <int64_t>obligation_id, <int64_t>lease.lease_id
+    opened.provider, opened.holder, opened.baron = lease.provider, lease.renter, lease.baron
+    opened.instrument, opened.quantity, opened.price_ticks = bid.instrument, lease.quantity, lease.price_ticks
+    opened.start_ns, opened.end_ns = lease.start_ns, lease.term_end_ns
+    write_obligation_opened(&state.events.sink, &opened)
+    memset(&scheduled, 0, sizeof(scheduled))
+    scheduled.lease_id, scheduled.obligation_id = <int64_t>lease.lease_id, <int64_t>obligation_id
+    scheduled.order_id = <int64_t>bid.order_id
+    scheduled.renter, scheduled.provider, scheduled.baron = lease.renter, lease.provider, lease.baron
+    scheduled.instrument, scheduled.quantity = bid.instrument, lease.quantity
+    scheduled.price_ticks, scheduled.limit_ticks = lease.price_ticks, lease.limit_ticks
+    scheduled.start_ns, scheduled.term_end_ns = lease.start_ns, lease.term_end_ns
+    scheduled.minimum_s = lease.minimum_s
+    scheduled.renter_fee_ppm, scheduled.provider_fee_ppm = lease.renter_fee_ppm, lease.provider_fee_ppm
+    scheduled.kind, scheduled.state = lease.kind_code, lease.state_code
+    scheduled.auto_extend = lease.auto_extend
+    if bid.delivery != NULL:
+        view_bytes(&scheduled.delivery, <bytes>bid.delivery)
+    return write_lease_scheduled(&state.events.sink, &scheduled)
+
+
+cdef int post_bond(Core state, Draft draft, Lease lease, Account provider) except -1:
+    """The seller's bond out of the asks' shares, the rest of them back to available. Shares are rounded
+    one by one.
+    """
+    cdef int64_t share = draft.ask_share_micros
+    cdef int64_t bond
+    if not share:
+        return 0
+    bond = ondemand_bond_micros(draft.bond_ticks, state.ondemand_bond_ns)
+    lease.bond_micros = bond if bond < share else share
+    transfer(
+        state, provider, POT_HELD, provider, POT_BOND, lease.bond_micros, CODE_BOND, lease.lease_id
+    )
+    return change_hold(
+        state, provider, lease.bond_micros - share, draft.ask_slot.order_id, CODE_HOLD
+    )

@@ -1,0 +1,38 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Money in C: transfers, holds, and what a hold is made of; `engine.money` is the law. It knows no order's
+fate.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+from engine.compiled.arithmetic cimport needed_micros, ondemand_bond_micros
+from engine.compiled.codes cimport (
+    CODE_RELEASE, KIND_ONDEMAND, POT_AVAILABLE, POT_HELD, SIDE_BUY,
+)
+from engine.compiled.records cimport Account
+from engine.compiled.slots cimport OrderSlot
+from engine.compiled.state cimport Core
+from engine.compiled.transfers cimport transfer
+
+
+cdef int change_hold(
+    Core state, Account account, int64_t delta_micros, uint64_t ref, uint8_t code
+) except -1:
+    if delta_micros > 0:
+        return transfer(state, account, POT_AVAILABLE, account, POT_HELD, delta_micros, code, ref)
+    return transfer(state, account, POT_HELD, account, POT_AVAILABLE, -delta_micros, CODE_RELEASE, ref)
+
+
+cdef int64_t higher_fee_ppm(Account account) noexcept:
+    if account.maker_fee_ppm > account.taker_fee_ppm:
+        return account.maker_fee_ppm
+    return account.taker_fee_ppm
+
+
+cdef int64_t order_hold(Core state, Account account, const OrderSlot *order, int64_t leaves) noexcept:
+    if order.side == SIDE_BUY:
+        return needed_micros(order.price_ticks, leaves, state.prefund_ns, higher_fee_ppm(account))
+    if order.kind == KIND_ONDEMAND:
+        # Whoever asks on demand is the Baron's own provider.
+        return ondemand_bond_micros(order.hold_ticks * leaves, state.ondemand_bond_ns)
+    return 0

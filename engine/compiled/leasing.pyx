@@ -1,0 +1,351 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Leases from active to wiped, compiled: what `engine.leases` does with those of every day, step by step.
+
+What is rare is told apart before anything changes, and left to the law's room. It knows no order books.
+"""
+
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from engine.compiled.arithmetic cimport NS_PER_HOUR
+from engine.compiled.charging cimport bill_ended, ended_usage, fill_up, open_bill, post, usage
+from engine.compiled.codes cimport (
+    CODE_RELEASE, END_EXPIRED, END_PROVIDER_FAILED, END_QUIT, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT,
+    LEASE_ACTIVE, LEASE_ENDED, LEASE_ENDING, LEASE_PROVISIONING, POT_AVAILABLE, POT_BOND,
+    TIMER_AUTO_EXTEND, TIMER_LEASE_HOUR, TIMER_LOOK_AHEAD, TIMER_NOTICE_END, TIMER_TERM_END,
+    TIMER_WIPE_OVERDUE,
+)
+from engine.compiled.lease_events cimport LeaseChangedEvent, write_lease_changed
+from engine.compiled.lookups cimport (
+    account_of, baron_of, displaceable, forget_lease, instrument_of, lease_of, rearm, row_number, row_of,
+    yields, yields_no_more,
+)
+from engine.compiled.records cimport Account, Baron, Lease, Row
+from engine.compiled.state cimport Core
+from engine.compiled.trade_events cimport write_capacity_changed
+from engine.compiled.transfers cimport release, transfer
+from engine.compiled.wire cimport View, bytes_of, view_bytes, view_text
+from engine.grid_fast cimport DONE, SOLD, FastGrid
+
+from engine import cuts, leases, spot_leases
+from engine.kinds import EndReason
+from engine.messages import EndLease, LeaseActive, LeaseWiped
+
+
+cdef inline bint _plain(Lease lease) noexcept:
+    """Whether it is of every day: of spot or on-demand, at one price, with no newcomer in it."""
+    return (
+        lease is not None
+        and lease.kind_code != KIND_FORWARD
+        and lease.obligation_id == 0
+        and lease.waits_for == 0
+        and lease.promised_to == 0
+        and not lease.returned
+        and not lease.prices
+    )
+
+
+# ---------------------------------------------------------------- commands
+
+
+cdef bint lease_active(Core core, uint64_t lease_id, const View *access) except -1:
+    """The sandbox takes SSH: the charge begins now."""
+    cdef Lease lease = lease_of(core, lease_id)
+    cdef int64_t now_ns = core.last_ts_ns
+    if not _plain(lease) or lease.state_code != LEASE_PROVISIONING:
+        return False
+    if access.size > <size_t>core.max_delivery_bytes:
+        return False
+    if 0 < lease.term_end_ns <= now_ns:
+        return False
+    lease.state_code = LEASE_ACTIVE
+    lease.active_ns = now_ns
+    lease.access = bytes_of(access)
+    open_bill(core, lease, now_ns).run_from_ns = now_ns
+    if lease.kind_code == KIND_SPOT:
+        _displaceable(core, lease)
+    _arm(core, lease, _next_due_ns(lease, now_ns))
+    _changed(core, lease, False)
+    return True
+
+
+cdef bint end_lease(Core core, int64_t account, uint64_t lease_id) except -1:
+    """The renter ends it now, and pays its kind's minimum at least."""
+    cdef Lease lease = lease_of(core, lease_id)
+    cdef int64_t ended_ns = core.last_ts_ns
+    cdef uint8_t reason = END_QUIT
+    if not _plain(lease) or lease.renter != account or not lease.is_live():
+        return False
+    if lease.state_code == LEASE_ENDING:
+        # Who goes while notice runs was sent away: no minimum.
+        reason = lease.reason_code
+        if reason == END_PROVIDER_FAILED:
+            return False
+    if lease.due_ns and lease.due_ns < ended_ns:
+        # What wasn't topped up yet can't be charged.
+        ended_ns = lease.due_ns
+    return _finish(core, lease, ended_ns, reason)
+
+
+cdef bint lease_wiped(Core core, uint64_t lease_id) except -1:
+    """The GPUs of an ended lease are free again; the lease is forgotten but for its id."""
+    cdef Lease lease = lease_of(core, lease_id)
+    cdef Baron baron
+    cdef Row row
+    if not _plain(lease) or lease.is_live():
+        return False
+    baron = baron_of(core, lease.baron)
+    row = row_of(core, lease.provider, lease.baron)
+    forget_lease(core, lease)
+    baron.leased_gpus -= lease.quantity
+    if lease.offer_quantity:
+        listing = row.listings[instrument_of(core, baron, lease.kind_code == KIND_ONDEMAND)]
+        listing.offer_leased_gpus -= lease.offer_quantity
+    _arm_wipe(core, lease, 0)
+    if lease.overdue:
+        baron.unwiped_gpus -= lease.quantity
+    else:
+        _give_back(core, lease, row)
+    if lease.kind_code == KIND_ONDEMAND:
+        row.firm_leases.pop(lease_id, None)
+    _changed(core, lease, True)
+    _capacity_changed(core, baron, row)
+    return True
+
+
+# ---------------------------------------------------------------- timers
+
+
+cdef bint full_hour(Core core, Lease lease) except -1:
+    """A full hour of use is over: post it, and fill the prefund up; what can't be topped up gets notice."""
+    cdef int64_t due_ns = lease.due_ns
+    cdef Account renter
+    if not _plain(lease) or lease.state_code != LEASE_ACTIVE:
+        return False
+    renter = account_of(core, lease.renter)
+    post(core, lease, renter, usage(lease, lease.active_ns, due_ns))
+    if not fill_up(core, lease, renter, due_ns):
+        leases.give_notice(core, lease, due_ns, EndReason.UNPAID)
+        return True
+    _arm(core, lease, _next_due_ns(lease, due_ns))
+    _changed(core, lease, False)
+    return True
+
+
+cdef bint term_end(Core core, Lease lease) except -1:
+    """The term is over."""
+    return _plain(lease) and _finish(core, lease, lease.due_ns, END_EXPIRED)
+
+
+cdef bint notice_end(Core core, Lease lease) except -1:
+    """The notice is over, and the lease with it."""
+    if not _plain(lease) or lease.reason_code == END_PROVIDER_FAILED:
+        return False
+    return _finish(core, lease, lease.due_ns, lease.reason_code)
+
+
+# ---------------------------------------------------------------- the end
+
+
+cdef bint _finish(Core core, Lease lease, int64_t ended_ns, uint8_t reason) except -1:
+    """End a live lease that its provider did not fail: post what is due, give back what is left held."""
+    cdef Account renter = account_of(core, lease.renter)
+    cdef int64_t micros
+    cdef Row row
+    if lease.kind_code == KIND_ONDEMAND:
+        row = row_of(core, lease.provider, lease.baron)
+        row.firm_gpus -= lease.quantity
+    _leaves(core, lease)
+    lease.reason_code = reason
+    post(core, lease, renter, ended_usage(lease, ended_ns))
+    bill_ended(core, lease, ended_ns)
+    micros = lease.prefund_micros
+    lease.prefund_micros = 0
+    release(core, renter, micros, lease.lease_id)
+    micros = lease.bond_micros
+    if micros:
+        lease.bond_micros = 0
+        _release_bond(core, lease, micros)
+    lease.state_code = LEASE_ENDED
+    lease.ended_ns = ended_ns
+    _arm(core, lease, 0)
+    if lease.auto_due_ns:
+        rearm(core, TIMER_AUTO_EXTEND, lease.lease_id, lease.auto_due_ns, 0)
+        lease.auto_due_ns = 0
+    _arm_wipe(core, lease, ended_ns + core.wipe_ns)
+    _changed(core, lease, False)
+    return True
+
+
+cdef int _release_bond(Core core, Lease lease, int64_t micros) except -1:
+    """The bond of a lease that wasn't failed is its seller's again."""
+    cdef Account provider = account_of(core, lease.provider)
+    return transfer(
+        core, provider, POT_BOND, provider, POT_AVAILABLE, micros, CODE_RELEASE, lease.lease_id
+    )
+
+
+cdef int _leaves(Core core, Lease lease) except -1:
+    """A spot lease ends without notice: nobody displaces it any more, and its GPUs leave."""
+    cdef Row row
+    if lease.kind_code != KIND_SPOT:
+        return 0
+    if lease.state_code != LEASE_PROVISIONING and lease.state_code != LEASE_ACTIVE:
+        return 0
+    row = row_of(core, lease.provider, lease.baron)
+    yields_no_more(row.spot_leases, lease)
+    if lease.state_code == LEASE_ACTIVE:
+        yields_no_more(displaceable(core, _market(core, lease)), lease)
+    row.leaving_gpus += lease.quantity
+    return 0
+
+
+cdef int _give_back(Core core, Lease lease, Row row) except -1:
+    """What it held is its row's again: its part of spot, or its hours from the running one on."""
+    cdef int64_t start_h, end_h, now_h
+    cdef FastGrid grid
+    if lease.kind_code == KIND_SPOT:
+        row.spot_gpus -= lease.quantity
+        row.leaving_gpus -= lease.quantity
+        return 0
+    now_h = core.last_ts_ns // NS_PER_HOUR
+    start_h = lease.start_ns // NS_PER_HOUR
+    end_h = (lease.term_end_ns + NS_PER_HOUR - 1) // NS_PER_HOUR
+    if start_h < now_h:
+        start_h = now_h
+    if start_h < end_h and lease.quantity:
+        grid = <FastGrid>row.grid
+        grid.let_go(<uint32_t>now_h)
+        if grid.add(SOLD, <uint32_t>start_h, <uint32_t>end_h, <int32_t>-lease.quantity) != DONE:
+            # Nothing changed: it says itself what is wrong.
+            grid.add_sold(start_h, end_h, -lease.quantity)
+    return 0
+
+
+cdef int _capacity_changed(Core core, Baron baron, Row row) except -1:
+    """GPUs of a Baron are free: say so, and bring the row to order that they are of."""
+    write_capacity_changed(
+        &core.events.sink, baron.baron, baron.verified_gpus, baron.leased_gpus, baron.simulated
+    )
+    core.touched_barons[baron.baron] = None
+    return settle(core, baron, row)
+
+
+cdef int settle(Core core, Baron baron, Row row) except -1:
+    """Its spot asks stand on what is free for them now and in two minutes; what must be cut, the law cuts."""
+    cdef FastGrid grid = <FastGrid>row.grid
+    cdef int64_t now_ns = core.last_ts_ns
+    cdef int64_t hour = NS_PER_HOUR
+    cdef int64_t free = (
+        (baron.counted() if baron.provider == row.account else 0)
+        + grid.least(<uint32_t>(now_ns // hour), <uint32_t>((now_ns + core.notice_ns) // hour + 1), True)
+        - row.spot_gpus
+    )
+    if free < 0 or row.spot_asked_gpus > free:
+        cuts.settle(core, row)
+        return 0
+    return _arm_look_ahead(core, row)
+
+
+cdef int _arm_look_ahead(Core core, Row row) except -1:
+    """While anything of a row is spot, it is looked at two minutes before each full hour."""
+    cdef bint wanted = row.spot_asks.count != 0 or row.spot_gpus > 0
+    cdef int64_t due_ns = 0
+    cdef int64_t ahead_ns
+    if wanted == (row.look_ahead_ns != 0):
+        return 0
+    if wanted:
+        ahead_ns = core.last_ts_ns + core.notice_ns
+        due_ns = ahead_ns - ahead_ns % NS_PER_HOUR + NS_PER_HOUR - core.notice_ns
+    rearm(core, TIMER_LOOK_AHEAD, row_number(row), row.look_ahead_ns, due_ns)
+    row.look_ahead_ns = due_ns
+    return 0
+
+
+# ---------------------------------------------------------------- what changes with it
+
+
+cdef int _displaceable(Core core, Lease lease) except -1:
+    """It runs: from now on it can be displaced."""
+    index = displaceable(core, _market(core, lease))
+    if index is None:
+        # The first of its instrument.
+        spot_leases.active(core, lease)
+        return 0
+    return yields(index, lease)
+
+
+cdef inline int64_t _market(Core core, Lease lease) except -1:
+    """The spot instrument of its market."""
+    return instrument_of(core, baron_of(core, lease.baron), False)
+
+
+cdef inline int64_t _next_due_ns(Lease lease, int64_t ts_ns) noexcept:
+    """The next full hour of use, or the end of the term if that is sooner."""
+    cdef int64_t hour_ns = ts_ns + NS_PER_HOUR
+    return lease.term_end_ns if lease.term_end_ns and lease.term_end_ns < hour_ns else hour_ns
+
+
+cdef inline uint8_t _timer_kind(Lease lease) noexcept:
+    if lease.due_ns == lease.ends_ns:
+        return TIMER_NOTICE_END
+    return TIMER_TERM_END if lease.due_ns == lease.term_end_ns else TIMER_LEASE_HOUR
+
+
+cdef int _arm(Core core, Lease lease, int64_t due_ns) except -1:
+    """Set the lease's one timer; 0 for none."""
+    if lease.due_ns:
+        rearm(core, _timer_kind(lease), lease.lease_id, lease.due_ns, 0)
+    lease.due_ns = due_ns
+    if due_ns:
+        rearm(core, _timer_kind(lease), lease.lease_id, 0, due_ns)
+    return 0
+
+
+cdef inline int _arm_wipe(Core core, Lease lease, int64_t due_ns) except -1:
+    """Set when a lease that is over has waited too long for its wipe; 0 for none."""
+    rearm(core, TIMER_WIPE_OVERDUE, lease.lease_id, lease.wipe_due_ns, due_ns)
+    lease.wipe_due_ns = due_ns
+    return 0
+
+
+cdef int _changed(Core core, Lease lease, bint wiped) except -1:
+    """Say a lease's state, whole."""
+    cdef LeaseChangedEvent event
+    event.lease_id, event.renter, event.provider = <int64_t>lease.lease_id, lease.renter, lease.provider
+    event.baron, event.state, event.reason = lease.baron, lease.state_code, lease.reason_code
+    event.active_ns, event.ended_ns = lease.active_ns, lease.ended_ns
+    event.charged_micros, event.ends_ns = lease.usage_micros, lease.ends_ns
+    event.wiped, event.auto_extend, event.overdue = wiped, lease.auto_extend, lease.overdue
+    event.quantity = lease.quantity
+    view_bytes(&event.access, lease.access)
+    view_text(&event.detail, lease.detail)
+    event.delivery.data, event.delivery.size = NULL, 0
+    return write_lease_changed(&core.events.sink, &event)
+
+
+# ---------------------------------------------------------------- for Python
+
+
+cdef inline bint _numbered(command) except -1:
+    """Whether the lease's number fits; no other is anybody's."""
+    return 0 <= command.lease_id <= INT64_MAX
+
+
+def _play_active(Core core not None, command):
+    cdef View access
+    view_bytes(&access, command.access)
+    return _numbered(command) and lease_active(core, command.lease_id, &access)
+
+
+def _play_end(Core core not None, command):
+    return _numbered(command) and 0 <= command.account <= INT64_MAX and end_lease(
+        core, command.account, command.lease_id
+    )
+
+
+def _play_wiped(Core core not None, command):
+    return _numbered(command) and lease_wiped(core, command.lease_id)
+
+
+ROOMS = {LeaseActive: _play_active, EndLease: _play_end, LeaseWiped: _play_wiped}
+"""By command, for a machine that has it as a message: whether it was played, or is the law's to play."""

@@ -1,0 +1,94 @@
+"""Rows of the shard's tables for compiled rooms: each table is asked and changed in this one place.
+
+A row that isn't there is None. It knows no rule of the market.
+"""
+
+from cpython.dict cimport PyDict_GetItem
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from engine.compiled.dues cimport Bill
+from engine.compiled.ordered cimport PairSet
+from engine.compiled.records cimport Account, Baron, Lease, Row
+from engine.compiled.state cimport Core
+
+cdef enum:
+    ROW_BITS = 32
+
+
+cdef inline object _given(PyObject *found):
+    return <object>found if found != NULL else None
+
+
+cdef inline Account account_of(Core core, uint64_t number):
+    return <Account>_given(core.accounts.find(number))
+
+
+cdef inline Baron baron_of(Core core, uint64_t number):
+    return <Baron>_given(core.barons.find(number))
+
+
+cdef inline Lease lease_of(Core core, uint64_t lease_id):
+    return <Lease>_given(core.leases.find(lease_id))
+
+
+cdef inline Bill bill_of(Core core, uint64_t bill_id):
+    return <Bill>_given(core.bills.find(bill_id))
+
+
+cdef inline Row row_of(Core core, uint32_t account, uint32_t baron):
+    return <Row>_given(PyDict_GetItem(core.rows, (account, baron)))
+
+
+cdef inline int64_t instrument_of(Core core, Baron baron, bint ondemand) except -1:
+    """The instrument in which leases of a Baron's market are traded."""
+    cdef tuple pair = core.markets[baron.sku, baron.region]
+    return pair[1] if ondemand else pair[0]
+
+
+cdef inline int rearm(Core core, uint8_t kind, uint64_t number, int64_t before_ns, int64_t due_ns) except -1:
+    """Move a timer; 0 is none, before or after."""
+    if before_ns and not core.timers.drop(before_ns, kind, number):
+        raise ValueError(f"there is no timer {(before_ns, kind, number)}")
+    if due_ns:
+        core.timers.insert(due_ns, kind, number)
+    return 0
+
+
+cdef inline uint64_t row_number(Row row) noexcept:
+    """A row's number among timers."""
+    return <uint64_t>row.account << ROW_BITS | row.baron
+
+
+# ---------------------------------------------------------------- leases
+
+
+cdef inline PairSet displaceable(Core core, int64_t instrument):
+    """The leases of a spot instrument that a bid may displace; None: there never was one."""
+    return <PairSet>_given(PyDict_GetItem(core.spot_index, instrument))
+
+
+cdef inline int yields(PairSet index, Lease lease) except -1:
+    """A lease stands among those that yield, the cheapest and newest first."""
+    index.insert(lease.price_ticks, -<int64_t>lease.lease_id)
+    return 0
+
+
+cdef inline int yields_no_more(PairSet index, Lease lease) except -1:
+    if not index.drop(lease.price_ticks, -<int64_t>lease.lease_id):
+        raise ValueError(f"lease {lease.lease_id} isn't among those that yield")
+    return 0
+
+
+cdef inline int forget_lease(Core core, Lease lease) except -1:
+    """Drop a lease of spot or on-demand; its renter's account knows its id for a while."""
+    cdef Account renter = account_of(core, lease.renter)
+    core.leases.drop(lease.lease_id)
+    here = <dict>core.leases_of[lease.baron]
+    del here[lease.lease_id]
+    if not here:
+        del core.leases_of[lease.baron]
+    renter.leases -= 1
+    renter.gpus -= lease.quantity
+    renter.wiped_leases.remember(lease.lease_id, 0, <uint64_t>core.max_client_ids)
+    return 0

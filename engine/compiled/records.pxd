@@ -1,0 +1,184 @@
+"""The records of a shard as C fields, under the law's names (`engine.state`, `engine.row`): what both kinds
+of rooms work on.
+
+A field that the law shows as a member of an enumeration has its number here as `..._code`. Orders are
+`engine.compiled.orders`.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from engine.compiled.ordered cimport PairSet
+from engine.compiled.orders cimport Orders
+from engine.compiled.slots cimport OrderSlot
+from engine.compiled.tables cimport IdMemory
+from engine.grid_fast cimport FastGrid
+
+cdef enum:
+    POT_COUNT = 9
+
+
+cdef class Asks:
+    """The asks of a row, oldest first, linked through their slots; a dict of ids to None for Python rooms."""
+    cdef Orders table
+    cdef uint32_t first
+    cdef uint32_t last
+    cdef uint32_t count
+
+    cdef void link(self, OrderSlot *slot, uint32_t index) noexcept nogil
+    cdef void unlink(self, OrderSlot *slot) noexcept nogil
+
+
+cdef class Pots:
+    """An account's money by Pot: a list of POT_COUNT numbers."""
+    cdef int64_t micros[9]
+
+
+cdef class Account:
+    cdef public uint32_t account
+    cdef public uint32_t open_orders
+    cdef public uint32_t leases
+    cdef public uint32_t obligations
+    cdef public int64_t maker_fee_ppm
+    cdef public int64_t taker_fee_ppm
+    cdef public int64_t dead_man_ns
+    cdef public int64_t gpus
+    cdef public int64_t max_open_orders
+    cdef public int64_t max_notional_micros
+    cdef public int64_t max_gpus
+    cdef public bint killed
+    cdef readonly Pots pots
+    cdef public tuple offers
+    cdef public dict client_ids
+    cdef public dict older_live_ids
+    cdef readonly IdMemory closed_orders
+    cdef readonly IdMemory wiped_leases
+    cdef public dict quote_sets
+    # Slots of its live orders, in order of entry; 0 for none.
+    cdef uint32_t first_order
+    cdef uint32_t last_order
+    # What its last bid said where to deliver.
+    cdef bytes last_delivery
+
+
+cdef class Row:
+    cdef readonly uint32_t account
+    cdef readonly uint32_t baron
+    cdef readonly FastGrid grid
+    # (account, baron)
+    cdef readonly tuple key
+    cdef readonly Asks spot_asks
+    cdef readonly Asks firm_asks
+    cdef public int64_t spot_asked_gpus
+    cdef public int64_t firm_gpus
+    cdef public int64_t own_gpus
+    cdef public int64_t spot_gpus
+    cdef public int64_t leaving_gpus
+    cdef public int64_t look_ahead_ns
+    cdef public dict firm_leases
+    cdef public dict listings
+    cdef public dict claims
+    cdef readonly PairSet spot_leases
+
+
+cdef class Baron:
+    cdef public uint32_t baron
+    cdef public uint32_t provider
+    cdef public str sku
+    cdef public str region
+    cdef public int64_t verified_gpus
+    cdef public int64_t leased_gpus
+    cdef public int64_t unwiped_gpus
+    cdef public int64_t features
+    cdef public int64_t rating
+    cdef public int64_t heard_ns
+    cdef public int64_t offer_due_ns
+    cdef public bint simulated
+    cdef public bint draining
+    cdef uint8_t presence_code
+    # What Cython rooms know it by, filled in when one first asks (`engine.compiled.standing`): its number
+    # as Python
+    # has it, its provider's row, and the instruments of its market.
+    cdef object number
+    cdef Row own_row
+    cdef uint32_t spot_instrument
+    cdef uint32_t ondemand_instrument
+
+    cdef int64_t counted(self) noexcept nogil
+
+
+cdef class Lease:
+    cdef public uint64_t lease_id
+    cdef public uint64_t obligation_id
+    cdef public uint64_t waits_for
+    cdef public uint64_t promised_to
+    cdef public uint32_t renter
+    cdef public uint32_t provider
+    cdef public uint32_t baron
+    cdef public int64_t quantity
+    cdef public int64_t offer_quantity
+    cdef public int64_t price_ticks
+    cdef public int64_t limit_ticks
+    cdef public int64_t start_ns
+    cdef public int64_t term_end_ns
+    cdef public int64_t minimum_s
+    cdef public int64_t renter_fee_ppm
+    cdef public int64_t provider_fee_ppm
+    cdef public int64_t prefund_micros
+    cdef public int64_t usage_micros
+    cdef public int64_t renter_fee_micros
+    cdef public int64_t provider_fee_micros
+    cdef public int64_t bond_micros
+    cdef public int64_t active_ns
+    cdef public int64_t ended_ns
+    cdef public int64_t due_ns
+    cdef public int64_t ends_ns
+    cdef public int64_t auto_due_ns
+    cdef public int64_t wipe_due_ns
+    cdef public int64_t features
+    cdef public int64_t min_rating
+    cdef public bint auto_extend
+    cdef public bint overdue
+    cdef public bint returned
+    cdef public bint same_baron
+    cdef uint8_t kind_code
+    cdef uint8_t state_code
+    cdef uint8_t reason_code
+    cdef public bytes access
+    cdef public bytes delivery
+    cdef public str detail
+    cdef public list prices
+
+    cdef bint is_live(self) noexcept nogil
+
+
+cdef class Draft
+
+
+cdef class Drafts:
+    """A command's drafts in the order in which they began; for Python rooms a dict by the law's keys."""
+    cdef list drafts
+
+    cdef Draft find(
+        self, const OrderSlot *bid, const OrderSlot *ask, int64_t price_ticks, bint bid_takes, bint ask_takes
+    )
+
+
+cdef class Draft:
+    """As the law's; an order that a draft names stays where it is until the command is over."""
+    cdef Orders table
+    cdef OrderSlot *bid_slot
+    cdef OrderSlot *ask_slot
+    cdef uint32_t bid_index
+    cdef uint32_t ask_index
+    cdef public uint64_t lease_id
+    cdef public uint64_t obligation_id
+    cdef public int64_t price_ticks
+    cdef public int64_t share_micros
+    cdef public int64_t ask_share_micros
+    cdef public int64_t bond_ticks
+    cdef public int64_t quantity
+    cdef public int64_t offer_quantity
+    cdef public int64_t limit_ticks
+    cdef public bint bid_takes
+    cdef public bint ask_takes
+    cdef public bint auto_extend

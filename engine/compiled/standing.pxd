@@ -1,0 +1,37 @@
+"""What stands in the rows and tables of a shard, in C: spot and on-demand orders with nothing rare."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from engine.compiled.records cimport Account, Baron, Row
+from engine.compiled.slots cimport OrderSlot
+from engine.compiled.state cimport Core
+from engine.grid_fast cimport Count
+
+
+# An account, or None; one that there must be, or KeyError.
+cdef Account find_account(Core state, int64_t number)
+cdef Account account_of(Core state, uint32_t number)
+# A Baron with what it is known by filled in, or None; one that there must be, or KeyError.
+cdef Baron find_baron(Core state, int64_t number)
+cdef Baron baron_of(Core state, uint32_t number)
+
+cdef uint32_t hour_of(int64_t ts_ns) noexcept nogil
+cdef uint32_t hour_after(int64_t ts_ns) noexcept nogil
+cdef int64_t deliverable_to_spot(Core state, Baron baron, Row row) noexcept
+cdef int64_t spot_free(Core state, Baron baron, Row row) noexcept
+# The least that is free for firm asks in a span that isn't empty.
+cdef int64_t firm_free(Baron baron, Row row, uint32_t start_h, uint32_t end_h) noexcept
+cdef int add_to_grid(
+    Core state, Row row, Count count, uint32_t start_h, uint32_t end_h, int64_t quantity
+) except -1
+# An open ask stands on more GPUs of its row, or on fewer.
+cdef int stand(Core state, Row row, const OrderSlot *ask, int64_t quantity) except -1
+
+cdef int arm_look_ahead(Core state, Row row) except -1
+cdef int touch(Core state, Baron baron) except -1
+
+# A new order into the tables, with its hold; a live one out of them. An order with rare terms goes by the
+# law's rooms.
+cdef int admit(Core state, Account account, uint32_t index) except -1
+cdef int close(Core state, uint32_t index, uint8_t reason) except -1
+cdef int forget(Core state, Account account, uint32_t index, uint8_t status) except -1

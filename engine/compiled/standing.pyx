@@ -1,0 +1,249 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""What stands in the rows and tables of a shard, in C; `engine.rows`, `engine.open_orders` and
+`engine.timers` are the law.
+
+Spot and on-demand orders alone come here, on Barons of the asks' own accounts. An order with rare terms is
+told to the law's rooms. It never decides why an order changes, and never speaks to a book.
+"""
+
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from engine.compiled.arithmetic cimport NS_PER_HOUR
+from engine.compiled.codes cimport (
+    CODE_COVER, CODE_HOLD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_COVER, ORIGIN_OFFER, SIDE_BUY, SIDE_SELL,
+    STATUS_CANCELED, STATUS_EXPIRED, TIMER_LOOK_AHEAD, TIMER_WINDOW_CLOSED,
+)
+from engine.compiled.holding cimport change_hold, order_hold
+from engine.compiled.order_events cimport AcceptedEvent, AcceptedTerms, write_accepted, write_canceled
+from engine.compiled.records cimport Account, Asks, Baron, Row
+from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
+from engine.compiled.state cimport Core
+from engine.grid_fast cimport DONE, NO_MEMORY, RESERVED, Count
+
+from libc.string cimport memset
+
+from engine import open_orders
+from engine.kinds import OrderStatus
+from engine.reasons import Reason
+
+cdef int REASON_EXPIRED = Reason.EXPIRED
+cdef int REASON_WINDOW_CLOSED = Reason.WINDOW_CLOSED
+
+# ---------------------------------------------------------------- who and what
+
+
+cdef Account find_account(Core state, int64_t number):
+    cdef PyObject *found = state.accounts.find(<uint64_t>number)
+    return <Account>found if found != NULL else None
+
+
+cdef Account account_of(Core state, uint32_t number):
+    cdef PyObject *found = state.accounts.find(number)
+    if found == NULL:
+        raise KeyError(number)
+    return <Account>found
+
+
+cdef Baron find_baron(Core state, int64_t number):
+    cdef PyObject *found = state.barons.find(<uint64_t>number)
+    cdef Baron baron
+    if found == NULL:
+        return None
+    baron = <Baron>found
+    if baron.own_row is None:
+        baron.spot_instrument, baron.ondemand_instrument = state.markets[baron.sku, baron.region]
+        baron.number = baron.baron
+        baron.own_row = state.rows[baron.provider, baron.baron]
+    return baron
+
+
+cdef Baron baron_of(Core state, uint32_t number):
+    cdef Baron baron = find_baron(state, number)
+    if baron is None:
+        raise KeyError(number)
+    return baron
+
+
+# ---------------------------------------------------------------- rows
+
+
+cdef uint32_t hour_of(int64_t ts_ns) noexcept nogil:
+    return <uint32_t>(ts_ns // NS_PER_HOUR)
+
+
+cdef uint32_t hour_after(int64_t ts_ns) noexcept nogil:
+    return <uint32_t>((ts_ns + NS_PER_HOUR - 1) // NS_PER_HOUR)
+
+
+cdef int64_t deliverable_to_spot(Core state, Baron baron, Row row) noexcept:
+    cdef int64_t now_ns = state.last_ts_ns
+    return baron.counted() + row.grid.least(hour_of(now_ns), hour_of(now_ns + state.notice_ns) + 1, True)
+
+
+cdef int64_t spot_free(Core state, Baron baron, Row row) noexcept:
+    return deliverable_to_spot(state, baron, row) - row.spot_gpus
+
+
+cdef int64_t firm_free(Baron baron, Row row, uint32_t start_h, uint32_t end_h) noexcept:
+    return baron.counted() + row.grid.least(start_h, end_h, False)
+
+
+cdef int add_to_grid(
+    Core state, Row row, Count count, uint32_t start_h, uint32_t end_h, int64_t quantity
+) except -1:
+    cdef int outcome
+    row.grid.let_go(hour_of(state.last_ts_ns))
+    outcome = row.grid.add(count, start_h, end_h, <int>quantity)
+    if outcome == NO_MEMORY:
+        raise MemoryError
+    if outcome != DONE:
+        raise ValueError(f"hours of {row.account} on {row.baron} can't be changed by {quantity}")
+    return 0
+
+
+cdef int stand(Core state, Row row, const OrderSlot *ask, int64_t quantity) except -1:
+    cdef uint32_t start_h
+    if ask.kind == KIND_SPOT:
+        row.spot_asked_gpus += quantity
+        return 0
+    start_h = hour_of(state.last_ts_ns)
+    if start_h < ask.window_end_h and quantity:
+        add_to_grid(state, row, RESERVED, start_h, ask.window_end_h, quantity)
+    return 0
+
+
+# ---------------------------------------------------------------- timers and touches
+
+
+cdef int arm_look_ahead(Core state, Row row) except -1:
+    """While anything of a row is spot, it is looked at two minutes before each full hour."""
+    cdef bint wanted = row.spot_asks.count != 0 or row.spot_gpus > 0
+    cdef uint64_t number = <uint64_t>row.account << 32 | row.baron
+    cdef int64_t due_ns = 0
+    if wanted == (row.look_ahead_ns != 0):
+        return 0
+    if wanted:
+        due_ns = <int64_t>(hour_of(state.last_ts_ns + state.notice_ns) + 1) * NS_PER_HOUR - state.notice_ns
+        state.timers.insert(due_ns, TIMER_LOOK_AHEAD, number)
+    else:
+        state.timers.drop(row.look_ahead_ns, TIMER_LOOK_AHEAD, number)
+    row.look_ahead_ns = due_ns
+    return 0
+
+
+cdef int64_t closed_ns(const OrderSlot *ask) noexcept:
+    """When less of an on-demand ask's window is left than it sells at least."""
+    cdef int64_t least = ask.hours if ask.hours > 1 else 1
+    return (<int64_t>ask.window_end_h - least) * NS_PER_HOUR + 1
+
+
+cdef int touch(Core state, Baron baron) except -1:
+    """Something changed that the Baron's offers may grow by."""
+    state.touched_barons[baron.number] = None
+    return 0
+
+
+# ---------------------------------------------------------------- live orders
+
+
+cdef Asks asks_of(Row row, const OrderSlot *ask):
+    return row.spot_asks if ask.kind == KIND_SPOT else row.firm_asks
+
+
+cdef int admit(Core state, Account account, uint32_t index) except -1:
+    cdef OrderSlot *order = slot_at(&state.orders.slots, index)
+    cdef uint8_t code = CODE_COVER if order.origin == ORIGIN_COVER else CODE_HOLD
+    cdef int64_t hold
+    cdef Row row
+    admit_slot(&state.orders.slots, index)
+    state.join(account, index)
+    account.open_orders += 1
+    say_accepted(state, order)
+    hold = order_hold(state, account, order, order.leaves_quantity)
+    change_hold(state, account, hold, order.order_id, code)
+    if order.side == SIDE_BUY:
+        account.gpus += order.leaves_quantity
+        return 0
+    row = baron_of(state, order.baron).own_row
+    asks_of(row, order).link(order, index)
+    stand(state, row, order, order.leaves_quantity)
+    arm_look_ahead(state, row)
+    if order.kind == KIND_ONDEMAND:
+        state.timers.insert(closed_ns(order), TIMER_WINDOW_CLOSED, order.order_id)
+    return 0
+
+
+cdef int say_accepted(Core state, const OrderSlot *order) except -1:
+    cdef AcceptedEvent event
+    cdef AcceptedTerms terms
+    cdef bint sells = order.side == SIDE_SELL
+    memset(&event, 0, sizeof(event))
+    event.order_id, event.account, event.instrument = order.order_id, order.account, order.instrument
+    event.price_ticks, event.quantity = order.price_ticks, order.quantity
+    event.baron, event.window_end_ns = order.baron, <int64_t>order.window_end_h * NS_PER_HOUR
+    event.side, event.order_type = order.side, order.order_type
+    event.time_in_force, event.origin = order.time_in_force, order.origin
+    event.post_only = order.post_only
+    if not sells:
+        event.hours = order.hours
+    if (
+        (sells and order.hours) or order.lot or order.self_trade or order.features or order.min_rating
+        or order.same_baron
+    ):
+        memset(&terms, 0, sizeof(terms))
+        terms.min_hours = order.hours if sells else 0
+        terms.lot, terms.self_trade = order.lot, order.self_trade
+        terms.features, terms.min_rating = order.features, order.min_rating
+        terms.same_baron = order.same_baron
+        event.terms = &terms
+    return write_accepted(&state.events.sink, &event)
+
+
+cdef int close(Core state, uint32_t index, uint8_t reason) except -1:
+    """What a live order leaves is cancelled; it is in the book no more."""
+    cdef OrderSlot *order = slot_at(&state.orders.slots, index)
+    cdef int64_t before = order.leaves_quantity
+    cdef bint expired = reason == REASON_EXPIRED or reason == REASON_WINDOW_CLOSED
+    cdef Account account
+    cdef int64_t freed
+    if order.rare:
+        open_orders.close(state, state.orders.handle(index), Reason(reason))
+        return 0
+    account = account_of(state, order.account)
+    write_canceled(&state.events.sink, order.order_id, order.account, order.instrument, before, reason)
+    freed = order_hold(state, account, order, before)
+    if order.side == SIDE_SELL:
+        stand(state, baron_of(state, order.baron).own_row, order, -before)
+    else:
+        account.gpus -= before
+    order.leaves_quantity = 0
+    change_hold(state, account, -freed, order.order_id, CODE_HOLD)
+    return forget(state, account, index, STATUS_EXPIRED if expired else STATUS_CANCELED)
+
+
+cdef int forget(Core state, Account account, uint32_t index, uint8_t status) except -1:
+    """Drop an order that leaves nothing from the tables; its final state is remembered for a while."""
+    cdef OrderSlot *order = slot_at(&state.orders.slots, index)
+    cdef Baron baron
+    cdef Row row
+    if order.rare:
+        open_orders.forget(state, state.orders.handle(index), OrderStatus(status))
+        return 0
+    if order.side == SIDE_SELL:
+        # First, for a slot that went has its links no more.
+        baron = baron_of(state, order.baron)
+        row = baron.own_row
+        asks_of(row, order).unlink(order)
+    state.part(account, index)
+    drop_slot(&state.orders.slots, index)
+    account.open_orders -= 1
+    account.closed_orders.remember(order.order_id, status, <uint64_t>state.max_client_ids)
+    if order.side == SIDE_BUY:
+        return 0
+    if order.kind == KIND_ONDEMAND:
+        state.timers.drop(closed_ns(order), TIMER_WINDOW_CLOSED, order.order_id)
+    if order.origin == ORIGIN_OFFER:
+        row.listings[order.instrument].offer_order_id = 0
+    arm_look_ahead(state, row)
+    return touch(state, baron)

@@ -1,0 +1,170 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""The tables of a shard and the scratch of its running command, compiled; `engine.state.State` says what
+each is.
+
+What stands here takes the place of the plain state's tables and of what touches them; all else
+`engine.compiled.machine` takes from the law's own class. It knows no rule of the market.
+"""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+
+from engine.compiled.orders cimport Order
+from engine.compiled.ordered cimport TimerSet
+from engine.compiled.records cimport Account, Drafts
+from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
+from engine.compiled.tables cimport IdTable
+from engine.compiled.tape cimport EventTape
+
+from engine import state as law
+from engine.ids import INDEX_MAX, SEQ_MAX, SHARD_MAX
+from engine.messages import EXCHANGE_ACCOUNT
+
+from engine.units import NS_PER_S
+
+cdef int64_t MOST_OF_A_COMMAND = INDEX_MAX
+cdef uint64_t LAST_SEQ = SEQ_MAX
+
+
+cdef class Listed:
+    pass
+
+
+cdef class Core:
+    def __init__(self, shard, limits, book_factory, grid_factory, records):
+        if not 0 <= shard <= SHARD_MAX:
+            raise ValueError("id parts out of range")
+        self.shard, self.limits = shard, limits
+        self.book_factory, self.grid_factory = book_factory, grid_factory
+        self.records = records
+        self.next_instrument = 1
+        self.orders = records.orders
+        self.accounts = IdTable()
+        self.accounts[EXCHANGE_ACCOUNT] = self.new_account(EXCHANGE_ACCOUNT, 0, 0)
+        self.instruments, self.markets, self.instruments_of = IdTable(), {}, {}
+        self.calendars, self.closing_trades = {}, {}
+        self.barons, self.barons_of, self.rows, self.rows_of = IdTable(), {}, {}, {}
+        self.leases, self.leases_of = IdTable(), {}
+        self.bills, self.paid_of, self.covers = IdTable(), {}, []
+        self.obligations, self.obligations_of, self.neighbours, self.handovers = {}, {}, {}, {}
+        self.books, self.auction_ends = IdTable(), {}
+        self.timers, self.spot_index = TimerSet(), {}
+        self.events = EventTape()
+        self.yielding, self.waiting, self.shutting, self.expiring = set(), set(), set(), set()
+        self.touched_barons, self.touched_books, self.spent_quotes = {}, {}, {}
+        self.touched_rows, self.short_rows, self.entering_ticks = {}, {}, {}
+        self.drafts = Drafts()
+        self.listed = IdTable()
+        self.dry_holdings = {}
+        self.max_looked, self.cuts_a_command = limits.max_looked, law.CUTS_A_COMMAND
+        self.prefund_ns = limits.prefund_s * NS_PER_S
+        self.notice_ns, self.wipe_ns = limits.notice_s * NS_PER_S, limits.wipe_s * NS_PER_S
+        self.ondemand_bond_ns = limits.ondemand_bond_s * NS_PER_S
+        self.spot_minimum_s, self.ondemand_minimum_s = limits.spot_minimum_s, limits.ondemand_minimum_s
+        self.max_leases, self.max_open_orders = limits.max_leases, limits.max_open_orders
+        self.max_term_hours, self.max_delivery_bytes = limits.max_term_hours, limits.max_delivery_bytes
+        self.max_client_ids = limits.max_client_ids
+        self.begin()
+
+    def begin(self):
+        """Clear the scratch before a command, and free what went in the last."""
+        if self.orders.slots.first_gone:
+            self.orders.sweep()
+        self.events.clear()
+        self.made = self.leases_passed = 0
+        self.fills_left = self.max_looked
+        self.cuts_left = self.cuts_a_command
+        if self.dry_holdings:
+            self.dry_holdings = {}
+        if self.touched_barons:
+            self.touched_barons = {}
+        if self.touched_books:
+            self.touched_books = {}
+        if self.spent_quotes:
+            self.spent_quotes = {}
+        if self.touched_rows:
+            self.touched_rows = {}
+        if self.short_rows:
+            self.short_rows = {}
+        if self.drafts.drafts:
+            self.drafts.clear()
+        if self.entering_ticks:
+            self.entering_ticks = {}
+
+    def add_instrument(self, instrument):
+        """List an instrument with an empty book."""
+        cdef Listed listed = Listed.__new__(Listed)
+        law.State.add_instrument(self, instrument)
+        listed.number = instrument.instrument
+        listed.instrument = listed.number
+        listed.kind_code = instrument.kind
+        listed.book = self.books[listed.number]
+        self.listed.put(listed.instrument, listed)
+
+    def drop_instrument(self, number):
+        """Forget an instrument that has expired."""
+        law.State.drop_instrument(self, number)
+        self.listed.drop(number)
+
+    def __dealloc__(self):
+        free(self.book_events)
+
+    cdef uint64_t next_id(self) except 0:
+        cdef uint64_t number
+        if not (0 < self.last_seq <= LAST_SEQ and 0 <= self.made <= MOST_OF_A_COMMAND):
+            raise ValueError("id parts out of range")
+        number = (<uint64_t>self.shard << 56) | (self.last_seq << 16) | <uint64_t>self.made
+        self.made += 1
+        return number
+
+    def new_id(self):
+        """The next id of this command."""
+        return self.next_id()
+
+    # ---- orders
+
+    cdef void join(self, Account account, uint32_t index) noexcept nogil:
+        cdef OrderSlot *slot = slot_at(&self.orders.slots, index)
+        slot.account_prev, slot.account_next = account.last_order, 0
+        if account.last_order:
+            slot_at(&self.orders.slots, account.last_order).account_next = index
+        else:
+            account.first_order = index
+        account.last_order = index
+
+    cdef void part(self, Account account, uint32_t index) noexcept nogil:
+        cdef OrderSlot *slot = slot_at(&self.orders.slots, index)
+        if slot.account_prev:
+            slot_at(&self.orders.slots, slot.account_prev).account_next = slot.account_next
+        else:
+            account.first_order = slot.account_next
+        if slot.account_next:
+            slot_at(&self.orders.slots, slot.account_next).account_prev = slot.account_prev
+        else:
+            account.last_order = slot.account_prev
+        slot.account_prev = slot.account_next = 0
+
+    def add_order(self, Order order not None):
+        """An order is live: the newest of its account."""
+        if order.table is not self.orders or order.here().admitted or order.slot.gone:
+            raise ValueError(f"order {order.number} can't be admitted")
+        admit_slot(&self.orders.slots, order.index)
+        self.join(<Account?>self.accounts[order.slot.account], order.index)
+
+    def drop_order(self, Order order not None):
+        """An order is live no more; it can be read until the command is over."""
+        if order.table is not self.orders or not order.here().admitted:
+            raise KeyError(order.number)
+        self.part(<Account?>self.accounts[order.slot.account], order.index)
+        drop_slot(&self.orders.slots, order.index)
+
+    def orders_by(self, account):
+        """An account's live orders, in order of entry."""
+        cdef uint32_t index
+        cdef list found = []
+        owner = self.accounts.get(account)
+        index = (<Account?>owner).first_order if owner is not None else 0
+        while index:
+            found.append(self.orders.handle(index))
+            index = slot_at(&self.orders.slots, index).account_next
+        return found

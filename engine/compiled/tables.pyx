@@ -1,0 +1,303 @@
+# cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Tables by id: accounts, leases and what is remembered of what is gone, where the plain machine has dicts.
+
+To Python rooms they are mappings that keep the order of entry, and that mustn't change while they are walked,
+as dicts; to Cython rooms a lookup is a few nanoseconds and makes no object. Keys are numbers from 0 to
+2^64 - 2: any other is simply not there, and can't be put in.
+"""
+
+from cpython.long cimport PyLong_AsUnsignedLongLong, PyLong_Check
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+from collections.abc import ItemsView, KeysView, MutableMapping, ValuesView
+
+from engine.compiled.rings cimport (
+    GONE, NO_SLOT, ring_add, ring_bytes, ring_drop, ring_find, ring_free, ring_next,
+)
+
+cdef object NOTHING = object()
+
+cdef enum Shown:
+    KEYS
+    VALUES
+    ITEMS
+
+
+cdef inline uint64_t id_of(object key) except? 18446744073709551615:
+    """The number that a key is; GONE for one that no table holds."""
+    if not PyLong_Check(key):
+        return GONE
+    try:
+        return PyLong_AsUnsignedLongLong(key)
+    except OverflowError:
+        return GONE
+
+
+cdef class ById:
+    """What both tables are: a dict of numbers. They say what a value is."""
+
+    cdef object value_at(self, uint64_t slot):
+        raise TypeError("take an IdTable or an IdMemory")
+
+    cdef int set_value(self, uint64_t slot, object value, bint is_new) except -1:
+        raise TypeError("take an IdTable or an IdMemory")
+
+    cdef int drop_slot(self, uint64_t slot) except -1:
+        ring_drop(&self.ring, slot)
+        self.changes += 1
+        return 0
+
+    cdef uint64_t length(self) noexcept:
+        return self.ring.count
+
+    cdef bint has(self, uint64_t key) noexcept:
+        return ring_find(&self.ring, key) != NO_SLOT
+
+    cdef bint drop(self, uint64_t key) except -1:
+        cdef int64_t slot = ring_find(&self.ring, key)
+        if slot == NO_SLOT:
+            return False
+        self.drop_slot(slot)
+        return True
+
+    cdef uint64_t size_bytes(self) noexcept:
+        return ring_bytes(&self.ring)
+
+    cdef int store(self, uint64_t key, object value) except -1:
+        cdef int64_t slot = ring_find(&self.ring, key)
+        if slot != NO_SLOT:
+            return self.set_value(slot, value, False)
+        if key == GONE:
+            raise OverflowError("an id is from 0 to 2^64 - 2")
+        slot = ring_add(&self.ring, key)
+        if slot == NO_SLOT:
+            raise MemoryError("no memory for a table")
+        self.changes += 1
+        try:
+            return self.set_value(slot, value, True)
+        except BaseException:
+            ring_drop(&self.ring, slot)
+            raise
+
+    def __len__(self):
+        return self.ring.count
+
+    def __sizeof__(self):
+        return object.__sizeof__(self) + ring_bytes(&self.ring)
+
+    def __contains__(self, key):
+        return self.has(id_of(key))
+
+    def __getitem__(self, key):
+        cdef int64_t slot = ring_find(&self.ring, id_of(key))
+        if slot == NO_SLOT:
+            raise KeyError(key)
+        return self.value_at(slot)
+
+    def __setitem__(self, key, value):
+        self.store(id_of(key), value)
+
+    def __delitem__(self, key):
+        if not self.drop(id_of(key)):
+            raise KeyError(key)
+
+    def get(self, key, default=None):
+        cdef int64_t slot = ring_find(&self.ring, id_of(key))
+        return default if slot == NO_SLOT else self.value_at(slot)
+
+    def pop(self, key, default=NOTHING):
+        cdef int64_t slot = ring_find(&self.ring, id_of(key))
+        if slot == NO_SLOT:
+            if default is NOTHING:
+                raise KeyError(key)
+            return default
+        value = self.value_at(slot)
+        self.drop_slot(slot)
+        return value
+
+    def setdefault(self, key, default=None):
+        cdef int64_t slot = ring_find(&self.ring, id_of(key))
+        if slot != NO_SLOT:
+            return self.value_at(slot)
+        self.store(id_of(key), default)
+        return default
+
+    def update(self, given):
+        """Take in a mapping, or (key, value) after (key, value)."""
+        for key, value in given.items() if hasattr(given, "items") else given:
+            self.store(id_of(key), value)
+
+    def clear(self):
+        cdef uint64_t turn = 0
+        cdef int64_t slot = ring_next(&self.ring, &turn)
+        while slot != NO_SLOT:
+            # Letting an object go runs what it likes; so each leaves a whole table behind.
+            self.drop_slot(slot)
+            turn = 0
+            slot = ring_next(&self.ring, &turn)
+        ring_free(&self.ring)
+        self.changes += 1
+
+    def __iter__(self):
+        return _Walk(self, KEYS)
+
+    def keys(self):
+        return KeysView(self)
+
+    def values(self):
+        return _Values(self)
+
+    def items(self):
+        return _Items(self)
+
+    def __eq__(self, other):
+        return dict(self.items()) == (dict(other.items()) if isinstance(other, ById) else other)
+
+    def __repr__(self):
+        return repr(dict(self.items()))
+
+
+cdef class _Walk:
+    """Goes through a table in order of entry."""
+
+    cdef ById table
+    cdef Shown shown
+    cdef uint64_t turn
+    cdef uint64_t changes
+
+    def __cinit__(self, ById table, Shown shown):
+        self.table = table
+        self.shown = shown
+        self.changes = table.changes
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef int64_t slot
+        if self.changes != self.table.changes:
+            raise RuntimeError("the table changed while it was walked")
+        slot = ring_next(&self.table.ring, &self.turn)
+        if slot == NO_SLOT:
+            raise StopIteration
+        if self.shown == KEYS:
+            return self.table.ring.keys[slot]
+        if self.shown == VALUES:
+            return self.table.value_at(slot)
+        return self.table.ring.keys[slot], self.table.value_at(slot)
+
+
+class _Values(ValuesView):
+    """What is in a table, in order of entry."""
+
+    def __iter__(self):
+        return _Walk(self._mapping, VALUES)
+
+
+class _Items(ItemsView):
+    """Keys with their values, in order of entry."""
+
+    def __iter__(self):
+        return _Walk(self._mapping, ITEMS)
+
+
+MutableMapping.register(ById)
+
+
+cdef class IdTable(ById):
+    """Objects by id: each is held by the table."""
+
+    def __cinit__(self):
+        self.ring.value_size = sizeof(PyObject *)
+
+    def __init__(self, given=()):
+        self.update(given)
+
+    def __dealloc__(self):
+        cdef uint64_t turn = 0
+        cdef int64_t slot = ring_next(&self.ring, &turn)
+        while slot != NO_SLOT:
+            Py_XDECREF((<PyObject **>self.ring.values)[slot])
+            slot = ring_next(&self.ring, &turn)
+        ring_free(&self.ring)
+
+    cdef object value_at(self, uint64_t slot):
+        return <object>(<PyObject **>self.ring.values)[slot]
+
+    cdef int set_value(self, uint64_t slot, object value, bint is_new) except -1:
+        cdef PyObject **held = &(<PyObject **>self.ring.values)[slot]
+        cdef PyObject *before = NULL if is_new else held[0]
+        Py_INCREF(value)
+        held[0] = <PyObject *>value
+        # Last: letting an object go runs what it likes.
+        Py_XDECREF(before)
+        return 0
+
+    cdef int drop_slot(self, uint64_t slot) except -1:
+        cdef PyObject *held = (<PyObject **>self.ring.values)[slot]
+        ring_drop(&self.ring, slot)
+        self.changes += 1
+        Py_XDECREF(held)
+        return 0
+
+    cdef PyObject *find(self, uint64_t key) noexcept:
+        cdef int64_t slot = ring_find(&self.ring, key)
+        return NULL if slot == NO_SLOT else (<PyObject **>self.ring.values)[slot]
+
+    cdef int put(self, uint64_t key, object value) except -1:
+        return self.store(key, value)
+
+    cdef PyObject *walk(self, uint64_t *turn) noexcept:
+        cdef int64_t slot = ring_next(&self.ring, turn)
+        return NULL if slot == NO_SLOT else (<PyObject **>self.ring.values)[slot]
+
+
+cdef class IdMemory(ById):
+    """A small number by id, at about twenty bytes each: what is kept for as many ids as the caller says."""
+
+    def __cinit__(self, members, given=()):
+        self.ring.value_size = sizeof(uint8_t)
+
+    def __init__(self, members, given=()):
+        """members: what each number stands for, at most 256; given: what is in it from the beginning."""
+        self.members = tuple(members)
+        if len(self.members) > 256:
+            raise ValueError("a memory tells at most 256 things apart")
+        self.update(given)
+
+    def __dealloc__(self):
+        ring_free(&self.ring)
+
+    cdef object value_at(self, uint64_t slot):
+        return self.members[<uint8_t>self.ring.values[slot]]
+
+    cdef int set_value(self, uint64_t slot, object value, bint is_new) except -1:
+        self.ring.values[slot] = <char><uint8_t>self.members.index(value)
+        return 0
+
+    cdef int find(self, uint64_t key) noexcept:
+        cdef int64_t slot = ring_find(&self.ring, key)
+        return -1 if slot == NO_SLOT else <uint8_t>self.ring.values[slot]
+
+    cdef int remember(self, uint64_t key, uint8_t number, uint64_t most) except -1:
+        cdef int64_t slot = ring_find(&self.ring, key)
+        cdef uint64_t turn = 0
+        if slot == NO_SLOT:
+            slot = ring_add(&self.ring, key) if key != GONE else NO_SLOT
+            if slot == NO_SLOT:
+                raise MemoryError("no memory for what is remembered")
+            self.changes += 1
+        self.ring.values[slot] = <char>number
+        if self.ring.count > most:
+            self.drop_slot(ring_next(&self.ring, &turn))
+        return 0
+
+    cdef bint walk(self, uint64_t *turn, uint64_t *key, uint8_t *number) noexcept:
+        cdef int64_t slot = ring_next(&self.ring, turn)
+        if slot == NO_SLOT:
+            return False
+        key[0] = self.ring.keys[slot]
+        number[0] = <uint8_t>self.ring.values[slot]
+        return True

@@ -1,0 +1,6 @@
+from typing import Any
+
+from engine.state import State
+
+def fire(state: State, kind: int, number: int) -> None: ...
+def play_tick(state: State, _command: Any) -> bool: ...

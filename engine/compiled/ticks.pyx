@@ -1,0 +1,69 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""A Tick, compiled: due timers in their order, each played by the room that knows it, here or the law's."""
+
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+
+from engine.compiled.codes cimport TIMER_LEASE_HOUR, TIMER_LOOK_AHEAD, TIMER_NOTICE_END, TIMER_TERM_END
+from engine.compiled.leasing cimport full_hour, notice_end, settle, term_end
+from engine.compiled.lookups cimport ROW_BITS, baron_of, lease_of, rearm, row_of
+from engine.compiled.ordered cimport Timer
+from engine.compiled.records cimport Row
+from engine.compiled.state cimport Core
+
+from engine import machine
+
+cdef uint32_t EVENTS_ENOUGH = machine.EVENTS_ENOUGH
+
+
+cdef int tick(Core core) except -1:
+    """Fire due timers in order, at most so many."""
+    cdef int64_t left = core.limits.max_timers
+    cdef Timer timer
+    if core.yielding or core.covers or core.shutting or core.expiring or core.waiting:
+        # What a command before left to be gone on with is the law's.
+        machine.tick(core, fire)
+        return 0
+    while left and core.timers.first(&timer) and timer.due_ns <= core.last_ts_ns:
+        # What was traded in this Tick is settled before anything else happens.
+        if core.events.sink.events >= EVENTS_ENOUGH or core.fills_left < core.max_looked:
+            return 0
+        _fire(core, timer.kind, timer.id)
+        left -= 1
+    return 0
+
+
+cdef int _fire(Core core, uint8_t kind, uint64_t number) except -1:
+    """What happens when a timer is due."""
+    cdef bint played = False
+    if kind == TIMER_LEASE_HOUR:
+        played = full_hour(core, lease_of(core, number))
+    elif kind == TIMER_TERM_END:
+        played = term_end(core, lease_of(core, number))
+    elif kind == TIMER_NOTICE_END:
+        played = notice_end(core, lease_of(core, number))
+    elif kind == TIMER_LOOK_AHEAD:
+        played = _look_ahead(core, number)
+    if not played:
+        machine.fire(core, kind, number)
+    return 0
+
+
+cdef bint _look_ahead(Core core, uint64_t number) except -1:
+    """Two minutes before a full hour: what that hour's firm sales leave to spot counts from now on."""
+    cdef Row row = row_of(core, <uint32_t>(number >> ROW_BITS), <uint32_t>number)
+    rearm(core, TIMER_LOOK_AHEAD, number, row.look_ahead_ns, 0)
+    row.look_ahead_ns = 0
+    core.touched_barons[row.baron] = None
+    settle(core, baron_of(core, row.baron), row)
+    return True
+
+
+def fire(Core core not None, uint8_t kind, uint64_t number):
+    """What happens when a timer is due, for the law's Tick."""
+    _fire(core, kind, number)
+
+
+def play_tick(Core core not None, _command):
+    """A Tick as a message; it is always played."""
+    tick(core)
+    return True

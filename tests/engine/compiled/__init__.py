@@ -1,0 +1,1 @@
+"""The compiled machine's parts, each held against the law's own."""

@@ -1,0 +1,59 @@
+"""The sorted sets and tables built with AddressSanitizer and UBSan: as a program, their long lives with every byte watched."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from random import Random
+
+from tests.engine.book.differential_sanitized import use
+
+
+def tables_live(seed: int, steps: int) -> None:
+    """A table and a memory beside dicts, until both have been widened and closed up many times."""
+    from engine.compiled import doors_tables as doors
+    from engine.compiled.tables import IdMemory, IdTable
+
+    chance = Random(seed)
+    table: IdTable[object] = IdTable()
+    law: dict[int, object] = {}
+    memory, kept = IdMemory(range(256)), dict[int, int]()
+    for step in range(steps):
+        number = chance.randrange(1 + step // 2)
+        if chance.random() < 0.55:
+            law[number] = table[number] = object()
+        elif law.pop(number, None) is not None:
+            assert doors.table_drop(table, number)
+        if step % 5_000 == 4_999:
+            for oldest in list(law)[: len(law) * 3 // 4]:
+                del law[oldest], table[oldest]
+        doors.memory_remember(memory, number, step % 256, 300)
+        kept[number] = step % 256
+        if len(kept) > 300:
+            del kept[next(iter(kept))]
+    assert list(table.items()) == list(law.items())
+    assert list(memory.items()) == list(kept.items())
+    table.clear()
+
+
+def main(library: str, *seeds: str) -> int:
+    use(Path(library).resolve())
+    from engine.compiled import doors_arithmetic, doors_tables, ordered, tables
+    from tests.engine.compiled import test_arithmetic, test_ordered, test_tables
+
+    for module in (doors_arithmetic, doors_tables, ordered, tables):
+        assert Path(module.__file__ or "").is_relative_to(Path(library).resolve()), f"{module} isn't sanitized"
+    for seed in seeds:
+        test_ordered.test_long_lives(int(seed))
+        tables_live(int(seed), 20_000)
+        print(f"seed {seed}", flush=True)
+    test_ordered.test_memory_of_timers_by_chance()
+    test_tables.test_letting_go_may_change_the_table()
+    for check in (test_arithmetic.test_usage, test_arithmetic.test_fees, test_arithmetic.test_a_price_that_changes):
+        check()
+    print("sanitized and equal")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

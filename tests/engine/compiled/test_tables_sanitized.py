@@ -1,0 +1,19 @@
+"""The sorted sets and tables under AddressSanitizer and UBSan."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engine.book.differential_sanitized import build, run
+
+PROGRAM = "tests.engine.compiled.tables_sanitized"
+SEEDS = ("21", "22")
+RUN_S = 300
+
+
+@pytest.mark.timeout(900)
+def test_no_byte_is_read_or_written_where_none_should_be() -> None:
+    done = run(build(), PROGRAM, *SEEDS, timeout_s=RUN_S)
+    assert done.returncode == 0, f"{done.stdout[-8_000:]}\n{done.stderr[-8_000:]}"
+    assert done.stdout.splitlines() == [*(f"seed {seed}" for seed in SEEDS), "sanitized and equal"]
+    assert "runtime error" not in done.stderr

@@ -1,0 +1,1 @@
+"""The compiled machine against the plain one, which is the law."""

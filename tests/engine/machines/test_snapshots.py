@@ -1,0 +1,249 @@
+"""Snapshots of the compiled machine: the law's bytes for every field and any life, and the law's answer to any damage."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from typing import Any, Final
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine import snapshot
+from engine.book_plain import PlainBook
+from engine.codec import DecodeError
+from engine.compiled import restoring, saving
+from engine.compiled.machine import CompiledState, FastMachine
+from engine.kinds import EndReason, Kind, LeaseState, OrderType, Origin, Side, TimeInForce
+from engine.limits import Limits
+from engine.machine import Machine
+from engine.messages import Command, ListMarket, OpenAccount, RegisterBaron
+from engine.records import SelfTrade
+from engine.state import Lease, Order
+from tests.engine import sequences
+from tests.engine.compiled.damage import damaged
+from tests.engine.sequences import Step
+from tests.engine.shard import HOUR, START, Shard, bid
+from tests.engine.test_snapshot import lived
+
+ACCOUNT: Final = 11
+BARON: Final = 101
+HEAD: Final = 33
+"""Bytes of a snapshot before its body: the format and the digest."""
+DAMAGES: Final = 400
+INT64_MAX: Final = 2**63 - 1
+
+counts = st.integers(0, 2**32 - 1) | st.sampled_from([0, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 1])
+prices = st.integers(0, 2**31 - 1) | st.sampled_from([0, 2**31 - 1])
+few = st.integers(0, 65_535)
+numbers = st.integers(-INT64_MAX - 1, INT64_MAX) | st.sampled_from([-1, -32, -33, -129, -32_769, -(2**31) - 1, 0])
+times = st.integers(0, INT64_MAX)
+texts = st.text(st.sampled_from("abc-_09"), max_size=40)
+blobs = st.sampled_from([b"", b"", b"ssh-ed25519 key", b"\xff" * 300, b"k" * 70_000])
+
+orders = st.fixed_dictionaries(
+    {
+        "account": st.just(ACCOUNT),
+        "instrument": counts,
+        "kind": st.sampled_from(Kind),
+        "side": st.sampled_from(Side),
+        "order_type": st.sampled_from(OrderType),
+        "time_in_force": st.sampled_from(TimeInForce),
+        "price_ticks": prices,
+        "quantity": counts,
+        "leaves_quantity": counts,
+        "origin": st.sampled_from(Origin),
+        "post_only": st.booleans(),
+        "client_order_id": texts,
+        "hours": few,
+        "baron": counts,
+        "window_end_ns": st.integers(0, 2_500_000).map(lambda hours: hours * HOUR),
+        "delivery": blobs,
+        "stop_price_ticks": prices,
+        "display_quantity": counts,
+        "min_quantity": counts,
+        "self_trade": st.sampled_from(SelfTrade),
+        "features": st.integers(0, 15),
+        "same_baron": st.booleans(),
+        "lot": few,
+        "min_hours": few,
+        "tag": texts,
+        "expire_ns": times,
+        "armed": st.booleans(),
+        "connection": numbers,
+        "quote_set": texts,
+        "min_rating": st.integers(0, 100),
+        "hold_ticks": prices,
+    }
+)
+leases = st.fixed_dictionaries(
+    {
+        "renter": counts,
+        "provider": st.just(ACCOUNT),
+        "baron": st.just(BARON),
+        "kind": st.sampled_from(Kind),
+        "state": st.sampled_from(LeaseState),
+        "reason": st.sampled_from(EndReason),
+        "access": blobs,
+        "delivery": blobs,
+        "detail": st.text(max_size=300),
+        "prices": st.lists(st.tuples(numbers, numbers), max_size=20),
+        **dict.fromkeys(("obligation_id", "waits_for", "promised_to", "due_ns"), times),
+        **{name: st.booleans() for name in ("auto_extend", "overdue", "same_baron")},
+    }
+)
+rest = st.dictionaries(
+    st.sampled_from(
+        sorted(set(Lease.__struct_fields__) - {"lease_id", "obligation_id", "waits_for", "promised_to", "due_ns"})
+    ),
+    numbers,
+)
+
+
+def on_its_side(terms: dict[str, Any]) -> dict[str, Any]:
+    """An ask has no term of its own and delivers nowhere; a bid sells no shortest one."""
+    return terms | ({"hours": 0, "delivery": b""} if terms["side"] is Side.SELL else {"min_hours": 0})
+
+
+def opened() -> FastMachine:
+    machine = FastMachine(1, Limits())
+    commands: tuple[Command, ...] = (
+        ListMarket(sku="A", region="here"),
+        OpenAccount(account=ACCOUNT, maker_fee_ppm=0, taker_fee_ppm=0),
+        RegisterBaron(baron=BARON, provider=ACCOUNT, sku="A", region="here"),
+    )
+    for seq, command in enumerate(commands, 1):
+        machine.apply(seq, START, command)
+    return machine
+
+
+def encoded(machine: Machine) -> bytes:
+    """By the law, struct after struct."""
+    return snapshot.encode(machine.state)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(terms=st.lists(orders.map(on_its_side), max_size=5), ids=st.sets(st.integers(1, INT64_MAX), min_size=5))
+def test_every_field_of_an_order_is_saved_and_read(terms: list[dict[str, Any]], ids: set[int]) -> None:
+    machine = opened()
+    for order_id, each in zip(ids, terms, strict=False):
+        machine.state.add_order(machine.state.records.own(Order(order_id=order_id, **each)))
+    data = machine.snapshot()
+    assert data == encoded(machine)
+    again = restoring.decode(data, CompiledState)
+    assert snapshot.encode(again) == data
+    by_law = snapshot.decode(data, CompiledState)
+    assert list(again.timers) == list(by_law.timers)
+    assert [each.order_id for each in again.orders_by(ACCOUNT)] == [each.order_id for each in by_law.orders_by(ACCOUNT)]
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(terms=st.lists(st.tuples(leases, rest), max_size=5), ids=st.sets(st.integers(1, INT64_MAX), min_size=5))
+def test_every_field_of_a_lease_is_saved_and_read(
+    terms: list[tuple[dict[str, Any], dict[str, Any]]], ids: set[int]
+) -> None:
+    machine = opened()
+    for lease_id, (each, others) in zip(sorted(ids), terms, strict=False):
+        fields = dict.fromkeys(Lease.__struct_fields__, 0) | others | each | {"lease_id": lease_id}
+        machine.state.leases[lease_id] = machine.state.records.own(Lease(**fields))
+    data = machine.snapshot()
+    assert data == encoded(machine)
+    again = restoring.decode(data, CompiledState)
+    assert snapshot.encode(again) == data
+    assert list(again.timers) == list(snapshot.decode(data, CompiledState).timers)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(steps=sequences.steps)
+def test_any_life_is_saved_as_by_the_law_and_lived_on_by_the_other(steps: list[Step]) -> None:
+    """The bytes are one, whichever machine wrote them; each restores the other's, and they go on alike."""
+    shard = Shard(sequences.TIGHT, usd=2_000)
+    sequences.open_up(shard)
+    for step in steps:
+        sequences.play(shard, step)
+    data = shard.machine.snapshot()
+    assert shard.twin.snapshot() == data == encoded(shard.twin)
+    assert shard.twin.state_hash() == shard.machine.state_hash()
+    shard.twin = FastMachine.restore(data)
+    assert list(shard.twin.state.timers) == list(shard.machine.state.timers)
+    assert shard.twin.snapshot() == data
+    assert Machine.restore(shard.twin.snapshot(), PlainBook).snapshot() == data
+    sequences.wind_down(shard)
+    assert shard.twin.snapshot() == shard.machine.snapshot()
+
+
+def outcome(read: Any, data: bytes) -> object:
+    """What comes of a snapshot: its state's bytes, or the error."""
+    try:
+        return snapshot.encode(read(data, CompiledState))
+    except Exception as error:  # noqa: BLE001 - whatever the law raises, the compiled reader must raise
+        return type(error)
+
+
+def sealed(body: bytes) -> bytes:
+    """A snapshot of this body, with the digest that is right for it."""
+    return bytes([snapshot.FORMAT]) + hashlib.blake2b(body, digest_size=HEAD - 1).digest() + body
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_damaged_under_a_right_digest_is_judged_by_the_law(seed: int) -> None:
+    chance = random.Random(seed)
+    shard = lived()
+    shard.place(bid(11, 9_000, 2, tag="a", expire_ns=shard.now_ns + 5 * HOUR, time_in_force=TimeInForce.GTD))
+    body = shard.twin.snapshot()[HEAD:]
+    assert outcome(restoring.decode, sealed(body)) == sealed(body)
+    refused = 0
+    for _ in range(DAMAGES):
+        data = sealed(damaged(chance, body))
+        law = outcome(snapshot.decode, data)
+        assert outcome(restoring.decode, data) == law, data[HEAD:].hex()
+        refused += law is DecodeError
+    assert refused > DAMAGES // 4
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damage_without_its_digest_is_found(seed: int) -> None:
+    chance, data = random.Random(seed), lived().twin.snapshot()
+    for _ in range(DAMAGES):
+        wrong = damaged(chance, data)
+        if wrong != data:
+            with pytest.raises(DecodeError):
+                FastMachine.restore(wrong)
+
+
+def test_orders_out_of_their_turn_or_of_nobody_are_left_to_the_law() -> None:
+    machine = opened()
+    for order_id in (7, 9):
+        terms: dict[str, Any] = dict.fromkeys(Order.__struct_fields__, 0)
+        terms |= {"kind": 1, "side": 1, "order_type": 1, "time_in_force": 1, "origin": 1, "account": ACCOUNT}
+        terms |= dict.fromkeys(("client_order_id", "tag", "quote_set"), "")
+        terms |= dict.fromkeys(("post_only", "same_baron", "armed"), False)
+        order = msgspec.convert([*(terms | {"order_id": order_id, "delivery": b""}).values()], Order, strict=False)
+        machine.state.add_order(machine.state.records.own(order))
+    body = msgspec.msgpack.decode(machine.snapshot()[HEAD:])
+    place = snapshot.Body.__struct_fields__.index("orders")
+    for orders in (body[place][::-1], [body[place][0]] * 2, [[*body[place][0][:1], 5, *body[place][0][2:]]]):
+        data = sealed(msgspec.msgpack.encode([*body[:place], orders, *body[place + 1 :]]))
+        assert outcome(restoring.decode, data) == outcome(snapshot.decode, data)
+
+
+def test_many_are_what_the_law_lists() -> None:
+    """The canary of all the above: what is encoded in C is there, and isn't empty."""
+    shard = lived()
+    many: Any = saving.many_of(shard.twin.state)
+    assert all(isinstance(part, msgspec.Raw) for part in (many.orders, many.leases, many.books[0].bids))
+    assert len(msgspec.msgpack.decode(many.orders)) == len(shard.machine.state.orders) > 2
+    assert len(msgspec.msgpack.decode(many.leases)) == len(shard.machine.state.leases) > 0
+    assert len(msgspec.msgpack.decode(many.books[0].bids)) == 1
+
+
+def test_what_is_plain_is_not_left_to_the_law(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = lived().twin.snapshot()
+
+    def never(*_: object) -> None:
+        raise AssertionError("the law's decoder was asked")
+
+    monkeypatch.setattr(snapshot, "decode", never)
+    assert snapshot.encode(restoring.decode(data, CompiledState)) == data
