@@ -11,9 +11,9 @@ import pytest
 from engine import cuts, delivery, leases, subleases
 from engine.messages import EndLease, LeaseWiped, SetCapacity
 from engine.state import Broken
-from tests.engine.shard import BARON, BOB, HOUR, MINUTE, ONDEMAND, Shard, ask, bid
+from tests.engine.shard import ALICE, BARON, BOB, HOUR, MINUTE, ONDEMAND, PAT, Shard, ask, bid
 from tests.engine.test_forwards import DAY_H, TRADED, day, trade
-from tests.engine.test_subleases import ALICE, PAT, PRICE, fails, lets, running
+from tests.engine.test_subleases import PRICE, fails, lets, running
 
 
 def story() -> Shard:
