@@ -24,6 +24,7 @@ _PUBLIC_FIELDS: Final = {
     "delivery": "ssh_keys",
     "self_trade": "stp",
     "after_ns": "after_ms",
+    "kind": "as",
 }
 _LIMITS: Final = Limits()
 _WAIT: Final = "wait for continuous"

@@ -112,8 +112,8 @@ def _trades_make_leases(events: Sequence[Event]) -> None:
     assert dict(traded) == {lease: event.quantity for lease, event in scheduled.items()}
     displacing = {event.lease_id for event in events if isinstance(event, Traded) and event.displaced_lease_id}
     keys = Counter(
-        (event.order_id, event.baron, event.price_ticks, event.renter_fee_ppm, event.provider_fee_ppm)
+        (event.order_id, event.provider, event.baron, event.price_ticks, event.renter_fee_ppm, event.provider_fee_ppm)
         for event in scheduled.values()
         if event.lease_id not in displacing
     )
-    assert all(count == 1 for count in keys.values()), "fills of one order, Baron and price are one lease"
+    assert all(count == 1 for count in keys.values()), "fills of one order, seller, Baron and price are one lease"
