@@ -224,6 +224,7 @@ cdef int begin(Core state, Lease lease) except -1:
     add_lease(state, lease)
     if lease.kind_code == KIND_ONDEMAND:
         row.firm_leases[lease.lease_id] = None
+        row.firm_gpus += lease.quantity
     else:
         row.spot_leases.insert(lease.price_ticks, -<int64_t>lease.lease_id)
     if lease.term_end_ns:
