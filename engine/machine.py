@@ -6,7 +6,7 @@ It has no clock, no chance and no input of its own: the same commands give the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from engine import (
@@ -38,6 +38,7 @@ from engine import (
 )
 from engine.book import Level
 from engine.client_ids import valid
+from engine.codec import decode_command, encode_events
 from engine.grid import GridFactory
 from engine.grid_plain import PlainGrid
 from engine.kinds import Pot, Side
@@ -243,6 +244,18 @@ class Machine:
     def _play(self, command: Command) -> None:
         """Hand a command to the room that knows it."""
         _HANDLERS[type(command)](self._state, command)
+
+    def batch(self, records: Iterable[bytes], first_seq: int) -> list[bytes]:
+        """Play records of commands, numbered from `first_seq` on; of each the record of its events, empty where it has none.
+
+        ValueError unless the sequence grows; `engine.codec.DecodeError` for what is no command: all before it were played.
+        """
+        return [self._told(seq, record) for seq, record in enumerate(records, first_seq)]
+
+    def _told(self, seq: int, record: bytes) -> bytes:
+        ts_ns, command = decode_command(record)
+        events = self.apply(seq, ts_ns, command)
+        return encode_events(ts_ns, events) if events else b""
 
     def next_due_ns(self) -> int | None:
         """When the earliest timer is due: a Tick should come then, and again until none is due. None: no timer."""

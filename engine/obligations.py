@@ -327,6 +327,11 @@ def _stands_as(into: dict[int, int], number: int) -> int:
     return number
 
 
+def has_neighbour(state: State, obligation: Obligation) -> bool:
+    """Whether there is anything to join it with."""
+    return _neighbour(state, obligation) is not None
+
+
 def _neighbour(state: State, obligation: Obligation) -> tuple[Obligation, Obligation] | None:
     """(earlier, later) hours of a pair that this one makes with the oldest equal neighbour, before it first; or None."""
     before = state.neighbours.get(_ends(obligation, obligation.start_h))

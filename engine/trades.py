@@ -29,10 +29,10 @@ def open_leases(state: State) -> None:
         if draft.bid.kind is Kind.FORWARD:
             forwards.settle(state, draft)
         else:
-            _open_lease(state, draft)
+            open_lease(state, draft)
 
 
-def _open_lease(state: State, draft: Draft) -> None:
+def open_lease(state: State, draft: Draft) -> None:
     """The obligation and the lease of a draft; the prefund out of the bid's share, the rest of that back to available."""
     bid, limits = draft.bid, state.limits
     renter, provider = state.accounts[bid.account], state.accounts[draft.ask.account]

@@ -2,10 +2,10 @@
 """Orders in C: `engine.orders`, `engine.order_terms`, `engine.matching` and `engine.book_events` are the
 law.
 
-Plain are limit orders on spot and on-demand without client ids and rare terms, entered by the rules, and
-cancels of them. What isn't, a refusal above all, goes back to the law's rooms before anything has changed.
-What a book does that isn't plain, the law's rooms are told one event at a time: both kinds of rooms work on
-the same state.
+Plain are limit orders on spot and on-demand and bids on forwards, without client ids and rare terms, entered
+by the rules, and cancels on the first two. What isn't, a refusal above all, goes back to the law's rooms
+before anything has changed. What a book does that isn't plain, the law's rooms are told one event at a time:
+both kinds of rooms work on the same state.
 """
 
 from cpython.object cimport PyObject
@@ -16,12 +16,14 @@ from libc.string cimport memcmp, memset
 
 from engine.book_fast cimport FastBook
 from engine.compiled.codes cimport (
-    CODE_HOLD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_CLIENT, ORIGIN_OFFER, POT_AVAILABLE, SIDE_BUY, SIDE_SELL,
-    STATUS_FILLED, TIME_FOK, TIME_GTC, TIME_IOC, TYPE_LIMIT,
+    CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_CLIENT, ORIGIN_OFFER, POT_AVAILABLE, SIDE_BUY,
+    SIDE_SELL, STATUS_FILLED, TIME_FOK, TIME_GTC, TIME_IOC, TYPE_LIMIT,
 )
 from engine.compiled.commands cimport PlainCommand
 from engine.compiled.fills cimport capacity_follows, open_leases, trade
+from engine.compiled.forwards cimport is_own_sale
 from engine.compiled.holding cimport change_hold, order_hold
+from engine.compiled.order_events cimport write_rejected
 from engine.compiled.ordered cimport Pair, PairSet
 from engine.compiled.records cimport Account, Baron
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at, take_slot
@@ -56,6 +58,8 @@ cdef enum:
 cdef int64_t PRICE_MOST = PRICE_MAX_TICKS
 cdef int64_t QUANTITY_MOST = QUANTITY_MAX
 cdef int REQUESTED = Reason.REQUESTED
+cdef int ORDER_CLOSED = Reason.ORDER_CLOSED
+cdef bytes ORDER_ID = b"order_id"
 cdef int IOC_REMAINDER = Reason.IOC_REMAINDER
 
 # ---------------------------------------------------------------- the book
@@ -100,11 +104,11 @@ cdef int told(Core state, Listed listed, int64_t count, uint32_t entering, bint 
     cdef int64_t place
     for place in range(count):
         event = state.book_events[place]
-        if event.kind == KIND_TRADE:
+        if event.kind == KIND_TRADE and is_known(state, listed, &event):
             trade(state, listed, &event)
         elif event.kind == KIND_ACCEPTED:
             admit(state, account_of(state, slot_at(&state.orders.slots, entering).account), entering)
-        elif event.kind == KIND_CANCELED:
+        elif event.kind == KIND_CANCELED and listed.kind_code != KIND_FORWARD:
             if keeps_remainder and event.reason == IOC_REMAINDER:
                 continue
             index = index_of(&state.orders.slots, event.order_id)
@@ -115,6 +119,17 @@ cdef int told(Core state, Listed listed, int64_t count, uint32_t entering, bint 
             (law,) = unpack_events((<char *>&event)[:sizeof(EventRecord)])
             book_events.EFFECTS[law.kind](state, listed.number, law)
     return 0
+
+
+cdef bint is_known(Core state, Listed listed, const EventRecord *event) except -1:
+    """Whether a trade is of those that are played here: of forwards, a provider's own sale."""
+    cdef OrderSlot *maker
+    cdef OrderSlot *taker
+    if listed.kind_code != KIND_FORWARD:
+        return True
+    maker = slot_at(&state.orders.slots, index_of(&state.orders.slots, event.order_id))
+    taker = slot_at(&state.orders.slots, index_of(&state.orders.slots, event.other_id))
+    return is_own_sale(state, taker, maker) if taker.side == SIDE_BUY else is_own_sale(state, maker, taker)
 
 
 # ---------------------------------------------------------------- checks
@@ -135,8 +150,13 @@ cdef bint is_plain(const PlainCommand *command) noexcept nogil:
 
 
 cdef bint is_bid(Core state, const PlainCommand *command, uint8_t kind) noexcept nogil:
-    """Whether a plain order's fields are a bid's."""
+    """Whether a plain order's fields are a bid's; on a forward, who buys may say later where to deliver."""
     cdef int64_t least = 0 if kind == KIND_SPOT else 1
+    if kind == KIND_FORWARD:
+        return (
+            command.baron == 0 and command.max_hours == 0 and command.min_hours == 0 and command.hours == 0
+            and <int64_t>command.delivery.size <= state.max_delivery_bytes
+        )
     return (
         command.baron == 0 and command.max_hours == 0 and command.min_hours == 0
         and least <= command.hours <= state.max_term_hours and command.hours <= 0xFFFF
@@ -196,6 +216,8 @@ cdef bint way_is_clear(
     cdef int stop
     if order.post_only:
         return True
+    if order.kind == KIND_FORWARD:
+        return forwards_way_is_clear(state, account, book, order, command)
     if order.side == SIDE_BUY:
         return account.leases + state.max_looked <= state.max_leases
     if best_bid(book) < order.price_ticks:
@@ -209,6 +231,31 @@ cdef bint way_is_clear(
             index = index_of(&state.orders.slots, fills.order_ids[place])
             bidder = account_of(state, slot_at(&state.orders.slots, index).account)
             if bidder.leases + <int64_t>fills.count > state.max_leases:
+                clear = False
+                break
+    free(fills.order_ids)
+    free(fills.prices)
+    free(fills.quantities)
+    return clear
+
+
+cdef bint forwards_way_is_clear(
+    Core state, Account account, FastBook book, const OrderSlot *bid, const CommandRecord *command
+) except -1:
+    """The same of a forward's bid: whether all that it meets are providers' own hours, and its account may
+    have so many obligations more.
+    """
+    cdef Fills fills
+    cdef uint32_t leaves, index
+    cdef uint64_t place
+    cdef bint clear
+    memset(&fills, 0, sizeof(fills))
+    clear = walk_dry(&book.core, command, &fills, &leaves) >= 0 and <int64_t>fills.count <= state.fills_left
+    clear = clear and account.obligations + <int64_t>fills.count <= state.max_obligations
+    if clear and not (bid.time_in_force == TIME_FOK and leaves):
+        for place in range(fills.count):
+            index = index_of(&state.orders.slots, fills.order_ids[place])
+            if not is_own_sale(state, bid, slot_at(&state.orders.slots, index)):
                 clear = False
                 break
     free(fills.order_ids)
@@ -231,7 +278,11 @@ cdef bint place(Core state, const PlainCommand *command) except -1:
         return False
     listed = <Listed>found
     account = find_account(state, command.account)
-    if account is None or account.killed or listed.kind_code > KIND_ONDEMAND:
+    if account is None or account.killed:
+        return False
+    if listed.kind_code == KIND_FORWARD and (
+        command.side != SIDE_BUY or listed.trading_end_ns <= state.last_ts_ns
+    ):
         return False
     if account.open_orders >= (account.max_open_orders or state.max_open_orders):
         return False
@@ -268,6 +319,8 @@ cdef uint32_t make_order(
     order.quantity = order.leaves_quantity = <uint32_t>command.quantity
     if command.side == SIDE_BUY:
         order.hours = <unsigned short>command.hours
+        if command.delivery.size == 0:
+            return index
         delivery = delivery_of(account, &command.delivery)
         order.delivery = <PyObject *>delivery
         Py_INCREF(delivery)
@@ -381,7 +434,7 @@ cdef bint cancel(Core state, const PlainCommand *command) except -1:
         return False
     index = index_of(&state.orders.slots, <uint64_t>command.order_id)
     if index == 0:
-        return False
+        return refuse_closed(state, command)
     order = slot_at(&state.orders.slots, index)
     found = state.listed.find(order.instrument)
     if not order.admitted or order.account != command.account or order.origin == ORIGIN_OFFER:
@@ -394,6 +447,21 @@ cdef bint cancel(Core state, const PlainCommand *command) except -1:
     told(state, <Listed>found, ask_book(state, (<Listed>found).book, &record), 0, False)
     state.touched_books[(<Listed>found).number] = None
     follow(state)
+    return True
+
+
+cdef bint refuse_closed(Core state, const PlainCommand *command) except -1:
+    """Say that an order is closed, and how it ended, where its account remembers it."""
+    cdef Account account = find_account(state, command.account)
+    cdef int status = -1 if account is None else account.closed_orders.find(<uint64_t>command.order_id)
+    cdef View field
+    if status < 0:
+        return False
+    view_bytes(&field, ORDER_ID)
+    write_rejected(
+        &state.events.sink, command.account, ORDER_CLOSED, &field, &command.client_order_id, command.order_id,
+        <uint8_t>status
+    )
     return True
 
 

@@ -2,7 +2,7 @@
 """Fills in C; `engine.fills`, `engine.cuts` and `engine.trades` are the law.
 
 GPUs move from ask to lease in the hours of their row, the bid's share of its hold is set aside, and when the
-command ends each draft is a lease. Forwards aren't known here, nor how orders met.
+command ends each draft is a lease, or what `forwards` makes of it. It doesn't know how orders met.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -13,12 +13,14 @@ from engine.compiled.codes cimport (
     CODE_BOND, CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_OFFER, POT_BOND, POT_HELD, SIDE_BUY,
     LEASE_PROVISIONING, STATUS_FILLED, TIMER_TERM_END,
 )
+from engine.compiled.forwards cimport settle, take_hours
 from engine.compiled.holding cimport change_hold, order_hold
 from engine.compiled.lease_events cimport LeaseScheduledEvent, write_lease_scheduled
+from engine.compiled.lookups cimport add_lease
 from engine.compiled.records cimport Account, Baron, Draft, Lease, Row
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at
 from engine.compiled.standing cimport (
-    account_of, add_to_grid, baron_of, capacity_changed, forget, hour_after, hour_of, stand,
+    account_of, add_to_grid, baron_of, capacity_changed, forget, hour_after, hour_of, row_of_ask, stand,
 )
 from engine.compiled.state cimport Core, Listed
 from engine.compiled.trade_events cimport (
@@ -29,7 +31,7 @@ from engine.compiled.wire cimport view_bytes
 from engine.fast.records cimport EVENT_AUCTION, EventRecord
 from engine.grid_fast cimport SOLD
 
-from engine import fills, forwards, timers
+from engine import fills, timers, trades
 from engine.state import Broken
 
 
@@ -65,7 +67,10 @@ cdef int trade(Core state, Listed listed, const EventRecord *event) except -1:
     draft.quantity += event.quantity
     if ask.origin == ORIGIN_OFFER:
         draft.offer_quantity += event.quantity
-    take_gpus(state, bid, ask, event.quantity)
+    if listed.kind_code == KIND_FORWARD:
+        take_hours(state, listed, buyer, bid, ask, event.quantity, event.price)
+    else:
+        take_gpus(state, bid, ask, event.quantity)
     state.fills_left -= 1
     traded.instrument, traded.price_ticks, traded.quantity = listed.instrument, event.price, event.quantity
     traded.maker_order_id, traded.taker_order_id = <int64_t>event.order_id, <int64_t>event.other_id
@@ -97,20 +102,21 @@ cdef Draft draft_of(
     if draft is not None:
         return draft
     draft = Draft.__new__(Draft)
-    draft.obligation_id = state.next_id()
-    draft.lease_id = state.next_id()
+    if bid.kind != KIND_FORWARD:
+        draft.obligation_id = state.next_id()
+        draft.lease_id = state.next_id()
+        buyer.leases += 1
     draft.table, draft.bid_slot, draft.ask_slot = state.orders, bid, ask
     draft.bid_index, draft.ask_index = bid_index, ask_index
     draft.price_ticks, draft.bid_takes, draft.ask_takes = price_ticks, bid_takes, ask_takes
     state.drafts.drafts.append(draft)
-    buyer.leases += 1
     return draft
 
 
 cdef int take_gpus(Core state, OrderSlot *bid, OrderSlot *ask, int64_t quantity) except -1:
     """To the end of the bid's term, or to nobody's else as long as a spot lease holds them."""
     cdef Baron baron = baron_of(state, ask.baron)
-    cdef Row row = baron.own_row
+    cdef Row row = row_of_ask(state, baron, ask)
     cdef int64_t now_ns = state.last_ts_ns
     cdef uint32_t start_h, end_h
     stand(state, row, ask, -quantity)
@@ -148,7 +154,10 @@ cdef int open_leases(Core state) except -1:
     state.drafts.drafts = []
     for draft in drafts:
         if draft.bid_slot.kind == KIND_FORWARD:
-            forwards.settle(state, draft)
+            settle(state, draft)
+        elif baron_of(state, draft.ask_slot.baron).provider != draft.ask_slot.account:
+            # Of bought hours: what their holder's own leases leave follows from it.
+            trades.open_lease(state, draft)
         else:
             open_lease(state, draft)
     return 0
@@ -194,10 +203,10 @@ cdef int open_lease(Core state, Draft draft) except -1:
 cdef int begin(Core state, Lease lease) except -1:
     """Take a lease in: its row, its timer, and when it extends itself."""
     cdef Row row = baron_of(state, lease.baron).own_row
-    state.leases.put(lease.lease_id, lease)
-    state.leases_of.setdefault(lease.baron, {})[lease.lease_id] = lease
+    add_lease(state, lease)
     if lease.kind_code == KIND_ONDEMAND:
         row.firm_leases[lease.lease_id] = None
+        row.firm_gpus += lease.quantity
     else:
         row.spot_leases.insert(lease.price_ticks, -<int64_t>lease.lease_id)
     if lease.term_end_ns:

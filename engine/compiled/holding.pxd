@@ -12,5 +12,5 @@ cdef int change_hold(
     Core state, Account account, int64_t delta_micros, uint64_t ref, uint8_t code
 ) except -1
 cdef int64_t higher_fee_ppm(Account account) noexcept
-# The hold of a spot or on-demand order that leaves so much.
+# The hold of a bid that leaves so much, or of an ask of its Baron's own provider.
 cdef int64_t order_hold(Core state, Account account, const OrderSlot *order, int64_t leaves) noexcept

@@ -72,6 +72,16 @@ cdef inline int yields_no_more(PairSet index, Lease lease) except -1:
     return 0
 
 
+cdef inline int add_lease(Core core, Lease lease) except -1:
+    """A lease is known by its id and by its Baron."""
+    core.leases.put(lease.lease_id, lease)
+    here = core.leases_of.get(lease.baron)
+    if here is None:
+        here = core.leases_of[lease.baron] = {}
+    (<dict>here)[lease.lease_id] = lease
+    return 0
+
+
 cdef inline int forget_lease(Core core, Lease lease) except -1:
     """Drop a lease of spot or on-demand; its renter's account knows its id for a while."""
     cdef Account renter = account_of(core, lease.renter)

@@ -125,10 +125,6 @@ class FastMachine(Machine):
         return list(super().apply(seq, ts_ns, command))
 
     def batch(self, records: Iterable[bytes], first_seq: int) -> list[bytes]:
-        """Play records of commands, numbered from `first_seq` on; of each the record of its events, empty where it has none.
-
-        ValueError unless the sequence grows; `engine.codec.DecodeError` for what is no command: all before it were played.
-        """
         return batch(self, records, first_seq)
 
     def _plays(self, seq: int, ts_ns: int, command: Command) -> bool:
@@ -137,7 +133,7 @@ class FastMachine(Machine):
         except (OverflowError, UnicodeEncodeError):
             # No log carries such a command.
             return False
-        return play(cast(CompiledState, self._state), seq, record)
+        return play(self._state, seq, record)
 
     def _play(self, command: Command) -> None:
         room = _ROOMS.get(type(command))

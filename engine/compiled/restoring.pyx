@@ -18,13 +18,14 @@ from libc.string cimport memset
 
 from engine.book_fast cimport FastBook
 from engine.compiled.ordered cimport TimerSet
+from engine.compiled.lookups cimport add_lease
 from engine.compiled.orders cimport Orders, Rare
 from engine.compiled.reading cimport (
     Cursor, read_any_text, read_blob, read_code, read_count, read_flag, read_number, read_text,
 )
 from engine.compiled.records cimport Account, Lease
 from engine.compiled.slots cimport OrderSlot, admit_slot, take_slot
-from engine.compiled.state cimport Core
+from engine.compiled.state cimport Core, Listed
 from engine.compiled.wire cimport View, bytes_of, text_of
 from engine.fast.core cimport POSTED, Taker
 from engine.fast.views cimport restore_bare, restore_order
@@ -291,6 +292,7 @@ cdef Lease read_lease(Cursor *cursor, dict interned):
     lease.auto_due_ns = any_number(cursor)
     lease.wipe_due_ns = any_number(cursor)
     lease.overdue = flag(cursor)
+    lease.returned = flag(cursor)
     lease.waits_for = any_id(cursor)
     lease.promised_to = any_id(cursor)
     lease.bond_micros = any_number(cursor)
@@ -383,12 +385,14 @@ cdef int read_many(Core state, object body) except -1:
     count = open_table(&cursor, leases)
     for _place in range(count):
         lease = read_lease(&cursor, interned)
-        state.leases.put(lease.lease_id, lease)
+        add_lease(state, lease)
     books = decode_books(body.books)
     if len(books) != len(body.instruments):
         raise NotPlain
     for instrument, saved in zip(body.instruments, books):
-        state.books.put(instrument.instrument, read_book(saved))
+        book = read_book(saved)
+        state.books.put(instrument.instrument, book)
+        (<Listed>state.listed.find(instrument.instrument)).book = book
     return 0
 
 

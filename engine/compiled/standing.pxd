@@ -15,6 +15,9 @@ cdef Account account_of(Core state, uint32_t number)
 cdef Baron find_baron(Core state, int64_t number)
 cdef Baron baron_of(Core state, uint32_t number)
 
+# The row that an ask stands in.
+cdef Row row_of_ask(Core state, Baron baron, const OrderSlot *ask)
+
 cdef uint32_t hour_of(int64_t ts_ns) noexcept nogil
 cdef uint32_t hour_after(int64_t ts_ns) noexcept nogil
 cdef int64_t deliverable_to_spot(Core state, Baron baron, Row row) noexcept

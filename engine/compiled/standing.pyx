@@ -11,14 +11,14 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.arithmetic cimport NS_PER_HOUR
 from engine.compiled.codes cimport (
-    CODE_COVER, CODE_HOLD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_COVER, ORIGIN_OFFER, SIDE_BUY, SIDE_SELL,
-    STATUS_CANCELED, STATUS_EXPIRED, TIMER_LOOK_AHEAD, TIMER_WINDOW_CLOSED,
+    CODE_COVER, CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_COVER, ORIGIN_OFFER, SIDE_BUY,
+    SIDE_SELL, STATUS_CANCELED, STATUS_EXPIRED, TIMER_LOOK_AHEAD, TIMER_WINDOW_CLOSED,
 )
 from engine.compiled.holding cimport change_hold, order_hold
 from engine.compiled.order_events cimport AcceptedEvent, AcceptedTerms, write_accepted, write_canceled
 from engine.compiled.records cimport Account, Asks, Baron, Row
 from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
-from engine.compiled.state cimport Core
+from engine.compiled.state cimport Core, Listed
 from engine.compiled.trade_events cimport write_capacity_changed
 from engine.grid_fast cimport DONE, NO_MEMORY, RESERVED, Count
 
@@ -79,7 +79,8 @@ cdef uint32_t hour_after(int64_t ts_ns) noexcept nogil:
 
 cdef int64_t deliverable_to_spot(Core state, Baron baron, Row row) noexcept:
     cdef int64_t now_ns = state.last_ts_ns
-    return baron.counted() + row.grid.least(hour_of(now_ns), hour_of(now_ns + state.notice_ns) + 1, True)
+    cdef int64_t verified = baron.counted() if row is baron.own_row else 0
+    return verified + row.grid.least(hour_of(now_ns), hour_of(now_ns + state.notice_ns) + 1, True)
 
 
 cdef int64_t spot_free(Core state, Baron baron, Row row) noexcept:
@@ -105,10 +106,14 @@ cdef int add_to_grid(
 
 cdef int stand(Core state, Row row, const OrderSlot *ask, int64_t quantity) except -1:
     cdef uint32_t start_h
+    cdef Listed listed
     if ask.kind == KIND_SPOT:
         row.spot_asked_gpus += quantity
         return 0
     start_h = hour_of(state.last_ts_ns)
+    if ask.kind == KIND_FORWARD:
+        listed = <Listed>state.listed.find(ask.instrument)
+        start_h = start_h if start_h > listed.start_h else listed.start_h
     if start_h < ask.window_end_h and quantity:
         add_to_grid(state, row, RESERVED, start_h, ask.window_end_h, quantity)
     return 0
@@ -170,6 +175,11 @@ cdef int settle(Core state, Baron baron, Row row) except -1:
 # ---------------------------------------------------------------- live orders
 
 
+cdef Row row_of_ask(Core state, Baron baron, const OrderSlot *ask):
+    """The row that an ask stands in: its Baron's provider's, or that of who bought its hours."""
+    return baron.own_row if baron.provider == ask.account else state.rows[ask.account, ask.baron]
+
+
 cdef Asks asks_of(Row row, const OrderSlot *ask):
     return row.spot_asks if ask.kind == KIND_SPOT else row.firm_asks
 
@@ -188,7 +198,7 @@ cdef int admit(Core state, Account account, uint32_t index) except -1:
     if order.side == SIDE_BUY:
         account.gpus += order.leaves_quantity
         return 0
-    row = baron_of(state, order.baron).own_row
+    row = row_of_ask(state, baron_of(state, order.baron), order)
     asks_of(row, order).link(order, index)
     stand(state, row, order, order.leaves_quantity)
     arm_look_ahead(state, row)
@@ -230,6 +240,7 @@ cdef int close(Core state, uint32_t index, uint8_t reason) except -1:
     cdef bint expired = reason == REASON_EXPIRED or reason == REASON_WINDOW_CLOSED
     cdef Account account
     cdef int64_t freed
+    cdef Row row
     if order.rare:
         open_orders.close(state, state.orders.handle(index), Reason(reason))
         return 0
@@ -237,7 +248,7 @@ cdef int close(Core state, uint32_t index, uint8_t reason) except -1:
     write_canceled(&state.events.sink, order.order_id, order.account, order.instrument, before, reason)
     freed = order_hold(state, account, order, before)
     if order.side == SIDE_SELL:
-        stand(state, baron_of(state, order.baron).own_row, order, -before)
+        stand(state, row_of_ask(state, baron_of(state, order.baron), order), order, -before)
     else:
         account.gpus -= before
     order.leaves_quantity = 0
@@ -256,7 +267,7 @@ cdef int forget(Core state, Account account, uint32_t index, uint8_t status) exc
     if order.side == SIDE_SELL:
         # First, for a slot that went has its links no more.
         baron = baron_of(state, order.baron)
-        row = baron.own_row
+        row = row_of_ask(state, baron, order)
         asks_of(row, order).unlink(order)
     state.part(account, index)
     drop_slot(&state.orders.slots, index)

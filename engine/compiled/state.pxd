@@ -17,11 +17,15 @@ from engine.fast.records cimport EventRecord
 
 
 cdef class Listed:
-    """An instrument as Cython rooms see it; spot and on-demand alone are plain to them."""
+    """An instrument as Cython rooms see it."""
     cdef FastBook book
     cdef object number
     cdef uint32_t instrument
     cdef uint8_t kind_code
+    # A forward's.
+    cdef uint32_t start_h
+    cdef uint32_t end_h
+    cdef int64_t trading_end_ns
 
 
 cdef class Core:
@@ -91,6 +95,8 @@ cdef class Core:
     cdef int64_t max_term_hours
     cdef int64_t max_delivery_bytes
     cdef int64_t max_client_ids
+    cdef int64_t max_obligations
+    cdef int64_t forward_bond_ppm
 
     # What a book wrote of one command; grown by who needs more.
     cdef EventRecord *book_events

@@ -64,6 +64,8 @@ cdef class Core:
         self.max_leases, self.max_open_orders = limits.max_leases, limits.max_open_orders
         self.max_term_hours, self.max_delivery_bytes = limits.max_term_hours, limits.max_delivery_bytes
         self.max_client_ids = limits.max_client_ids
+        self.max_obligations = limits.max_obligations
+        self.forward_bond_ppm = limits.forward_bond_ppm
         self.begin()
 
     def begin(self):
@@ -98,6 +100,8 @@ cdef class Core:
         listed.number = instrument.instrument
         listed.instrument = listed.number
         listed.kind_code = instrument.kind
+        listed.start_h, listed.end_h = instrument.start_h, instrument.end_h
+        listed.trading_end_ns = instrument.trading_end_ns
         listed.book = self.books[listed.number]
         self.listed.put(listed.instrument, listed)
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from engine.codec import DecodeError, decode_command, encode_events
+from engine.codec import DecodeError
 from engine.halves import Half
 from engine.limits import Limits
 from engine.machine import Machine
@@ -135,8 +135,7 @@ async def _replayed(machine: Machine, commands: LogReader, until: int) -> AsyncI
 def _apply(machine: Machine, record: Record) -> bytes:
     """Apply one record; gives its events' record, empty when it has none."""
     try:
-        ts_ns, command = decode_command(record.data)
-        events = machine.apply(record.seq, ts_ns, command)
+        (events,) = machine.batch((record.data,), record.seq)
     except DecodeError as error:
         raise RecoveryError(
             f"command {record.seq} can't be read ({error}): start the version that wrote it, or restore the log."
@@ -146,7 +145,7 @@ def _apply(machine: Machine, record: Record) -> bytes:
             f"the engine fails at command {record.seq} ({error!r}): start a version that mends it. Everything up to "
             f"{record.seq - 1} is whole, and the log must stay as it is."
         ) from error
-    return encode_events(ts_ns, events) if events else b""
+    return events
 
 
 async def _between(events: LogReader, after_seq: int, until: int) -> list[Record]:

@@ -135,7 +135,7 @@ CANARIES: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
     ("a lease isn't taken in", leases, "begin", lambda _: nothing),
     ("an order is never forgotten", open_orders, "forget", lambda _: nothing),
     ("time that nobody used is charged", charging, "_charged_ns", lambda charged: lambda *given: 2 * charged(*given)),
-    ("an unopened lease", trades, "_open_lease", lambda _: nothing),
+    ("an unopened lease", trades, "open_lease", lambda _: nothing),
 ]
 
 

@@ -1,4 +1,7 @@
-"""The sorted sets and tables built with AddressSanitizer and UBSan: as a program, their long lives with every byte watched."""
+"""The sorted sets, the tables and the reader of snapshots built with AddressSanitizer and UBSan, with every byte watched.
+
+As a program it lives their long lives, and reads snapshots that are damaged under a right digest.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +43,7 @@ def main(library: str, *seeds: str) -> int:
     use(Path(library).resolve())
     from engine.compiled import doors_arithmetic, doors_tables, ordered, tables
     from tests.engine.compiled import test_arithmetic, test_ordered, test_tables
+    from tests.engine.machines import test_snapshots
 
     for module in (doors_arithmetic, doors_tables, ordered, tables):
         assert Path(module.__file__ or "").is_relative_to(Path(library).resolve()), f"{module} isn't sanitized"
@@ -51,6 +55,7 @@ def main(library: str, *seeds: str) -> int:
     test_tables.test_letting_go_may_change_the_table()
     for check in (test_arithmetic.test_usage, test_arithmetic.test_fees, test_arithmetic.test_a_price_that_changes):
         check()
+    test_snapshots.test_what_is_damaged_under_a_right_digest_is_judged_by_the_law(int(seeds[0]))
     print("sanitized and equal")
     return 0
 

@@ -1,0 +1,140 @@
+"""Records in, records out: what the compiled machine says of a whole life is what the law says, byte for byte."""
+
+from __future__ import annotations
+
+from random import Random, SystemRandom
+
+import pytest
+
+from engine.codec import DecodeError, encode_command
+from engine.compiled.batch import play
+from engine.compiled.machine import FastMachine
+from engine.halves import PLAIN, compiled_half
+from engine.kinds import OrderType, TimeInForce
+from engine.limits import Limits
+from engine.machine import Machine
+from engine.messages import CancelOrder, Command, Tick
+from engine.records import SelfTrade
+from tests.engine.shard import ALICE, BOB, HOUR, ONDEMAND, PAT, QUINN, Shard, ask, bid
+from tests.engine.test_lives import LIMITS, Life
+
+STEPS = 500
+BUNCHES = (1, 1, 2, 7, 40)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("place", range(2))
+def test_a_life_in_batches_is_the_laws(place: int) -> None:
+    seed = SystemRandom().getrandbits(64)
+    said = f"seed {seed} ({place})"
+    life = Life(seed)
+    for _ in range(STEPS):
+        life.step()
+    records, chance = life.shard.records, Random(seed)
+    law, fast = PLAIN.machine(1, LIMITS), compiled_half().machine(1, LIMITS)
+    at, turn = 0, chance.randrange(len(records))
+    while at < len(records):
+        bunch = records[at : at + chance.choice(BUNCHES)]
+        assert fast.batch(bunch, at + 1) == law.batch(bunch, at + 1), said
+        if at <= turn < at + len(bunch):
+            assert fast.snapshot() == law.snapshot(), said
+            law, fast = PLAIN.restored(fast.snapshot()), compiled_half().restored(law.snapshot())
+        at += len(bunch)
+    assert fast.snapshot() == law.snapshot() == life.shard.machine.snapshot(), said
+    assert fast.state_hash() == law.state_hash(), said
+
+
+def machine_of(shard: Shard) -> FastMachine:
+    machine = shard.twin
+    assert isinstance(machine, FastMachine)
+    return machine
+
+
+def plays(shard: Shard, command: Command) -> bool:
+    """Whether compiled rooms know a command; where not, nothing may have changed."""
+    machine = machine_of(shard)
+    before, seq = machine.snapshot(), machine.last_seq + 1
+    played = play(machine.state, seq, encode_command(shard.now_ns, command))
+    assert played or machine.snapshot() == before
+    return played
+
+
+PLAIN_ORDERS = [
+    bid(ALICE, 10_000, 2),
+    bid(ALICE, 30_000, 2, time_in_force=TimeInForce.IOC),
+    bid(ALICE, 30_000, 2, ONDEMAND, time_in_force=TimeInForce.FOK),
+    bid(ALICE, 10_000, 2, post_only=True, self_trade=SelfTrade.DECREMENT),
+    bid(BOB, 10_000, 2, ONDEMAND, hours=30),
+    ask(PAT, 40_000, 2),
+    ask(PAT, 5_000, 2, ONDEMAND, max_hours=48, min_hours=5),
+]
+"""What every day brings."""
+RARE_ORDERS = [
+    bid(ALICE, 10_000, 2, client_order_id="mine"),
+    bid(ALICE, 10_000, 2, tag="mine"),
+    bid(ALICE, 10_000, 2, connection=7),
+    bid(ALICE, 10_000, 2, features=1),
+    bid(ALICE, 10_000, 2, display_quantity=1),
+    bid(ALICE, 10_000, 2, stop_price_ticks=20_000, order_type=OrderType.STOP_LIMIT),
+    bid(ALICE, 10_000, 2, time_in_force=TimeInForce.DAY),
+    bid(ALICE, 0, 2, order_type=OrderType.MARKET, time_in_force=TimeInForce.IOC),
+    ask(PAT, 40_000, 2, lot=2),
+]
+REFUSED_ORDERS = [
+    bid(ALICE, 0, 2),
+    bid(ALICE, 10_000, 0),
+    bid(ALICE, 10_000, 2, hours=745),
+    bid(99, 10_000, 2),
+    bid(ALICE, 10_000, 2, 9_999),
+    bid(ALICE, 10_000_000, 100_000),
+    ask(QUINN, 40_000, 2),
+    ask(PAT, 40_000, 9),
+    ask(PAT, 40_000, 2, ONDEMAND, max_hours=1),
+]
+
+
+@pytest.mark.parametrize("command", PLAIN_ORDERS, ids=str)
+def test_a_plain_order_is_played_by_compiled_rooms(command: Command) -> None:
+    shard = Shard()
+    shard.place(ask(PAT, 20_000, 4))
+    shard.place(ask(PAT, 20_000, 4, ONDEMAND))
+    assert plays(shard, command)
+
+
+@pytest.mark.parametrize("command", [*RARE_ORDERS, *REFUSED_ORDERS], ids=str)
+def test_any_other_is_left_to_the_law_and_nothing_has_changed(command: Command) -> None:
+    shard = Shard()
+    shard.place(ask(PAT, 20_000, 4))
+    assert not plays(shard, command)
+
+
+def test_cancels_and_ticks_are_played_by_compiled_rooms() -> None:
+    shard = Shard()
+    first, second = (shard.place(bid(ALICE, 10_000, 1)) for _ in range(2))
+    assert plays(shard, CancelOrder(account=ALICE, order_id=first))
+    assert plays(shard, CancelOrder(account=ALICE, order_id=first))
+    assert not plays(shard, CancelOrder(account=BOB, order_id=second))
+    assert not plays(shard, CancelOrder(account=ALICE, order_id=5))
+    assert plays(shard, Tick())
+
+
+def test_what_is_no_command_stops_a_batch_with_all_before_it_played() -> None:
+    tick = encode_command(1, Tick())
+    law, fast = PLAIN.machine(1, Limits()), compiled_half().machine(1, Limits())
+    for machine in (law, fast):
+        with pytest.raises(DecodeError):
+            machine.batch([tick, b"\x01damaged", tick], 1)
+        assert machine.last_seq == 1
+        with pytest.raises(ValueError, match="the sequence must grow"):
+            machine.batch([tick], 1)
+    assert fast.snapshot() == law.snapshot()
+
+
+def test_a_closed_order_can_not_be_cancelled_again() -> None:
+    shard = Shard()
+    order_id = shard.place(bid(ALICE, 10_000, 1))
+    cancel = CancelOrder(account=ALICE, order_id=order_id)
+    machines: tuple[Machine, ...] = (shard.machine, shard.twin)
+    records = [encode_command(shard.now_ns + HOUR, cancel)] * 2
+    told = [machine.batch(records, machine.last_seq + 1) for machine in machines]
+    assert told[0] == told[1]
