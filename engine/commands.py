@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.kinds import Fault, OrderType, Presence, Side, TimeInForce
+from engine.kinds import Fault, Kind, OrderType, Presence, Side, TimeInForce
 from engine.records import SelfTrade, Session
 
 
@@ -349,6 +349,21 @@ class ReportOutage(_Command, frozen=True, tag=33):
     to_ns: int
 
 
+class ReleaseLease(_Command, frozen=True, tag=37):
+    """A holder gives GPUs of a running reservation back to the market: reduce_only asks of its own on the hours left (§8).
+
+    kind: a spot ask, an on-demand ask to the end of its hours, or an ask in each of the listed forwards that lie whole in
+    them, the longest first. Until a fill its lease runs on.
+    """
+
+    account: int
+    lease_id: int
+    kind: Kind
+    quantity: int
+    price_ticks: int
+    client_order_id: str
+
+
 Command = (
     OpenAccount
     | Deposit
@@ -381,4 +396,5 @@ Command = (
     | SetDrain
     | SetDelivery
     | ReportOutage
+    | ReleaseLease
 )

@@ -41,13 +41,14 @@ class Kind(IntEnum):
 
 class Origin(IntEnum):
     """What entered an order: a client's order, a rental (§1 of the API), the engine for an offer (§4), a set of quotes (§5),
-    the engine for what a provider failed to deliver (§8)."""
+    the engine for what a provider failed to deliver, or the holder of a running reservation that releases of it (§8)."""
 
     CLIENT = 1
     RENTAL = 2
     OFFER = 3
     QUOTE = 4
     COVER = 5
+    RELEASE = 6
 
 
 class Feature(IntFlag):

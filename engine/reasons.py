@@ -86,6 +86,8 @@ class Reason(IntEnum):
     REDUCE_ONLY = 121
     UNKNOWN_OBLIGATION = 122
     NO_LEASE_NOW = 123
+    NOT_RESERVED = 124
+    NO_WHOLE_PERIOD = 125
     # why an order was cancelled or amended, by itself no error
     CONDITIONAL_LIMIT = 80
     OUTSIDE_BAND = 81
@@ -180,6 +182,8 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.TOO_MANY_OBLIGATIONS: "Sell hours that you bought before buying more: an account holds at most 4096 obligations.",
     Reason.REDUCE_ONLY: "Leave out reduce_only: this is your own Baron, and its hours weren't bought.",
     Reason.UNKNOWN_OBLIGATION: "Take the id from your own obligations; one that was paid in full or sold is over.",
+    Reason.NOT_RESERVED: "Only hours that were bought forward are released: end another lease with DELETE.",
+    Reason.NO_WHOLE_PERIOD: "No listed forward lies whole in the hours that are left: release them on spot or on-demand.",
     Reason.NO_LEASE_NOW: "A lease delivers it already, or its last one isn't wiped yet: end that one, or wait.",
     Reason.INVALID_OUTAGE: "Report a time of this month in which the lease ran, up to now.",
     Reason.LEASE_SCHEDULED: "The lease waits for its GPUs, and nobody can displace it before it is active: raise its price then.",

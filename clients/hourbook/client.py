@@ -177,6 +177,22 @@ class Client:
         """Hours more of an on-demand lease, from ten minutes before its term's end, at the price of its Baron's offer."""
         return self._post(f"/v1/leases/{lease_id}/extend", models.Lease, {"hours": hours}, idempotency_key)
 
+    def release(
+        self,
+        lease_id: str,
+        quantity: int,
+        price: Number,
+        release_as: Literal["spot", "ondemand", "forwards"] = "spot",
+        idempotency_key: str = "",
+    ) -> models.Released:
+        """Sell GPUs of a running reservation; until somebody buys them, its lease runs on with them.
+
+        `release_as`: a spot ask, an on-demand ask to the end of its hours, or an ask in each listed forward that lies whole in
+        them. With each sale the lease goes on with fewer GPUs: its sandbox starts again, and what was in it is gone.
+        """
+        body = {"as": release_as, "quantity": quantity, "price": to_text(price)}
+        return self._post(f"/v1/leases/{lease_id}/release", models.Released, body, idempotency_key)
+
     def set_auto_extend(self, lease_id: str, auto_extend: bool) -> models.Lease:
         """Whether an on-demand lease extends itself by an hour at a time."""
         return self._transport.ask("PATCH", f"/v1/leases/{lease_id}", models.Lease, {"auto_extend": auto_extend})

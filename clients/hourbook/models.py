@@ -214,7 +214,8 @@ class Rental(Model, frozen=True):
 
 
 class Order(Model, frozen=True):
-    """`origin`: client, rental, offer, quote, or cover (of what a provider failed to deliver). `reason`: why it was cut or closed.
+    """`origin`: client, rental, offer, quote, cover (of what a provider failed to deliver), or release. `reason`: why it was
+    cut or closed.
 
     `price` is None for a stop without a protection price, until it is triggered; `armed`: it waits for that. `shown_quantity`:
     what the book shows of it. `simulated`: the Baron of a sell has no real GPUs; None for a buy, which names none.
@@ -256,6 +257,15 @@ class Order(Model, frozen=True):
     created: datetime
     updated: datetime
     seq: int
+
+
+class Released(Model, frozen=True):
+    """The asks that a release entered, and the lease that they sell of."""
+
+    seq: int
+    lease: Lease
+    orders: list[Order]
+    duplicate: bool
 
 
 class Fill(Model, frozen=True):

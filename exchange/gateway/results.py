@@ -41,6 +41,11 @@ class Result:
                 return self._orders[event.order_id]
         return None
 
+    def entered_all(self, origin: Origin) -> list[OrderRow]:
+        """The orders that a command entered itself, as the reply leaves them."""
+        entered = (event for event in self.reply.events if isinstance(event, Accepted) and event.origin is origin)
+        return [self._orders[event.order_id] for event in entered]
+
     def trades_of(self, order_id: int) -> list[Traded]:
         """Its trades, in order."""
         trades = (event for event in self.reply.events if isinstance(event, Traded))

@@ -141,6 +141,17 @@ _LEASES: Final[tuple[Endpoint[Any, Any, Any], ...]] = (
     ),
     Endpoint(
         method=_POST,
+        path="/leases/{lease_id}/release",
+        access=Scope.TRADE,
+        summary="Sell GPUs of a running reservation: on spot, on-demand, or as whole listed forwards",
+        run=orders.release,
+        body=schema.ReleaseBody,
+        query=Nothing,
+        answer=order_views.Released,
+        status=_CREATED,
+    ),
+    Endpoint(
+        method=_POST,
         path="/leases/{lease_id}/outages",
         access=Scope.ADMIN,
         summary="Say when a lease could not be used",

@@ -271,6 +271,18 @@ class ExtensionBody(_Body, frozen=True):
     hours: Hours
 
 
+class ReleaseBody(_Body, frozen=True):
+    """GPUs of a running reservation, back to the market at this price (rulebook §8).
+
+    `as`: a spot ask; an on-demand ask to the end of its hours, 744 at most; or an ask in each listed forward that lies whole
+    in them, the longest periods first.
+    """
+
+    as_: Literal["spot", "ondemand", "forwards"] = msgspec.field(name="as")
+    quantity: Gpus
+    price: Price
+
+
 class DeliveryBody(_Body, frozen=True):
     """Where an obligation is delivered to; without `ssh_keys` the account's stored ones are used."""
 

@@ -73,6 +73,7 @@ def test_rent_ssh_and_end(renter: Shell) -> None:
     assert [lease["id"] for lease in renter.answer("leases")] == [lease_id]
     assert renter.answer("raise", "latest", "2.75")["price"] == "2.7500"
     assert renter.run("extend", "latest", "--auto", "on").returncode == 1
+    assert "not_reserved" in renter.run("release", "latest", "1", "3", "--as", "forwards").stderr
     assert renter.answer("end", "latest")["reason"] == "quit"
     assert renter.text("leases") == "No leases.\n"
     assert lease_id in renter.text("leases", "--all")

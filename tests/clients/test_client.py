@@ -88,6 +88,9 @@ def test_an_on_demand_lease_extends_itself_when_it_is_told_to(renter: Client) ->
     with pytest.raises(Rejected) as refused:
         renter.extend(lease.id, 1)
     assert refused.value.code == "too_early_to_extend"
+    with pytest.raises(Rejected) as refused:
+        renter.release(lease.id, 1, "3", "ondemand")
+    assert refused.value.code == "not_reserved"
     renter.end_lease(lease.id)
 
 

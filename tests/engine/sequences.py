@@ -480,7 +480,8 @@ def wind_down(shard: Shard) -> None:
     for account in (ALICE, BOB, PAT, QUINN):
         shard.do(CancelAll(account=account))
         shard.do(CancelAllAfter(account=account, after_ns=0))
-    for instrument in (SPOT, ONDEMAND, ELSEWHERE_SPOT, ELSEWHERE_ONDEMAND):
+    auctions = {*shard.machine.state.auction_ends} - {SPOT, ONDEMAND, ELSEWHERE_SPOT, ELSEWHERE_ONDEMAND}
+    for instrument in (SPOT, ONDEMAND, ELSEWHERE_SPOT, ELSEWHERE_ONDEMAND, *sorted(auctions)):
         shard.do(SetSession(instrument=instrument, session=Session.CONTINUOUS))
     obligations, leases = shard.machine.state.obligations, shard.machine.state.leases
     if obligations:

@@ -75,7 +75,7 @@ def hold(shard: Shard) -> None:
     """Alice and Bob hold hours of a Baron that run, each with a lease of its own, and the next day's, too."""
     for quantity, account in ((3, ALICE), (2, ALICE), (2, BOB)):
         for days in (0, 1):
-            sold, bought = (_forward(each, side, days, 100, quantity, BARON) for each, side in _sides(account))
+            sold, bought = (_forward(each, side, days, 3_000, quantity, BARON) for each, side in _sides(account))
             shard.do(resolve(shard, sold))
             shard.do(resolve(shard, bought))
     begins_h = min(each.start_h for each in shard.machine.state.obligations.values())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from engine.kinds import EndReason, Fault, LeaseState, ObligationChange, Pot, Presence
+from engine.kinds import EndReason, Fault, Kind, LeaseState, ObligationChange, Origin, Pot, Presence
 from engine.messages import (
+    Accepted,
     Canceled,
+    CancelOrder,
     EndLease,
     Event,
     ExtendLease,
@@ -16,6 +19,8 @@ from engine.messages import (
     LeaseScheduled,
     LeaseWiped,
     ObligationChanged,
+    ReleaseLease,
+    SetAccountLimits,
     SetCapacity,
     SetDelivery,
     SetDrain,
@@ -359,3 +364,132 @@ def test_a_snapshot_amid_subleases_goes_on_alike() -> None:
     until(shard, start_h + 3 * DAY_H)
     assert shard.twin.state_hash() == shard.machine.state_hash()
     assert own
+
+
+# ---------------------------------------------------------------- release
+
+
+def released(lease_id: int, kind: Kind, quantity: int, price_ticks: int = PRICE, client_id: str = "") -> ReleaseLease:
+    return ReleaseLease(
+        account=ALICE,
+        lease_id=lease_id,
+        kind=kind,
+        quantity=quantity,
+        price_ticks=price_ticks,
+        client_order_id=client_id,
+    )
+
+
+@pytest.mark.parametrize(("kind", "instrument"), [(Kind.SPOT, SPOT), (Kind.ONDEMAND, ONDEMAND)])
+def test_a_release_is_an_ask_and_until_a_fill_the_lease_runs_on(kind: Kind, instrument: int) -> None:
+    shard, own, start_h = running()
+    until(shard, start_h + 3)
+    (accepted,) = only(shard.do(released(own, kind, 3)), Accepted)
+    assert (accepted.origin, accepted.baron, accepted.quantity) == (Origin.RELEASE, BARON, 3)
+    assert accepted.window_end_ns == ((start_h + DAY_H) * HOUR if kind is Kind.ONDEMAND else 0)
+    assert shard.machine.state.leases[own].quantity == 8
+    shard.do(bid(BOB, PRICE, 2, instrument))
+    assert shard.machine.state.leases[own].quantity == 6
+    shard.do(CancelOrder(account=ALICE, order_id=accepted.order_id))
+    assert shard.machine.state.leases[own].quantity == 6
+
+
+def test_a_release_in_forwards_asks_in_whole_listed_periods_the_longest_first() -> None:
+    shard = rich()
+    listed = shard.machine.state.instruments
+    week = next(each for each in listed.values() if each.region == "here" and each.hours == 7 * DAY_H)
+    before = [each for each in listed.values() if each.hours == DAY_H and each.end_h <= week.start_h]
+    days = sorted((each for each in before if each.region == "here"), key=lambda each: each.start_h)
+    for each in (*days, week):
+        trade(shard, PAT, ALICE, 4, each.instrument)
+    (obligation,) = owed(shard, ALICE)
+    (lease,) = only(until(shard, days[0].start_h), LeaseScheduled)
+    shard.refuse(released(lease.lease_id, Kind.FORWARD, 5), Reason.INVALID_QUANTITY, "quantity")
+    asks = only(shard.do(released(lease.lease_id, Kind.FORWARD, 3, TRADED)), Accepted)
+    periods = [listed[each.instrument] for each in asks]
+    assert periods[0].instrument == week.instrument
+    assert all(each.hours == DAY_H and each.start_h > days[0].start_h for each in periods[1:])
+    assert len(periods) == len(days), "the day that runs isn't traded any more"
+    shard.do(purchase(BOB, 3, week.instrument, TRADED))
+    (bobs,) = owed(shard, BOB)
+    assert (bobs.start_h, bobs.end_h, bobs.quantity) == (week.start_h, week.end_h, 3)
+    assert shard.machine.state.leases[lease.lease_id].quantity == 4
+    assert obligation.quantity == 4
+
+
+def test_what_is_no_reservation_is_not_released() -> None:
+    shard, own, start_h = running()
+    let = lets(shard, 2)
+    command = msgspec.structs.replace(released(let, Kind.SPOT, 1), account=BOB)
+    shard.refuse(command, Reason.NOT_RESERVED, "lease_id")
+    shard.refuse(msgspec.structs.replace(command, lease_id=own), Reason.UNKNOWN_LEASE, "lease_id")
+    shard.refuse(released(own, Kind.SPOT, 7), Reason.INVALID_QUANTITY, "quantity")
+    shard.refuse(released(own, Kind.SPOT, 1, price_ticks=0), Reason.INVALID_PRICE)
+    shard.refuse(released(own, Kind.FORWARD, 1), Reason.NO_WHOLE_PERIOD, "kind")
+    until(shard, start_h + 23)
+    shard.refuse(released(own, Kind.ONDEMAND, 1), Reason.INVALID_HOURS)
+
+
+def test_a_release_said_again_is_one_release() -> None:
+    shard, own, _ = running()
+    (accepted,) = only(shard.do(released(own, Kind.SPOT, 3, client_id="once")), Accepted)
+    assert shard.again(released(own, Kind.SPOT, 3, client_id="once")).order_id == accepted.order_id
+    shard.refuse(released(own, Kind.SPOT, 2, client_id="once"), Reason.DUPLICATE_CLIENT_ORDER_ID)
+
+
+# ---------------------------------------------------------------- attacks
+
+
+def test_a_release_resold_at_an_absurd_price_by_its_own_friends_gains_nothing_when_the_baron_goes() -> None:
+    shard, own, _ = running()
+    accounts = (ALICE, BOB, PAT)
+    total = sum(sum(pots(shard, account).values()) for account in accounts)
+    others, renter = pots(shard, QUINN), pots(shard, BOB)
+    shard.do(released(own, Kind.ONDEMAND, 8, 10_000_000))
+    shard.do(bid(BOB, 10_000_000, 8, ONDEMAND))
+    (let,) = (lease for lease in shard.machine.state.leases.values() if lease.renter == BOB)
+    shard.do(LeaseActive(lease_id=let.lease_id, access=b"port"))
+    shard.wait(20 * MINUTE)
+    shard.do(SetPresence(baron=BARON, presence=Presence.LOST, as_of_ns=shard.now_ns))
+    # Escrow and bond of what was first paid went to who held it, and the first hour of the lease is free.
+    assert sum(sum(pots(shard, account).values()) for account in accounts) == total
+    assert pots(shard, BOB) == renter
+    assert pots(shard, QUINN) == others
+    assert not shard.machine.state.obligations
+
+
+def test_hours_sold_ahead_and_on_spot_are_sold_once() -> None:
+    shard, own, start_h = running(days=2)
+    shard.do(released(own, Kind.SPOT, 8))
+    shard.do(released(own, Kind.FORWARD, 8))
+    shard.do(bid(BOB, PRICE, 8))
+    shard.do(purchase(QUINN, 8, day(shard, 0), PRICE))
+    events = until(shard, start_h + DAY_H)
+    (spot,) = [each for each in only(events, LeaseChanged) if each.state is LeaseState.ENDING]
+    assert (spot.renter, spot.ends_ns) == (BOB, (start_h + DAY_H) * HOUR)
+    (lease,) = only(events, LeaseScheduled)
+    assert (lease.renter, lease.quantity) == (QUINN, 8)
+
+
+def test_a_holder_that_is_stopped_sells_no_more_and_what_it_let_runs_on() -> None:
+    shard, own, _ = running()
+    let = lets(shard, 2)
+    shard.do(released(own, Kind.SPOT, 3))
+    limits = SetAccountLimits(account=ALICE, killed=True)
+    assert [each.quantity for each in only(shard.do(limits), Canceled)] == [3]
+    shard.refuse(released(own, Kind.SPOT, 3), Reason.ACCOUNT_KILLED)
+    assert shard.machine.state.leases[let].live and shard.machine.state.leases[own].live
+
+
+def test_gpus_that_are_not_wiped_in_time_cost_who_did_not_wipe_them() -> None:
+    shard, own, _ = running()
+    let = lets(shard, 3, runs=False)
+    available = pots(shard, BOB)
+    shard.wait(10 * MINUTE)
+    # The agent never ran the holder's lease without them: the newcomer's ten minutes are over.
+    events = shard.do(LeaseFailed(lease_id=let, fault=Fault.PROVIDER, as_of_ns=shard.now_ns, detail="not in time"))
+    assert pots(shard, BOB)[Pot.AVAILABLE] > available[Pot.AVAILABLE]
+    assert Pot.HELD not in pots(shard, BOB), "the renter paid nothing"
+    (failed,) = [each for each in only(events, ObligationChanged) if each.change is ObligationChange.FAILED]
+    assert failed.quantity == 3, "the holder has escrow and bond of those hours back"
+    assert shard.machine.state.leases[own].quantity == 5

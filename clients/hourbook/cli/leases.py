@@ -1,4 +1,4 @@
-"""rent, leases, end: GPUs in and out of your hands."""
+"""rent, leases, end, release: GPUs in and out of your hands."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from hourbook.cli.config import UsageError
 from hourbook.cli.market import add_wish
+from hourbook.cli.orders import show
 from hourbook.cli.output import emit, mark, note, table
 from hourbook.cli.session import Commands, Session, find_lease
 from hourbook.errors import Unreachable
@@ -50,6 +51,19 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     how.add_argument("--hours", type=int, default=1, help="from ten minutes before the term's end (1)")
     how.add_argument("--auto", choices=("on", "off"), help="whether it extends itself by an hour at a time from now on")
     longer.set_defaults(run=_extend)
+    back = commands.add_parser("release", parents=[common], help="sell GPUs of a running reservation")
+    back.add_argument("lease", metavar="LEASE", help="its id, or `latest`")
+    back.add_argument("gpus", type=int, metavar="GPUS", help="how many of its GPUs")
+    back.add_argument("price", metavar="PRICE", help="dollars per GPU-hour")
+    back.add_argument(
+        "--as",
+        dest="release_as",
+        choices=("spot", "ondemand", "forwards"),
+        default="spot",
+        help="on spot, on-demand to the end of its hours, or as whole listed forwards",
+    )
+    back.add_argument("--idempotency-key", default="", metavar="KEY", help="repeat a release whose outcome is unknown")
+    back.set_defaults(run=_release)
 
 
 def wait_active(session: Session, lease: Lease) -> Lease:
@@ -129,6 +143,19 @@ def _extend(options: argparse.Namespace, session: Session) -> int:
     if options.auto is not None:
         return _answer(session, session.client.set_auto_extend(lease.id, options.auto == "on"))
     return _answer(session, session.client.extend(lease.id, options.hours))
+
+
+def _release(options: argparse.Namespace, session: Session) -> int:
+    lease = find_lease(session, options.lease)
+    released = session.client.release(
+        lease.id, options.gpus, options.price, options.release_as, idempotency_key=options.idempotency_key
+    )
+    if session.json:
+        emit(released)
+        return 0
+    show(released.orders)
+    note(f"{released.lease.id} has {released.lease.gpus} GPUs; with each that is sold it starts again, its files gone.")
+    return 0
 
 
 def _answer(session: Session, lease: Lease) -> int:

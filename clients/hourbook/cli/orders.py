@@ -22,7 +22,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     sell.add_argument("--baron", required=True, metavar="BARON", help="that delivers: yours, or whose hours you bought")
     sell.add_argument("--max-hours", type=int, help="longest term guaranteed (on-demand)")
     sell.add_argument("--min-hours", type=int, help="shortest term that you sell (on-demand)")
-    sell.add_argument("--reduce-only", action="store_true", help="a forward: of hours that you bought, nothing else")
+    sell.add_argument("--reduce-only", action="store_true", help="of hours that you bought, nothing else")
     sell.add_argument("--lot", type=int, metavar="GPUS", help="a fill is a multiple of it; 8: whole nodes")
     orders = commands.add_parser("orders", parents=[common], help="your orders, newest first")
     orders.add_argument("--all", action="store_true", help="those that are closed as well")
@@ -104,7 +104,7 @@ def _place(options: argparse.Namespace, session: Session) -> int:
     if session.json:
         emit(placed)
         return 0
-    _show([placed.order])
+    show([placed.order])
     for fill in placed.fills:
         note(f"{fill.quantity} at {fill.price}: {mark(fill.lease_id or 'hours to come', fill.simulated)}")
     return 0
@@ -115,7 +115,7 @@ def _orders(options: argparse.Namespace, session: Session) -> int:
     if session.json:
         emit(orders)
     else:
-        _show(orders)
+        show(orders)
     return 0
 
 
@@ -147,7 +147,8 @@ def _stop(order: Order) -> str | None:
     return f"{cell(order.stop_price)} (armed)" if order.armed else cell(order.stop_price)
 
 
-def _show(orders: list[Order]) -> None:
+def show(orders: list[Order]) -> None:
+    """A table of orders."""
     rows = [
         (order.id, order.status, order.instrument, mark(order.side, order.simulated), order.price, order.quantity,
          order.leaves_quantity, order.type, _stop(order), order.origin, order.reason, order.created)

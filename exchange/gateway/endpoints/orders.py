@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.messages import AllCanceled, Amended, Canceled, Command, Reply, Traded
+from engine.ids import INDEX_MAX
+from engine.kinds import Kind, Origin
+from engine.messages import AllCanceled, Amended, Canceled, Command, ReleaseLease, Reply, Traded
 from engine.reasons import Reason
 from exchange.gateway.endpoint import Call
-from exchange.gateway.endpoints.leases import duplicate_of, lease_views
+from exchange.gateway.endpoints.leases import duplicate_of, lease_views, own_lease
 from exchange.gateway.errors import Problem
 from exchange.gateway.gateway import Gateway
-from exchange.gateway.orders_in import amend_in, cancel_all_in, cancel_in, place_in, time_in
+from exchange.gateway.orders_in import amend_in, cancel_all_in, cancel_in, place_in, price_in, time_in
 from exchange.gateway.results import Result
-from exchange.gateway.schema import AmendBody, CancelFilter, Nothing, OpenPage, OrderBody, Since
+from exchange.gateway.schema import AmendBody, CancelFilter, Nothing, OpenPage, OrderBody, ReleaseBody, Since
 from exchange.gateway.views import orders as views
 from exchange.gateway.views.text import next_cursor, parse_cursor
 from exchange.read.interface import OrderRow
 
+_RELEASED_AS: Final = {"spot": Kind.SPOT, "ondemand": Kind.ONDEMAND, "forwards": Kind.FORWARD}
+_IDS_OF_A_COMMAND: Final = INDEX_MAX
+"""Ids of one command differ in these bits alone."""
+_IDS_OF_A_RELEASE: Final = 64
+"""More than there are listed forwards of a market."""
 TERMS_WAIT_S: Final = 1.0
 """How long the answer of a cancel waits for the read side, to tell the order's terms with it."""
 
@@ -49,6 +56,36 @@ async def place(gateway: Gateway, call: Call[OrderBody, Nothing]) -> views.Place
         leases=await lease_views(gateway, own, call.account),
         duplicate=duplicate is not None,
     )
+
+
+async def release(gateway: Gateway, call: Call[ReleaseBody, Nothing]) -> views.Released:
+    lease_id = call.id("lease_id")
+    command = ReleaseLease(
+        account=call.account,
+        lease_id=lease_id,
+        kind=_RELEASED_AS[call.body.as_],
+        quantity=call.body.quantity,
+        price_ticks=price_in(call.body.price, "price"),
+        client_order_id=call.client_id,
+    )
+    reply = await gateway.enter(command)
+    duplicate = duplicate_of(reply)
+    # Its fills may have taken GPUs from the lease, which is shown with them.
+    await gateway.read_done(reply.seq)
+    if duplicate is None:
+        seq, rows = reply.seq, Result(reply).entered_all(Origin.RELEASE)
+    else:
+        seq, rows = duplicate.first_seq, await _entered_with(gateway, call.account, duplicate.order_id)
+    (lease,) = await lease_views(gateway, [await own_lease(gateway, call.asker, lease_id)], call.account)
+    orders = await _views(gateway, rows, reply.seq)
+    return views.Released(seq=seq, lease=lease, orders=orders, duplicate=duplicate is not None)
+
+
+async def _entered_with(gateway: Gateway, account: int, order_id: int) -> list[OrderRow]:
+    """The account's orders of the command that made this one, in order of entry: their ids follow one another."""
+    last_id = order_id | _IDS_OF_A_COMMAND
+    rows = await gateway.deps.read.orders(account, False, last_id + 1, _IDS_OF_A_RELEASE)
+    return [row for row in reversed(rows) if row.order_id >= order_id]
 
 
 async def orders(gateway: Gateway, call: Call[Nothing, OpenPage]) -> views.Orders:

@@ -19,8 +19,8 @@ _KILLED: Final = "nothing is listed: the exchange's administration has stopped t
 
 
 class Order(View, frozen=True):
-    """`origin`: client, rental, offer (placed for an offer of PUT /v1/asks), quote, or cover. `reason`: why it was cut or closed,
-    null when nothing but its owner's amends changed it.
+    """`origin`: client, rental, offer (placed for an offer of PUT /v1/asks), quote, cover, or release. `reason`: why it was cut
+    or closed, null when nothing but its owner's amends changed it.
 
     `price` is null for a stop without a protection price, until it is triggered. `armed`: a stop that waits for its trigger;
     `shown_quantity`: what the book shows of it. `quote_set`: the set of quotes that it is of. `simulated`: the Baron of a sell
@@ -112,6 +112,18 @@ class Changed(View, frozen=True):
     reason: str | None
     fills: list[Fill]
     leases: list[Lease]
+
+
+class Released(View, frozen=True):
+    """The asks that a release entered, as it left them, and the lease, which runs on with what isn't sold.
+
+    `duplicate`: a repeat with the same Idempotency-Key; then all of it is as it is now.
+    """
+
+    seq: int
+    lease: Lease
+    orders: list[Order]
+    duplicate: bool
 
 
 class AllCanceled(View, frozen=True):

@@ -171,7 +171,6 @@ MISSING = [
     ("/obligations/obl_0000000000001", "unknown_obligation"),
     ("/webhooks", "not_found"),
     ("/candles/x", "not_found"),
-    ("/leases/lse_0000000000001/release", "not_found"),
     ("/docs", "not_found"),
 ]
 
