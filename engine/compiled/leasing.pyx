@@ -155,7 +155,7 @@ cdef bint _finish(Core core, Lease lease, int64_t ended_ns, uint8_t reason) exce
     cdef int64_t micros
     cdef Row row
     if lease.kind_code == KIND_ONDEMAND:
-        row = row_of(core, lease.provider, lease.baron)
+        row = row_of(core, baron_of(core, lease.baron), lease.provider)
         row.firm_gpus -= lease.quantity
     _leaves(core, lease)
     lease.reason_code = reason
