@@ -55,10 +55,11 @@ def fail_short(state: State, row: Row, as_of_ns: int) -> None:
             state.shutting.add(row.baron)
             return
         short -= newest.quantity
-        if isinstance(newest, Lease):
-            leases.fail(state, newest, as_of_ns)
-        else:
+        # A compiled lease is no struct of the law's.
+        if isinstance(newest, Obligation):
             fail(state, newest, as_of_ns)
+        else:
+            leases.fail(state, newest, as_of_ns)
 
 
 def _has(state: State, row: Row, hour: int) -> int:
