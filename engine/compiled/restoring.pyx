@@ -292,6 +292,7 @@ cdef Lease read_lease(Cursor *cursor, dict interned):
     lease.auto_due_ns = any_number(cursor)
     lease.wipe_due_ns = any_number(cursor)
     lease.overdue = flag(cursor)
+    lease.returned = flag(cursor)
     lease.waits_for = any_id(cursor)
     lease.promised_to = any_id(cursor)
     lease.bond_micros = any_number(cursor)

@@ -33,7 +33,7 @@ cdef enum:
     HOUR_NS = 3600000000000
     # Fields of `engine.state.Order` and `Lease`, and of `engine.book.RestingOrder`.
     ORDER_FIELDS = 32
-    LEASE_FIELDS = 39
+    LEASE_FIELDS = 40
     RESTING_FIELDS = 23
     # Bytes that the numbers, flags and lengths of one record take at most.
     RECORD_BYTES = 512
@@ -194,6 +194,7 @@ cdef int put_lease(WireSink *sink, Lease lease) except -1:
     at = put_number(at, lease.auto_due_ns)
     at = put_number(at, lease.wipe_due_ns)
     at = put_flag(at, lease.overdue)
+    at = put_flag(at, lease.returned)
     at = put_number(at, lease.waits_for)
     at = put_number(at, lease.promised_to)
     at = put_number(at, lease.bond_micros)

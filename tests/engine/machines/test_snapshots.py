@@ -91,15 +91,11 @@ leases = st.fixed_dictionaries(
         "detail": st.text(max_size=300),
         "prices": st.lists(st.tuples(numbers, numbers), max_size=20),
         **dict.fromkeys(("obligation_id", "waits_for", "promised_to", "due_ns"), times),
-        **{name: st.booleans() for name in ("auto_extend", "overdue", "same_baron")},
+        **{name: st.booleans() for name in ("auto_extend", "overdue", "returned", "same_baron")},
     }
 )
-rest = st.dictionaries(
-    st.sampled_from(
-        sorted(set(Lease.__struct_fields__) - {"lease_id", "obligation_id", "waits_for", "promised_to", "due_ns"})
-    ),
-    numbers,
-)
+_NO_NUMBERS: Final = {"lease_id", "obligation_id", "waits_for", "promised_to", "due_ns", "returned"}
+rest = st.dictionaries(st.sampled_from(sorted(set(Lease.__struct_fields__) - _NO_NUMBERS)), numbers)
 
 
 def on_its_side(terms: dict[str, Any]) -> dict[str, Any]:
