@@ -32,6 +32,7 @@ ACCOUNT: Final = 11
 BARON: Final = 101
 HEAD: Final = 33
 """Bytes of a snapshot before its body: the format and the digest."""
+LEASES: Final = snapshot.Body.__struct_fields__.index("leases")
 DAMAGES: Final = 400
 INT64_MAX: Final = 2**63 - 1
 
@@ -146,9 +147,10 @@ def test_every_field_of_a_lease_is_saved_and_read(
         machine.state.leases[lease_id] = machine.state.records.own(Lease(**fields))
     data = machine.snapshot()
     assert data == encoded(machine)
-    again = restoring.decode(data, CompiledState)
-    assert snapshot.encode(again) == data
-    assert list(again.timers) == list(snapshot.decode(data, CompiledState).timers)
+    again, by_law = restoring.decode(data, CompiledState), snapshot.decode(data, CompiledState)
+    assert snapshot.encode(again) == snapshot.encode(by_law), "such leases may ask for a row, which is made then"
+    assert msgspec.msgpack.decode(snapshot.encode(again)[HEAD:])[LEASES] == msgspec.msgpack.decode(data[HEAD:])[LEASES]
+    assert list(again.timers) == list(by_law.timers)
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow], deadline=None)
