@@ -32,6 +32,7 @@ ACCOUNT: Final = 11
 BARON: Final = 101
 HEAD: Final = 33
 """Bytes of a snapshot before its body: the format and the digest."""
+LEASES: Final = snapshot.Body.__struct_fields__.index("leases")
 DAMAGES: Final = 400
 INT64_MAX: Final = 2**63 - 1
 
@@ -91,15 +92,11 @@ leases = st.fixed_dictionaries(
         "detail": st.text(max_size=300),
         "prices": st.lists(st.tuples(numbers, numbers), max_size=20),
         **dict.fromkeys(("obligation_id", "waits_for", "promised_to", "due_ns"), times),
-        **{name: st.booleans() for name in ("auto_extend", "overdue", "same_baron")},
+        **{name: st.booleans() for name in ("auto_extend", "overdue", "returned", "same_baron")},
     }
 )
-rest = st.dictionaries(
-    st.sampled_from(
-        sorted(set(Lease.__struct_fields__) - {"lease_id", "obligation_id", "waits_for", "promised_to", "due_ns"})
-    ),
-    numbers,
-)
+_NO_NUMBERS: Final = {"lease_id", "obligation_id", "waits_for", "promised_to", "due_ns", "returned"}
+rest = st.dictionaries(st.sampled_from(sorted(set(Lease.__struct_fields__) - _NO_NUMBERS)), numbers)
 
 
 def on_its_side(terms: dict[str, Any]) -> dict[str, Any]:
@@ -153,9 +150,10 @@ def test_every_field_of_a_lease_is_saved_and_read(
             rows.row_of(machine.state, lease.renter, lease.baron)
     data = machine.snapshot()
     assert data == encoded(machine)
-    again = restoring.decode(data, CompiledState)
-    assert snapshot.encode(again) == data
-    assert list(again.timers) == list(snapshot.decode(data, CompiledState).timers)
+    again, by_law = restoring.decode(data, CompiledState), snapshot.decode(data, CompiledState)
+    assert snapshot.encode(again) == snapshot.encode(by_law), "such leases may ask for a row, which is made then"
+    assert msgspec.msgpack.decode(snapshot.encode(again)[HEAD:])[LEASES] == msgspec.msgpack.decode(data[HEAD:])[LEASES]
+    assert list(again.timers) == list(by_law.timers)
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow], deadline=None)
