@@ -109,11 +109,9 @@ class Accepted(_Event, frozen=True, tag=6):
 
 
 class Rejected(_Event, frozen=True, tag=7):
-    """Nothing changed. `field` names the command's field where one is at fault.
+    """Nothing changed. `field` names the command's field where one is at fault; `*_micros`: of INSUFFICIENT_FUNDS.
 
-    For a cancel or amend of what isn't live: `order_id` and `order_status`, its final state (NONE: unknown). Of
-    INSUFFICIENT_FUNDS: what was needed, and what the account had available for it.
-    """
+    For a cancel or amend of what isn't live: `order_id`, `order_status` (NONE: unknown)."""
 
     account: int
     reason: Reason

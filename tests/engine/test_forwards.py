@@ -269,16 +269,6 @@ def test_a_bid_for_more_obligations_than_an_account_may_hold() -> None:
     assert (canceled.order_id, canceled.reason) == (rests, Reason.TOO_MANY_OBLIGATIONS)
 
 
-def test_the_leases_of_forwards_leave_room_for_others() -> None:
-    shard = rich(Limits(max_leases=1))
-    start_h = shard.machine.state.instruments[day(shard, 0)].start_h
-    trade(shard, PAT, ALICE, 2, day(shard, 0))
-    assert len(only(until(shard, start_h), LeaseScheduled)) == 1
-    shard.place(ask(PAT, TRADED, 2, ONDEMAND))
-    shard.do(bid(ALICE, TRADED, 1, ONDEMAND))
-    shard.refuse(bid(ALICE, TRADED, 1, ONDEMAND), Reason.TOO_MANY_LEASES)
-
-
 def test_obligations_count_for_an_accounts_gpus_in_their_fullest_hour() -> None:
     shard = rich()
     shard.do(SetAccountLimits(account=ALICE, max_gpus=5))

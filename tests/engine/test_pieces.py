@@ -12,12 +12,12 @@ from engine.book_plain import PlainBook
 from engine.kinds import Side, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
-from engine.messages import Accepted, Amended, Canceled, Quote, SetQuotes, SetSession, Traded
+from engine.messages import Accepted, Amended, Canceled, LeaseScheduled, Quote, SetQuotes, SetSession, Traded
 from engine.obligation import Part
 from engine.reasons import Reason
 from engine.records import Session
-from tests.engine.shard import ALICE, BARON, BOB, PAT, QUINN, Shard, only
-from tests.engine.test_forwards import day, forward, owed, purchase, rich, sale, trade
+from tests.engine.shard import ALICE, BARON, BOB, ONDEMAND, PAT, QUINN, Shard, ask, bid, only
+from tests.engine.test_forwards import TRADED, day, forward, owed, purchase, rich, sale, trade, until
 
 
 def pieces(shard: Shard, holder: int, count: int, instrument: int) -> None:
@@ -174,3 +174,13 @@ def test_dry_sales_are_what_sales_do() -> None:
             # Joined neighbours are fewer pieces, and as old as the elder.
             assert held == real or len(held) > len(real)
             held = real
+
+
+def test_the_leases_of_forwards_leave_room_for_others() -> None:
+    shard = rich(Limits(max_leases=1))
+    start_h = shard.machine.state.instruments[day(shard, 0)].start_h
+    trade(shard, PAT, ALICE, 2, day(shard, 0))
+    assert len(only(until(shard, start_h), LeaseScheduled)) == 1
+    shard.place(ask(PAT, TRADED, 2, ONDEMAND))
+    shard.do(bid(ALICE, TRADED, 1, ONDEMAND))
+    shard.refuse(bid(ALICE, TRADED, 1, ONDEMAND), Reason.TOO_MANY_LEASES)
