@@ -64,6 +64,8 @@ def _enter(state: State, cover: Cover) -> None:
                 field=refusal.field,
                 order_id=order.order_id,
                 order_status=OrderStatus.REJECTED,
+                needed_micros=refusal.needed_micros,
+                available_micros=refusal.available_micros,
             )
         )
         return

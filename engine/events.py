@@ -111,7 +111,8 @@ class Accepted(_Event, frozen=True, tag=6):
 class Rejected(_Event, frozen=True, tag=7):
     """Nothing changed. `field` names the command's field where one is at fault.
 
-    For a cancel or amend of what isn't live: `order_id` and `order_status`, its final state (NONE: unknown).
+    For a cancel or amend of what isn't live: `order_id` and `order_status`, its final state (NONE: unknown). Of
+    INSUFFICIENT_FUNDS: what was needed, and what the account had available for it.
     """
 
     account: int
@@ -120,6 +121,8 @@ class Rejected(_Event, frozen=True, tag=7):
     client_order_id: str = ""
     order_id: int = 0
     order_status: OrderStatus = OrderStatus.NONE
+    needed_micros: int = 0
+    available_micros: int = 0
 
 
 class Duplicate(_Event, frozen=True, tag=8):

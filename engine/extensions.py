@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from engine import charging, cuts, leases, raises, rows, timers
-from engine.kinds import Kind, LeaseState
+from engine.kinds import Kind, LeaseState, Pot
 from engine.messages import ExtendLease, LeasePriced, Offer, SetAutoExtend
 from engine.reasons import Reason
-from engine.state import Lease, Refused, State
+from engine.state import Lease, Refused, State, short_of_funds
 from engine.units import NS_PER_HOUR, NS_PER_S
 
 AUTO_HOURS: Final = 1
@@ -81,7 +81,8 @@ def _extend(state: State, lease: Lease, hours: int, now_ns: int) -> None:
     prices = raises.priced(lease, offer.price_ticks, old_end_ns)
     longer = lease.with_prices(offer.price_ticks, prices, term_end_ns)
     if not charging.filled_up(state, longer, posted_ns):
-        raise Refused(Reason.INSUFFICIENT_FUNDS, "hours")
+        needed = charging.missing_micros(state, longer, posted_ns)
+        raise short_of_funds(needed, state.accounts[lease.renter].pots[Pot.AVAILABLE], "hours")
     # A lease's timer is known by its term's end.
     timers.arm_lease(state, lease, 0)
     lease.term_end_ns, lease.prefund_micros = term_end_ns, longer.prefund_micros

@@ -12,7 +12,7 @@ from typing import Final
 from engine import leases, obligations, rows
 from engine.obligation import Obligation
 from engine.row import Row
-from engine.state import State
+from engine.state import Lease, State
 
 EVENTS_ENOUGH: Final = 2**14
 """A command that made so many events ends no more: they are numbered in 16 bits, and an ask or a lease makes several."""
@@ -42,22 +42,24 @@ def fail_short(state: State, row: Row, as_of_ns: int) -> None:
     if rows.deliverable(state, row, hour, hour + 1) >= 0:
         # All that was sold is there: thousands of obligations may begin in one hour, and each would go through all.
         return
-    firm = {number: state.leases[number].quantity for number in row.firm_leases if state.leases[number].live}
+    firm: list[tuple[int, Lease | Obligation]] = [
+        (number, state.leases[number]) for number in row.firm_leases if state.leases[number].live
+    ]
     if state.barons[row.baron].provider == row.account:
-        owed = (each for each in _owed(state, row.baron) if each.start_h <= hour < each.end_h)
-        firm |= {each.obligation_id: each.quantity for each in owed}
-    short = sum(firm.values()) - _has(state, row, hour)
-    for newest in sorted(firm, reverse=True):
+        firm += [(each.obligation_id, each) for each in _owed(state, row.baron) if each.start_h <= hour < each.end_h]
+    short = sum(each.quantity for _, each in firm) - _has(state, row, hour)
+    for _, newest in sorted(firm, key=lambda item: item[0], reverse=True):
         if short <= 0:
             return
         if len(state.events) >= EVENTS_ENOUGH:
             state.shutting.add(row.baron)
             return
-        short -= firm[newest]
-        if newest in state.leases:
-            leases.fail(state, state.leases[newest], as_of_ns)
+        short -= newest.quantity
+        # A compiled lease is no struct of the law's.
+        if isinstance(newest, Obligation):
+            fail(state, newest, as_of_ns)
         else:
-            fail(state, state.obligations[newest], as_of_ns)
+            leases.fail(state, newest, as_of_ns)
 
 
 def _has(state: State, row: Row, hour: int) -> int:

@@ -13,7 +13,7 @@ from engine.grid import HOUR_MAX, Hour, Run
 
 cdef extern from *:
     """
-    /* Where the processor goes eight hours at a time, so do these; which it is shows when the module is loaded.
+    /* Where the processor goes eight hours at a time, so do these: that shows when the module is loaded.
        The sanitizers aren't ready by then. */
     #if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
     #define HOURBOOK_WIDE __attribute__((target_clones("avx2", "default")))

@@ -357,4 +357,6 @@ def _rejected(state: State, command: Command, refusal: Refused) -> Rejected:
         client_order_id=client_id if valid(state, client_id) else "",
         order_id=refusal.order_id,
         order_status=refusal.order_status,
+        needed_micros=refusal.needed_micros,
+        available_micros=refusal.available_micros,
     )

@@ -13,7 +13,7 @@ from engine.bounds import Beyond, Room
 from engine.kinds import Kind, OrderType, Pot, Side, TimeInForce
 from engine.reasons import Reason
 from engine.records import Command, SelfTrade, Session
-from engine.state import Order, Refused, State
+from engine.state import Order, Refused, State, short_of_funds
 
 
 def enter(state: State, order: Order) -> None:
@@ -92,7 +92,7 @@ def hold_to_enter(state: State, ask: Order) -> None:
     account = state.accounts[ask.account]
     account_limits.check_growth(state, account, 0, more)
     if more > account.pots[Pot.AVAILABLE]:
-        raise Refused(Reason.INSUFFICIENT_FUNDS)
+        raise short_of_funds(more, account.pots[Pot.AVAILABLE])
     open_orders.hold_at(state, ask, ticks)
 
 
@@ -122,7 +122,7 @@ def check_funds(state: State, order: Order, freed_micros: int = 0, freed_gpus: i
     hold = money.order_hold_micros(state, order, order.leaves_quantity)
     account_limits.check_growth(state, account, order.leaves_quantity - freed_gpus if bid else 0, hold - freed_micros)
     if hold > account.pots[Pot.AVAILABLE] + freed_micros:
-        raise Refused(Reason.INSUFFICIENT_FUNDS)
+        raise short_of_funds(hold, account.pots[Pot.AVAILABLE] + freed_micros)
 
 
 def check_session(state: State, instrument: int, order_type: OrderType = OrderType.LIMIT) -> None:

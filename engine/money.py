@@ -10,7 +10,7 @@ from engine import client_ids
 from engine.kinds import Kind, Pot, Side, TransferCode
 from engine.messages import EXCHANGE_ACCOUNT, AccountOpened, Deposit, OpenAccount, Transfer, Withdraw
 from engine.reasons import Reason
-from engine.state import Account, Broken, Order, Refused, State
+from engine.state import Account, Broken, Order, Refused, State, short_of_funds
 from engine.units import (
     AMOUNT_MAX_MICROS,
     INT64_MAX,
@@ -156,7 +156,7 @@ def withdraw(state: State, command: Withdraw) -> None:
         return
     _check_amount(command.amount_micros)
     if account.pots[Pot.AVAILABLE] < command.amount_micros:
-        raise Refused(Reason.INSUFFICIENT_FUNDS, "amount_micros")
+        raise short_of_funds(command.amount_micros, account.pots[Pot.AVAILABLE], "amount_micros")
     available = (command.account, Pot.AVAILABLE)
     transfer(state, available, CASH, command.amount_micros, TransferCode.WITHDRAW, 0)
     client_ids.remember(state, account, command.client_id, command, 0)

@@ -11,7 +11,7 @@ from engine import account_limits, capacity, client_ids, in_book, matching, mone
 from engine.kinds import OrderType, Origin, Pot, Side, TimeInForce
 from engine.messages import PlaceOrder, Quote, QuotesSet, SetQuotes
 from engine.reasons import Reason
-from engine.state import Account, Order, QuoteSet, Refused, State
+from engine.state import Account, Order, QuoteSet, Refused, State, short_of_funds
 from engine.units import INT64_MAX
 
 
@@ -118,7 +118,7 @@ def _check_money(state: State, account: Account, quotes: list[Order], old: list[
         except Refused as refusal:
             raise Refused(refusal.reason, f"quotes[{index}]") from refusal
         if micros > account.pots[Pot.AVAILABLE] + freed_micros:
-            raise Refused(Reason.INSUFFICIENT_FUNDS, f"quotes[{index}]")
+            raise short_of_funds(micros, account.pots[Pot.AVAILABLE] + freed_micros, f"quotes[{index}]")
 
 
 def _held(state: State, orders: list[Order]) -> tuple[int, int]:

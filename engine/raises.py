@@ -6,10 +6,10 @@ The charge is the sum over the prices of their times; the prefund is filled up a
 from __future__ import annotations
 
 from engine import charging, leases, spot_leases
-from engine.kinds import Kind, LeaseState
+from engine.kinds import Kind, LeaseState, Pot
 from engine.messages import LeasePriced, RaisePrice
 from engine.reasons import Reason
-from engine.state import Lease, Refused, State
+from engine.state import Lease, Refused, State, short_of_funds
 from engine.units import PRICE_MAX_TICKS, PRICE_MIN_TICKS
 
 
@@ -34,7 +34,8 @@ def raise_price(state: State, command: RaisePrice) -> None:
     prices = priced(lease, command.price_ticks, now_ns)
     raised = lease.with_prices(command.price_ticks, prices, lease.term_end_ns)
     if not charging.filled_up(state, raised, at_ns):
-        raise Refused(Reason.INSUFFICIENT_FUNDS, "price_ticks")
+        needed = charging.missing_micros(state, raised, at_ns)
+        raise short_of_funds(needed, state.accounts[lease.renter].pots[Pot.AVAILABLE], "price_ticks")
     lease.prefund_micros = raised.prefund_micros
     before_ticks = lease.price_ticks
     lease.price_ticks, lease.prices = raised.price_ticks, raised.prices

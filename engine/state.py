@@ -51,10 +51,19 @@ class Refused(Exception):
         self, reason: Reason, field: str = "", order_id: int = 0, order_status: OrderStatus = OrderStatus.NONE
     ) -> None:
         super().__init__(reason.name, field)
+        self.needed_micros = 0
+        self.available_micros = 0
         self.reason = reason
         self.field = field
         self.order_id = order_id
         self.order_status = order_status
+
+
+def short_of_funds(needed_micros: int, available_micros: int, field: str = "") -> Refused:
+    """The refusal of what needs more than the account has; both amounts count what it would free itself."""
+    refusal = Refused(Reason.INSUFFICIENT_FUNDS, field)
+    refusal.needed_micros, refusal.available_micros = needed_micros, available_micros
+    return refusal
 
 
 class Broken(Exception):

@@ -22,6 +22,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     order_id: str | None = None
     order_status: str | None = None
     made_id: str | None = None
+    needed: str | None = None
+    available: str | None = None
 
 
 class HourbookError(Exception):

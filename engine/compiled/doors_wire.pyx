@@ -111,7 +111,8 @@ cdef int _write(WireSink *sink, event) except -1:
         view_text(&text, event.field)
         view_text(&other, event.client_order_id)
         return write_rejected(
-            sink, event.account, event.reason, &text, &other, event.order_id, event.order_status
+            sink, event.account, event.reason, &text, &other, event.order_id, event.order_status,
+            event.needed_micros, event.available_micros,
         )
     if isinstance(event, messages.Duplicate):
         view_text(&text, event.client_order_id)

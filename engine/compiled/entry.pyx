@@ -460,7 +460,7 @@ cdef bint refuse_closed(Core state, const PlainCommand *command) except -1:
     view_bytes(&field, ORDER_ID)
     write_rejected(
         &state.events.sink, command.account, ORDER_CLOSED, &field, &command.client_order_id, command.order_id,
-        <uint8_t>status
+        <uint8_t>status, 0, 0
     )
     return True
 

@@ -20,19 +20,18 @@ from engine.compiled.lookups cimport add_lease
 from engine.compiled.records cimport Account, Baron, Draft, Lease, Row
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at
 from engine.compiled.standing cimport (
-    account_of, add_to_grid, arm_look_ahead, baron_of, forget, hour_after, hour_of, row_of_ask, spot_free,
-    stand, touch,
+    account_of, add_to_grid, baron_of, capacity_changed, forget, hour_after, hour_of, row_of_ask, stand,
 )
 from engine.compiled.state cimport Core, Listed
 from engine.compiled.trade_events cimport (
-    ObligationOpenedEvent, TradedEvent, write_capacity_changed, write_obligation_opened, write_traded,
+    ObligationOpenedEvent, TradedEvent, write_obligation_opened, write_traded,
 )
 from engine.compiled.transfers cimport transfer
 from engine.compiled.wire cimport view_bytes
 from engine.fast.records cimport EVENT_AUCTION, EventRecord
 from engine.grid_fast cimport SOLD
 
-from engine import cuts, fills, timers, trades
+from engine import fills, timers, trades
 from engine.state import Broken
 
 
@@ -136,31 +135,14 @@ cdef int take_gpus(Core state, OrderSlot *bid, OrderSlot *ask, int64_t quantity)
 
 cdef int capacity_follows(Core state) except -1:
     cdef dict touched = state.touched_rows
-    cdef Baron baron
     cdef Row row
     if not touched:
         return 0
     state.touched_rows = {}
     for key in touched:
         row = state.rows[key]
-        baron = baron_of(state, row.baron)
-        changed(state, baron, row)
+        capacity_changed(state, baron_of(state, row.baron), row)
     return 0
-
-
-cdef int changed(Core state, Baron baron, Row row) except -1:
-    """GPUs of a Baron were leased: say so, and bring its row to order."""
-    cdef int64_t free = spot_free(state, baron, row)
-    write_capacity_changed(
-        &state.events.sink, baron.baron, baron.verified_gpus, baron.leased_gpus, baron.simulated
-    )
-    touch(state, baron)
-    if free < 0:
-        state.short_rows[row.key] = None
-        free = 0
-    if row.spot_asked_gpus > free:
-        cuts.cut_spot(state, row, free)
-    return arm_look_ahead(state, row)
 
 
 # ---------------------------------------------------------------- leases

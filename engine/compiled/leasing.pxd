@@ -7,7 +7,7 @@ fails.
 
 from libc.stdint cimport int64_t, uint64_t
 
-from engine.compiled.records cimport Baron, Lease, Row
+from engine.compiled.records cimport Lease
 from engine.compiled.state cimport Core
 from engine.compiled.wire cimport View
 
@@ -18,6 +18,3 @@ cdef bint lease_wiped(Core core, uint64_t lease_id) except -1
 cdef bint full_hour(Core core, Lease lease) except -1
 cdef bint term_end(Core core, Lease lease) except -1
 cdef bint notice_end(Core core, Lease lease) except -1
-
-# Bring a row's spot asks to what is free for them now and in two minutes.
-cdef int settle(Core core, Baron baron, Row row) except -1

@@ -4,29 +4,30 @@
 What is rare is told apart before anything changes, and left to the law's room. It knows no order books.
 """
 
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.arithmetic cimport NS_PER_HOUR
 from engine.compiled.charging cimport bill_ended, ended_usage, fill_up, open_bill, post, usage
 from engine.compiled.codes cimport (
     CODE_RELEASE, END_EXPIRED, END_PROVIDER_FAILED, END_QUIT, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT,
     LEASE_ACTIVE, LEASE_ENDED, LEASE_ENDING, LEASE_PROVISIONING, POT_AVAILABLE, POT_BOND,
-    TIMER_AUTO_EXTEND, TIMER_LEASE_HOUR, TIMER_LOOK_AHEAD, TIMER_NOTICE_END, TIMER_TERM_END,
+    TIMER_AUTO_EXTEND, TIMER_LEASE_HOUR, TIMER_NOTICE_END, TIMER_TERM_END,
     TIMER_WIPE_OVERDUE,
 )
 from engine.compiled.lease_events cimport LeaseChangedEvent, write_lease_changed
 from engine.compiled.lookups cimport (
-    account_of, baron_of, displaceable, forget_lease, instrument_of, lease_of, rearm, row_number, row_of,
-    yields, yields_no_more,
+    displaceable, forget_lease, lease_of, rearm, row_of, yields, yields_no_more,
 )
 from engine.compiled.records cimport Account, Baron, Lease, Row
+from engine.compiled.standing cimport (
+    account_of, add_to_grid, baron_of, capacity_changed, hour_after, hour_of,
+)
 from engine.compiled.state cimport Core
-from engine.compiled.trade_events cimport write_capacity_changed
 from engine.compiled.transfers cimport release, transfer
 from engine.compiled.wire cimport View, bytes_of, view_bytes, view_text
-from engine.grid_fast cimport DONE, SOLD, FastGrid
+from engine.grid_fast cimport SOLD
 
-from engine import cuts, leases, spot_leases
+from engine import leases, spot_leases
 from engine.kinds import EndReason
 from engine.messages import EndLease, LeaseActive, LeaseWiped
 
@@ -94,11 +95,13 @@ cdef bint lease_wiped(Core core, uint64_t lease_id) except -1:
     if not _plain(lease) or lease.is_live():
         return False
     baron = baron_of(core, lease.baron)
-    row = row_of(core, lease.provider, lease.baron)
+    row = row_of(core, baron, lease.provider)
     forget_lease(core, lease)
     baron.leased_gpus -= lease.quantity
     if lease.offer_quantity:
-        listing = row.listings[instrument_of(core, baron, lease.kind_code == KIND_ONDEMAND)]
+        listing = row.listings[
+            baron.spot_instrument if lease.kind_code == KIND_SPOT else baron.ondemand_instrument
+        ]
         listing.offer_leased_gpus -= lease.offer_quantity
     _arm_wipe(core, lease, 0)
     if lease.overdue:
@@ -108,7 +111,7 @@ cdef bint lease_wiped(Core core, uint64_t lease_id) except -1:
     if lease.kind_code == KIND_ONDEMAND:
         row.firm_leases.pop(lease_id, None)
     _changed(core, lease, True)
-    _capacity_changed(core, baron, row)
+    capacity_changed(core, baron, row)
     return True
 
 
@@ -152,7 +155,7 @@ cdef bint _finish(Core core, Lease lease, int64_t ended_ns, uint8_t reason) exce
     cdef int64_t micros
     cdef Row row
     if lease.kind_code == KIND_ONDEMAND:
-        row = row_of(core, lease.provider, lease.baron)
+        row = row_of(core, baron_of(core, lease.baron), lease.provider)
         row.firm_gpus -= lease.quantity
     _leaves(core, lease)
     lease.reason_code = reason
@@ -186,78 +189,34 @@ cdef int _release_bond(Core core, Lease lease, int64_t micros) except -1:
 
 cdef int _leaves(Core core, Lease lease) except -1:
     """A spot lease ends without notice: nobody displaces it any more, and its GPUs leave."""
+    cdef Baron baron
     cdef Row row
     if lease.kind_code != KIND_SPOT:
         return 0
     if lease.state_code != LEASE_PROVISIONING and lease.state_code != LEASE_ACTIVE:
         return 0
-    row = row_of(core, lease.provider, lease.baron)
+    baron = baron_of(core, lease.baron)
+    row = row_of(core, baron, lease.provider)
     yields_no_more(row.spot_leases, lease)
     if lease.state_code == LEASE_ACTIVE:
-        yields_no_more(displaceable(core, _market(core, lease)), lease)
+        yields_no_more(displaceable(core, baron.spot_instrument), lease)
     row.leaving_gpus += lease.quantity
     return 0
 
 
 cdef int _give_back(Core core, Lease lease, Row row) except -1:
     """What it held is its row's again: its part of spot, or its hours from the running one on."""
-    cdef int64_t start_h, end_h, now_h
-    cdef FastGrid grid
+    cdef uint32_t start_h = hour_of(lease.start_ns)
+    cdef uint32_t now_h = hour_of(core.last_ts_ns)
+    cdef uint32_t end_h = hour_after(lease.term_end_ns)
     if lease.kind_code == KIND_SPOT:
         row.spot_gpus -= lease.quantity
         row.leaving_gpus -= lease.quantity
         return 0
-    now_h = core.last_ts_ns // NS_PER_HOUR
-    start_h = lease.start_ns // NS_PER_HOUR
-    end_h = (lease.term_end_ns + NS_PER_HOUR - 1) // NS_PER_HOUR
     if start_h < now_h:
         start_h = now_h
-    if start_h < end_h and lease.quantity:
-        grid = <FastGrid>row.grid
-        grid.let_go(<uint32_t>now_h)
-        if grid.add(SOLD, <uint32_t>start_h, <uint32_t>end_h, <int32_t>-lease.quantity) != DONE:
-            # Nothing changed: it says itself what is wrong.
-            grid.add_sold(start_h, end_h, -lease.quantity)
-    return 0
-
-
-cdef int _capacity_changed(Core core, Baron baron, Row row) except -1:
-    """GPUs of a Baron are free: say so, and bring the row to order that they are of."""
-    write_capacity_changed(
-        &core.events.sink, baron.baron, baron.verified_gpus, baron.leased_gpus, baron.simulated
-    )
-    core.touched_barons[baron.baron] = None
-    return settle(core, baron, row)
-
-
-cdef int settle(Core core, Baron baron, Row row) except -1:
-    """Its spot asks stand on what is free for them now and in two minutes; what must be cut, the law cuts."""
-    cdef FastGrid grid = <FastGrid>row.grid
-    cdef int64_t now_ns = core.last_ts_ns
-    cdef int64_t hour = NS_PER_HOUR
-    cdef int64_t free = (
-        (baron.counted() if baron.provider == row.account else 0)
-        + grid.least(<uint32_t>(now_ns // hour), <uint32_t>((now_ns + core.notice_ns) // hour + 1), True)
-        - row.spot_gpus
-    )
-    if free < 0 or row.spot_asked_gpus > free:
-        cuts.settle(core, row)
-        return 0
-    return _arm_look_ahead(core, row)
-
-
-cdef int _arm_look_ahead(Core core, Row row) except -1:
-    """While anything of a row is spot, it is looked at two minutes before each full hour."""
-    cdef bint wanted = row.spot_asks.count != 0 or row.spot_gpus > 0
-    cdef int64_t due_ns = 0
-    cdef int64_t ahead_ns
-    if wanted == (row.look_ahead_ns != 0):
-        return 0
-    if wanted:
-        ahead_ns = core.last_ts_ns + core.notice_ns
-        due_ns = ahead_ns - ahead_ns % NS_PER_HOUR + NS_PER_HOUR - core.notice_ns
-    rearm(core, TIMER_LOOK_AHEAD, row_number(row), row.look_ahead_ns, due_ns)
-    row.look_ahead_ns = due_ns
+    if start_h < end_h:
+        add_to_grid(core, row, SOLD, start_h, end_h, -lease.quantity)
     return 0
 
 
@@ -266,17 +225,12 @@ cdef int _arm_look_ahead(Core core, Row row) except -1:
 
 cdef int _displaceable(Core core, Lease lease) except -1:
     """It runs: from now on it can be displaced."""
-    index = displaceable(core, _market(core, lease))
+    index = displaceable(core, baron_of(core, lease.baron).spot_instrument)
     if index is None:
         # The first of its instrument.
         spot_leases.active(core, lease)
         return 0
     return yields(index, lease)
-
-
-cdef inline int64_t _market(Core core, Lease lease) except -1:
-    """The spot instrument of its market."""
-    return instrument_of(core, baron_of(core, lease.baron), False)
 
 
 cdef inline int64_t _next_due_ns(Lease lease, int64_t ts_ns) noexcept:

@@ -36,14 +36,11 @@ cdef inline Bill bill_of(Core core, uint64_t bill_id):
     return <Bill>_given(core.bills.find(bill_id))
 
 
-cdef inline Row row_of(Core core, uint32_t account, uint32_t baron):
-    return <Row>_given(PyDict_GetItem(core.rows, (account, baron)))
-
-
-cdef inline int64_t instrument_of(Core core, Baron baron, bint ondemand) except -1:
-    """The instrument in which leases of a Baron's market are traded."""
-    cdef tuple pair = core.markets[baron.sku, baron.region]
-    return pair[1] if ondemand else pair[0]
+cdef inline Row row_of(Core core, Baron baron, uint32_t account):
+    """What an account has of a Baron, which `engine.compiled.standing` gave."""
+    if account == baron.provider:
+        return baron.own_row
+    return <Row>_given(PyDict_GetItem(core.rows, (account, baron.baron)))
 
 
 cdef inline int rearm(Core core, uint8_t kind, uint64_t number, int64_t before_ns, int64_t due_ns) except -1:
@@ -53,11 +50,6 @@ cdef inline int rearm(Core core, uint8_t kind, uint64_t number, int64_t before_n
     if due_ns:
         core.timers.insert(due_ns, kind, number)
     return 0
-
-
-cdef inline uint64_t row_number(Row row) noexcept:
-    """A row's number among timers."""
-    return <uint64_t>row.account << ROW_BITS | row.baron
 
 
 # ---------------------------------------------------------------- leases

@@ -133,10 +133,10 @@ cdef inline uint8_t *_put_terms(uint8_t *at, const AcceptedTerms *terms) noexcep
 
 cdef inline int write_rejected(
     WireSink *sink, int64_t account, uint8_t reason, const View *field, const View *client_order_id,
-    int64_t order_id, uint8_t order_status
+    int64_t order_id, uint8_t order_status, int64_t needed_micros, int64_t available_micros
 ) except -1 nogil:
-    cdef uint8_t *at = room(sink, 4 + 2 * NUMBER_BYTES + 2 * LENGTH_BYTES + field.size + client_order_id.size)
-    at[0] = FIX_ARRAY | 7
+    cdef uint8_t *at = room(sink, 4 + 4 * NUMBER_BYTES + 2 * LENGTH_BYTES + field.size + client_order_id.size)
+    at[0] = FIX_ARRAY | 9
     at[1] = TAG_REJECTED
     at = put_number(at + 2, account)
     at = put_code(at, reason)
@@ -144,6 +144,8 @@ cdef inline int write_rejected(
     at = put_text(at, client_order_id)
     at = put_number(at, order_id)
     at = put_code(at, order_status)
+    at = put_number(at, needed_micros)
+    at = put_number(at, available_micros)
     written(sink, at)
     return 0
 

@@ -1,5 +1,5 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""What a snapshot has a million of, read in C into a state's own slots, leases and books (`engine.compiled.saving`).
+"""What a snapshot has a million of, read in C into a state's slots, leases and books (see `saving`).
 
 What isn't plain (a number that its field can't hold, a form that the law's encoder doesn't write, an order
 out of its turn) is left to the law's decoder, which knows what to refuse: here nothing is decided. It knows

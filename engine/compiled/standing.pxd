@@ -32,6 +32,10 @@ cdef int stand(Core state, Row row, const OrderSlot *ask, int64_t quantity) exce
 
 cdef int arm_look_ahead(Core state, Row row) except -1
 cdef int touch(Core state, Baron baron) except -1
+# GPUs of a Baron were leased, or are free again: say so, and bring the row that it touched to order.
+cdef int capacity_changed(Core state, Baron baron, Row row) except -1
+# Bring a row's spot asks to what is free for them now and in two minutes.
+cdef int settle(Core state, Baron baron, Row row) except -1
 
 # A new order into the tables, with its hold; a live one out of them. An order with rare terms goes by the
 # law's rooms.

@@ -19,11 +19,12 @@ from engine.compiled.order_events cimport AcceptedEvent, AcceptedTerms, write_ac
 from engine.compiled.records cimport Account, Asks, Baron, Row
 from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
 from engine.compiled.state cimport Core, Listed
+from engine.compiled.trade_events cimport write_capacity_changed
 from engine.grid_fast cimport DONE, NO_MEMORY, RESERVED, Count
 
 from libc.string cimport memset
 
-from engine import open_orders
+from engine import cuts, open_orders
 from engine.kinds import OrderStatus
 from engine.reasons import Reason
 
@@ -147,6 +148,28 @@ cdef int touch(Core state, Baron baron) except -1:
     """Something changed that the Baron's offers may grow by."""
     state.touched_barons[baron.number] = None
     return 0
+
+
+cdef int capacity_changed(Core state, Baron baron, Row row) except -1:
+    write_capacity_changed(
+        &state.events.sink, baron.baron, baron.verified_gpus, baron.leased_gpus, baron.simulated
+    )
+    touch(state, baron)
+    return settle(state, baron, row)
+
+
+cdef int settle(Core state, Baron baron, Row row) except -1:
+    cdef int64_t free
+    if row is not baron.own_row:
+        cuts.settle(state, row)
+        return 0
+    free = spot_free(state, baron, row)
+    if free < 0:
+        state.short_rows[row.key] = None
+        free = 0
+    if row.spot_asked_gpus > free:
+        cuts.cut_spot(state, row, free)
+    return arm_look_ahead(state, row)
 
 
 # ---------------------------------------------------------------- live orders

@@ -4,10 +4,11 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.codes cimport TIMER_LEASE_HOUR, TIMER_LOOK_AHEAD, TIMER_NOTICE_END, TIMER_TERM_END
-from engine.compiled.leasing cimport full_hour, notice_end, settle, term_end
-from engine.compiled.lookups cimport ROW_BITS, baron_of, lease_of, rearm, row_of
+from engine.compiled.leasing cimport full_hour, notice_end, term_end
+from engine.compiled.lookups cimport ROW_BITS, lease_of, rearm, row_of
 from engine.compiled.ordered cimport Timer
-from engine.compiled.records cimport Row
+from engine.compiled.records cimport Baron, Row
+from engine.compiled.standing cimport baron_of, settle, touch
 from engine.compiled.state cimport Core
 
 from engine import machine
@@ -50,11 +51,12 @@ cdef int _fire(Core core, uint8_t kind, uint64_t number) except -1:
 
 cdef bint _look_ahead(Core core, uint64_t number) except -1:
     """Two minutes before a full hour: what that hour's firm sales leave to spot counts from now on."""
-    cdef Row row = row_of(core, <uint32_t>(number >> ROW_BITS), <uint32_t>number)
+    cdef Baron baron = baron_of(core, <uint32_t>number)
+    cdef Row row = row_of(core, baron, <uint32_t>(number >> ROW_BITS))
     rearm(core, TIMER_LOOK_AHEAD, number, row.look_ahead_ns, 0)
     row.look_ahead_ns = 0
-    core.touched_barons[row.baron] = None
-    settle(core, baron_of(core, row.baron), row)
+    touch(core, baron)
+    settle(core, baron, row)
     return True
 
 

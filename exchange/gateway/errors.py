@@ -209,7 +209,10 @@ OF_FIELD: Final[dict[str, dict[str, str]]] = {
 
 
 class ProblemBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"kind": "type"}):
-    """An error (RFC 9457). `outcome` "unknown": it may have been done; "rejected": nothing was changed by this request."""
+    """An error (RFC 9457). `outcome` "unknown": it may have been done; "rejected": nothing was changed by this request.
+
+    `needed` and `available`, of `insufficient_funds`: what it would take, and what of the account's own was there for it.
+    """
 
     kind: str
     title: str
@@ -223,6 +226,8 @@ class ProblemBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     order_id: str | None = None
     order_status: str | None = None
     made_id: str | None = None
+    needed: str | None = None
+    available: str | None = None
 
 
 class Problem(Exception):
@@ -241,6 +246,8 @@ class Problem(Exception):
         order_id: str | None = None,
         order_status: str | None = None,
         made_id: str | None = None,
+        needed: str | None = None,
+        available: str | None = None,
     ) -> None:
         name = code.name.lower() if isinstance(code, Reason) else code
         entry = TABLE[name]
@@ -261,6 +268,8 @@ class Problem(Exception):
             order_id=order_id,
             order_status=order_status,
             made_id=made_id,
+            needed=needed,
+            available=available,
         )
         super().__init__(self.body.detail)
 

@@ -15,7 +15,7 @@ from engine.limits import Limits
 from engine.messages import AmendOrder, Command, PlaceOrder, Rejected, Rent, Reply, SetQuotes, SetSession
 from engine.reasons import Reason
 from engine.records import Session
-from engine.units import NS_PER_S
+from engine.units import NS_PER_S, format_money
 from exchange.gateway.errors import Problem
 from exchange.read.interface import InstrumentRow
 
@@ -69,6 +69,8 @@ def rejection(
         seq=seq,
         order_id=format_id("ord", rejected.order_id) if rejected.order_id and known else None,
         order_status=edge_name(rejected.order_status) if known else None,
+        needed=format_money(rejected.needed_micros) if rejected.needed_micros else None,
+        available=format_money(rejected.available_micros) if rejected.needed_micros else None,
     )
 
 
@@ -143,6 +145,9 @@ def _words(rejected: Rejected, command: Command, max_term_hours: int, closed: In
             return _of_quantities(rejected.field, command)
         case Reason.INVALID_QUANTITY if isinstance(command, AmendOrder):
             return _of_amended_quantity(rejected.field)
+        case Reason.INSUFFICIENT_FUNDS if rejected.needed_micros:
+            needed, has = (format_money(micros) for micros in (rejected.needed_micros, rejected.available_micros))
+            return Words(f"This needs {needed} dollars, and the account has {has} available for it")
         case Reason.TOO_MANY_ORDERS if rejected.field == "name":
             return Words(f"The account has {_LIMITS.max_quote_sets} sets of quotes, as many as it may")
         case Reason.TOO_MANY_ORDERS:

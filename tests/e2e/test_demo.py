@@ -203,6 +203,30 @@ def test_a_lease_whose_sandbox_is_gone_is_never_called_active(home: Path, start:
     assert after.ended() == 0, after.printed()
 
 
+def test_a_monarch_that_is_killed_is_named_and_nothing_is_left(home: Path, start: Start) -> None:
+    demo = start()
+    demo.line(r"web page +http://.*/")
+    (monarch,) = (
+        int(process.name)
+        for process in Path("/proc").iterdir()
+        if process.name.isdigit() and _is_monarch(process, home)
+    )
+    os.kill(monarch, signal.SIGKILL)
+    assert demo.ended() == 1, demo.printed()
+    assert "The demo failed. monarch ended with -9" in demo.printed()
+    assert left_of(home) == []
+
+
+def _is_monarch(process: Path, home: Path) -> bool:
+    """Whether it is the exchange that the home's demo started."""
+    try:
+        words = (process / "cmdline").read_text().split("\0")
+        marked = f"CHILD_OF_DEMO={home / 'logs'}\0" in (process / "environ").read_text()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return marked and "up" in words and any(word.endswith("monarch") for word in words)
+
+
 def test_in_the_background_of_a_shell_an_interrupt_ends_it_and_nohup_keeps_it(home: Path, start: Start) -> None:
     demo = start(ignored="INT HUP")
     url = demo.line(r"web page +http://.*/").split()[-1]

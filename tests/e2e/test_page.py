@@ -111,6 +111,30 @@ def test_conditional_quantity_stands_apart(exchange: Exchange, browser: Browser)
     assert browser.complaints() == []
 
 
+def test_forwards_stand_as_a_curve_that_follows_the_market(
+    exchange: Exchange, browser: Browser, tmp_path: Path
+) -> None:
+    show(browser, exchange, SPOT)
+    points = exchange.rest("renter").get("/v1/markets/H100-SXM5-80GB/us-east/curve")["points"]
+    browser.wait_text(f"#curve tr[data-period='{points[0]['period']}']", points[0]["period"])
+    rows = [line.split("\t")[0] for line in browser.text("#curve").splitlines()]
+    assert {point["period"] for point in points} <= set(rows)
+    assert [row for row in rows if row.isalpha()] == ["Period", "Days", "Weeks", "Months", "Quarters", "Years"]
+    far = points[-1]
+    placed = exchange.rest("renter").post(
+        "/v1/orders", {"instrument": far["symbol"], "side": "buy", "quantity": 1, "price": "0.0123"}
+    )
+    shown = browser.wait_text(f"#curve tr[data-period='{far['period']}']", "0.0123")
+    assert "\t0.0123\t–\t–\t–" in shown
+    browser.screenshot(tmp_path / "curve.png")
+    browser.resize(360, 800)
+    assert browser.run("document.documentElement.scrollWidth") <= 360
+    browser.screenshot(tmp_path / "narrow.png")
+    exchange.rest("renter").delete(f"/v1/orders/{placed['order']['id']}")
+    wait_until(lambda: "0.0123" not in browser.text("#curve"), "the bid to be gone")
+    assert browser.complaints() == []
+
+
 def test_a_market_that_doesnt_trade_says_so(exchange: Exchange, browser: Browser) -> None:
     show(browser, exchange, SPOT)
     cell = f"td:has(button[data-symbol='{SPOT}']) .session"

@@ -23,7 +23,7 @@ from engine.messages import (
     Traded,
 )
 from engine.state import Instrument
-from tests.engine.auditing import barons, bills, bounds, charges, rows, tables, yielding
+from tests.engine.auditing import barons, bills, bounds, charges, covers, rows, tables, yielding
 from tests.engine.auditing.hours import Hours
 from tests.engine.auditing.records import SeenLease
 from tests.engine.auditing.seen import Seen
@@ -38,6 +38,7 @@ class Auditor(Seen):
         self.hours = Hours(limits.notice_s, limits.wipe_s)
         self.kinds: dict[int, Kind] = {}
         self.billing = bills.Billing(limits.max_outages)
+        self.covering = covers.Covering(machine)
 
     def saw(self, now_ns: int, command: Command, events: list[Event]) -> None:
         """Take in one command and its events, and check every law."""
@@ -58,11 +59,13 @@ class Auditor(Seen):
             if lease is not None:
                 charges.check_charge(lease, self.billing.closed_micros(lease.scheduled.lease_id))
         bounds.check_account_limits(self)
+        self.covering.take(now_ns, events, self.leases)
         due_ns = self.machine.next_due_ns()
         settled = due_ns is None or due_ns > now_ns
         if settled:
             barons.check_shortage(self, self.hours, command, events)
             barons.check_waits(self.hours)
+            self.billing.check_lost(command, events)
         yielding.check_displaced(self.hours, now_ns, events)
         self.commands += 1
         if self.commands % self.every:

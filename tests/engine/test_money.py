@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from engine.kinds import Pot, TransferCode
-from engine.messages import AccountOpened, Command, Deposit, OpenAccount, Transfer, Withdraw
+from engine.messages import AccountOpened, AmendOrder, Command, Deposit, OpenAccount, Transfer, Withdraw
 from engine.money import transfer
 from engine.reasons import Reason
 from engine.state import Broken
 from engine.units import AMOUNT_MAX_MICROS, INT64_MAX
-from tests.engine.shard import ALICE, BOB, Shard, bid, only
+from tests.engine.shard import ALICE, BOB, ONDEMAND, PAT, Shard, ask, bid, only
 
 UINT64_MAX = 2**64 - 1
 
@@ -84,3 +84,18 @@ def test_a_pot_below_zero_stops_the_engine(amount: int) -> None:
     state = Shard().machine.state
     with pytest.raises(Broken):
         transfer(state, (ALICE, Pot.AVAILABLE), (BOB, Pot.AVAILABLE), amount, TransferCode.PAYOUT, 0)
+
+
+def test_what_lacks_funds_is_told_what_it_needs_and_what_there_is() -> None:
+    shard = Shard(usd=10, providers_usd=1)
+    rejected = shard.refuse(bid(ALICE, 20_000, 5), Reason.INSUFFICIENT_FUNDS)
+    assert (rejected.needed_micros, rejected.available_micros) == (10_385_001, 10_000_000)
+    rejected = shard.refuse(ask(PAT, 20_000, 1, ONDEMAND), Reason.INSUFFICIENT_FUNDS)
+    assert (rejected.needed_micros, rejected.available_micros) == (2_000_000, 1_000_000)
+    order = shard.place(bid(ALICE, 20_000, 4))
+    # What it holds itself is there for its amend.
+    amend = AmendOrder(account=ALICE, order_id=order, quantity=6)
+    rejected = shard.refuse(amend, Reason.INSUFFICIENT_FUNDS)
+    assert (rejected.needed_micros, rejected.available_micros) == (12_462_000, 10_000_000)
+    rejected = shard.refuse(bid(ALICE, 0, 5), Reason.INVALID_PRICE)
+    assert (rejected.needed_micros, rejected.available_micros) == (0, 0)

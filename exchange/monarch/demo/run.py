@@ -82,9 +82,21 @@ class _Demo:
             print("\nStopping.", flush=True)
             return INTERRUPTED if once else 0
         except (DemoError, ChildFailed, RestError, StepFailed, AgentError) as error:
-            print(f"\nThe demo failed. {error}", file=sys.stderr)
+            print(f"\nThe demo failed. {self._cause(error)}", file=sys.stderr)
             return 1
         return 0
+
+    def _cause(self, error: Exception) -> Exception:
+        """Why it failed: of a connection that broke, the process that died at its other end."""
+        if not isinstance(error, RestError) or error.code != "unreachable":
+            return error
+        # Its sockets close before it can be waited for.
+        time.sleep(POLL_S)
+        try:
+            self._local.children.check()
+        except ChildFailed as died:
+            return died
+        return error
 
     def _stop(self) -> bool:
         """End the leases, the processes, and whatever sandboxes are left; whether that is all gone."""
@@ -169,12 +181,18 @@ Stop with ctrl-c, or by SIGTERM.
         self._local.wait("the Barons to have wiped their leases", self._are_wiped, WIPED_S)
 
     def _are_wiped(self) -> bool:
-        """Ask the end of what is still open; whether every Baron has all of its GPUs back."""
+        """Ask the end of what is still open of the demo's accounts; whether all that they had is wiped.
+
+        What somebody else rented isn't theirs to end: its sandboxes are removed with the others, and nobody waits for that.
+        """
+        are_wiped = True
         for who in ("renter", "provider"):
             account = self._local.rest(who)
             for lease in account.get(f"/v1/leases?open=true&limit={LEASES_PAGE}")["leases"]:
                 account.delete(f"/v1/leases/{lease['id']}")
-        return not any(baron["leased_gpus"] for baron in self._local.rest("provider").get("/v1/barons")["barons"])
+            latest = account.get(f"/v1/leases?limit={LEASES_PAGE}")["leases"]
+            are_wiped &= all(lease["wiped"] for lease in latest)
+        return are_wiped
 
 
 def _check_ports(ports: LocalPorts) -> None:

@@ -11,8 +11,19 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
-from engine.kinds import ObligationChange, Pot, TransferCode
-from engine.messages import BillClosed, Event, LeaseChanged, LeaseScheduled, ObligationChanged, OutageNoted, Transfer
+from engine.kinds import ObligationChange, Pot, Presence, TransferCode
+from engine.messages import (
+    BillClosed,
+    Command,
+    Event,
+    LeaseChanged,
+    LeaseScheduled,
+    ObligationChanged,
+    OutageNoted,
+    Rejected,
+    SetPresence,
+    Transfer,
+)
 from engine.units import MICROS_PER_TICK
 
 DAY_NS = 86_400 * 10**9
@@ -38,6 +49,7 @@ class SeenBill:
     """Out of its bond to the renter, likewise."""
     hour_micros: int = 0
     """What an hour of it pays: an obligation's."""
+    baron: int = 0
     until_h: int = 0
     """Up to when its hours were paid."""
 
@@ -73,6 +85,14 @@ class Billing:
             case BillClosed():
                 self._close(self.bills[event.lease_id], event)
 
+    def check_lost(self, command: Command, events: list[Event]) -> None:
+        """What was paid for hours in which a Baron was lost already is its holders' again, but for closed months."""
+        if not isinstance(command, SetPresence) or command.presence is not Presence.LOST:
+            return
+        if not isinstance(events[0], Rejected):
+            lost = [bill for bill in self.bills.values() if bill.baron == command.baron and bill.charge]
+            assert all(bill.until_h * HOUR_NS <= command.as_of_ns for bill in lost), "a lost hour is refunded"
+
     def check(self, pots: Counter[tuple[int, Pot]]) -> None:
         """A seller's receivable is what its leases' bills say, none of them below zero."""
         owed: Counter[int] = Counter()
@@ -90,6 +110,7 @@ class Billing:
         if event.live and event.lease_id:
             self.delivers[event.lease_id] = event.obligation_id
         if event.change in (ObligationChange.PAID, ObligationChange.DELIVERED):
+            bill.baron = event.baron
             bill.hour_micros, bill.until_h = event.price_ticks * MICROS_PER_TICK * event.quantity, event.start_h
         if not event.live:
             bill.over_ns = min(event.start_h * HOUR_NS, bill.over_ns or event.start_h * HOUR_NS)
@@ -103,7 +124,8 @@ class Billing:
             if transfer.code is TransferCode.REFUND and bill.hour_micros:
                 hours, part = divmod(transfer.amount_micros, bill.hour_micros)
                 assert not part, "an hour is refunded whole"
-                bill.over_ns = (bill.until_h - hours) * HOUR_NS
+                bill.until_h -= hours
+                bill.over_ns = bill.until_h * HOUR_NS
         if (transfer.debit_account, transfer.debit_pot) == (bill.provider, Pot.BOND):
             bill.bond += transfer.amount_micros if transfer.code is TransferCode.PENALTY else 0
         if (transfer.credit_account, transfer.credit_pot) == receivable:

@@ -7,13 +7,28 @@ import re
 from pathlib import Path
 from typing import Final
 
-from engine.kinds import EndReason, Kind, LeaseState, Pot, Side, TransferCode
+from engine.kinds import (
+    EndReason,
+    Kind,
+    LeaseState,
+    OrderStatus,
+    OrderType,
+    Origin,
+    Pot,
+    Side,
+    TimeInForce,
+    TransferCode,
+)
 from engine.timers import TimerKind
 
 ROOM: Final = Path(__file__).resolve().parents[3] / "engine" / "compiled" / "codes.pxd"
 VOCABULARIES: Final[dict[str, type[enum.IntEnum]]] = {
     "SIDE": Side,
     "KIND": Kind,
+    "TYPE": OrderType,
+    "TIME": TimeInForce,
+    "ORIGIN": Origin,
+    "STATUS": OrderStatus,
     "LEASE": LeaseState,
     "END": EndReason,
     "POT": Pot,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine import snapshot
+from engine import rows, snapshot
 from engine.book_plain import PlainBook
 from engine.codec import DecodeError
 from engine.compiled import restoring, saving
@@ -147,7 +147,10 @@ def test_every_field_of_a_lease_is_saved_and_read(
     machine = opened()
     for lease_id, (each, others) in zip(sorted(ids), terms, strict=False):
         fields = dict.fromkeys(Lease.__struct_fields__, 0) | others | each | {"lease_id": lease_id}
-        machine.state.leases[lease_id] = machine.state.records.own(Lease(**fields))
+        lease = machine.state.leases[lease_id] = machine.state.records.own(Lease(**fields))
+        if lease.kind is Kind.FORWARD:
+            # Who has a lease on bought hours has a row.
+            rows.row_of(machine.state, lease.renter, lease.baron)
     data = machine.snapshot()
     assert data == encoded(machine)
     again = restoring.decode(data, CompiledState)

@@ -43,6 +43,8 @@ async def test_more_than_there_is_doesnt_go_out(exchange: Floor) -> None:
     body = {"account": renter.account, "amount": "5.000001"}
     problem = await exchange.admin.refused("POST", "/withdrawals", body)
     assert (problem["status"], problem["code"]) == (409, "insufficient_funds")
+    assert (problem["needed"], problem["available"]) == ("5.000001", "5.000000")
+    assert "needs 5.000001 dollars, and the account has 5.000000 available" in problem["detail"]
 
 
 @pytest.mark.parametrize(

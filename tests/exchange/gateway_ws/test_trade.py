@@ -268,6 +268,18 @@ async def test_bad_orders_are_refused_with_the_table_s_code(exchange: House) -> 
         assert (await wire.event("orders"))["data"] == []
 
 
+async def test_what_lacks_funds_says_how_much(exchange: House) -> None:
+    renter = await exchange.party()
+    async with exchange.trade(renter) as wire:
+        error = await wire.refused("order.place", **BUY | {"quantity": 100_000, "price": "1000"})
+        has = str(error["available"])
+        # An hour and two minutes of it with the taker's fee.
+        assert float(str(error["needed"])) >= 100_000 * 1000 * 3720 / 3600 > float(has) > 0
+        assert has in str(error["detail"])
+        other = await wire.refused("order.place", **BUY | {"quantity": 0})
+        assert "needed" not in other and "available" not in other
+
+
 UNKNOWN: list[tuple[str, dict[str, Json], str]] = [
     ("order.amend", {"order_id": "ord_0000000000001", "quantity": 1}, "unknown_order"),
     ("order.amend", {"order_id": "ord_0000000000001", "client_order_id": "x", "quantity": 1}, "invalid_field"),

@@ -5,6 +5,7 @@
 import { Account } from "./account.js";
 import { call } from "./api.js";
 import { Book } from "./book.js";
+import { Curve, curveChannel } from "./curve.js";
 import { Depth, Tape, TRADES, tradeOfRest, tradesOfEvent } from "./depth.js";
 import { Feed } from "./feed.js";
 import { KINDS, Markets } from "./markets.js";
@@ -32,6 +33,9 @@ let listAgain = 0;
 
 const account = new Account();
 const depth = new Depth();
+const curve = new Curve();
+/** The channel of the chosen market's curve. */
+let curveName = "";
 const markets = new Markets((symbol) => {
   choose(symbol);
   if (matchMedia("(max-width: 52rem)").matches) byId("book-title").scrollIntoView();
@@ -64,6 +68,10 @@ function onBegin(channel, from) {
 function onEvent(event) {
   if (CHANNELS.includes(event.ch)) {
     event.data.forEach(showListed);
+    return;
+  }
+  if (event.ch === curveName) {
+    curve.apply(event);
     return;
   }
   const dot = event.ch.indexOf(".");
@@ -136,7 +144,7 @@ function subscribe() {
     books.delete(symbol);
     markets.show(symbol, null);
   }
-  feed.want([...CHANNELS, ...[...symbols].map((symbol) => `book.${symbol}`), ...(chosen ? [`trades.${chosen}`] : [])]);
+  feed.want([...CHANNELS, ...[...symbols].map((symbol) => `book.${symbol}`), ...(chosen ? [`trades.${chosen}`, curveName] : [])]);
 }
 
 function chooseFromAddress() {
@@ -161,6 +169,10 @@ function choose(symbol) {
   if (!isFirst) history.replaceState(null, "", `#${symbol}`);
   markets.choose(symbol);
   depth.open(instrument);
+  if (curveName !== curveChannel(instrument)) {
+    curveName = curveChannel(instrument);
+    curve.open(instrument);
+  }
   if (listed.has(symbol)) depth.showSession(listed.get(symbol));
   account.rent.follow(instrument);
   dirty.add(symbol);

@@ -4,7 +4,7 @@
 
 import { byId, count, kindName, make, notice, say, sessionNote } from "./text.js";
 
-/** What can be rented at once; the hundreds of forwards beside them are read as curves, elsewhere. */
+/** What can be rented at once; the hundreds of forwards beside them are read as curves (`curve.js`). */
 export const KINDS = ["spot", "ondemand"];
 
 export class Markets {
