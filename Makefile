@@ -12,7 +12,7 @@ export PIP_CACHE_DIR ?= $(CURDIR)/build/pip
 
 # What the environment is made from: when one of these is newer than the stamp, it is made again.
 SOURCES := pyproject.toml setup.py clients/pyproject.toml \
-	$(wildcard engine/*.pyx engine/*.pxd engine/*/*.pxd provisioner/agent/native/*.c provisioner/agent/native/*.h) \
+	$(wildcard engine/*.pyx engine/*.pxd engine/*/*.pyx engine/*/*.pxd provisioner/agent/native/*.c provisioner/agent/native/*.h) \
 	$(wildcard provisioner/agent/native/build.py)
 STAMP := $(VENV)/.installed
 

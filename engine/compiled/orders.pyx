@@ -260,7 +260,7 @@ cdef class Order:
         return isinstance(other, Order) and (<Order>other).slot == self.slot
 
     def __hash__(self):
-        return hash(self.number)
+        return <Py_hash_t>(self.number >> 1)
 
     def __repr__(self):
         return f"<order {self.number}>"

@@ -240,7 +240,6 @@ cdef int close(Core state, uint32_t index, uint8_t reason) except -1:
     cdef bint expired = reason == REASON_EXPIRED or reason == REASON_WINDOW_CLOSED
     cdef Account account
     cdef int64_t freed
-    cdef Row row
     if order.rare:
         open_orders.close(state, state.orders.handle(index), Reason(reason))
         return 0
