@@ -135,7 +135,7 @@ cdef class FastGrid:
             free(self.slots[self.first_page % PAGES_MAX])
             self.slots[self.first_page % PAGES_MAX] = NULL
             self.first_page += 1
-        while self.first_page <= self.last_page and self.slots[self.first_page % PAGES_MAX] == NULL:
+        while 0 <= self.first_page <= self.last_page and self.slots[self.first_page % PAGES_MAX] == NULL:
             if self.first_page == self.last_page:
                 self.first_page = self.last_page = -1
                 break

@@ -1,5 +1,8 @@
 """Canaries: bugs put into the engine on purpose, each of which the auditor or the engine itself must catch.
 
+# What is caught here, the laws catch.
+pytestmark = pytest.mark.usefixtures("law_alone")
+
 A law that no bug can break checks nothing.
 """
 
@@ -144,7 +147,7 @@ CROWD_CANARIES: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
     ("a set's fills aren't counted", fills, "count_quote", lambda _: nothing),
     ("an order's time isn't kept", timers, "_order_timers", lambda _: lambda *_: []),
     ("an auction opens leases beyond the bound", auction_bounds, "beyond_bound", lambda _: lambda *_: []),
-    ("a resting bid opens a lease beyond the bound", matching, "_beyond_bound", lambda _: lambda *_: []),
+    ("a resting bid opens a lease beyond the bound", matching, "_beyond_bound", lambda _: lambda *_: ([], None)),
     ("a book's trade isn't followed by capacity", trades, "capacity_follows", lambda _: nothing),
     ("lots don't reach the book", book_orders, "new", lambda new: lambda *given: new(*given)._replace(lot=0)),
 ]

@@ -13,6 +13,9 @@ from engine.messages import EndLease, LeaseScheduled, LeaseWiped, SetAccountLimi
 from engine.state import Broken
 from tests.engine.shard import ALICE, BARON, BOB, PAT, Shard, ask, bid, only
 
+# What is caught here, the laws catch.
+pytestmark = pytest.mark.usefixtures("law_alone")
+
 
 def story() -> None:
     """Accounts with limits, one that is killed, bids that ask for a rating, and a lease that comes to its end."""

@@ -15,6 +15,9 @@ from tests.engine.shard import ALICE, BARON, BOB, HOUR, MINUTE, ONDEMAND, PAT, S
 from tests.engine.test_forwards import DAY_H, TRADED, day, trade
 from tests.engine.test_subleases import PRICE, fails, lets, running
 
+# What is caught here, the laws catch.
+pytestmark = pytest.mark.usefixtures("law_alone")
+
 
 def story() -> Shard:
     """A holder lets and lets again; leases shrink, end, fail alone and with what they stand on; a day passes."""

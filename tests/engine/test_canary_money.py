@@ -16,6 +16,9 @@ from tests.engine.shard import ALICE, BARON, BOB, HOUR, MINUTE, ONDEMAND, OTHER_
 from tests.engine.shard import rental as rent
 from tests.engine.test_forwards import DAY_H, day, rich, trade, until
 
+# What is caught here, the laws catch.
+pytestmark = pytest.mark.usefixtures("law_alone")
+
 
 def months() -> None:
     """Leases and obligations with outages that run over a month's end, and hours that turn out not to have been delivered."""

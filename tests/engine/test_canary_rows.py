@@ -31,6 +31,9 @@ from tests.engine.shard import (
 )
 from tests.engine.spot import displacing, runs, starts, wipes
 
+# What is caught here, the laws catch.
+pytestmark = pytest.mark.usefixtures("law_alone")
+
 
 def hours() -> None:
     """Firm asks, sales, cuts and wipes by the hour, and GPUs that are lost while they are let."""

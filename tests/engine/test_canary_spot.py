@@ -15,6 +15,9 @@ from engine.state import Broken
 from tests.engine.shard import ALICE, BOB, MINUTE, ONDEMAND, PAT, SECOND, Shard, ask, bid
 from tests.engine.spot import displacing, runs, wipes
 
+# What is caught here, the laws catch.
+pytestmark = pytest.mark.usefixtures("law_alone")
+
 
 def story() -> None:
     """Leases at four prices: some raised, some displaced on entry and amend, some pre-empted, promises kept and broken."""

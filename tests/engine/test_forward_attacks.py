@@ -184,6 +184,7 @@ def test_more_failures_than_a_command_may_say_go_on_in_ticks(monkeypatch: pytest
     assert standing not in shard.machine.state.orders
 
 
+@pytest.mark.usefixtures("law_alone")
 def test_an_auction_cuts_no_more_obligations_than_a_command_may(monkeypatch: pytest.MonkeyPatch) -> None:
     shard = rich()
     today = day(shard, 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.book_plain import PlainBook
+from engine.halves import PLAIN
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import Command, Deposit, Event, Reply, Tick
@@ -89,7 +90,7 @@ async def test_a_bug_in_the_machine_stops_it_loudly(
 
     # The command is in the log: the same engine says where it fails, a mended one goes on.
     with monkeypatch.context() as patch:
-        patch.setattr("exchange.sequencer.recovery.Machine", Poisoned)
+        patch.setattr("tests.exchange.sequencer.conftest.PLAIN", PLAIN._replace(kind=Poisoned))
         broken = house.shard()
         with pytest.raises(RecoveryError, match=rf"the engine fails at command {len(founding()) + 2} .*mends it"):
             await broken.recover()
