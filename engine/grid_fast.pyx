@@ -1,9 +1,10 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The hour grid, compiled: pages of 31 days, each with a row of hours a count (rulebook §4).
 
-Same answers as `engine.grid_plain` for every sequence of calls. What a span adds to a whole page is noted once for
-all its hours, so that a year costs a dozen notes; hours get rows of their own when a span cuts their page. The
-loops over hours stand apart and have no branch, so that the compiler makes them go several hours at a time.
+Same answers as `engine.grid_plain` for every sequence of calls. What a span adds to a whole page is noted
+once for all its hours, so that a year costs a dozen notes; hours get rows of their own when a span cuts their
+page. The loops over hours stand apart and have no branch, so that the compiler makes them go several hours at
+a time.
 """
 
 from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t, uint32_t
@@ -121,7 +122,7 @@ cdef void raise_page(Page *page, Count count, int32_t quantity) noexcept nogil:
     if page.hours == NULL or -COUNT_MAX < base <= COUNT_MAX:
         page.base[<int>count] = base
         return
-    # Beyond, the hours' own part could leave its 32 bits: it takes up all, and what it stands for is in range.
+    # Beyond, the hours' own part could leave its 32 bits: it takes up all, and what comes of it is in range.
     raise_all(row_of(page, count), PAGE_HOURS, base)
     page.base[<int>count] = 0
     page.known = False
