@@ -15,12 +15,14 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memset
 
 from engine.book_fast cimport FastBook
+from engine.compiled.ahead cimport ask_maker, ask_of_maker
 from engine.compiled.codes cimport (
     CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_CLIENT, ORIGIN_OFFER, POT_AVAILABLE, SIDE_BUY,
-    SIDE_SELL, STATUS_FILLED, TIME_FOK, TIME_GTC, TIME_IOC, TYPE_LIMIT,
+    SIDE_SELL, STATUS_FILLED, STATUS_NONE, TIME_FOK, TIME_GTC, TIME_IOC, TYPE_LIMIT,
 )
 from engine.compiled.commands cimport PlainCommand
-from engine.compiled.fills cimport capacity_follows, open_leases, trade
+from engine.compiled.fills cimport capacity_follows, trade
+from engine.compiled.following cimport follow
 from engine.compiled.forwards cimport is_own_sale
 from engine.compiled.holding cimport change_hold, order_hold
 from engine.compiled.order_events cimport write_rejected
@@ -30,7 +32,7 @@ from engine.compiled.slots cimport OrderSlot, index_of, slot_at, take_slot
 from engine.compiled.standing cimport (
     account_of, admit, close, find_account, find_baron, firm_free, forget, hour_of, spot_free,
 )
-from engine.compiled.state cimport Core, Listed
+from engine.compiled.state cimport Core, Listed, listed_of, note_book
 from engine.compiled.wire cimport View, bytes_of, view_bytes
 from engine.fast.core cimport NO_KEY, Fills, Ladder
 from engine.fast.levels cimport price_of_key
@@ -40,7 +42,7 @@ from engine.fast.records cimport (
     SESSION_CONTINUOUS, CommandRecord, EventRecord, Sink,
 )
 
-from engine import book_events, displacement, machine
+from engine import book_events, displacement
 from engine.reasons import Reason
 from engine.records import unpack_events
 from engine.state import Broken
@@ -51,6 +53,7 @@ cdef enum:
     TIME_SHIFT = 3
     SELF_TRADE_SHIFT = 5
     EVENTS_FIRST = 256
+    MAKERS_AHEAD = 4
     WINDOW_LEAST_H = 2
     # A lease is displaced at nine tenths of a bid's limit and below.
     OF_TEN = 9
@@ -59,7 +62,9 @@ cdef int64_t PRICE_MOST = PRICE_MAX_TICKS
 cdef int64_t QUANTITY_MOST = QUANTITY_MAX
 cdef int REQUESTED = Reason.REQUESTED
 cdef int ORDER_CLOSED = Reason.ORDER_CLOSED
+cdef int INSUFFICIENT_CAPACITY = Reason.INSUFFICIENT_CAPACITY
 cdef bytes ORDER_ID = b"order_id"
+cdef bytes QUANTITY = b"quantity"
 cdef int IOC_REMAINDER = Reason.IOC_REMAINDER
 
 # ---------------------------------------------------------------- the book
@@ -102,12 +107,15 @@ cdef int told(Core state, Listed listed, int64_t count, uint32_t entering, bint 
     cdef EventRecord event
     cdef uint32_t index
     cdef int64_t place
+    if count > 1:
+        ask_makers(state, count, 0)
     for place in range(count):
         event = state.book_events[place]
         if event.kind == KIND_TRADE and is_known(state, listed, &event):
             trade(state, listed, &event)
         elif event.kind == KIND_ACCEPTED:
             admit(state, account_of(state, slot_at(&state.orders.slots, entering).account), entering)
+            ask_makers(state, count, 1)
         elif event.kind == KIND_CANCELED and listed.kind_code != KIND_FORWARD:
             if keeps_remainder and event.reason == IOC_REMAINDER:
                 continue
@@ -118,6 +126,19 @@ cdef int told(Core state, Listed listed, int64_t count, uint32_t entering, bint 
         else:
             (law,) = unpack_events((<char *>&event)[:sizeof(EventRecord)])
             book_events.EFFECTS[law.kind](state, listed.number, law)
+    return 0
+
+
+cdef int ask_makers(Core state, int64_t count, int step) noexcept:
+    """What the first makers are is asked for while what came before them is done."""
+    cdef int64_t place
+    for place in range(count if count < MAKERS_AHEAD else MAKERS_AHEAD):
+        if state.book_events[place].kind != KIND_TRADE:
+            continue
+        if step == 0:
+            ask_maker(state, state.book_events[place].order_id)
+        else:
+            ask_of_maker(state, state.book_events[place].order_id)
     return 0
 
 
@@ -193,7 +214,7 @@ cdef bint has_funds(Core state, Account account, const OrderSlot *order) noexcep
     """Whether the account has no limits of its own, and money for the hold."""
     if account.max_gpus or account.max_notional_micros:
         return False
-    return order_hold(state, account, order, order.leaves_quantity) <= account.pots.micros[<int>POT_AVAILABLE]
+    return order_hold(state, account, order, order.leaves_quantity) <= account.micros[<int>POT_AVAILABLE]
 
 
 cdef int64_t best_bid(FastBook book) noexcept nogil:
@@ -268,15 +289,13 @@ cdef bint forwards_way_is_clear(
 
 
 cdef bint place(Core state, const PlainCommand *command) except -1:
-    cdef PyObject *found = state.listed.find(<uint64_t>command.instrument)
-    cdef Listed listed
+    cdef Listed listed = listed_of(state, <uint64_t>command.instrument)
     cdef Account account
     cdef Baron baron = None
     cdef uint32_t index
     cdef bint entered
-    if found == NULL or not is_plain(command):
+    if listed is None or not is_plain(command):
         return False
-    listed = <Listed>found
     account = find_account(state, command.account)
     if account is None or account.killed:
         return False
@@ -296,6 +315,9 @@ cdef bint place(Core state, const PlainCommand *command) except -1:
         if baron is None or not is_ask(state, command, listed, baron):
             return False
     index = make_order(state, command, listed, account)
+    if baron is not None and not has_room(state, baron, slot_at(&state.orders.slots, index)):
+        state.orders.give(index)
+        return refuse(state, command, INSUFFICIENT_CAPACITY, QUANTITY, 0, STATUS_NONE)
     entered = enter(state, listed, account, baron, index)
     if not entered:
         state.made = 0
@@ -354,8 +376,6 @@ cdef bint enter(Core state, Listed listed, Account account, Baron baron, uint32_
     cdef bint displaces
     cdef CommandRecord command
     cdef int64_t count
-    if baron is not None and not has_room(state, baron, order):
-        return False
     if not has_funds(state, account, order):
         return False
     new_record(state, order, &command)
@@ -369,7 +389,7 @@ cdef bint enter(Core state, Listed listed, Account account, Baron baron, uint32_
         and not order.post_only
     )
     told(state, listed, count, index, displaces)
-    state.touched_books[listed.number] = None
+    note_book(state, listed)
     if displaces and order.admitted:
         displace(state, listed, account, order, index)
     capacity_follows(state)
@@ -428,7 +448,7 @@ cdef int rests(Core state, Account account, OrderSlot *order) except -1:
 cdef bint cancel(Core state, const PlainCommand *command) except -1:
     cdef uint32_t index
     cdef OrderSlot *order
-    cdef PyObject *found
+    cdef Listed listed
     cdef CommandRecord record
     if command.order_id <= 0 or command.account <= 0 or command.client_order_id.size:
         return False
@@ -436,16 +456,16 @@ cdef bint cancel(Core state, const PlainCommand *command) except -1:
     if index == 0:
         return refuse_closed(state, command)
     order = slot_at(&state.orders.slots, index)
-    found = state.listed.find(order.instrument)
+    listed = listed_of(state, order.instrument)
     if not order.admitted or order.account != command.account or order.origin == ORIGIN_OFFER:
         return False
-    if found == NULL or order.kind > KIND_ONDEMAND:
+    if listed is None or order.kind > KIND_ONDEMAND:
         return False
     memset(&record, 0, sizeof(record))
     record.op, record.order_id, record.ts_ns = OP_CANCEL, order.order_id, state.last_ts_ns
     record.reason = REQUESTED
-    told(state, <Listed>found, ask_book(state, (<Listed>found).book, &record), 0, False)
-    state.touched_books[(<Listed>found).number] = None
+    told(state, listed, ask_book(state, listed.book, &record), 0, False)
+    note_book(state, listed)
     follow(state)
     return True
 
@@ -454,44 +474,18 @@ cdef bint refuse_closed(Core state, const PlainCommand *command) except -1:
     """Say that an order is closed, and how it ended, where its account remembers it."""
     cdef Account account = find_account(state, command.account)
     cdef int status = -1 if account is None else account.closed_orders.find(<uint64_t>command.order_id)
-    cdef View field
     if status < 0:
         return False
-    view_bytes(&field, ORDER_ID)
+    return refuse(state, command, ORDER_CLOSED, ORDER_ID, command.order_id, <uint8_t>status)
+
+
+cdef bint refuse(
+    Core state, const PlainCommand *command, uint8_t reason, bytes name, int64_t order_id, uint8_t status
+) except -1:
+    """Say that a command is refused, before anything has changed."""
+    cdef View field
+    view_bytes(&field, name)
     write_rejected(
-        &state.events.sink, command.account, ORDER_CLOSED, &field, &command.client_order_id, command.order_id,
-        <uint8_t>status, 0, 0
+        &state.events.sink, command.account, reason, &field, &command.client_order_id, order_id, status, 0, 0
     )
     return True
-
-
-# ---------------------------------------------------------------- what follows
-
-
-cdef int follow(Core state) except -1:
-    if needs_law(state):
-        machine.follow(state)
-        return 0
-    state.touched_books = {}
-    if state.drafts.drafts:
-        open_leases(state)
-    return 0
-
-
-cdef bint needs_law(Core state) except -1:
-    """Whether anything follows but leases: covers, stops, offers, spent quotes, spot leases without GPUs."""
-    cdef Listed listed
-    cdef PyObject *found
-    if state.covers or state.waiting or state.spent_quotes or state.short_rows:
-        return True
-    for number in state.touched_books:
-        found = state.listed.find(number)
-        if found == NULL:
-            return True
-        listed = <Listed>found
-        if listed.book.core.due.count or listed.book.core.clearing_price:
-            return True
-    for number in state.touched_barons:
-        if find_baron(state, number).own_row.listings:
-            return True
-    return False
