@@ -140,8 +140,8 @@ cdef class Account:
         self.maker_fee_ppm, self.taker_fee_ppm = maker_fee_ppm, taker_fee_ppm
         self.pots = Pots(pots)
         self.offers = offers
-        self.client_ids = {} if client_ids is None else client_ids
-        self.older_live_ids = {} if older_live_ids is None else older_live_ids
+        self.client_ids = RememberedIds(client_ids or ())
+        self.older_live_ids = RememberedIds(older_live_ids or ())
         self.closed_orders = IdMemory(ORDER_STATUSES, closed_orders or ())
         self.wiped_leases = IdMemory(WIPED, wiped_leases or ())
         self.quote_sets = {} if quote_sets is None else quote_sets
