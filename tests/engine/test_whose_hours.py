@@ -36,6 +36,19 @@ def test_what_is_let_of_idle_hours_fails_with_the_newest_of_them() -> None:
     assert {each.obligation_id: each.quantity for each in owed(shard, ALICE)} == {older: 2}
 
 
+def test_gpus_that_leave_are_let_again_before_the_holders_own() -> None:
+    shard = rich()
+    older, newer = two_running(shard)
+    shard.place(ask(ALICE, 20_000, 2))
+    (let,) = only(shard.do(bid(BOB, 20_000, 2)), LeaseScheduled)
+    # Over, and not wiped yet: nobody counts on them any more.
+    shard.do(EndLease(account=BOB, lease_id=let.lease_id))
+    shard.place(ask(ALICE, 20_000, 2, ONDEMAND, max_hours=5))
+    shard.do(bid(BOB, 20_000, 2, ONDEMAND))
+    leases, obligations = shard.machine.state.leases, shard.machine.state.obligations
+    assert [leases[obligations[each].lease_id].quantity for each in (older, newer)] == [3, 1]
+
+
 def test_hours_that_follow_take_over_the_oldest_of_two_equal_leases() -> None:
     shard = rich()
     older, newer = two_running(shard)
