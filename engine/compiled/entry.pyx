@@ -15,7 +15,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memset
 
 from engine.book_fast cimport FastBook
-from engine.compiled.ahead cimport ask_maker, ask_of_maker
+from engine.compiled.ahead cimport ask_close, ask_maker, ask_of_maker
 from engine.compiled.codes cimport (
     CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_CLIENT, ORIGIN_OFFER, POT_AVAILABLE, SIDE_BUY,
     SIDE_SELL, STATUS_FILLED, STATUS_NONE, TIME_FOK, TIME_GTC, TIME_IOC, TYPE_LIMIT,
@@ -112,6 +112,7 @@ cdef int told(Core state, Listed listed, int64_t count, uint32_t entering, bint 
     for place in range(count):
         event = state.book_events[place]
         if event.kind == KIND_TRADE and is_known(state, listed, &event):
+            ask_close(state, event.order_id)
             trade(state, listed, &event)
         elif event.kind == KIND_ACCEPTED:
             admit(state, account_of(state, slot_at(&state.orders.slots, entering).account), entering)
