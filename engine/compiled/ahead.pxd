@@ -7,7 +7,7 @@ tables, one asks for the wrong memory, and no more.
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from engine.compiled.codes cimport KIND_SPOT, SIDE_SELL, TIME_GTC
+from engine.compiled.codes cimport KIND_SPOT, SIDE_SELL
 from engine.compiled.commands cimport CANCEL_ORDER, END_LEASE, LEASE_WIPED, PLACE_ORDER, PlainCommand
 from engine.compiled.records cimport Account, Baron, Lease, Row
 from engine.compiled.rings cimport Ring, home_of
@@ -204,18 +204,14 @@ cdef inline void _for_place(Core core, uint64_t seq, const PlainCommand *command
         prefetch_head(&(<Listed>listed).book.core, order_id)
         if command.side == SIDE_SELL:
             ask_row(core, command.baron)
-    elif command.time_in_force != TIME_GTC:
-        # It will be closed when it has been through its book.
-        if step == 3:
-            ask_memory(core, command.account)
-        elif step == 2:
-            ask_closed(core, command.account, order_id)
-    elif command.side != SIDE_SELL:
-        return
     elif step == 3:
-        ask_of_row(core, command.baron, (<Listed>listed).kind_code == KIND_SPOT)
+        ask_memory(core, command.account)
+        if command.side == SIDE_SELL:
+            ask_of_row(core, command.baron, (<Listed>listed).kind_code == KIND_SPOT)
     elif step == 2:
-        ask_hours(core, command.baron, (<Listed>listed).kind_code == KIND_SPOT)
+        ask_closed(core, command.account, order_id)
+        if command.side == SIDE_SELL:
+            ask_hours(core, command.baron, (<Listed>listed).kind_code == KIND_SPOT)
 
 
 cdef inline void _for_cancel(Core core, const PlainCommand *command, uint32_t step) noexcept:
