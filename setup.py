@@ -78,6 +78,10 @@ class BuildCompiled(build_ext):
         base = ROOT if self.inplace or self.editable_mode else Path(self.build_lib)
         return base / NATIVE / "bin"
 
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        self.parallel = os.cpu_count()
+
     def run(self) -> None:
         super().run()
         build_native(self._native_dir())

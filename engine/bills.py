@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from msgspec.structs import replace
+
 from engine import money, periods, timers
 from engine.dues import Bill, PaidHours
 from engine.kinds import Pot, TransferCode
@@ -55,6 +57,7 @@ def delivered(state: State, obligation: Obligation, pay_micros: int) -> None:
     bill.hours = PaidHours(
         baron=obligation.baron,
         lease_id=obligation.lease_id,
+        quantity=obligation.quantity,
         hour_micros=pay_micros,
         from_h=first_h,
         until_h=obligation.start_h + 1,
@@ -82,19 +85,26 @@ def undelivered(state: State, baron: int, as_of_ns: int, lease_id: int = 0) -> I
             yield bill
 
 
-def undo(state: State, bill: Bill, as_of_ns: int) -> None:
+def undo(state: State, bill: Bill, as_of_ns: int, quantity: int = 0) -> None:
     """Refund, whole, the hours that weren't delivered: the one that the failure fell in and all that were paid after it (§9).
 
-    The pay is the bill's receivable still, for a close forgets its hours: what was paid out stays paid.
+    quantity: of so many GPUs, the others of which it delivered; 0: of all. The pay is the bill's receivable still, for a close
+    forgets its hours: what was paid out stays paid.
     """
     hours = bill.hours
-    if hours is None:
+    from_h = max(hours.from_h, as_of_ns // NS_PER_HOUR) if hours is not None else 0
+    if hours is None or hours.until_h <= from_h:
         return
-    from_h = max(hours.from_h, as_of_ns // NS_PER_HOUR)
-    micros = min(hours.hour_micros * (hours.until_h - from_h), bill.receivable_micros)
+    failed = min(quantity or hours.quantity, hours.quantity)
+    hour_micros = hours.hour_micros // hours.quantity * failed
+    micros = min(hour_micros * (hours.until_h - from_h), bill.receivable_micros)
     receivable, available = (bill.provider, Pot.RECEIVABLE), (bill.renter, Pot.AVAILABLE)
     money.transfer(state, receivable, available, micros, TransferCode.REFUND, bill.bill_id)
     posted(bill, -micros, 0)
+    if failed < hours.quantity:
+        left = hours.quantity - failed
+        bill.hours = replace(hours, quantity=left, hour_micros=hours.hour_micros - hour_micros)
+        return
     _forget_hours(state, bill)
     bill.hours = None
     ended(state, bill.bill_id, from_h * NS_PER_HOUR)

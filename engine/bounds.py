@@ -6,10 +6,11 @@ A walk or a clearing is gone through dry with it before anything trades. It chan
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from enum import Enum, auto
 from typing import NamedTuple
 
-from engine import dry_resales
+from engine import dry_resales, obligations
 from engine.kinds import Kind
 from engine.obligation import Part
 from engine.reasons import Reason
@@ -29,12 +30,16 @@ class Beyond(Enum):
 class _Resale(NamedTuple):
     """What a fill of a holder's hours would do: pieces that go, what its seller holds then and how many more pieces that is."""
 
-    cuts: int
+    goes: list[Part]
     holding: list[Part]
     more: int
 
+    @property
+    def cuts(self) -> int:
+        return len(self.goes)
 
-_NOT_RESOLD = _Resale(0, [], 0)
+
+_NOT_RESOLD = _Resale([], [], 0)
 
 
 class Room:
@@ -52,6 +57,7 @@ class Room:
         self._cuts = 0
         self._opened: set[tuple[int, int, int, int]] = set()
         self._holdings: dict[tuple[int, int], list[Part]] = {}
+        self._to_come = _to_come(state) if self._forward and state.drafts else Counter[int]()
 
     @property
     def reason(self) -> Reason:
@@ -75,6 +81,8 @@ class Room:
             self._cuts += resale.cuts
             self._left[seller] = self._left_of(seller) - resale.more
             self._holdings[seller, baron] = resale.holding
+            if buyer != self._state.barons[baron].provider:
+                self._holdings[buyer, baron] = [*self._held(buyer, baron), *resale.goes]
         return Beyond.NOBODY
 
     def most(self, buyer: int, ask: tuple[int, int], quantity: int) -> int:
@@ -115,12 +123,25 @@ class Room:
             has, most = (
                 (account.obligations, limits.max_obligations) if self._forward else (account.leases, limits.max_leases)
             )
-            left = self._left[number] = most - has
+            left = self._left[number] = most - has - self._to_come[number]
         return left
 
     def _resale(self, seller: int, baron: int, quantity: int) -> _Resale:
-        held = self._holdings.get((seller, baron))
-        if held is None:
-            held = dry_resales.holding(self._state, seller, baron)
-        cuts, after = dry_resales.sale(held, Part(self._listed.start_h, self._listed.end_h, quantity))
-        return _Resale(cuts, after, len(after) - len(held))
+        held = self._held(seller, baron)
+        goes, after = dry_resales.sale(held, Part(self._listed.start_h, self._listed.end_h, quantity))
+        return _Resale(goes, after, len(after) - len(held))
+
+    def _held(self, holder: int, baron: int) -> list[Part]:
+        held = self._holdings.get((holder, baron))
+        return dry_resales.holding(self._state, holder, baron) if held is None else held
+
+
+def _to_come(state: State) -> Counter[int]:
+    """By account: obligations that it will have more of, or fewer, when the command ends and what it has traded is settled."""
+    more = Counter[int]()
+    for draft in state.drafts.values():
+        if draft.bid.kind is Kind.FORWARD and state.barons[draft.ask.baron].provider == draft.ask.account:
+            more[draft.bid.account] += 1
+    for (holder, baron), parts in state.dry_holdings.items():
+        more[holder] += len(parts) - len(obligations.held(state, holder, baron))
+    return more

@@ -15,7 +15,7 @@ from engine.obligation import Obligation
 from engine.reasons import Reason
 from engine.row import Row
 from engine.state import Lease, Refused, State
-from engine.units import NS_PER_HOUR
+from engine.units import NS_PER_HOUR, NS_PER_S
 
 
 def set_delivery(state: State, command: SetDelivery) -> None:
@@ -84,11 +84,18 @@ def make_room(state: State, row: Row) -> None:
 
 
 def terms_follow(state: State, changed: Iterable[Obligation]) -> None:
-    """After a trade: the leases of these run as long as their obligations, which it cut or joined."""
+    """After a trade: the leases of these run as long as their obligations, which it cut or joined.
+
+    One that is over, and waits for its wipe, keeps its GPUs no longer than its obligation.
+    """
     for obligation in changed:
         lease = state.leases.get(obligation.lease_id)
+        end_ns = obligation.end_h * NS_PER_HOUR
         if lease is not None and lease.live:
-            _run_until(state, lease, obligation.end_h * NS_PER_HOUR)
+            _run_until(state, lease, end_ns)
+        elif lease is not None and lease.wipe_due_ns > end_ns:
+            overdue_ns = lease.ended_ns + state.limits.wipe_s * NS_PER_S
+            timers.arm_wipe(state, lease, max(end_ns, overdue_ns))
 
 
 def _open(state: State, obligation: Obligation, start_ns: int, quantity: int) -> None:

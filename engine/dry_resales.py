@@ -12,16 +12,17 @@ from engine.state import State
 
 
 def holding(state: State, holder: int, baron: int) -> list[Part]:
-    """A holder's hours on a Baron, oldest first, after all that the running command has sold of them already."""
+    """A holder's hours on a Baron, oldest first, after all that the running command has resold of them, or to it, already."""
     sold = state.dry_holdings.get((holder, baron))
     if sold is not None:
         return sold
     return [Part(each.start_h, each.end_h, each.quantity) for each in obligations.held(state, holder, baron)]
 
 
-def sale(held: list[Part], wanted: Part) -> tuple[int, list[Part]]:
+def sale(held: list[Part], wanted: Part) -> tuple[list[Part], list[Part]]:
     """(pieces that go, what is held after that, oldest first) of a sale; what is held isn't changed."""
-    cuts, needs = 0, [wanted]
+    goes: list[Part] = []
+    needs = [wanted]
     rest: list[Part] = []
     younger: list[Part] = []
     for at, each in enumerate(held):
@@ -32,9 +33,9 @@ def sale(held: list[Part], wanted: Part) -> tuple[int, list[Part]]:
             rest.append(each)
             continue
         going, needs = obligations.take(each, needs)
-        cuts += len(going)
-        stays = [part for part, goes in obligations.cut(each, going) if not goes]
+        goes += going
+        stays = [part for part, leaves in obligations.cut(each, going) if not leaves]
         # The earliest piece keeps its number, and with it its age.
         rest += stays[:1]
         younger += stays[1:]
-    return cuts, rest + younger
+    return goes, rest + younger

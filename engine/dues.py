@@ -39,8 +39,9 @@ class PaidHours(_Due):
     baron: int
     lease_id: int
     """What delivered the last of them; 0: nothing did, which is the holder's affair."""
+    quantity: int
     hour_micros: int
-    """The pay of each."""
+    """The pay of each, for so many GPUs."""
     from_h: int
     until_h: int
 

@@ -16,8 +16,8 @@ PAGE_HOURS: Final = 744
 """A page is 31 days; it is made when an hour of it is first touched."""
 PAGES_MAX: Final = 64
 """Pages that a grid may span at once: more than five years, where the last period listed ends within three."""
-COUNT_MAX: Final = 2**30
-"""No count of an hour is above this: sums of a few stay in 32 bits."""
+COUNT_MAX: Final = 2**28
+"""No count of an hour is above this: sums of a few, and of what is noted apart for whole pages, stay in 32 bits."""
 HOUR_MAX: Final = 2**32 - 1
 
 

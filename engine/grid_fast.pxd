@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint32_t
 cdef enum:
     PAGE_HOURS = 744
     PAGES_MAX = 64
-    COUNT_MAX = 1073741824
+    COUNT_MAX = 268435456
 
 
 cdef enum Count:
@@ -23,7 +23,16 @@ cdef enum Outcome:
 
 
 ctypedef struct Page:
-    int32_t hours[3][744]
+    # What every hour of the page has of each count, beside what it has by itself.
+    int32_t base[3]
+    # Of the hours' own part: the extremes of each count, and the least of bought - sold [- reserved]; true
+    # while `known`.
+    int32_t low[3]
+    int32_t high[3]
+    int32_t least[2]
+    bint known
+    # A row of PAGE_HOURS a count; NULL while all hours are equal.
+    int32_t *hours
 
 
 cdef class FastGrid:

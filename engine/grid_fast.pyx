@@ -1,11 +1,13 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The hour grid, compiled: pages of 31 days, each with a row of hours a count (rulebook §4).
 
-Same answers as `engine.grid_plain` for every sequence of calls. The loops over hours stand apart and have no
-branch, so that the compiler makes them go several hours at a time.
+Same answers as `engine.grid_plain` for every sequence of calls. What a span adds to a whole page is noted
+once for all its hours, so that a year costs a dozen notes; hours get rows of their own when a span cuts their
+page. The loops over hours stand apart and have no branch, so that the compiler makes them go several hours at
+a time.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t, uint32_t
 from libc.stdlib cimport calloc, free
 
 from engine.grid import HOUR_MAX, Hour, Run
@@ -45,19 +47,21 @@ cdef extern from *:
     void raise_all "hourbook_raise"(int32_t *hours, int64_t length, int32_t quantity) noexcept nogil
 
 
-cdef bint fits(const int32_t *hours, int64_t length, int32_t quantity) noexcept nogil:
-    """Whether each hour stays within 0..COUNT_MAX with so many more."""
-    cdef int32_t least = COUNT_MAX
-    cdef int32_t most = 0
-    range_of(hours, length, &least, &most)
-    return <int64_t>least + quantity >= 0 and <int64_t>most + quantity <= COUNT_MAX
+cdef bint in_range(int64_t least, int64_t most, int32_t quantity) noexcept nogil:
+    """Whether counts between these stay within 0..COUNT_MAX with so many more."""
+    return least + quantity >= 0 and most + quantity <= COUNT_MAX
 
 
-cdef int32_t least_of(const Page *page, int64_t start, int64_t end, bint without_reserved) noexcept nogil:
-    cdef const int32_t *bought = page.hours[<int>BOUGHT]
-    cdef const int32_t *sold = page.hours[<int>SOLD]
-    cdef const int32_t *reserved = page.hours[<int>RESERVED]
-    cdef int32_t least = COUNT_MAX
+cdef inline int32_t *row_of(const Page *page, int count) noexcept nogil:
+    return page.hours + count * PAGE_HOURS
+
+
+cdef int32_t least_own(const Page *page, int64_t start, int64_t end, bint without_reserved) noexcept nogil:
+    """Least of what is left in a part of a page, of the hours' own part."""
+    cdef const int32_t *bought = row_of(page, BOUGHT)
+    cdef const int32_t *sold = row_of(page, SOLD)
+    cdef const int32_t *reserved = row_of(page, RESERVED)
+    cdef int32_t least = INT32_MAX
     cdef int32_t left
     cdef int64_t place
     if without_reserved:
@@ -71,6 +75,83 @@ cdef int32_t least_of(const Page *page, int64_t start, int64_t end, bint without
     return least
 
 
+cdef void know(Page *page) noexcept nogil:
+    """Find the extremes of a page with hours of its own anew."""
+    cdef int count
+    for count in range(COUNTS):
+        page.low[count], page.high[count] = INT32_MAX, INT32_MIN
+        range_of(row_of(page, count), PAGE_HOURS, &page.low[count], &page.high[count])
+    page.least[0] = least_own(page, 0, PAGE_HOURS, False)
+    page.least[1] = least_own(page, 0, PAGE_HOURS, True)
+    page.known = True
+
+
+cdef bint fits(Page *page, Count count, int64_t start, int64_t end, int32_t quantity) noexcept nogil:
+    """Whether each hour of a part of a page stays within 0..COUNT_MAX with so many more."""
+    cdef int64_t base = page.base[<int>count]
+    cdef int32_t low = INT32_MAX
+    cdef int32_t high = INT32_MIN
+    if page.hours == NULL:
+        return in_range(base, base, quantity)
+    if start == 0 and end == PAGE_HOURS:
+        if not page.known:
+            know(page)
+        return in_range(base + page.low[<int>count], base + page.high[<int>count], quantity)
+    range_of(&row_of(page, count)[start], end - start, &low, &high)
+    return in_range(base + low, base + high, quantity)
+
+
+cdef Page *cut(Page *page, bint whole) noexcept nogil:
+    """The page, made if it isn't there, with hours of its own unless it is taken whole; NULL: no memory, and
+    what stands is as it was.
+    """
+    cdef Page *made = page if page != NULL else <Page *>calloc(1, sizeof(Page))
+    if made == NULL or whole or made.hours != NULL:
+        return made
+    made.hours = <int32_t *>calloc(COUNTS * PAGE_HOURS, sizeof(int32_t))
+    if made.hours == NULL:
+        if page == NULL:
+            free(made)
+        return NULL
+    return made
+
+
+cdef void raise_page(Page *page, Count count, int32_t quantity) noexcept nogil:
+    """Take on to all hours of a page what fits."""
+    cdef int32_t base = page.base[<int>count] + quantity
+    if page.hours == NULL or -COUNT_MAX < base <= COUNT_MAX:
+        page.base[<int>count] = base
+        return
+    # Beyond, the hours' own part could leave its 32 bits: it takes up all, and what comes of it is in range.
+    raise_all(row_of(page, count), PAGE_HOURS, base)
+    page.base[<int>count] = 0
+    page.known = False
+
+
+cdef int32_t least_of(Page *page, int64_t start, int64_t end, bint without_reserved) noexcept nogil:
+    cdef int32_t least = page.base[<int>BOUGHT] - page.base[<int>SOLD]
+    if not without_reserved:
+        least -= page.base[<int>RESERVED]
+    if page.hours == NULL:
+        return least
+    if start == 0 and end == PAGE_HOURS:
+        if not page.known:
+            know(page)
+        return least + page.least[without_reserved]
+    return least + least_own(page, start, end, without_reserved)
+
+
+cdef inline int32_t count_of(const Page *page, Count count, int64_t place) noexcept nogil:
+    """The count of one hour."""
+    return page.base[<int>count] + (0 if page.hours == NULL else row_of(page, count)[place])
+
+
+cdef void let_page_go(Page *page) noexcept nogil:
+    if page != NULL:
+        free(page.hours)
+        free(page)
+
+
 cdef class FastGrid:
     """One row's hours, as `engine.grid.HourGrid` says."""
 
@@ -81,7 +162,7 @@ cdef class FastGrid:
     def __dealloc__(self):
         cdef int slot
         for slot in range(PAGES_MAX):
-            free(self.slots[slot])
+            let_page_go(self.slots[slot])
 
     cdef int add(self, Count count, uint32_t start_h, uint32_t end_h, int32_t quantity) noexcept nogil:
         """Take `quantity` on to each hour of a span (not empty); an Outcome: unless DONE nothing changed."""
@@ -90,6 +171,7 @@ cdef class FastGrid:
         cdef int64_t low = first if self.first_page < 0 or first < self.first_page else self.first_page
         cdef int64_t high = last if last > self.last_page else self.last_page
         cdef int64_t page, start, end
+        cdef Page *made
         if high - low >= PAGES_MAX:
             return TOO_WIDE
         for page in range(first, last + 1):
@@ -98,19 +180,26 @@ cdef class FastGrid:
             if self.slots[page % PAGES_MAX] == NULL:
                 if quantity < 0 or quantity > COUNT_MAX:
                     return OUT_OF_RANGE
-            elif not fits(&self.slots[page % PAGES_MAX].hours[<int>count][start], end - start, quantity):
+            elif not fits(self.slots[page % PAGES_MAX], count, start, end, quantity):
                 return OUT_OF_RANGE
         for page in range(first, last + 1):
-            if self.slots[page % PAGES_MAX] == NULL:
-                self.slots[page % PAGES_MAX] = <Page *>calloc(1, sizeof(Page))
-                if self.slots[page % PAGES_MAX] == NULL:
-                    # The pages made so far stand empty: nobody can tell.
-                    return NO_MEMORY
+            start = start_h - page * PAGE_HOURS if page == first else 0
+            end = end_h - page * PAGE_HOURS if page == last else PAGE_HOURS
+            made = cut(self.slots[page % PAGES_MAX], end - start == PAGE_HOURS)
+            if made == NULL:
+                # The pages made so far stand empty: nobody can tell.
+                return NO_MEMORY
+            self.slots[page % PAGES_MAX] = made
         self.first_page, self.last_page = low, high
         for page in range(first, last + 1):
             start = start_h - page * PAGE_HOURS if page == first else 0
             end = end_h - page * PAGE_HOURS if page == last else PAGE_HOURS
-            raise_all(&self.slots[page % PAGES_MAX].hours[<int>count][start], end - start, quantity)
+            made = self.slots[page % PAGES_MAX]
+            if end - start == PAGE_HOURS:
+                raise_page(made, count, quantity)
+            else:
+                raise_all(&row_of(made, count)[start], end - start, quantity)
+                made.known = False
         return DONE
 
     cdef int32_t least(self, uint32_t start_h, uint32_t end_h, bint without_reserved) noexcept nogil:
@@ -132,7 +221,7 @@ cdef class FastGrid:
     cdef void let_go(self, uint32_t before_h) noexcept nogil:
         """Free the pages that end at or before an hour."""
         while 0 <= self.first_page <= self.last_page and (self.first_page + 1) * PAGE_HOURS <= before_h:
-            free(self.slots[self.first_page % PAGES_MAX])
+            let_page_go(self.slots[self.first_page % PAGES_MAX])
             self.slots[self.first_page % PAGES_MAX] = NULL
             self.first_page += 1
         while 0 <= self.first_page <= self.last_page and self.slots[self.first_page % PAGES_MAX] == NULL:
@@ -195,9 +284,11 @@ cdef class FastGrid:
                     start = -1
                 if start < 0 and not same(counts, place, 0, 0, 0):
                     start = hour
-                    bought = counts.hours[<int>BOUGHT][place]
-                    sold = counts.hours[<int>SOLD][place]
-                    reserved = counts.hours[<int>RESERVED][place]
+                    bought = count_of(counts, BOUGHT, place)
+                    sold = count_of(counts, SOLD, place)
+                    reserved = count_of(counts, RESERVED, place)
+                if counts.hours == NULL:
+                    break
         if start >= 0:
             runs.append(Run(start, (self.last_page + 1) * PAGE_HOURS, bought, sold, reserved))
         return runs
@@ -212,17 +303,17 @@ cdef bint same(
     const Page *page, int64_t place, int32_t bought, int32_t sold, int32_t reserved
 ) noexcept nogil:
     return (
-        page.hours[<int>BOUGHT][place] == bought
-        and page.hours[<int>SOLD][place] == sold
-        and page.hours[<int>RESERVED][place] == reserved
+        count_of(page, BOUGHT, place) == bought
+        and count_of(page, SOLD, place) == sold
+        and count_of(page, RESERVED, place) == reserved
     )
 
 
 cdef object hour_of(const Page *page, int64_t place):
     return Hour(
-        page.hours[<int>BOUGHT][place],
-        page.hours[<int>SOLD][place],
-        page.hours[<int>RESERVED][place],
+        count_of(page, BOUGHT, place),
+        count_of(page, SOLD, place),
+        count_of(page, RESERVED, place),
     )
 
 

@@ -45,7 +45,7 @@ def ended_charge(lease: LeaseTerms, prices: Sequence[Price] = (), closed_ns: int
     from_ns = lease.active_ns or lease.ended_ns
     elapsed_ns = lease.ended_ns - from_ns
     match lease.reason:
-        case EndReason.EXPIRED | EndReason.UNPAID | EndReason.PREEMPTED | EndReason.DISPLACED:
+        case EndReason.EXPIRED | EndReason.UNPAID | EndReason.PREEMPTED | EndReason.DISPLACED | EndReason.RELEASED:
             duration_ns = elapsed_ns
         case EndReason.QUIT | EndReason.RENTER_FAILED:
             duration_ns = max(elapsed_ns, _minimum_ns(lease))

@@ -341,6 +341,21 @@ def test_more_covers_than_a_command_enters_wait_for_ticks_and_outlast_a_snapshot
     assert len(leases) == 5 == sum(1 for lease in shard.machine.state.leases.values() if lease.baron == OTHER_BARON)
 
 
+def test_covers_that_wait_for_ticks_are_refused_one_by_one() -> None:
+    shard = Shard(Limits(max_covers=1), usd=100_000)
+    shard.offer(offered(PRICE, 8, ONDEMAND))
+    for _ in range(3):
+        shard.lease(ALICE, 1, 5)
+    shard.do(SetAccountLimits(account=ALICE, killed=True))
+    shard.do(SetPresence(baron=BARON, presence=Presence.LOST, as_of_ns=shard.now_ns))
+    # Nothing else is said in such a Tick, and nobody refused it.
+    for _ in range(2):
+        (rejected,) = shard.apply(Tick())
+        assert isinstance(rejected, Rejected)
+        assert (rejected.account, rejected.reason) == (ALICE, Reason.ACCOUNT_KILLED)
+    assert not shard.due()
+
+
 # ---------------------------------------------------------------- the reserved bit
 
 

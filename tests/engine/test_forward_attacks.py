@@ -229,3 +229,21 @@ def test_who_quits_and_is_not_wiped_does_not_fail_its_own_obligation() -> None:
     overdue = [event for event in only(until(shard, start_h + DAY_H), LeaseChanged) if event.overdue]
     assert [event.lease_id for event in overdue] == [scheduled.lease_id], "once the obligation is delivered"
     shard.refuse(ask(PAT, TRADED, 1, ONDEMAND), Reason.INSUFFICIENT_CAPACITY, "quantity")
+
+
+def test_who_buys_hours_back_does_not_sell_gpus_that_are_not_wiped() -> None:
+    shard = rich()
+    today, tomorrow = day(shard, 0), day(shard, 1)
+    start_h = shard.machine.state.instruments[today].start_h
+    for instrument in (today, tomorrow):
+        trade(shard, PAT, ALICE, 8, instrument)
+    (scheduled,) = only(until(shard, start_h), LeaseScheduled)
+    shard.do(EndLease(account=ALICE, lease_id=scheduled.lease_id))
+    # Ten minutes later its GPUs are its obligation's still, which goes on for two days; then for one.
+    shard.wait(30 * MINUTE)
+    trade(shard, ALICE, PAT, 8, tomorrow)
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
+    assert shard.place(ask(PAT, TRADED, 8, tomorrow, max_hours=0))
+    overdue = [event for event in only(until(shard, start_h + DAY_H), LeaseChanged) if event.overdue]
+    assert [event.lease_id for event in overdue] == [scheduled.lease_id]
+    shard.refuse(ask(PAT, TRADED, 1, ONDEMAND), Reason.INSUFFICIENT_CAPACITY, "quantity")

@@ -19,9 +19,13 @@ BOTH = pytest.mark.parametrize("make", [PlainGrid, FastGrid])
 spans = st.tuples(st.integers(-40, 3 * PAGE_HOURS), st.integers(-1, 2 * PAGE_HOURS)).map(
     lambda span: (BASE + span[0], BASE + span[0] + span[1])
 )
+pages = st.tuples(st.integers(0, 3), st.integers(1, 3)).map(
+    lambda span: ((BASE // PAGE_HOURS + span[0]) * PAGE_HOURS, (BASE // PAGE_HOURS + sum(span)) * PAGE_HOURS)
+)
+"""Spans that take pages whole."""
 quantities = st.integers(-6, 8) | st.sampled_from([COUNT_MAX, -COUNT_MAX, COUNT_MAX + 1, 2**40, -(2**40)])
 calls = st.lists(
-    st.tuples(st.sampled_from((*ADDS, "forget", "least")), spans, quantities).map(
+    st.tuples(st.sampled_from((*ADDS, "forget", "least")), spans | pages, quantities).map(
         lambda call: (call[0], *call[1], call[2])
     ),
     max_size=30,
@@ -105,6 +109,27 @@ def test_a_refused_change_changes_nothing(make: GridFactory, name: str) -> None:
         with pytest.raises(ValueError, match=r"hours|hour would"):
             getattr(grid, name)(start, end, quantity)
         assert grid.runs(0) == before
+
+
+@BOTH
+def test_a_page_goes_up_whole_and_down_in_parts_any_number_of_times(make: GridFactory) -> None:
+    grid = make()
+    start = BASE // PAGE_HOURS * PAGE_HOURS
+    middle, end = start + 300, start + PAGE_HOURS
+    grid.add_sold(start, middle, COUNT_MAX)
+    for _ in range(20):
+        grid.add_bought(start, end, COUNT_MAX)
+        assert grid.least_free(start, end) == 0
+        grid.add_bought(start, middle, -COUNT_MAX)
+        grid.add_bought(middle, end, -COUNT_MAX)
+        assert grid.least_free(start, end) == grid.least_deliverable(start, end) == -COUNT_MAX
+    assert grid.runs(0) == [Run(start, middle, 0, COUNT_MAX, 0)]
+    for _ in range(20):
+        grid.add_reserved(start, middle, COUNT_MAX)
+        grid.add_reserved(middle, end, COUNT_MAX)
+        assert grid.least_free(start, end) == -2 * COUNT_MAX
+        grid.add_reserved(start, end, -COUNT_MAX)
+    assert grid.runs(0) == [Run(start, middle, 0, COUNT_MAX, 0)]
 
 
 @BOTH

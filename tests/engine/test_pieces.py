@@ -17,7 +17,7 @@ from engine.obligation import Part
 from engine.reasons import Reason
 from engine.records import Session
 from tests.engine.shard import ALICE, BARON, BOB, ONDEMAND, PAT, QUINN, Shard, ask, bid, only
-from tests.engine.test_forwards import TRADED, day, forward, owed, purchase, rich, sale, trade, until
+from tests.engine.test_forwards import DAY_H, TRADED, day, forward, owed, purchase, rich, sale, trade, until
 
 
 def pieces(shard: Shard, holder: int, count: int, instrument: int) -> None:
@@ -145,6 +145,37 @@ def test_a_set_of_quotes_shares_the_cuts_of_its_command(monkeypatch: pytest.Monk
     assert sum(each.quantity for each in only(events, Traded)) == 4
 
 
+def test_what_a_command_has_bought_counts_for_its_next_orders() -> None:
+    shard = rich(Limits(max_obligations=2))
+    days = [day(shard, number) for number in range(4)]
+    for instrument in days:
+        shard.place(sale(PAT, 2, instrument))
+    # Neighbours of one quantity would be one.
+    quotes = tuple(
+        Quote(instrument=number, side=Side.BUY, price_ticks=TRADED, quantity=1 + at % 2)
+        for at, number in enumerate(days)
+    )
+    events = shard.do(SetQuotes(account=ALICE, name="all", quotes=quotes, max_fills=0))
+    assert [each.reason for each in only(events, Canceled)] == [Reason.TOO_MANY_OBLIGATIONS] * 2
+    assert shard.machine.state.accounts[ALICE].obligations == 2
+
+
+def test_what_a_command_has_resold_counts_for_its_next_orders() -> None:
+    """Each hole in the seller's week is a piece more of hers."""
+    shard = rich(Limits(max_obligations=2))
+    week = forward(shard, 1)
+    trade(shard, PAT, ALICE, 2, week)
+    listed = shard.machine.state.instruments
+    until(shard, listed[week].start_h - 2 * DAY_H)
+    inside = [n for n in (day(shard, i) for i in range(7)) if listed[n].start_h > listed[week].start_h]
+    holes = inside[0], inside[2]
+    _, rests = (shard.place(sale(ALICE, 2, instrument)) for instrument in holes)
+    quotes = tuple(Quote(instrument=number, side=Side.BUY, price_ticks=TRADED, quantity=2) for number in holes)
+    events = shard.do(SetQuotes(account=BOB, name="holes", quotes=quotes, max_fills=0))
+    assert [(each.order_id, each.reason) for each in only(events, Canceled)] == [(rests, Reason.TOO_MANY_OBLIGATIONS)]
+    assert len(owed(shard, ALICE)) == 2
+
+
 def test_dry_sales_are_what_sales_do() -> None:
     """The same pieces, in number and in age, but for neighbours that are joined."""
     for seed in range(60):
@@ -165,8 +196,8 @@ def test_dry_sales_are_what_sales_do() -> None:
             if min(free) < wanted.quantity or wanted.quantity > most:
                 continue
             planned = obligations.plan(state, ALICE, BARON, wanted)
-            cuts, held = dry_resales.sale(held, wanted)
-            assert cuts == sum(len(parts) for _, parts in planned)
+            goes, held = dry_resales.sale(held, wanted)
+            assert goes == [part for _, parts in planned for part in parts]
             state.last_seq += 1
             state.begin()
             obligations.move(state, planned, BOB, week, b"")

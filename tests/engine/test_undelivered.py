@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from engine import periods
+from engine.halves import compiled_half
 from engine.kinds import Fault, LeaseState, Pot, Presence, TransferCode
 from engine.messages import (
     BillClosed,
@@ -16,10 +17,11 @@ from engine.messages import (
     LeaseScheduled,
     SetDelivery,
     SetPresence,
+    Tick,
     Transfer,
 )
 from engine.units import MICROS_PER_TICK
-from tests.engine.shard import ALICE, BARON, BOB, HOUR, MINUTE, PAT, SECOND, Shard, only
+from tests.engine.shard import ALICE, BARON, BOB, HOUR, MINUTE, PAT, SECOND, Shard, ask, bid, only
 from tests.engine.test_forwards import DAY_H, TRADED, day, owed, pots, purchase, rich, sale, trade, until
 
 PAY = TRADED * MICROS_PER_TICK * 2
@@ -103,6 +105,39 @@ def test_a_lease_that_fails_as_of_an_hour_that_was_paid_takes_its_own_hours_back
     events = shard.do(LeaseFailed(lease_id=lease_id, fault=Fault.PROVIDER, as_of_ns=as_of_ns, detail=""))
     assert taken_back(events) == [(PAT, ALICE, PAY)]
     assert [each.holder for each in shard.machine.state.obligations.values()] == [BOB]
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_of_hours_that_are_let_in_part_each_lease_takes_back_those_of_its_own_gpus(own_first: bool) -> None:
+    shard = rich()
+    start_h, own = running(shard)
+    shard.place(ask(ALICE, TRADED, 1))
+    (let,) = (each.lease_id for each in only(shard.do(bid(BOB, TRADED, 1)), LeaseScheduled))
+    until(shard, start_h + 2)
+    as_of_ns = (start_h + 2) * HOUR - SECOND
+    (first, other) = (own, let) if own_first else (let, own)
+    for lease_id, left in ((first, 1), (other, 0)):
+        events = shard.do(LeaseFailed(lease_id=lease_id, fault=Fault.PROVIDER, as_of_ns=as_of_ns, detail=""))
+        assert taken_back(events) == [(PAT, ALICE, PAY // 2)]
+        assert sum(each.quantity for each in owed(shard, ALICE)) == left
+        shard.twin = compiled_half().restored(shard.machine.snapshot())
+    assert taken_back(shard.do(lost(as_of_ns))) == [], "nothing is left of that hour"
+    shard.wait(40 * DAY_H * HOUR, tick=False)
+    while shard.due():
+        shard.do(Tick())
+    assert Pot.RECEIVABLE not in pots(shard, PAT)
+
+
+def test_what_one_lease_took_back_another_does_not_and_a_loss_takes_the_rest() -> None:
+    shard = rich()
+    start_h, own = running(shard)
+    shard.place(ask(ALICE, TRADED, 1))
+    shard.do(bid(BOB, TRADED, 1))
+    until(shard, start_h + 2)
+    as_of_ns = (start_h + 2) * HOUR - SECOND
+    shard.do(LeaseFailed(lease_id=own, fault=Fault.PROVIDER, as_of_ns=as_of_ns, detail=""))
+    assert taken_back(shard.do(lost(as_of_ns))) == [(PAT, ALICE, PAY // 2)]
+    assert not owed(shard, ALICE)
 
 
 def test_a_renters_failure_takes_nothing_back() -> None:

@@ -150,10 +150,14 @@ def test_what_an_ended_lease_costs(name: str) -> None:
     assert ended_charge(lease) == charge
 
 
-@pytest.mark.parametrize("reason", [EndReason.NONE, EndReason.RELEASED])
-def test_a_reason_without_a_rule_is_named(reason: EndReason) -> None:
-    with pytest.raises(ValueError, match=reason.name):
-        ended_charge(msgspec.structs.replace(LEASE, reason=reason, ended_ns=ACTIVE))
+def test_an_end_without_a_reason_is_named() -> None:
+    with pytest.raises(ValueError, match=EndReason.NONE.name):
+        ended_charge(msgspec.structs.replace(LEASE, reason=EndReason.NONE, ended_ns=ACTIVE))
+
+
+@pytest.mark.parametrize("reason", [reason for reason in EndReason if reason is not EndReason.NONE])
+def test_every_reason_to_end_has_a_rule(reason: EndReason) -> None:
+    assert ended_charge(msgspec.structs.replace(LEASE, reason=reason, ended_ns=ACTIVE + HOUR_NS)).usage_micros > 0
 
 
 # name: (active_ns, fired_ns after active, now_ns after active, hours that may be posted)

@@ -11,8 +11,9 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
-from engine.kinds import ObligationChange, Pot, Presence, TransferCode
+from engine.kinds import LeaseState, ObligationChange, Pot, Presence, TransferCode
 from engine.messages import (
+    BaronPresence,
     BillClosed,
     Command,
     Event,
@@ -47,8 +48,10 @@ class SeenBill:
     """Out of the receivable, since the last close."""
     bond: int = 0
     """Out of its bond to the renter, likewise."""
-    hour_micros: int = 0
-    """What an hour of it pays: an obligation's."""
+    gpu_hour_micros: int = 0
+    """What an hour of one GPU pays: an obligation's."""
+    quantity: int = 0
+    """Of how many GPUs its last hours were paid."""
     baron: int = 0
     until_h: int = 0
     """Up to when its hours were paid."""
@@ -60,6 +63,8 @@ class Billing:
         self.bills: dict[int, SeenBill] = {}
         self.delivers: dict[int, int] = {}
         """By forward's lease: its obligation."""
+        self.failing: LeaseChanged | None = None
+        """What was said to have failed last; None: a Baron was lost since."""
 
     def closed_micros(self, lease_id: int) -> int:
         """What the lease's months charged that were closed while it ran."""
@@ -69,7 +74,11 @@ class Billing:
         match event:
             case LeaseScheduled():
                 self.bills[event.lease_id] = SeenBill(event.renter, event.provider)
+            case BaronPresence():
+                self.failing = None
             case LeaseChanged():
+                if event.state is LeaseState.FAILED and not event.wiped:
+                    self.failing = event
                 bill = self.bills[event.lease_id]
                 bill.active_ns, bill.over_ns = event.active_ns, event.ended_ns
             case Transfer() if event.ref in self.bills:
@@ -110,8 +119,8 @@ class Billing:
         if event.live and event.lease_id:
             self.delivers[event.lease_id] = event.obligation_id
         if event.change in (ObligationChange.PAID, ObligationChange.DELIVERED):
-            bill.baron = event.baron
-            bill.hour_micros, bill.until_h = event.price_ticks * MICROS_PER_TICK * event.quantity, event.start_h
+            bill.baron, bill.quantity = event.baron, event.quantity
+            bill.gpu_hour_micros, bill.until_h = event.price_ticks * MICROS_PER_TICK, event.start_h
         if not event.live:
             bill.over_ns = min(event.start_h * HOUR_NS, bill.over_ns or event.start_h * HOUR_NS)
 
@@ -121,11 +130,8 @@ class Billing:
         if (transfer.debit_account, transfer.debit_pot) == receivable:
             sign = -1
             bill.moved[transfer.code] += transfer.amount_micros
-            if transfer.code is TransferCode.REFUND and bill.hour_micros:
-                hours, part = divmod(transfer.amount_micros, bill.hour_micros)
-                assert not part, "an hour is refunded whole"
-                bill.until_h -= hours
-                bill.over_ns = bill.until_h * HOUR_NS
+            if transfer.code is TransferCode.REFUND and bill.gpu_hour_micros:
+                self._refunded(bill, transfer.amount_micros)
         if (transfer.debit_account, transfer.debit_pot) == (bill.provider, Pot.BOND):
             bill.bond += transfer.amount_micros if transfer.code is TransferCode.PENALTY else 0
         if (transfer.credit_account, transfer.credit_pot) == receivable:
@@ -134,6 +140,24 @@ class Billing:
         fee = 0 in (transfer.debit_account, transfer.credit_account)
         if transfer.code in (TransferCode.USAGE, TransferCode.REFUND) and not fee:
             bill.charge += sign * transfer.amount_micros
+
+    def _refunded(self, bill: SeenBill, amount_micros: int) -> None:
+        """Whole hours of all its GPUs; or of those of a lease that has just failed, while the others were delivered."""
+        gpu_hours, part = divmod(amount_micros, bill.gpu_hour_micros)
+        assert not part, "an hour is refunded whole"
+        if self.failing is None:
+            gpus = bill.quantity
+        else:
+            hours = bill.until_h - max(bill.active_ns, bill.month_ns, self.failing.ended_ns) // HOUR_NS
+            gpus, part = divmod(gpu_hours, hours)
+            assert not part and 0 < gpus <= min(bill.quantity, self.failing.quantity), "of the GPUs that failed"
+        hours, part = divmod(gpu_hours, gpus)
+        assert not part, "an hour is refunded whole"
+        if gpus < bill.quantity:
+            bill.quantity -= gpus
+            return
+        bill.until_h -= hours
+        bill.over_ns = bill.until_h * HOUR_NS
 
     def _close(self, bill: SeenBill, event: BillClosed) -> None:
         assert (event.renter, event.provider) == (bill.renter, bill.provider)

@@ -53,7 +53,7 @@ class Covering:
                     assert (event.account, event.quantity, event.hours) == failure[:3], "a cover buys what failed"
                     assert event.price_ticks <= failure.limit_ticks, "a cover costs no more than what failed"
                     assert event.price_ticks + 1 > failure.limit_ticks, "a cover may cost as much as what failed"
-                case Rejected() if event is not events[0]:
+                case Rejected():
                     assert event.account == self.waiting.pop(0).account
                 case Traded() if event.taker_order_id in entered:
                     providers = entered[event.taker_order_id].providers

@@ -24,6 +24,8 @@ BESIDE: Final = ("setup.py", "pyproject.toml", "README.md", "LICENSE")
 COPIED: Final = (".py", ".pyx", ".pxd", ".c", ".h")
 """What a build reads, of the engine and the native programs; C that Cython wrote stands in the build's own folder."""
 FAST: Final = Path("engine", "fast")
+ABOVE: Final = Path("engine", "compiled")
+"""What stands on the book, and takes longest to build: not copied."""
 BOOK: Final = Path("engine", "book_fast.pyx")
 SEED: Final = 5
 COMMANDS: Final = 40_000
@@ -217,6 +219,7 @@ def build() -> Path:
     tree, library = BUILD / "tree", BUILD / "lib"
     folders = [ROOT / "engine", ROOT / "provisioner" / "agent" / "native"]
     files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.suffix in COPIED]
+    files = [path for path in files if not path.is_relative_to(ROOT / ABOVE)]
     texts = {path.relative_to(ROOT): path.read_text() for path in [*files, *(ROOT / name for name in BESIDE)]}
     for path, text in patched(texts).items():
         _write(tree / path, text)
