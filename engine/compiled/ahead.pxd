@@ -20,13 +20,13 @@ from engine.grid_fast cimport PAGE_HOURS, PAGES_MAX, Page, row_of
 
 cdef enum:
     # Steps from a command's reading to its turn.
-    STEPS = 6
+    STEPS = 7
     LINE_BYTES = 64
     HOUR_NS = 3600000000000
     # Of each record, how far what is used of it reaches.
-    ACCOUNT_BYTES = 136
-    BARON_BYTES = 176
-    ROW_BYTES = 136
+    ACCOUNT_BYTES = 120
+    BARON_BYTES = 96
+    ROW_BYTES = 96
     LEASE_BYTES = 304
     BILL_BYTES = 112
     MEMORY_BYTES = 112
@@ -74,6 +74,17 @@ cdef inline void ask_slot(const Slots *slots, uint32_t index) noexcept nogil:
         lines(slot_at(slots, index), sizeof(OrderSlot))
 
 
+cdef inline void ask_neighbour(const Slots *slots, uint32_t index) noexcept nogil:
+    """Of a slot, where its neighbours in its account's list stand."""
+    if index:
+        prefetch(&slot_at(slots, index).account_next)
+
+
+cdef inline void ask_row_neighbour(const Slots *slots, uint32_t index) noexcept nogil:
+    if index:
+        prefetch(&slot_at(slots, index).row_next)
+
+
 # ---------------------------------------------------------------- accounts
 
 
@@ -88,7 +99,7 @@ cdef inline void ask_of_account(Core core, int64_t number) noexcept:
     """What an account keeps beside itself."""
     cdef PyObject *account = find_in(&core.accounts.ring, <uint64_t>number)
     if account != NULL:
-        ask_slot(&core.orders.slots, (<Account>account).last_order)
+        ask_neighbour(&core.orders.slots, (<Account>account).last_order)
         prefetch(<void *>(<Account>account).last_delivery)
 
 
@@ -155,7 +166,9 @@ cdef inline void ask_hours(Core core, int64_t number, bint spot) noexcept:
             prefetch(row_of(page, count) + hour)
             if not spot:
                 prefetch(row_of(page, count) + hour + 16)
-    ask_slot(&core.orders.slots, (<Row>found).spot_asks.last if spot else (<Row>found).firm_asks.last)
+    ask_row_neighbour(
+        &core.orders.slots, (<Row>found).spot_asks.last if spot else (<Row>found).firm_asks.last
+    )
 
 
 # ---------------------------------------------------------------- steps
@@ -192,12 +205,14 @@ cdef inline void _for_place(Core core, uint64_t seq, const PlainCommand *command
         prefetch_head(&(<Listed>listed).book.core, order_id)
         if command.side == SIDE_SELL:
             ask_row(core, command.baron)
-    elif command.side != SIDE_SELL:
-        return
     elif step == 3:
-        ask_of_row(core, command.baron, (<Listed>listed).kind_code == KIND_SPOT)
+        ask_memory(core, command.account)
+        if command.side == SIDE_SELL:
+            ask_of_row(core, command.baron, (<Listed>listed).kind_code == KIND_SPOT)
     elif step == 2:
-        ask_hours(core, command.baron, (<Listed>listed).kind_code == KIND_SPOT)
+        ask_closed(core, command.account, order_id)
+        if command.side == SIDE_SELL:
+            ask_hours(core, command.baron, (<Listed>listed).kind_code == KIND_SPOT)
 
 
 cdef inline void _for_cancel(Core core, const PlainCommand *command, uint32_t step) noexcept:
@@ -205,13 +220,18 @@ cdef inline void _for_cancel(Core core, const PlainCommand *command, uint32_t st
     cdef Slots *slots = &core.orders.slots
     cdef uint64_t order_id = <uint64_t>command.order_id
     cdef uint32_t index
-    if step == 6:
+    if step == 7:
         prefetch(&slots.heads[hash_of(order_id) >> slots.shift])
         ask_account(core, command.account)
         return
-    if step == 5:
-        ask_slot(slots, slots.heads[hash_of(order_id) >> slots.shift])
-        ask_memory(core, command.account)
+    if step >= 5:
+        # Of two in one chain the second, which is near when the order is looked for.
+        index = slots.heads[hash_of(order_id) >> slots.shift]
+        if step == 6:
+            ask_slot(slots, index)
+            ask_memory(core, command.account)
+        elif index and slot_at(slots, index).order_id != order_id:
+            ask_slot(slots, slot_at(slots, index).behind)
         return
     if step == 4:
         ask_closed(core, command.account, order_id)
@@ -228,13 +248,13 @@ cdef inline void _for_order(Core core, const OrderSlot *slot, uint32_t step) noe
     elif listed != NULL and step == 3:
         prefetch_node(&(<Listed>listed).book.core, slot.order_id)
     if step == 4:
-        ask_slot(slots, slot.account_prev)
-        ask_slot(slots, slot.account_next)
+        ask_neighbour(slots, slot.account_prev)
+        ask_neighbour(slots, slot.account_next)
     if slot.side != SIDE_SELL:
         return
     if step == 4:
-        ask_slot(slots, slot.row_prev)
-        ask_slot(slots, slot.row_next)
+        ask_row_neighbour(slots, slot.row_prev)
+        ask_row_neighbour(slots, slot.row_next)
         ask_baron(core, slot.baron)
     elif step == 3:
         ask_row(core, slot.baron)
@@ -270,8 +290,29 @@ cdef inline void _for_lease(Core core, uint64_t lease_id, uint32_t step) noexcep
         ask_baron(core, (<Lease>lease).baron)
     elif step == 2:
         ask_row(core, (<Lease>lease).baron)
-    else:
+        ask_memories(core, <Lease>lease)
+    elif step == 1:
         ask_of_row(core, (<Lease>lease).baron, (<Lease>lease).kind_code == KIND_SPOT)
+        ask_forgotten(core, <Lease>lease)
+
+
+cdef inline void ask_memories(Core core, Lease lease) noexcept:
+    """What knows a lease beside the table of all, and who will remember it."""
+    cdef PyObject *renter = find_in(&core.accounts.ring, lease.renter)
+    cdef PyObject *baron = find_in(&core.barons.ring, lease.baron)
+    if renter != NULL:
+        lines(<void *>(<Account>renter).wiped_leases, MEMORY_BYTES)
+    if baron != NULL:
+        lines(<void *>(<Baron>baron).leases, MEMORY_BYTES)
+
+
+cdef inline void ask_forgotten(Core core, Lease lease) noexcept:
+    cdef PyObject *renter = find_in(&core.accounts.ring, lease.renter)
+    cdef PyObject *baron = find_in(&core.barons.ring, lease.baron)
+    if renter != NULL:
+        ask_end(&(<Account>renter).wiped_leases.ring, lease.lease_id)
+    if baron != NULL and (<Baron>baron).leases is not None:
+        ask_place(&(<Baron>baron).leases.ring, lease.lease_id)
 
 
 # ---------------------------------------------------------------- within a command
@@ -287,6 +328,14 @@ cdef inline void ask_maker(Core core, uint64_t order_id) noexcept:
     slot = slot_at(slots, index)
     ask_account(core, slot.account)
     _for_order(core, slot, 4)
+
+
+cdef inline void ask_close(Core core, uint64_t order_id) noexcept:
+    """Where a maker's account would remember it, should it be filled."""
+    cdef Slots *slots = &core.orders.slots
+    cdef uint32_t index = index_of(slots, order_id)
+    if index:
+        ask_closed(core, slot_at(slots, index).account, order_id)
 
 
 cdef inline void ask_of_maker(Core core, uint64_t order_id) noexcept:

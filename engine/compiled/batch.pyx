@@ -4,10 +4,11 @@ rule.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from engine.compiled.ahead cimport STEPS, look_ahead
+from engine.compiled.ahead cimport STEPS, lines, look_ahead
 from engine.compiled.commands cimport (
     AMEND_ORDER, CANCEL_ORDER, END_LEASE, LEASE_ACTIVE, NOT_PLAIN, PLACE_ORDER, TICK, PlainCommand,
     read_command,
@@ -24,6 +25,9 @@ from engine.codec import decode_command, encode_events
 cdef enum:
     # Commands that are read at a time stand in a ring of so many.
     READ_MASK = 7
+    # Records before they are read, and what of each is asked for.
+    RECORDS_AHEAD = 4
+    RECORD_BYTES = 96
     # Times beyond are left to the law's rooms, so that none of ours runs over.
     TIME_MOST_NS = 0x4000000000000000
 
@@ -92,6 +96,8 @@ def batch(machine, records, uint64_t first_seq):
     memset(tags, NOT_PLAIN, sizeof(tags))
     # What lies ahead is read while what it will need is on its way.
     for turn in range(count + STEPS):
+        if turn + RECORDS_AHEAD < count:
+            lines(<void *><PyObject *>given[turn + RECORDS_AHEAD], RECORD_BYTES)
         at = turn & READ_MASK
         tags[at] = tag_of(given[turn], &commands[at]) if turn < count else NOT_PLAIN
         for step in range(1, STEPS + 1):

@@ -5,6 +5,7 @@ vocabulary. Whether the values make sense is for the rooms to say.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.string cimport memcmp
 
 from engine.compiled.reading cimport (
     Cursor, read_array, read_blob, read_code, read_flag, read_number, read_text,
@@ -35,6 +36,17 @@ cdef enum:
     ORDER_TYPE_MAX = 4
     TIME_IN_FORCE_MAX = 5
     SELF_TRADE_MAX = 3
+
+
+cdef extern from *:
+    """
+    /* An order's terms where it has none: 0, 0, 0, 0, 0, false, 0, 0, "", 0, 0, 0, false. */
+    #define HOURBOOK_NO_TERMS "\\0\\0\\0\\0\\0\\xC2\\0\\0\\xA0\\0\\0\\0\\xC2"
+    """
+    const char *NO_TERMS "HOURBOOK_NO_TERMS"
+
+cdef enum:
+    NO_TERMS_BYTES = 13
 
 
 cdef struct PlainCommand:
@@ -140,6 +152,15 @@ cdef inline bint _read_order(Cursor *cursor, PlainCommand *command) noexcept nog
 
 
 cdef inline bint _read_terms(Cursor *cursor, PlainCommand *command) noexcept nogil:
+    if cursor.end - cursor.at == NO_TERMS_BYTES and memcmp(cursor.at, NO_TERMS, NO_TERMS_BYTES) == 0:
+        # Most orders have none of them.
+        cursor.at = cursor.end
+        command.stop_price_ticks = command.display_quantity = command.min_quantity = 0
+        command.features = command.lot = command.min_hours = 0
+        command.expire_ns = command.connection = command.min_rating = 0
+        command.tag.data, command.tag.size = NULL, 0
+        command.self_trade, command.same_baron, command.reduce_only = 0, False, False
+        return True
     return (
         read_number(cursor, &command.stop_price_ticks)
         and read_number(cursor, &command.display_quantity)

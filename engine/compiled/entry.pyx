@@ -15,7 +15,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memset
 
 from engine.book_fast cimport FastBook
-from engine.compiled.ahead cimport ask_maker, ask_of_maker
+from engine.compiled.ahead cimport ask_close, ask_maker, ask_of_maker
 from engine.compiled.blake2b cimport DIGEST_BYTES
 from engine.compiled.checks cimport best_bid, has_funds, has_room, is_ask, is_bid, is_plain, way_is_clear
 from engine.compiled.client_ids cimport (
@@ -113,6 +113,7 @@ cdef int told(Core state, Listed listed, int64_t count, uint32_t entering, bint 
     for place in range(count):
         event = state.book_events[place]
         if event.kind == KIND_TRADE and is_known(state, listed, &event):
+            ask_close(state, event.order_id)
             trade(state, listed, &event)
         elif event.kind == KIND_ACCEPTED:
             admit(state, account_of(state, slot_at(&state.orders.slots, entering).account), entering)

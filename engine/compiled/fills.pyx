@@ -8,6 +8,7 @@ command ends each draft is a lease, or what `forwards` makes of it. It doesn't k
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from engine.compiled.ahead cimport ask_place
 from engine.compiled.arithmetic cimport NS_PER_HOUR, needed_micros, ondemand_bond_micros
 from engine.compiled.codes cimport (
     CODE_BOND, CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_OFFER, POT_BOND, POT_HELD, SIDE_BUY,
@@ -109,6 +110,9 @@ cdef Draft draft_of(
     if bid.kind != KIND_FORWARD:
         draft.obligation_id = state.next_id()
         draft.lease_id = state.next_id()
+        # Its places in the tables that it will stand in.
+        ask_place(&state.leases.ring, draft.lease_id)
+        ask_place(&state.bills.ring, draft.lease_id)
         buyer.leases += 1
     draft.table, draft.bid_slot, draft.ask_slot = state.orders, bid, ask
     draft.bid_index, draft.ask_index = bid_index, ask_index

@@ -67,44 +67,44 @@ cdef class Row:
     cdef readonly uint32_t account
     cdef readonly uint32_t baron
     cdef readonly FastGrid grid
-    # (account, baron)
-    cdef readonly tuple key
     cdef readonly Asks spot_asks
     cdef readonly Asks firm_asks
     cdef public int64_t spot_asked_gpus
+    cdef public int64_t spot_gpus
+    cdef public int64_t look_ahead_ns
+    cdef public dict listings
     cdef public int64_t firm_gpus
     cdef public int64_t own_gpus
-    cdef public int64_t spot_gpus
     cdef public int64_t leaving_gpus
-    cdef public int64_t look_ahead_ns
     cdef readonly IdMemory firm_leases
-    cdef public dict listings
-    cdef public dict claims
     cdef readonly PairSet spot_leases
+    cdef public dict claims
+    # (account, baron)
+    cdef readonly tuple key
 
 
 cdef class Baron:
     cdef public uint32_t baron
     cdef public uint32_t provider
-    cdef public str sku
-    cdef public str region
     cdef public int64_t verified_gpus
     cdef public int64_t leased_gpus
     cdef public int64_t unwiped_gpus
-    cdef public int64_t features
-    cdef public int64_t rating
-    cdef public int64_t heard_ns
-    cdef public int64_t offer_due_ns
     cdef public bint simulated
     cdef public bint draining
     cdef uint8_t presence_code
     # What Cython rooms know it by, filled in when one first asks (`engine.compiled.standing`): its
     # provider's row, and the instruments of its market.
-    cdef Row own_row
     cdef uint32_t spot_instrument
     cdef uint32_t ondemand_instrument
+    cdef Row own_row
     # Leases of its GPUs, by id; none before the first.
     cdef IdTable leases
+    cdef public str sku
+    cdef public str region
+    cdef public int64_t features
+    cdef public int64_t rating
+    cdef public int64_t heard_ns
+    cdef public int64_t offer_due_ns
 
     cdef int64_t counted(self) noexcept nogil
 

@@ -31,8 +31,6 @@ cdef class ById:
 cdef class IdTable(ById):
     """Objects by id."""
 
-    # Room for a small key among those that are found without a search.
-    cdef int grow_near(self, uint64_t key) except -1
     # NULL when there is none.
     cdef PyObject *find(self, uint64_t key) noexcept
     # A new one, or another in an old one's place.

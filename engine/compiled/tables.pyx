@@ -258,9 +258,6 @@ cdef class IdTable(ById):
     cdef uint64_t size_bytes(self) noexcept:
         return ring_bytes(&self.ring) + self.ring.near_size * sizeof(PyObject *)
 
-    cdef int grow_near(self, uint64_t key) except -1:
-        return widen(&self.ring, key)
-
     cdef object value_at(self, uint64_t slot):
         return <object>(<PyObject **>self.ring.values)[slot]
 
@@ -270,7 +267,7 @@ cdef class IdTable(ById):
         cdef uint64_t key = self.ring.keys[slot]
         if is_new and self.ring.near_size <= key < NEAR_FIRST + NEAR_TIMES * self.ring.count:
             held[0] = NULL
-            self.grow_near(key)
+            widen(&self.ring, key)
         Py_INCREF(value)
         held[0] = <PyObject *>value
         if key < self.ring.near_size:
