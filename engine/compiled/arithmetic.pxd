@@ -4,7 +4,7 @@ Equal to the Python for every value in bounds: prices to 10^7 ticks, quantities 
 GPUs to 10^12), times to 2^63 ns and prices summed over them, fees to 10^6 ppm, amounts to 2^63 micro-dollars.
 """
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
 cdef extern from *:
     """
@@ -19,9 +19,18 @@ cdef extern from *:
         whole = amount / unit;
         return (int64_t)(whole - (amount < 0 && whole * unit != amount));
     }
+
+    /* amount / unit, rounded up. */
+    static inline int64_t hourbook_ceiling(__int128 amount, int64_t unit)
+    {
+        if (amount >= 0 && amount <= INT64_MAX)
+            return (int64_t)(((uint64_t)amount + (uint64_t)unit - 1) / (uint64_t)unit);
+        return -hourbook_floor(-amount, unit);
+    }
     """
     ctypedef long long int128_t "hourbook_int128"
     int64_t floor_of "hourbook_floor"(int128_t amount, int64_t unit) noexcept nogil
+    int64_t ceiling_of "hourbook_ceiling"(int128_t amount, int64_t unit) noexcept nogil
 
 cdef enum:
     MICROS_PER_TICK = 100
@@ -45,7 +54,10 @@ cdef inline int64_t usage_micros_up(
     int64_t price_ticks, int64_t quantity, int128_t duration_ns
 ) noexcept nogil:
     """The same, rounded up: what a hold or a prefund needs."""
-    return -floor_of(-(<int128_t>price_ticks * MICROS_PER_TICK * quantity * duration_ns), NS_PER_HOUR)
+    if 0 <= duration_ns <= INT64_MAX and <int64_t>duration_ns % NS_PER_HOUR == 0:
+        # Whole hours need no division of 128 bits.
+        return price_ticks * MICROS_PER_TICK * quantity * (<int64_t>duration_ns // NS_PER_HOUR)
+    return ceiling_of(<int128_t>price_ticks * MICROS_PER_TICK * quantity * duration_ns, NS_PER_HOUR)
 
 
 cdef inline int64_t fee_micros(int64_t usage, int64_t fee_ppm) noexcept nogil:
@@ -55,7 +67,7 @@ cdef inline int64_t fee_micros(int64_t usage, int64_t fee_ppm) noexcept nogil:
 
 cdef inline int64_t fee_micros_up(int64_t usage, int64_t fee_ppm) noexcept nogil:
     """The same, rounded up."""
-    return -floor_of(-(<int128_t>usage * fee_ppm), PPM)
+    return ceiling_of(<int128_t>usage * fee_ppm, PPM)
 
 
 cdef inline int64_t needed_micros(

@@ -4,21 +4,26 @@ rule.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
 
+from engine.compiled.ahead cimport STEPS, look_ahead
 from engine.compiled.commands cimport (
     AMEND_ORDER, CANCEL_ORDER, END_LEASE, LEASE_ACTIVE, NOT_PLAIN, PLACE_ORDER, TICK, PlainCommand,
     read_command,
 )
-from engine.compiled.entry cimport cancel, follow, place
+from engine.compiled.entry cimport cancel, place
+from engine.compiled.following cimport follow
 from engine.compiled.leasing cimport end_lease, lease_active, lease_wiped
 from engine.compiled.state cimport Core
 from engine.compiled.ticks cimport tick
-from engine.compiled.wire cimport record_of
+from engine.compiled.wire cimport WireSink, record_of
 
 from engine.codec import decode_command, encode_events
 
 cdef enum:
+    # Commands that are read at a time stand in a ring of so many.
+    READ_MASK = 7
     # Times beyond are left to the law's rooms, so that none of ours runs over.
     TIME_MOST_NS = 0x4000000000000000
 
@@ -28,10 +33,8 @@ def play(Core state not None, uint64_t seq, bytes record not None):
     `state.events`.
     """
     cdef PlainCommand command
-    cdef uint8_t tag = read_command(
-        <const uint8_t *>PyBytes_AS_STRING(record), <size_t>PyBytes_GET_SIZE(record), &command
-    )
-    return tag not in (NOT_PLAIN, AMEND_ORDER) and play_plain(state, seq, tag, &command)
+    cdef uint8_t tag = tag_of(record, &command)
+    return is_played(state, seq, tag, &command)
 
 
 cdef bint play_plain(Core state, uint64_t seq, uint8_t tag, const PlainCommand *command) except -1:
@@ -40,7 +43,7 @@ cdef bint play_plain(Core state, uint64_t seq, uint8_t tag, const PlainCommand *
     cdef bint played
     if seq <= last_seq or command.ts_ns < last_ts_ns or command.ts_ns > <int64_t>TIME_MOST_NS:
         return False
-    state.begin()
+    state.clean()
     state.last_seq, state.last_ts_ns = seq, command.ts_ns
     if tag == PLACE_ORDER:
         played = place(state, command)
@@ -77,21 +80,46 @@ def batch(machine, records, uint64_t first_seq):
     before it played.
     """
     cdef Core state = machine.state
-    cdef PlainCommand command
+    cdef list given = list(records)
     cdef list told = []
+    cdef PlainCommand commands[8]
+    cdef uint8_t tags[8]
+    cdef Py_ssize_t count = len(given)
+    cdef Py_ssize_t turn, at
+    cdef WireSink *sink
     cdef uint64_t seq = first_seq
-    cdef bytes record
-    cdef uint8_t tag
-    for record in records:
-        tag = read_command(
-            <const uint8_t *>PyBytes_AS_STRING(record), <size_t>PyBytes_GET_SIZE(record), &command
-        )
-        if tag not in (NOT_PLAIN, AMEND_ORDER) and play_plain(state, seq, tag, &command):
-            told.append(record_of(&state.events.sink, command.ts_ns) if state.events.sink.events else b"")
+    cdef uint32_t step
+    memset(tags, NOT_PLAIN, sizeof(tags))
+    # What lies ahead is read while what it will need is on its way.
+    for turn in range(count + STEPS):
+        at = turn & READ_MASK
+        tags[at] = tag_of(given[turn], &commands[at]) if turn < count else NOT_PLAIN
+        for step in range(1, STEPS + 1):
+            at = (turn - STEPS + step) & READ_MASK
+            look_ahead(state, seq + step, tags[at], &commands[at], step)
+        if turn < STEPS:
+            continue
+        at = (turn - STEPS) & READ_MASK
+        if is_played(state, seq, tags[at], &commands[at]):
+            sink = &state.events.sink
+            told.append(record_of(sink, commands[at].ts_ns) if sink.events else b"")
         else:
-            told.append(played_by_law(machine, seq, record))
+            told.append(played_by_law(machine, seq, given[turn - STEPS]))
         seq += 1
     return told
+
+
+cdef inline uint8_t tag_of(object record, PlainCommand *command) noexcept:
+    """Which plain command a record holds."""
+    if type(record) is not bytes:
+        return NOT_PLAIN
+    return read_command(
+        <const uint8_t *>PyBytes_AS_STRING(record), <size_t>PyBytes_GET_SIZE(record), command
+    )
+
+
+cdef inline bint is_played(Core state, uint64_t seq, uint8_t tag, const PlainCommand *command) except -1:
+    return tag not in (NOT_PLAIN, AMEND_ORDER) and play_plain(state, seq, tag, command)
 
 
 cdef bytes played_by_law(object machine, uint64_t seq, bytes record):

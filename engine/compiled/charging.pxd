@@ -44,7 +44,6 @@ cdef inline Bill open_bill(Core core, Lease lease, int64_t at_ns):
     if bill is None:
         bill = Bill.__new__(Bill)
         bill.bill_id, bill.renter, bill.provider = lease.lease_id, lease.renter, lease.provider
-        bill.outages = []
         core.bills.put(lease.lease_id, bill)
         set_month(core, bill, month_end_ns(at_ns))
     return bill
@@ -65,10 +64,10 @@ cdef inline int bill_ended(Core core, Lease lease, int64_t over_ns) except -1:
     if bill.over_ns and bill.over_ns < over_ns:
         over_ns = bill.over_ns
     bill.over_ns = over_ns
-    if bill.outages:
+    if bill.stopped is not None and bill.stopped:
         # A failure may be charged to before an outage that was reported.
-        bill.outages = [
-            (from_ns, min(to_ns, over_ns)) for from_ns, to_ns in bill.outages if from_ns < over_ns
+        bill.stopped = [
+            (from_ns, min(to_ns, over_ns)) for from_ns, to_ns in bill.stopped if from_ns < over_ns
         ]
     if bill.charge_micros == 0:
         set_month(core, bill, 0)
@@ -130,7 +129,7 @@ cdef inline int64_t missing_micros(Core core, Lease lease, int64_t at_ns) noexce
 cdef inline bint fill_up(Core core, Lease lease, Account renter, int64_t at_ns) except -1:
     """Fill the prefund up to what comes; False, and nothing moved, when the renter can't."""
     cdef int64_t missing = missing_micros(core, lease, at_ns)
-    if missing > renter.pots.micros[<int>POT_AVAILABLE]:
+    if missing > renter.micros[<int>POT_AVAILABLE]:
         return False
     if missing > 0:
         transfer(core, renter, POT_AVAILABLE, renter, POT_HELD, missing, CODE_PREPAY, lease.lease_id)

@@ -23,6 +23,7 @@ cdef enum:
     ORIGIN_OFFER = 3
     ORIGIN_COVER = 5
 
+    STATUS_NONE = 0
     STATUS_FILLED = 3
     STATUS_CANCELED = 4
     STATUS_EXPIRED = 5

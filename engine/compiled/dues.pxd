@@ -14,5 +14,6 @@ cdef class Bill:
     cdef public int64_t over_ns
     cdef public int64_t out_ns
     cdef public int64_t out_until_ns
-    cdef public list outages
+    # None before anybody asks.
+    cdef list stopped
     cdef public object hours

@@ -7,7 +7,8 @@ cimport cython
 
 
 @cython.final
-@cython.freelist(64)
+@cython.no_gc
+@cython.freelist(256)
 cdef class Bill:
     def __init__(
         self, *, uint64_t bill_id, uint32_t renter, uint32_t provider, int64_t due_ns,
@@ -17,6 +18,16 @@ cdef class Bill:
         self.bill_id, self.renter, self.provider, self.due_ns = bill_id, renter, provider, due_ns
         self.charge_micros, self.receivable_micros = charge_micros, receivable_micros
         self.run_from_ns, self.over_ns = run_from_ns, over_ns
-        self.outages = [] if outages is None else outages
+        self.stopped = outages
         self.out_ns, self.out_until_ns = out_ns, out_until_ns
         self.hours = hours
+
+    @property
+    def outages(self):
+        if self.stopped is None:
+            self.stopped = []
+        return self.stopped
+
+    @outages.setter
+    def outages(self, list outages not None):
+        self.stopped = outages

@@ -9,5 +9,3 @@ from engine.compiled.state cimport Core
 # command's.
 cdef bint place(Core state, const PlainCommand *command) except -1
 cdef bint cancel(Core state, const PlainCommand *command) except -1
-# What a command sets off, as `engine.machine` follows a command of its own.
-cdef int follow(Core state) except -1

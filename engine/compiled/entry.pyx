@@ -15,6 +15,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memset
 
 from engine.book_fast cimport FastBook
+from engine.compiled.ahead cimport ask_maker, ask_of_maker
 from engine.compiled.blake2b cimport DIGEST_BYTES
 from engine.compiled.checks cimport best_bid, has_room, is_ask, is_bid, is_plain, way_is_clear
 from engine.compiled.client_ids cimport (
@@ -25,7 +26,8 @@ from engine.compiled.codes cimport (
     SIDE_SELL, STATUS_FILLED, TIME_DAY, TIME_FOK, TIME_GTC, TIME_IOC,
 )
 from engine.compiled.commands cimport PlainCommand
-from engine.compiled.fills cimport capacity_follows, open_leases, trade
+from engine.compiled.fills cimport capacity_follows, trade
+from engine.compiled.following cimport follow
 from engine.compiled.forwards cimport is_own_sale
 from engine.compiled.holding cimport change_hold, order_hold
 from engine.compiled.order_events cimport write_rejected
@@ -36,14 +38,14 @@ from engine.compiled.slots cimport OrderSlot, index_of, slot_at, take_slot
 from engine.compiled.standing cimport (
     account_of, admit, close, find_account, find_baron, forget, hour_of,
 )
-from engine.compiled.state cimport Core, Listed
+from engine.compiled.state cimport Core, Listed, listed_of, note_book
 from engine.compiled.wire cimport View, bytes_of, text_of, view_bytes
 from engine.fast.records cimport (
     FLAG_POST_ONLY, KIND_ACCEPTED, KIND_CANCELED, KIND_REJECTED, KIND_TRADE, OP_CANCEL, OP_NEW,
     SESSION_CONTINUOUS, CommandRecord, EventRecord, Sink,
 )
 
-from engine import book_events, displacement, machine
+from engine import book_events, displacement
 from engine.reasons import Reason
 from engine.records import unpack_events
 from engine.state import Broken
@@ -54,6 +56,7 @@ cdef enum:
     TIME_SHIFT = 3
     SELF_TRADE_SHIFT = 5
     EVENTS_FIRST = 256
+    MAKERS_AHEAD = 4
     # A lease is displaced at nine tenths of a bid's limit and below.
     OF_TEN = 9
 
@@ -115,12 +118,15 @@ cdef int told(Core state, Listed listed, int64_t count, uint32_t entering, bint 
     cdef EventRecord event
     cdef uint32_t index
     cdef int64_t place
+    if count > 1:
+        ask_makers(state, count, 0)
     for place in range(count):
         event = state.book_events[place]
         if event.kind == KIND_TRADE and is_known(state, listed, &event):
             trade(state, listed, &event)
         elif event.kind == KIND_ACCEPTED:
             admit(state, account_of(state, slot_at(&state.orders.slots, entering).account), entering)
+            ask_makers(state, count, 1)
         elif event.kind == KIND_CANCELED and listed.kind_code != KIND_FORWARD:
             if keeps_remainder and event.reason == IOC_REMAINDER:
                 continue
@@ -131,6 +137,19 @@ cdef int told(Core state, Listed listed, int64_t count, uint32_t entering, bint 
         else:
             (law,) = unpack_events((<char *>&event)[:sizeof(EventRecord)])
             book_events.EFFECTS[law.kind](state, listed.number, law)
+    return 0
+
+
+cdef int ask_makers(Core state, int64_t count, int step) noexcept:
+    """What the first makers are is asked for while what came before them is done."""
+    cdef int64_t place
+    for place in range(count if count < MAKERS_AHEAD else MAKERS_AHEAD):
+        if state.book_events[place].kind != KIND_TRADE:
+            continue
+        if step == 0:
+            ask_maker(state, state.book_events[place].order_id)
+        else:
+            ask_of_maker(state, state.book_events[place].order_id)
     return 0
 
 
@@ -149,17 +168,15 @@ cdef bint is_known(Core state, Listed listed, const EventRecord *event) except -
 
 
 cdef bint place(Core state, const PlainCommand *command) except -1:
-    cdef PyObject *found = state.listed.find(<uint64_t>command.instrument)
-    cdef Listed listed
+    cdef Listed listed = listed_of(state, <uint64_t>command.instrument)
     cdef Account account
     cdef Baron baron = None
     cdef uint8_t digest[DIGEST_BYTES]
     cdef Repeat repeat
     cdef uint32_t index
     cdef int became
-    if found == NULL or not is_plain(state, command):
+    if listed is None or not is_plain(state, command):
         return False
-    listed = <Listed>found
     account = find_account(state, command.account)
     if account is None:
         return False
@@ -261,7 +278,7 @@ cdef int enter(
 ) except -1:
     """Check capacity, money and bounds, put the order to its book, and take in what follows."""
     cdef OrderSlot *order = slot_at(&state.orders.slots, index)
-    cdef int64_t available = account.pots.micros[<int>POT_AVAILABLE]
+    cdef int64_t available = account.micros[<int>POT_AVAILABLE]
     cdef bint displaces
     cdef CommandRecord record
     cdef int64_t needed, count
@@ -283,7 +300,7 @@ cdef int enter(
         and not order.post_only
     )
     told(state, listed, count, index, displaces)
-    state.touched_books[listed.number] = None
+    note_book(state, listed)
     if displaces and order.admitted:
         displace(state, listed, account, order, index)
     capacity_follows(state)
@@ -362,7 +379,7 @@ cdef int rests(Core state, Account account, OrderSlot *order) except -1:
 cdef bint cancel(Core state, const PlainCommand *command) except -1:
     cdef Account account = find_account(state, command.account)
     cdef OrderSlot *order
-    cdef PyObject *found
+    cdef Listed listed
     cdef CommandRecord record
     cdef uint64_t number = <uint64_t>command.order_id
     cdef uint32_t index
@@ -378,16 +395,16 @@ cdef bint cancel(Core state, const PlainCommand *command) except -1:
     order = slot_at(&state.orders.slots, index)
     if order.account != command.account:
         return refuse_gone(state, None, command, number)
-    found = state.listed.find(order.instrument)
+    listed = listed_of(state, order.instrument)
     if not order.admitted or order.origin == ORIGIN_OFFER:
         return False
-    if found == NULL or order.kind > KIND_ONDEMAND:
+    if listed is None or order.kind > KIND_ONDEMAND:
         return False
     memset(&record, 0, sizeof(record))
     record.op, record.order_id, record.ts_ns = OP_CANCEL, order.order_id, state.last_ts_ns
     record.reason = REQUESTED
-    told(state, <Listed>found, ask_book(state, (<Listed>found).book, &record), 0, False)
-    state.touched_books[(<Listed>found).number] = None
+    told(state, listed, ask_book(state, listed.book, &record), 0, False)
+    note_book(state, listed)
     follow(state)
     return True
 
@@ -407,35 +424,3 @@ cdef bint refuse_gone(
         <int64_t>number, <uint8_t>status, 0, 0
     )
     return True
-
-
-# ---------------------------------------------------------------- what follows
-
-
-cdef int follow(Core state) except -1:
-    if needs_law(state):
-        machine.follow(state)
-        return 0
-    state.touched_books = {}
-    if state.drafts.drafts:
-        open_leases(state)
-    return 0
-
-
-cdef bint needs_law(Core state) except -1:
-    """Whether anything follows but leases: covers, stops, offers, spent quotes, spot leases without GPUs."""
-    cdef Listed listed
-    cdef PyObject *found
-    if state.covers or state.waiting or state.spent_quotes or state.short_rows:
-        return True
-    for number in state.touched_books:
-        found = state.listed.find(number)
-        if found == NULL:
-            return True
-        listed = <Listed>found
-        if listed.book.core.due.count or listed.book.core.clearing_price:
-            return True
-    for number in state.touched_barons:
-        if find_baron(state, number).own_row.listings:
-            return True
-    return False

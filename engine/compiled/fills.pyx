@@ -23,7 +23,7 @@ from engine.compiled.standing cimport (
     account_of, add_to_grid, baron_of, capacity_changed, forget, has_more, hour_after, hour_of, row_of_ask,
     stand,
 )
-from engine.compiled.state cimport Core, Listed
+from engine.compiled.state cimport Core, Listed, Touched, note_row
 from engine.compiled.trade_events cimport (
     ObligationOpenedEvent, TradedEvent, write_obligation_opened, write_traded,
 )
@@ -34,6 +34,9 @@ from engine.grid_fast cimport SOLD
 
 from engine import fills, timers, trades
 from engine.state import Broken
+
+# All leases of a row are known to it.
+cdef uint64_t NO_BOUND = 1 << 62
 
 
 cdef int trade(Core state, Listed listed, const EventRecord *event) except -1:
@@ -130,18 +133,23 @@ cdef int take_gpus(Core state, OrderSlot *bid, OrderSlot *ask, int64_t quantity)
     if ask.origin == ORIGIN_OFFER:
         row.listings[ask.instrument].offer_leased_gpus += quantity
     baron.leased_gpus += quantity
-    state.touched_rows[row.key] = None
+    note_row(state, row)
     return 0
 
 
 cdef int capacity_follows(Core state) except -1:
-    cdef dict touched = state.touched_rows
+    cdef Touched touched
+    cdef uint32_t place
     cdef Row row
-    if not touched:
+    if state.far_rows:
+        trades.capacity_follows(state)
         return 0
-    state.touched_rows = {}
-    for key in touched:
-        row = state.rows[key]
+    if state.near_rows.count == 0:
+        return 0
+    touched = state.near_rows
+    state.near_rows.count = 0
+    for place in range(touched.count):
+        row = <Row>touched.items[place]
         capacity_changed(state, baron_of(state, row.baron), row)
     return 0
 
@@ -187,7 +195,7 @@ cdef int open_lease(Core state, Draft draft) except -1:
         lease.term_end_ns = lease.start_ns + <int64_t>bid.hours * NS_PER_HOUR
     lease.minimum_s = state.spot_minimum_s if spot else state.ondemand_minimum_s
     lease.auto_extend = draft.auto_extend
-    lease.access, lease.detail, lease.prices = b"", "", []
+    lease.access, lease.detail = b"", ""
     if spot:
         lease.delivery = b""
     else:
@@ -206,7 +214,7 @@ cdef int begin(Core state, Lease lease) except -1:
     cdef Row row = baron_of(state, lease.baron).own_row
     add_lease(state, lease)
     if lease.kind_code == KIND_ONDEMAND:
-        row.firm_leases[lease.lease_id] = None
+        row.firm_leases.remember(lease.lease_id, 0, NO_BOUND)
         row.firm_gpus += lease.quantity
     else:
         row.spot_leases.insert(lease.price_ticks, -<int64_t>lease.lease_id)

@@ -20,7 +20,7 @@ from engine.compiled.holding cimport change_hold
 from engine.compiled.records cimport Account, Baron, Draft, Row
 from engine.compiled.slots cimport OrderSlot
 from engine.compiled.standing cimport account_of, add_to_grid, baron_of, hour_of, stand
-from engine.compiled.state cimport Core, Listed
+from engine.compiled.state cimport Core, Listed, note_row
 from engine.compiled.trade_events cimport ObligationChangedEvent, write_obligation_changed
 from engine.compiled.transfers cimport transfer
 from engine.grid_fast cimport BOUGHT, SOLD
@@ -59,8 +59,8 @@ cdef int take_hours(
     if start_h < listed.end_h:
         add_to_grid(state, row, SOLD, start_h, listed.end_h, quantity)
         add_to_grid(state, bought, BOUGHT, start_h, listed.end_h, quantity)
-    state.touched_rows[row.key] = None
-    state.touched_rows[bought.key] = None
+    note_row(state, row)
+    note_row(state, bought)
     if in_closing_half_hour(state.last_ts_ns):
         settlement_prices.count(state, listed.number, price_ticks, quantity)
     return 0

@@ -41,7 +41,7 @@ cdef inline bint _plain(Lease lease) noexcept:
         and lease.waits_for == 0
         and lease.promised_to == 0
         and not lease.returned
-        and not lease.prices
+        and (lease.priced is None or not lease.priced)
     )
 
 
@@ -109,7 +109,7 @@ cdef bint lease_wiped(Core core, uint64_t lease_id) except -1:
     else:
         _give_back(core, lease, row)
     if lease.kind_code == KIND_ONDEMAND:
-        row.firm_leases.pop(lease_id, None)
+        row.firm_leases.drop(lease_id)
     _changed(core, lease, True)
     capacity_changed(core, baron, row)
     return True

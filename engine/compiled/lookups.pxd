@@ -11,6 +11,7 @@ from engine.compiled.dues cimport Bill
 from engine.compiled.ordered cimport PairSet
 from engine.compiled.records cimport Account, Baron, Lease, Row
 from engine.compiled.state cimport Core
+from engine.compiled.tables cimport IdTable, find_in
 
 cdef enum:
     ROW_BITS = 32
@@ -21,19 +22,19 @@ cdef inline object _given(PyObject *found):
 
 
 cdef inline Account account_of(Core core, uint64_t number):
-    return <Account>_given(core.accounts.find(number))
+    return <Account>_given(find_in(&core.accounts.ring, number))
 
 
 cdef inline Baron baron_of(Core core, uint64_t number):
-    return <Baron>_given(core.barons.find(number))
+    return <Baron>_given(find_in(&core.barons.ring, number))
 
 
 cdef inline Lease lease_of(Core core, uint64_t lease_id):
-    return <Lease>_given(core.leases.find(lease_id))
+    return <Lease>_given(find_in(&core.leases.ring, lease_id))
 
 
 cdef inline Bill bill_of(Core core, uint64_t bill_id):
-    return <Bill>_given(core.bills.find(bill_id))
+    return <Bill>_given(find_in(&core.bills.ring, bill_id))
 
 
 cdef inline Row row_of(Core core, Baron baron, uint32_t account):
@@ -73,12 +74,12 @@ cdef inline int yields_no_more(PairSet index, Lease lease) except -1:
 
 
 cdef inline int add_lease(Core core, Lease lease) except -1:
-    """A lease is known by its id and by its Baron."""
+    """A lease is known by its id and by its Baron (`Core.add_lease`)."""
+    cdef Baron baron = baron_of(core, lease.baron)
+    if baron.leases is None:
+        baron.leases = IdTable.__new__(IdTable)
     core.leases.put(lease.lease_id, lease)
-    here = core.leases_of.get(lease.baron)
-    if here is None:
-        here = core.leases_of[lease.baron] = {}
-    (<dict>here)[lease.lease_id] = lease
+    baron.leases.put(lease.lease_id, lease)
     return 0
 
 
@@ -86,10 +87,7 @@ cdef inline int forget_lease(Core core, Lease lease) except -1:
     """Drop a lease of spot or on-demand; its renter's account knows its id for a while."""
     cdef Account renter = account_of(core, lease.renter)
     core.leases.drop(lease.lease_id)
-    here = <dict>core.leases_of[lease.baron]
-    del here[lease.lease_id]
-    if not here:
-        del core.leases_of[lease.baron]
+    baron_of(core, lease.baron).leases.drop(lease.lease_id)
     renter.leases -= 1
     renter.gpus -= lease.quantity
     renter.wiped_leases.remember(lease.lease_id, 0, <uint64_t>core.max_client_ids)

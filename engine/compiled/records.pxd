@@ -11,7 +11,7 @@ from engine.compiled.ordered cimport PairSet
 from engine.compiled.orders cimport Orders
 from engine.compiled.remembered cimport RememberedIds
 from engine.compiled.slots cimport OrderSlot
-from engine.compiled.tables cimport IdMemory
+from engine.compiled.tables cimport IdMemory, IdTable
 from engine.grid_fast cimport FastGrid
 
 cdef enum:
@@ -29,36 +29,38 @@ cdef class Asks:
     cdef void unlink(self, OrderSlot *slot) noexcept nogil
 
 
-cdef class Pots:
-    """An account's money by Pot: a list of POT_COUNT numbers."""
-    cdef int64_t micros[9]
-
-
 cdef class Account:
+    # What every order touches comes first, so that it is read at once.
     cdef public uint32_t account
     cdef public uint32_t open_orders
-    cdef public uint32_t leases
-    cdef public uint32_t obligations
-    cdef public int64_t maker_fee_ppm
-    cdef public int64_t taker_fee_ppm
-    cdef public int64_t dead_man_ns
-    cdef public int64_t gpus
-    cdef public int64_t max_open_orders
-    cdef public int64_t max_notional_micros
-    cdef public int64_t max_gpus
-    cdef public bint killed
-    cdef readonly Pots pots
-    cdef public tuple offers
-    cdef readonly RememberedIds client_ids
-    cdef readonly RememberedIds older_live_ids
-    cdef readonly IdMemory closed_orders
-    cdef readonly IdMemory wiped_leases
-    cdef public dict quote_sets
     # Slots of its live orders, in order of entry; 0 for none.
     cdef uint32_t first_order
     cdef uint32_t last_order
+    cdef public uint32_t leases
+    cdef public uint32_t obligations
+    cdef public bint killed
+    cdef readonly IdMemory closed_orders
     # What its last bid said where to deliver.
     cdef bytes last_delivery
+    cdef public int64_t max_open_orders
+    cdef public int64_t max_notional_micros
+    cdef public int64_t max_gpus
+    cdef public int64_t gpus
+    cdef public int64_t maker_fee_ppm
+    cdef public int64_t taker_fee_ppm
+    # Its money by Pot; Python rooms see them as `pots`.
+    cdef int64_t micros[9]
+    cdef public int64_t dead_man_ns
+    cdef public tuple offers
+    cdef readonly RememberedIds client_ids
+    cdef readonly RememberedIds older_live_ids
+    cdef readonly IdMemory wiped_leases
+    cdef public dict quote_sets
+
+
+cdef class Pots:
+    """An account's money by Pot: a list of POT_COUNT numbers to Python rooms."""
+    cdef Account owner
 
 
 cdef class Row:
@@ -75,7 +77,7 @@ cdef class Row:
     cdef public int64_t spot_gpus
     cdef public int64_t leaving_gpus
     cdef public int64_t look_ahead_ns
-    cdef public dict firm_leases
+    cdef readonly IdMemory firm_leases
     cdef public dict listings
     cdef public dict claims
     cdef readonly PairSet spot_leases
@@ -96,13 +98,13 @@ cdef class Baron:
     cdef public bint simulated
     cdef public bint draining
     cdef uint8_t presence_code
-    # What Cython rooms know it by, filled in when one first asks (`engine.compiled.standing`): its number
-    # as Python
-    # has it, its provider's row, and the instruments of its market.
-    cdef object number
+    # What Cython rooms know it by, filled in when one first asks (`engine.compiled.standing`): its
+    # provider's row, and the instruments of its market.
     cdef Row own_row
     cdef uint32_t spot_instrument
     cdef uint32_t ondemand_instrument
+    # Leases of its GPUs, by id; none before the first.
+    cdef IdTable leases
 
     cdef int64_t counted(self) noexcept nogil
 
@@ -147,7 +149,8 @@ cdef class Lease:
     cdef public bytes access
     cdef public bytes delivery
     cdef public str detail
-    cdef public list prices
+    # Its prices, where it had several; none before anybody asks.
+    cdef list priced
 
     cdef bint is_live(self) noexcept nogil
 

@@ -23,7 +23,8 @@ cdef tuple KINDS = (None, *Kind)
 cdef tuple LEASE_STATES = (None, *LeaseState)
 cdef tuple END_REASONS = tuple(EndReason)
 cdef tuple ORDER_STATUSES = tuple(OrderStatus)
-cdef tuple WIPED = (None,)
+# Of what is remembered as a set: its one member.
+cdef tuple KNOWN = (None,)
 cdef tuple PRESENCES = (None, *Presence)
 
 cdef enum:
@@ -103,21 +104,18 @@ cdef class Asks:
 cdef class Pots:
     """An account's money by Pot, as a list."""
 
-    def __init__(self, micros):
-        if len(micros) != POT_COUNT:
-            raise ValueError(f"an account has {POT_COUNT} pots")
-        for place in range(POT_COUNT):
-            self.micros[place] = micros[place]
+    def __cinit__(self, Account owner not None):
+        self.owner = owner
 
     def __getitem__(self, Py_ssize_t pot):
         if not 0 <= pot < POT_COUNT:
             raise IndexError(pot)
-        return self.micros[pot]
+        return self.owner.micros[pot]
 
     def __setitem__(self, Py_ssize_t pot, int64_t micros):
         if not 0 <= pot < POT_COUNT:
             raise IndexError(pot)
-        self.micros[pot] = micros
+        self.owner.micros[pot] = micros
 
     def __len__(self):
         return POT_COUNT
@@ -138,16 +136,23 @@ cdef class Account:
         self.account, self.open_orders = account, open_orders
         self.leases, self.obligations = leases, obligations
         self.maker_fee_ppm, self.taker_fee_ppm = maker_fee_ppm, taker_fee_ppm
-        self.pots = Pots(pots)
+        if len(pots) != POT_COUNT:
+            raise ValueError(f"an account has {POT_COUNT} pots")
+        for place in range(POT_COUNT):
+            self.micros[place] = pots[place]
         self.offers = offers
         self.client_ids = RememberedIds(client_ids or ())
         self.older_live_ids = RememberedIds(older_live_ids or ())
         self.closed_orders = IdMemory(ORDER_STATUSES, closed_orders or ())
-        self.wiped_leases = IdMemory(WIPED, wiped_leases or ())
+        self.wiped_leases = IdMemory(KNOWN, wiped_leases or ())
         self.quote_sets = {} if quote_sets is None else quote_sets
         self.dead_man_ns, self.gpus, self.killed = dead_man_ns, gpus, killed
         self.max_open_orders, self.max_gpus = max_open_orders, max_gpus
         self.max_notional_micros = max_notional_micros
+
+    @property
+    def pots(self):
+        return Pots(self)
 
 
 @cython.final
@@ -197,7 +202,7 @@ cdef class Row:
         self.account, self.baron, self.grid = account, baron, grid
         self.key = (account, baron)
         self.spot_asks, self.firm_asks = Asks(orders), Asks(orders)
-        self.firm_leases = {}
+        self.firm_leases = IdMemory(KNOWN)
         self.listings = {}
         self.claims = {}
         self.spot_leases = PairSet()
@@ -205,6 +210,7 @@ cdef class Row:
 
 @cython.final
 @cython.no_gc
+@cython.freelist(256)
 cdef class Lease:
     def __init__(
         self, *, uint64_t lease_id, uint32_t renter, uint32_t provider, uint32_t baron, uint8_t kind,
@@ -229,7 +235,7 @@ cdef class Lease:
         self.usage_micros = usage_micros
         self.renter_fee_micros, self.provider_fee_micros = renter_fee_micros, provider_fee_micros
         self.access, self.detail, self.delivery = access, detail, delivery
-        self.prices = [] if prices is None else prices
+        self.priced = prices
         self.limit_ticks, self.auto_extend, self.auto_due_ns = limit_ticks, auto_extend, auto_due_ns
         self.wipe_due_ns, self.overdue, self.returned = wipe_due_ns, overdue, returned
         self.waits_for, self.promised_to = waits_for, promised_to
@@ -238,6 +244,7 @@ cdef class Lease:
     def with_prices(self, int64_t price_ticks, list prices not None, int64_t term_end_ns):
         """A copy at another price, or to another end."""
         cdef Lease made = Lease.__new__(Lease)
+        made.priced = prices
         made.lease_id, made.obligation_id = self.lease_id, self.obligation_id
         made.renter, made.provider, made.baron = self.renter, self.provider, self.baron
         made.kind_code = self.kind_code
@@ -251,7 +258,7 @@ cdef class Lease:
         )
         made.usage_micros = self.usage_micros
         made.renter_fee_micros, made.provider_fee_micros = self.renter_fee_micros, self.provider_fee_micros
-        made.access, made.detail, made.delivery, made.prices = self.access, self.detail, self.delivery, prices
+        made.access, made.detail, made.delivery = self.access, self.detail, self.delivery
         made.limit_ticks, made.auto_extend = self.limit_ticks, self.auto_extend
         made.auto_due_ns = self.auto_due_ns
         made.wipe_due_ns, made.overdue = self.wipe_due_ns, self.overdue
@@ -266,6 +273,16 @@ cdef class Lease:
     @property
     def live(self):
         return self.is_live()
+
+    @property
+    def prices(self):
+        if self.priced is None:
+            self.priced = []
+        return self.priced
+
+    @prices.setter
+    def prices(self, list prices not None):
+        self.priced = prices
 
     @property
     def kind(self):

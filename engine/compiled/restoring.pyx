@@ -255,6 +255,8 @@ cdef list read_prices(Cursor *cursor):
     cdef uint32_t _place
     if not read_count(cursor, &count):
         raise NotPlain
+    if count == 0:
+        return None
     prices = []
     for _place in range(count):
         open_record(cursor, 2)
@@ -294,7 +296,7 @@ cdef Lease read_lease(Cursor *cursor, dict interned):
         raise NotPlain
     lease.detail = PyUnicode_DecodeUTF8(<const char *>detail.data, detail.size, NULL) if detail.size else ""
     lease.ends_ns = any_number(cursor)
-    lease.prices = read_prices(cursor)
+    lease.priced = read_prices(cursor)
     lease.limit_ticks = any_number(cursor)
     lease.auto_extend = flag(cursor)
     lease.auto_due_ns = any_number(cursor)

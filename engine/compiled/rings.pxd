@@ -6,8 +6,8 @@ and gaps are closed when the ring is full. What a value is, its owner knows; not
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
 
 cdef enum:
     FIRST_SLOTS = 8
@@ -17,6 +17,7 @@ cdef enum:
 
 
 cdef struct Ring:
+    # One piece of memory: the keys, behind them the places, behind those the values.
     uint64_t *keys
     char *values
     # Slot + 1 of the key that is at home here or was moved on; 0: none.
@@ -30,6 +31,10 @@ cdef struct Ring:
     uint32_t value_size
     # By how much a key's hash is shifted to be a place.
     uint32_t shift
+    # Small numbers that stand close together are found without a search: what their owner (`tables`) has by
+    # each, or NULL.
+    void **near
+    uint64_t near_size
 
 
 cdef extern from *:
@@ -90,11 +95,13 @@ cdef inline void leave_slot(Ring *ring, uint64_t key, uint64_t slot) noexcept no
     ring.places[hole] = 0
 
 
+cdef inline uint64_t ring_bytes(const Ring *ring) noexcept nogil:
+    return ring.slots * (sizeof(uint64_t) + ring.value_size + (sizeof(uint32_t) << INDEX_BITS))
+
+
 cdef inline void ring_free(Ring *ring) noexcept nogil:
     """Give all back; what the values are was let go by their owner."""
     free(ring.keys)
-    free(ring.values)
-    free(ring.places)
     ring.keys = NULL
     ring.values = NULL
     ring.places = NULL
@@ -115,12 +122,14 @@ cdef inline int ring_room(Ring *ring) noexcept nogil:
     while wider.slots <= ring.count + ring.count // 3:
         wider.slots <<= 1
         wider.shift -= 1
-    wider.keys = <uint64_t *>malloc(wider.slots * sizeof(uint64_t))
-    wider.values = <char *>malloc(wider.slots * wider.value_size)
-    wider.places = <uint32_t *>calloc(wider.slots << INDEX_BITS, sizeof(uint32_t))
-    if wider.keys == NULL or wider.values == NULL or wider.places == NULL or wider.slots > <uint64_t>1 << 31:
-        ring_free(&wider)
+    if wider.slots > <uint64_t>1 << 31:
         return -1
+    wider.keys = <uint64_t *>malloc(ring_bytes(&wider))
+    if wider.keys == NULL:
+        return -1
+    wider.places = <uint32_t *>(wider.keys + wider.slots)
+    wider.values = <char *>(wider.places + (wider.slots << INDEX_BITS))
+    memset(wider.places, 0, (wider.slots << INDEX_BITS) * sizeof(uint32_t))
     wider.head = wider.tail = 0
     for turn in range(ring.head, ring.tail):
         slot = turn & (ring.slots - 1)
@@ -173,7 +182,3 @@ cdef inline int64_t ring_next(const Ring *ring, uint64_t *turn) noexcept nogil:
         if ring.keys[slot] != GONE:
             return <int64_t>slot
     return NO_SLOT
-
-
-cdef inline uint64_t ring_bytes(const Ring *ring) noexcept nogil:
-    return ring.slots * (sizeof(uint64_t) + ring.value_size + (sizeof(uint32_t) << INDEX_BITS))

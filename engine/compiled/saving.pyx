@@ -153,12 +153,13 @@ cdef object saved_orders(Orders orders):
 cdef int put_lease(WireSink *sink, Lease lease) except -1:
     """As `engine.state.Lease`."""
     cdef View access, detail, delivery
+    cdef uint32_t prices = 0 if lease.priced is None else <uint32_t>len(lease.priced)
     cdef uint8_t *at
     view_bytes(&access, lease.access)
     view_text(&detail, lease.detail)
     view_bytes(&delivery, lease.delivery)
     at = room(
-        sink, RECORD_BYTES + access.size + detail.size + delivery.size + PRICE_BYTES * len(lease.prices)
+        sink, RECORD_BYTES + access.size + detail.size + delivery.size + PRICE_BYTES * prices
     )
     at = put_array(at, LEASE_FIELDS)
     at = put_number(at, lease.lease_id)
@@ -186,8 +187,8 @@ cdef int put_lease(WireSink *sink, Lease lease) except -1:
     at = put_blob(at, &access)
     at = put_text(at, &detail)
     at = put_number(at, lease.ends_ns)
-    at = put_array(at, <uint32_t>len(lease.prices))
-    for from_ns, price_ticks in lease.prices:
+    at = put_array(at, prices)
+    for from_ns, price_ticks in lease.priced or ():
         at = put_array(at, 2)
         at = put_number(at, from_ns)
         at = put_number(at, price_ticks)

@@ -6,7 +6,6 @@ Spot and on-demand orders alone come here, on Barons of the asks' own accounts. 
 told to the law's rooms. It never decides why an order changes, and never speaks to a book.
 """
 
-from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.arithmetic cimport NS_PER_HOUR
@@ -20,7 +19,7 @@ from engine.compiled.order_events cimport AcceptedEvent, AcceptedTerms, write_ac
 from engine.compiled.orders cimport Rare
 from engine.compiled.records cimport Account, Asks, Baron, Row
 from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
-from engine.compiled.state cimport Core, Listed
+from engine.compiled.state cimport Core, Listed, listed_of, note_baron
 from engine.compiled.trade_events cimport write_capacity_changed
 from engine.compiled.wire cimport View, view_text
 from engine.grid_fast cimport DONE, NO_MEMORY, RESERVED, Count
@@ -37,47 +36,17 @@ cdef int REASON_WINDOW_CLOSED = Reason.WINDOW_CLOSED
 # ---------------------------------------------------------------- who and what
 
 
-cdef Account find_account(Core state, int64_t number):
-    cdef PyObject *found = state.accounts.find(<uint64_t>number)
-    return <Account>found if found != NULL else None
+cdef int know(Core state, Baron baron) except -1:
+    baron.spot_instrument, baron.ondemand_instrument = state.markets[baron.sku, baron.region]
+    baron.own_row = state.rows[baron.provider, baron.baron]
+    return 0
 
 
-cdef Account account_of(Core state, uint32_t number):
-    cdef PyObject *found = state.accounts.find(number)
-    if found == NULL:
-        raise KeyError(number)
-    return <Account>found
-
-
-cdef Baron find_baron(Core state, int64_t number):
-    cdef PyObject *found = state.barons.find(<uint64_t>number)
-    cdef Baron baron
-    if found == NULL:
-        return None
-    baron = <Baron>found
-    if baron.own_row is None:
-        baron.spot_instrument, baron.ondemand_instrument = state.markets[baron.sku, baron.region]
-        baron.number = baron.baron
-        baron.own_row = state.rows[baron.provider, baron.baron]
-    return baron
-
-
-cdef Baron baron_of(Core state, uint32_t number):
-    cdef Baron baron = find_baron(state, number)
-    if baron is None:
-        raise KeyError(number)
-    return baron
+cdef int nobody(uint32_t number) except -1:
+    raise KeyError(number)
 
 
 # ---------------------------------------------------------------- rows
-
-
-cdef uint32_t hour_of(int64_t ts_ns) noexcept nogil:
-    return <uint32_t>(ts_ns // NS_PER_HOUR)
-
-
-cdef uint32_t hour_after(int64_t ts_ns) noexcept nogil:
-    return <uint32_t>((ts_ns + NS_PER_HOUR - 1) // NS_PER_HOUR)
 
 
 cdef int64_t deliverable_to_spot(Core state, Baron baron, Row row) noexcept:
@@ -115,7 +84,7 @@ cdef int stand(Core state, Row row, const OrderSlot *ask, int64_t quantity) exce
         return 0
     start_h = hour_of(state.last_ts_ns)
     if ask.kind == KIND_FORWARD:
-        listed = <Listed>state.listed.find(ask.instrument)
+        listed = listed_of(state, ask.instrument)
         start_h = start_h if start_h > listed.start_h else listed.start_h
     if start_h < ask.window_end_h and quantity:
         add_to_grid(state, row, RESERVED, start_h, ask.window_end_h, quantity)
@@ -147,17 +116,11 @@ cdef int64_t closed_ns(const OrderSlot *ask) noexcept:
     return (<int64_t>ask.window_end_h - least) * NS_PER_HOUR + 1
 
 
-cdef int touch(Core state, Baron baron) except -1:
-    """Something changed that the Baron's offers may grow by."""
-    state.touched_barons[baron.number] = None
-    return 0
-
-
 cdef int capacity_changed(Core state, Baron baron, Row row) except -1:
     write_capacity_changed(
         &state.events.sink, baron.baron, baron.verified_gpus, baron.leased_gpus, baron.simulated
     )
-    touch(state, baron)
+    note_baron(state, baron)
     return settle(state, baron, row)
 
 
@@ -176,11 +139,6 @@ cdef int settle(Core state, Baron baron, Row row) except -1:
 
 
 # ---------------------------------------------------------------- live orders
-
-
-cdef Row row_of_ask(Core state, Baron baron, const OrderSlot *ask):
-    """The row that an ask stands in: its Baron's provider's, or that of who bought its hours."""
-    return baron.own_row if baron.provider == ask.account else state.rows[ask.account, ask.baron]
 
 
 cdef Asks asks_of(Row row, const OrderSlot *ask):
@@ -317,4 +275,4 @@ cdef int forget(Core state, Account account, uint32_t index, uint8_t status) exc
     if order.origin == ORIGIN_OFFER:
         row.listings[order.instrument].offer_order_id = 0
     arm_look_ahead(state, row)
-    return touch(state, baron)
+    return note_baron(state, baron)

@@ -5,15 +5,28 @@ Python rooms read and write them by those names, Cython rooms take a `Core`. Whe
 is what Python rooms use as a dict or a sorted list.
 """
 
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.orders cimport Orders
 from engine.book_fast cimport FastBook
 from engine.compiled.ordered cimport TimerSet
-from engine.compiled.records cimport Account, Drafts
-from engine.compiled.tables cimport IdTable
+from engine.compiled.records cimport Account, Baron, Drafts, Row
+from engine.compiled.tables cimport IdTable, find_in
 from engine.compiled.tape cimport EventTape
+from engine.fast.core cimport prefetch
 from engine.fast.records cimport EventRecord
+
+
+cdef enum:
+    # Of what a command touches, so many are noted without an object.
+    TOUCHED_FEW = 16
+
+
+cdef struct Touched:
+    # Each once, oldest first, borrowed: no Baron and no row ever leaves its table.
+    PyObject *items[16]
+    uint32_t count
 
 
 cdef class Listed:
@@ -45,7 +58,7 @@ cdef class Core:
     cdef readonly IdTable books
     cdef readonly Orders orders
     cdef IdTable listed
-    cdef public dict leases_of
+    cdef readonly LeasesOf leases_of
     cdef public dict rows
     cdef public dict rows_of
     cdef public dict markets
@@ -74,10 +87,15 @@ cdef class Core:
     cdef public int64_t leases_passed
     cdef public int64_t cuts_left
     cdef public dict dry_holdings
-    cdef public dict touched_barons
-    cdef public dict touched_books
+    # What Cython rooms touched, and what is in the dicts that Python rooms know, which it goes into when one
+    # of those looks.
+    cdef Touched near_barons
+    cdef Touched near_books
+    cdef Touched near_rows
+    cdef dict far_barons
+    cdef dict far_books
+    cdef dict far_rows
     cdef public dict spent_quotes
-    cdef public dict touched_rows
     cdef public dict short_rows
     cdef readonly Drafts drafts
     cdef public dict entering_ticks
@@ -103,8 +121,53 @@ cdef class Core:
     cdef EventRecord *book_events
     cdef uint64_t book_room
 
+    # Clear the scratch before a command.
+    cdef int clean(self) except -1
+    # Put what was touched into the dicts of Python rooms.
+    cdef int tell(self) except -1
+
     # The next id of this command (`State.new_id`).
     cdef uint64_t next_id(self) except 0
     # An order into its account's list, or out of it.
     cdef void join(self, Account account, uint32_t index) noexcept nogil
     cdef void part(self, Account account, uint32_t index) noexcept nogil
+
+
+cdef class LeasesOf:
+    """Leases by Baron for Python rooms; they stand in their Barons' records."""
+    cdef IdTable barons
+
+
+cdef inline int note(Core core, Touched *touched, PyObject *item) except -1:
+    """Something was touched."""
+    cdef uint32_t place
+    for place in range(touched.count):
+        if touched.items[place] == item:
+            return 0
+    if touched.count == TOUCHED_FEW:
+        core.tell()
+    touched.items[touched.count] = item
+    touched.count += 1
+    return 0
+
+
+cdef inline int note_book(Core core, Listed listed) except -1:
+    return note(core, &core.near_books, <PyObject *>listed)
+
+
+cdef inline int note_baron(Core core, Baron baron) except -1:
+    """Something changed that the Baron's offers may grow by; it came from `standing`."""
+    # Whether it has any is asked when the command is over.
+    prefetch(<void *>baron.own_row.listings)
+    return note(core, &core.near_barons, <PyObject *>baron)
+
+
+cdef inline int note_row(Core core, Row row) except -1:
+    """Its capacity moved."""
+    return note(core, &core.near_rows, <PyObject *>row)
+
+
+cdef inline Listed listed_of(Core core, uint64_t instrument):
+    """An instrument's, or None."""
+    cdef PyObject *found = find_in(&core.listed.ring, instrument)
+    return <Listed>found if found != NULL else None

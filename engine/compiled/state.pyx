@@ -11,7 +11,7 @@ from libc.stdlib cimport free
 
 from engine.compiled.orders cimport Order
 from engine.compiled.ordered cimport TimerSet
-from engine.compiled.records cimport Account, Drafts
+from engine.compiled.records cimport Account, Baron, Drafts, Lease, Row
 from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
 from engine.compiled.tables cimport IdTable
 from engine.compiled.tape cimport EventTape
@@ -44,15 +44,15 @@ cdef class Core:
         self.instruments, self.markets, self.instruments_of = IdTable(), {}, {}
         self.calendars, self.closing_trades = {}, {}
         self.barons, self.barons_of, self.rows, self.rows_of = IdTable(), {}, {}, {}
-        self.leases, self.leases_of = IdTable(), {}
+        self.leases, self.leases_of = IdTable(), LeasesOf(self.barons)
         self.bills, self.paid_of, self.covers = IdTable(), {}, []
         self.obligations, self.obligations_of, self.neighbours, self.handovers = {}, {}, {}, {}
         self.books, self.auction_ends = IdTable(), {}
         self.timers, self.spot_index = TimerSet(), {}
         self.events = EventTape()
         self.yielding, self.waiting, self.shutting, self.expiring = set(), set(), set(), set()
-        self.touched_barons, self.touched_books, self.spent_quotes = {}, {}, {}
-        self.touched_rows, self.short_rows, self.entering_ticks = {}, {}, {}
+        self.far_barons, self.far_books, self.far_rows = {}, {}, {}
+        self.spent_quotes, self.short_rows, self.entering_ticks = {}, {}, {}
         self.drafts = Drafts()
         self.listed = IdTable()
         self.dry_holdings = {}
@@ -70,28 +70,78 @@ cdef class Core:
 
     def begin(self):
         """Clear the scratch before a command, and free what went in the last."""
+        self.clean()
+
+    cdef int clean(self) except -1:
         if self.orders.slots.first_gone:
             self.orders.sweep()
         self.events.clear()
         self.made = self.leases_passed = 0
+        self.near_barons.count = self.near_books.count = self.near_rows.count = 0
         self.fills_left = self.max_looked
         self.cuts_left = self.cuts_a_command
         if self.dry_holdings:
             self.dry_holdings = {}
-        if self.touched_barons:
-            self.touched_barons = {}
-        if self.touched_books:
-            self.touched_books = {}
+        if self.far_barons:
+            self.far_barons = {}
+        if self.far_books:
+            self.far_books = {}
+        if self.far_rows:
+            self.far_rows = {}
         if self.spent_quotes:
             self.spent_quotes = {}
-        if self.touched_rows:
-            self.touched_rows = {}
         if self.short_rows:
             self.short_rows = {}
         if self.drafts.drafts:
             self.drafts.clear()
         if self.entering_ticks:
             self.entering_ticks = {}
+        return 0
+
+    # ---- what was touched
+
+    cdef int tell(self) except -1:
+        cdef uint32_t place
+        for place in range(self.near_barons.count):
+            self.far_barons[(<Baron>self.near_barons.items[place]).baron] = None
+        for place in range(self.near_books.count):
+            self.far_books[(<Listed>self.near_books.items[place]).number] = None
+        for place in range(self.near_rows.count):
+            self.far_rows[(<Row>self.near_rows.items[place]).key] = None
+        self.near_barons.count = self.near_books.count = self.near_rows.count = 0
+        return 0
+
+    @property
+    def touched_barons(self):
+        self.tell()
+        return self.far_barons
+
+    @touched_barons.setter
+    def touched_barons(self, dict numbers not None):
+        self.near_barons.count = 0
+        self.far_barons = numbers
+
+    @property
+    def touched_books(self):
+        self.tell()
+        return self.far_books
+
+    @touched_books.setter
+    def touched_books(self, dict numbers not None):
+        self.near_books.count = 0
+        self.far_books = numbers
+
+    @property
+    def touched_rows(self):
+        self.tell()
+        return self.far_rows
+
+    @touched_rows.setter
+    def touched_rows(self, dict keys not None):
+        self.near_rows.count = 0
+        self.far_rows = keys
+
+    # ---- instruments
 
     def add_instrument(self, instrument):
         """List an instrument with an empty book."""
@@ -124,6 +174,20 @@ cdef class Core:
     def new_id(self):
         """The next id of this command."""
         return self.next_id()
+
+    # ---- leases
+
+    def add_lease(self, Lease lease not None):
+        cdef Baron baron = self.barons[lease.baron]
+        if baron.leases is None:
+            baron.leases = IdTable()
+        self.leases.put(lease.lease_id, lease)
+        baron.leases.put(lease.lease_id, lease)
+
+    def drop_lease(self, Lease lease not None):
+        cdef Baron baron = self.barons[lease.baron]
+        del self.leases[lease.lease_id]
+        del baron.leases[lease.lease_id]
 
     # ---- orders
 
@@ -172,3 +236,20 @@ cdef class Core:
             found.append(self.orders.handle(index))
             index = slot_at(&self.orders.slots, index).account_next
         return found
+
+
+cdef class LeasesOf:
+    """Leases by Baron, as a dict of dicts of those that have any."""
+
+    def __cinit__(self, IdTable barons not None):
+        self.barons = barons
+
+    def get(self, number, default=None):
+        cdef Baron baron = self.barons.get(number)
+        return default if baron is None or baron.leases is None or not len(baron.leases) else baron.leases
+
+    def __iter__(self):
+        return (number for number in self.barons if self.get(number) is not None)
+
+    def __eq__(self, other):
+        return {number: dict(self.get(number).items()) for number in self} == other

@@ -4,9 +4,9 @@ They keep the order of entry, as dicts do. A reference that `find` or `walk` giv
 """
 
 from cpython.object cimport PyObject
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from engine.compiled.rings cimport Ring
+from engine.compiled.rings cimport NO_SLOT, Ring, ring_find
 
 
 cdef class ById:
@@ -31,12 +31,23 @@ cdef class ById:
 cdef class IdTable(ById):
     """Objects by id."""
 
+    # Room for a small key among those that are found without a search.
+    cdef int grow_near(self, uint64_t key) except -1
     # NULL when there is none.
     cdef PyObject *find(self, uint64_t key) noexcept
     # A new one, or another in an old one's place.
     cdef int put(self, uint64_t key, object value) except -1
     # The next in order of entry, from turn 0 on; NULL at the end. Not while the table changes.
     cdef PyObject *walk(self, uint64_t *turn) noexcept
+
+
+cdef inline PyObject *find_in(const Ring *ring, uint64_t key) noexcept nogil:
+    """What `find` gives, by the table's ring: where every nanosecond counts."""
+    cdef int64_t slot
+    if key < ring.near_size:
+        return <PyObject *>ring.near[key]
+    slot = ring_find(ring, key)
+    return NULL if slot == NO_SLOT else (<PyObject **>ring.values)[slot]
 
 
 cdef class IdMemory(ById):

@@ -10,14 +10,23 @@ from cpython.long cimport PyLong_AsUnsignedLongLong, PyLong_Check
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memset
+
+cimport cython
 
 from collections.abc import ItemsView, KeysView, MutableMapping, ValuesView
 
 from engine.compiled.rings cimport (
-    GONE, NO_SLOT, ring_add, ring_bytes, ring_drop, ring_find, ring_free, ring_next,
+    GONE, NO_SLOT, Ring, ring_add, ring_bytes, ring_drop, ring_find, ring_free, ring_next,
 )
 
 cdef object NOTHING = object()
+
+cdef enum:
+    # Keys are small up to so many, and to a few times as many as there are.
+    NEAR_FIRST = 256
+    NEAR_TIMES = 4
 
 cdef enum Shown:
     KEYS
@@ -85,7 +94,7 @@ cdef class ById:
         return self.ring.count
 
     def __sizeof__(self):
-        return object.__sizeof__(self) + ring_bytes(&self.ring)
+        return object.__sizeof__(self) + self.size_bytes()
 
     def __contains__(self, key):
         return self.has(id_of(key))
@@ -206,6 +215,28 @@ class _Items(ItemsView):
 MutableMapping.register(ById)
 
 
+cdef int widen(Ring *ring, uint64_t key) except -1:
+    """Room for a small key among those that are found without a search."""
+    cdef uint64_t size = ring.near_size if ring.near_size else NEAR_FIRST
+    cdef uint64_t turn = 0
+    cdef void **near
+    cdef int64_t slot
+    while size <= key:
+        size *= 2
+    near = <void **>realloc(ring.near, size * sizeof(void *))
+    if near == NULL:
+        raise MemoryError("no memory for a table")
+    memset(&near[ring.near_size], 0, (size - ring.near_size) * sizeof(void *))
+    ring.near, ring.near_size = near, size
+    # What was entered before is known there too.
+    slot = ring_next(ring, &turn)
+    while slot != NO_SLOT:
+        if ring.keys[slot] < size:
+            near[ring.keys[slot]] = (<void **>ring.values)[slot]
+        slot = ring_next(ring, &turn)
+    return 0
+
+
 cdef class IdTable(ById):
     """Objects by id: each is held by the table."""
 
@@ -222,6 +253,13 @@ cdef class IdTable(ById):
             Py_XDECREF((<PyObject **>self.ring.values)[slot])
             slot = ring_next(&self.ring, &turn)
         ring_free(&self.ring)
+        free(self.ring.near)
+
+    cdef uint64_t size_bytes(self) noexcept:
+        return ring_bytes(&self.ring) + self.ring.near_size * sizeof(PyObject *)
+
+    cdef int grow_near(self, uint64_t key) except -1:
+        return widen(&self.ring, key)
 
     cdef object value_at(self, uint64_t slot):
         return <object>(<PyObject **>self.ring.values)[slot]
@@ -229,22 +267,29 @@ cdef class IdTable(ById):
     cdef int set_value(self, uint64_t slot, object value, bint is_new) except -1:
         cdef PyObject **held = &(<PyObject **>self.ring.values)[slot]
         cdef PyObject *before = NULL if is_new else held[0]
+        cdef uint64_t key = self.ring.keys[slot]
+        if is_new and self.ring.near_size <= key < NEAR_FIRST + NEAR_TIMES * self.ring.count:
+            held[0] = NULL
+            self.grow_near(key)
         Py_INCREF(value)
         held[0] = <PyObject *>value
+        if key < self.ring.near_size:
+            self.ring.near[key] = <void *>held[0]
         # Last: letting an object go runs what it likes.
         Py_XDECREF(before)
         return 0
 
     cdef int drop_slot(self, uint64_t slot) except -1:
         cdef PyObject *held = (<PyObject **>self.ring.values)[slot]
+        if self.ring.keys[slot] < self.ring.near_size:
+            self.ring.near[self.ring.keys[slot]] = NULL
         ring_drop(&self.ring, slot)
         self.changes += 1
         Py_XDECREF(held)
         return 0
 
     cdef PyObject *find(self, uint64_t key) noexcept:
-        cdef int64_t slot = ring_find(&self.ring, key)
-        return NULL if slot == NO_SLOT else (<PyObject **>self.ring.values)[slot]
+        return find_in(&self.ring, key)
 
     cdef int put(self, uint64_t key, object value) except -1:
         return self.store(key, value)
@@ -254,6 +299,7 @@ cdef class IdTable(ById):
         return NULL if slot == NO_SLOT else (<PyObject **>self.ring.values)[slot]
 
 
+@cython.no_gc
 cdef class IdMemory(ById):
     """A small number by id, at about twenty bytes each: what is kept for as many ids as the caller says."""
 

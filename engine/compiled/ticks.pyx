@@ -8,8 +8,8 @@ from engine.compiled.leasing cimport full_hour, notice_end, term_end
 from engine.compiled.lookups cimport ROW_BITS, lease_of, rearm, row_of
 from engine.compiled.ordered cimport Timer
 from engine.compiled.records cimport Baron, Row
-from engine.compiled.standing cimport baron_of, settle, touch
-from engine.compiled.state cimport Core
+from engine.compiled.standing cimport baron_of, settle
+from engine.compiled.state cimport Core, note_baron
 
 from engine import machine
 
@@ -55,7 +55,7 @@ cdef bint _look_ahead(Core core, uint64_t number) except -1:
     cdef Row row = row_of(core, baron, <uint32_t>(number >> ROW_BITS))
     rearm(core, TIMER_LOOK_AHEAD, number, row.look_ahead_ns, 0)
     row.look_ahead_ns = 0
-    touch(core, baron)
+    note_baron(core, baron)
     settle(core, baron, row)
     return True
 

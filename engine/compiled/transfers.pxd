@@ -20,9 +20,9 @@ cdef inline int transfer(
     """Move money; nothing for zero. Broken when a pot but cash would go below zero."""
     if amount_micros == 0:
         return 0
-    debit.pots.micros[debit_pot] -= amount_micros
-    credit.pots.micros[credit_pot] += amount_micros
-    if amount_micros < 0 or (debit.pots.micros[debit_pot] < 0 and debit_pot != POT_CASH):
+    debit.micros[debit_pot] -= amount_micros
+    credit.micros[credit_pot] += amount_micros
+    if amount_micros < 0 or (debit.micros[debit_pot] < 0 and debit_pot != POT_CASH):
         return broken(debit, debit_pot, amount_micros, code, ref)
     return write_transfer(
         &core.events.sink, debit.account, debit_pot, credit.account, credit_pot, amount_micros, code,

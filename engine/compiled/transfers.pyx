@@ -13,7 +13,7 @@ cdef int broken(
     Account debit, uint8_t debit_pot, int64_t amount_micros, uint8_t code, uint64_t ref
 ) except -1:
     raise Broken(
-        f"{TransferCode(code).name} of {amount_micros} for {ref} leaves {debit.pots.micros[debit_pot]} in "
+        f"{TransferCode(code).name} of {amount_micros} for {ref} leaves {debit.micros[debit_pot]} in "
         f"{(debit.account, Pot(debit_pot))}"
     )
 

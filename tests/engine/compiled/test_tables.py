@@ -162,6 +162,8 @@ def test_bytes_of_many() -> None:
     memory = IdMemory(OrderStatus, ((make_id(1, seq, 0), OrderStatus.FILLED) for seq in range(1, 10_001)))
     assert doors.size_bytes(memory) < 30 * 10_000
     table = IdTable((number, None) for number in range(100_000))
+    assert doors.size_bytes(table) < 43 * 100_000, "small numbers are known without a search too"
+    table = IdTable((make_id(1, seq, 0), None) for seq in range(1, 100_001))
     assert doors.size_bytes(table) < 32 * 100_000
     empty: IdTable[None] = IdTable()
     assert doors.size_bytes(empty) == 0

@@ -13,7 +13,7 @@ from engine.halves import PLAIN, compiled_half
 from engine.kinds import OrderType, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
-from engine.messages import CancelOrder, Command, Tick
+from engine.messages import CancelOrder, Command, Rejected, Tick
 from engine.reasons import Reason
 from engine.records import SelfTrade
 from tests.engine.shard import ALICE, BOB, HOUR, ONDEMAND, PAT, QUINN, Shard, ask, bid
@@ -170,3 +170,17 @@ def test_a_closed_order_can_not_be_cancelled_again() -> None:
     records = [encode_command(shard.now_ns + HOUR, cancel)] * 2
     told = [machine.batch(records, machine.last_seq + 1) for machine in machines]
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("command", [ask(PAT, 40_000, 9), ask(PAT, 40_000, 9, ONDEMAND)], ids=str)
+def test_an_ask_beyond_its_capacity_is_refused_by_compiled_rooms(command: Command) -> None:
+    shard = Shard()
+    shard.place(ask(PAT, 20_000, 4))
+    before = machine_of(shard).state_hash()
+    assert plays(shard, command)
+    assert machine_of(shard).state_hash() != before, "the command is counted"
+    (refused,) = machine_of(shard).state.events
+    assert refused == shard.machine.apply(shard.machine.last_seq + 1, shard.now_ns, command)[0]
+    assert isinstance(refused, Rejected)
+    assert refused.reason is Reason.INSUFFICIENT_CAPACITY
+    assert machine_of(shard).state_hash() == shard.machine.state_hash()

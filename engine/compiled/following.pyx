@@ -1,0 +1,59 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""What a command sets off, in C; `engine.machine.follow` is the law.
+
+Mostly that is nothing, or the leases of what it traded. All else that may follow, the law's room does: here
+is only known whether there is any. It knows no rule of the market.
+"""
+
+from libc.stdint cimport uint32_t
+
+from engine.compiled.fills cimport open_leases
+from engine.compiled.records cimport Baron
+from engine.compiled.standing cimport find_baron
+from engine.compiled.state cimport Core, Listed, listed_of
+
+from engine import machine
+
+
+cdef int follow(Core state) except -1:
+    if needs_law(state):
+        machine.follow(state)
+        return 0
+    state.near_books.count = 0
+    if state.far_books:
+        state.far_books = {}
+    if state.drafts.drafts:
+        open_leases(state)
+    return 0
+
+
+cdef bint needs_law(Core state) except -1:
+    """Whether anything follows but leases: covers, stops, offers, spent quotes, spot leases without GPUs."""
+    cdef uint32_t place
+    if state.covers or state.waiting or state.spent_quotes or state.short_rows:
+        return True
+    for place in range(state.near_books.count):
+        if is_due(<Listed>state.near_books.items[place]):
+            return True
+    for place in range(state.near_barons.count):
+        if (<Baron>state.near_barons.items[place]).own_row.listings:
+            return True
+    return (state.far_books or state.far_barons) and needs_law_far(state)
+
+
+cdef bint needs_law_far(Core state) except -1:
+    """The same of what Python rooms touched."""
+    cdef Listed listed
+    for number in state.far_books:
+        listed = listed_of(state, number)
+        if listed is None or is_due(listed):
+            return True
+    for number in state.far_barons:
+        if find_baron(state, number).own_row.listings:
+            return True
+    return False
+
+
+cdef bint is_due(Listed listed) noexcept:
+    """Whether stops may fire, or an auction's price is told."""
+    return listed.book.core.due.count != 0 or listed.book.core.clearing_price != 0
