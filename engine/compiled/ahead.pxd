@@ -16,7 +16,7 @@ from engine.compiled.state cimport Core, Listed
 from engine.compiled.tables cimport find_in
 from engine.fast.core cimport prefetch
 from engine.fast.ids cimport prefetch_head, prefetch_node
-from engine.grid_fast cimport PAGE_HOURS, PAGES_MAX, Page
+from engine.grid_fast cimport PAGE_HOURS, PAGES_MAX, Page, row_of
 
 cdef enum:
     # Steps from a command's reading to its turn.
@@ -150,10 +150,11 @@ cdef inline void ask_hours(Core core, int64_t number, bint spot) noexcept:
     found = <PyObject *>(<Baron>baron).own_row
     page = (<Row>found).grid.slots[hour_page(core)]
     if page != NULL:
+        prefetch(page)
         for count in range(2 if spot else 3):
-            prefetch(&page.hours[count][hour])
+            prefetch(row_of(page, count) + hour)
             if not spot:
-                prefetch(&page.hours[count][hour] + 16)
+                prefetch(row_of(page, count) + hour + 16)
     ask_slot(&core.orders.slots, (<Row>found).spot_asks.last if spot else (<Row>found).firm_asks.last)
 
 
