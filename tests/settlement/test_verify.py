@@ -246,8 +246,8 @@ DAMAGE = {
     ),
     "a lease is gone": ("delete from leases where reason = 6", {"charge has a lease"}),
     "a lease in no state": ("update leases set state = 77 where reason = 6", {"lease can be read"}),
-    "a lease ended for a later stage's reason": (
-        "update leases set reason = 2 where reason = 6",
+    "a lease ended for no reason": (
+        "update leases set reason = 0 where reason = 6",
         {"lease ended for a reason of today"},
     ),
     "a running lease with an end": ("update leases set ended_ns = 1 where state = 3", {"running lease has no end"}),
