@@ -1,7 +1,7 @@
 """What a provider fails to deliver: an obligation with its lease, and what lacks GPUs in the running hour (rulebook §4, §8).
 
-Where GPUs are short, what was sold first is served first, whole; the newest fails. A failure of an obligation's lease is the
-obligation's (`engine.leases`), and the other way round here.
+Where GPUs are short, what was sold first is served first, whole, and what finds too few left fails. A failure of an
+obligation's lease is the obligation's (`engine.leases`), and the other way round here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def running(state: State, baron: int) -> list[Obligation]:
 
 
 def fail_short(state: State, row: Row, as_of_ns: int) -> None:
-    """On-demand leases and obligations of the running hour fail, newest first, until the others have GPUs (§4).
+    """On-demand leases and obligations of the running hour fail, newest first, for which those before them leave too few GPUs (§4).
 
     Leases that are over and wait for their wipe lack none: theirs come back, or leave what counts. Nor do failed
     obligations, whose hours stay sold. A command that has made 2^14 events stops there, and a Tick goes on.
@@ -47,14 +47,16 @@ def fail_short(state: State, row: Row, as_of_ns: int) -> None:
     ]
     if state.barons[row.baron].provider == row.account:
         firm += [(each.obligation_id, each) for each in _owed(state, row.baron) if each.start_h <= hour < each.end_h]
-    short = sum(each.quantity for _, each in firm) - _has(state, row, hour)
-    for _, newest in sorted(firm, key=lambda item: item[0], reverse=True):
-        if short <= 0:
-            return
+    left, failing = _has(state, row, hour), list[Lease | Obligation]()
+    for _, oldest in sorted(firm, key=lambda item: item[0]):
+        if oldest.quantity <= left:
+            left -= oldest.quantity
+        else:
+            failing.append(oldest)
+    for newest in reversed(failing):
         if len(state.events) >= EVENTS_ENOUGH:
             state.shutting.add(row.baron)
             return
-        short -= newest.quantity
         # A compiled lease is no struct of the law's.
         if isinstance(newest, Obligation):
             fail(state, newest, as_of_ns)

@@ -34,7 +34,7 @@ from engine.state import (
     State,
 )
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 _DIGEST_BYTES: Final = 32
 
 R = TypeVar("R")

@@ -44,8 +44,9 @@ class Auditor(Seen):
     def saw(self, now_ns: int, command: Command, events: list[Event]) -> None:
         """Take in one command and its events, and check every law."""
         rejected = [event for event in events if isinstance(event, Rejected)]
-        # Nobody refuses a Tick: what it says to be rejected is a cover.
-        refused = bool(rejected) and events[0] is rejected[0] and not isinstance(command, Tick)
+        # A Tick is refused for its time alone: what else it says to be rejected is a cover.
+        covers_alone = isinstance(command, Tick) and all(each.order_status is OrderStatus.REJECTED for each in rejected)
+        refused = bool(rejected) and events[0] is rejected[0] and not covers_alone
         if refused:
             assert len(events) == 1, "a refused command has Rejected as its only event"
         assert refused or all(each.order_status is OrderStatus.REJECTED for each in rejected)

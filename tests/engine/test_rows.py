@@ -322,16 +322,16 @@ def test_a_firm_sale_cuts_spot_asks_and_no_firm_ones() -> None:
 
 @pytest.mark.parametrize(
     ("gpus", "failing"),
-    [(8, 0), (7, 1), (6, 1), (5, 2), (4, 2), (3, 2), (2, 3), (0, 3)],
+    [(8, []), (7, [2]), (6, [2]), (5, [1]), (4, [2, 1]), (3, [2, 1]), (2, [1, 0]), (1, [2, 1, 0]), (0, [2, 1, 0])],
 )
-def test_where_gpus_are_too_few_the_newest_firm_leases_fail(gpus: int, failing: int) -> None:
-    """Leases of 3, 3 and 2 GPUs: as many fail, newest first, as leave the others theirs."""
+def test_where_gpus_are_too_few_the_oldest_firm_leases_are_served(gpus: int, failing: list[int]) -> None:
+    """Leases of 3, 3 and 2 GPUs: each is served whole, the oldest first; those that find too few left fail."""
     shard = Shard()
     shard.place(ask(PAT, PRICE, 8, ONDEMAND))
     leases = [let(shard, renter, quantity, 2) for renter, quantity in ((ALICE, 3), (BOB, 3), (ALICE, 2))]
     events = shard.do(capacity(gpus))
     failed = [event.lease_id for event in only(events, LeaseChanged) if event.state is LeaseState.FAILED]
-    assert failed == leases[::-1][:failing]
+    assert failed == [leases[place] for place in failing]
 
 
 def test_spot_yields_before_a_firm_lease_fails() -> None:

@@ -28,7 +28,7 @@ def check_barons(seen: Seen, hours: Hours, books: dict[int, BookState]) -> None:
 
 
 def check_shortage(seen: Seen, hours: Hours, command: Command, events: list[Event]) -> None:
-    """Every firm lease that runs has its GPUs; where they were too few, the newest failed, and no more than had to (§4)."""
+    """Every firm lease that runs has its GPUs; where they were too few, the oldest were served, whole (§4)."""
     for baron, provider in hours.providers.items():
         key = (provider, baron)
         running = {let.lease_id: let.quantity for let in hours.lets.values() if _firm(hours, let.lease_id, key)}
@@ -51,10 +51,10 @@ def check_shortage(seen: Seen, hours: Hours, command: Command, events: list[Even
             for event in events
             if isinstance(event, ObligationChanged) and event.change is ObligationChange.FAILED
         }
-        if failed:
-            oldest = min(failed)
-            assert all(number < oldest for number in running), "the newest fail first"
-            assert sum(running.values()) + failed[oldest] > hours.verified(key), "what failed had its GPUs"
+        left = hours.verified(key)
+        for number, quantity in sorted((failed | running).items()) if failed else ():
+            assert (number in running) == (quantity <= left), "the oldest is served first, whole"
+            left -= running.get(number, 0)
 
 
 def check_waits(hours: Hours) -> None:
