@@ -33,8 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(*, quick: bool) -> list[Row]:
     """All figures, one row each; quick: a hundredth of the crowds and a short flow, to see that it works."""
     scale = 100 if quick else 1
-    flow = mixed(2_000 if quick else 100_000, ACCOUNTS // scale)
-    return [*_whole_path(flow), *_crowd(100_000 // min(scale, 20)), *_state(scale), _memory(200_000 // min(scale, 10))]
+    orders = 2_000 if quick else 100_000
+    flow, named = mixed(orders, ACCOUNTS // scale), mixed(orders, ACCOUNTS // scale, named=True)
+    crowd, resting_orders = 100_000 // min(scale, 20), 200_000 // min(scale, 10)
+    return [*_whole_path(flow), _named(named), *_crowd(crowd), *_state(scale), _memory(resting_orders)]
 
 
 def _whole_path(flow: Flow) -> list[Row]:
@@ -56,6 +58,13 @@ def _whole_path(flow: Flow) -> list[Row]:
         _at_most("to the bare book", machine_s / book_s, "x", 4, f"batch of the {asked:,} commands that its books had"),
         _at_least("replay", steps / machine_s, "commands/s", 1_000_000, "the same, its leases' commands counted"),
     ]
+
+
+def _named(flow: Flow) -> Row:
+    """The same market, as clients' programs speak to it."""
+    machine_s = min(_played_s(flow) for _ in range(BEST_OF))
+    against = "each order has one, a tag and a connection; cancels go by it"
+    return Row("whole path with client ids", _rounded(flow.orders / machine_s), "orders/s", against=against)
 
 
 def _crowd(number: int) -> list[Row]:

@@ -53,7 +53,8 @@ def delivered(state: State, obligation: Obligation, pay_micros: int) -> None:
     bill.over_ns = 0
     posted(bill, pay_micros, 0)
     _forget_hours(state, bill)
-    first_h = bill.hours.from_h if bill.hours is not None else obligation.start_h
+    goes_on = bill.hours is not None and bill.hours.until_h == obligation.start_h
+    first_h = bill.hours.from_h if bill.hours is not None and goes_on else obligation.start_h
     bill.hours = PaidHours(
         baron=obligation.baron,
         lease_id=obligation.lease_id,
@@ -69,6 +70,19 @@ def index(state: State, bill: Bill) -> None:
     """Its last hour was paid after those of all other bills of the Baron."""
     if bill.hours is not None:
         state.paid_of.setdefault(bill.hours.baron, {})[bill.bill_id] = None
+
+
+def _index_anew(state: State, bill: Bill) -> None:
+    """Its last hours are none of it any more: in the order of those that were paid it stands further back."""
+    index(state, bill)
+    if bill.hours is not None:
+        paid = state.paid_of[bill.hours.baron]
+        state.paid_of[bill.hours.baron] = dict.fromkeys(sorted(paid, key=lambda number: _paid_until(state, number)))
+
+
+def _paid_until(state: State, bill_id: int) -> tuple[int, int]:
+    hours = state.bills[bill_id].hours
+    return hours.until_h if hours is not None else 0, bill_id
 
 
 def undelivered(state: State, baron: int, as_of_ns: int, lease_id: int = 0) -> Iterator[Bill]:
@@ -107,6 +121,10 @@ def undo(state: State, bill: Bill, as_of_ns: int, quantity: int = 0) -> None:
         return
     _forget_hours(state, bill)
     bill.hours = None
+    if hours.from_h < from_h:
+        # Its Baron may turn out to have been lost before.
+        bill.hours = replace(hours, until_h=from_h)
+        _index_anew(state, bill)
     ended(state, bill.bill_id, from_h * NS_PER_HOUR)
 
 

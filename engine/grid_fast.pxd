@@ -31,8 +31,14 @@ ctypedef struct Page:
     int32_t high[3]
     int32_t least[2]
     bint known
-    # A row of PAGE_HOURS a count; NULL while all hours are equal.
-    int32_t *hours
+    # Whether hours have a part of their own: a row of PAGE_HOURS a count, right behind this; else all are
+    # equal.
+    bint cut
+
+
+cdef inline int32_t *row_of(const Page *page, int count) noexcept nogil:
+    """The hours' own part of a count, where the page is cut."""
+    return <int32_t *>(<char *>page + sizeof(Page)) + count * PAGE_HOURS
 
 
 cdef class FastGrid:

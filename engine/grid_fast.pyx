@@ -52,10 +52,6 @@ cdef bint in_range(int64_t least, int64_t most, int32_t quantity) noexcept nogil
     return least + quantity >= 0 and most + quantity <= COUNT_MAX
 
 
-cdef inline int32_t *row_of(const Page *page, int count) noexcept nogil:
-    return page.hours + count * PAGE_HOURS
-
-
 cdef int32_t least_own(const Page *page, int64_t start, int64_t end, bint without_reserved) noexcept nogil:
     """Least of what is left in a part of a page, of the hours' own part."""
     cdef const int32_t *bought = row_of(page, BOUGHT)
@@ -78,7 +74,7 @@ cdef int32_t least_own(const Page *page, int64_t start, int64_t end, bint withou
 cdef void know(Page *page) noexcept nogil:
     """Find the extremes of a page with hours of its own anew."""
     cdef int count
-    for count in range(COUNTS):
+    for count in range(<int>COUNTS):
         page.low[count], page.high[count] = INT32_MAX, INT32_MIN
         range_of(row_of(page, count), PAGE_HOURS, &page.low[count], &page.high[count])
     page.least[0] = least_own(page, 0, PAGE_HOURS, False)
@@ -91,7 +87,7 @@ cdef bint fits(Page *page, Count count, int64_t start, int64_t end, int32_t quan
     cdef int64_t base = page.base[<int>count]
     cdef int32_t low = INT32_MAX
     cdef int32_t high = INT32_MIN
-    if page.hours == NULL:
+    if not page.cut:
         return in_range(base, base, quantity)
     if start == 0 and end == PAGE_HOURS:
         if not page.known:
@@ -101,25 +97,28 @@ cdef bint fits(Page *page, Count count, int64_t start, int64_t end, int32_t quan
     return in_range(base + low, base + high, quantity)
 
 
-cdef Page *cut(Page *page, bint whole) noexcept nogil:
-    """The page, made if it isn't there, with hours of its own unless it is taken whole; NULL: no memory, and
-    what stands is as it was.
+cdef Page *page_for(Page *page, bint whole) noexcept nogil:
+    """The page, made if it isn't there, cut unless it is taken whole, and then perhaps elsewhere; NULL: no
+    memory, and what stands is as it was.
     """
-    cdef Page *made = page if page != NULL else <Page *>calloc(1, sizeof(Page))
-    if made == NULL or whole or made.hours != NULL:
-        return made
-    made.hours = <int32_t *>calloc(COUNTS * PAGE_HOURS, sizeof(int32_t))
-    if made.hours == NULL:
-        if page == NULL:
-            free(made)
+    cdef Page *made
+    if page != NULL and (whole or page.cut):
+        return page
+    made = <Page *>calloc(1, sizeof(Page) + (0 if whole else COUNTS * PAGE_HOURS * sizeof(int32_t)))
+    if made == NULL:
         return NULL
+    if page != NULL:
+        made[0] = page[0]
+        free(page)
+    if not whole:
+        made.cut, made.known = True, False
     return made
 
 
 cdef void raise_page(Page *page, Count count, int32_t quantity) noexcept nogil:
     """Take on to all hours of a page what fits."""
     cdef int32_t base = page.base[<int>count] + quantity
-    if page.hours == NULL or -COUNT_MAX < base <= COUNT_MAX:
+    if not page.cut or -COUNT_MAX < base <= COUNT_MAX:
         page.base[<int>count] = base
         return
     # Beyond, the hours' own part could leave its 32 bits: it takes up all, and what comes of it is in range.
@@ -132,7 +131,7 @@ cdef int32_t least_of(Page *page, int64_t start, int64_t end, bint without_reser
     cdef int32_t least = page.base[<int>BOUGHT] - page.base[<int>SOLD]
     if not without_reserved:
         least -= page.base[<int>RESERVED]
-    if page.hours == NULL:
+    if not page.cut:
         return least
     if start == 0 and end == PAGE_HOURS:
         if not page.known:
@@ -143,13 +142,7 @@ cdef int32_t least_of(Page *page, int64_t start, int64_t end, bint without_reser
 
 cdef inline int32_t count_of(const Page *page, Count count, int64_t place) noexcept nogil:
     """The count of one hour."""
-    return page.base[<int>count] + (0 if page.hours == NULL else row_of(page, count)[place])
-
-
-cdef void let_page_go(Page *page) noexcept nogil:
-    if page != NULL:
-        free(page.hours)
-        free(page)
+    return page.base[<int>count] + (row_of(page, count)[place] if page.cut else 0)
 
 
 cdef class FastGrid:
@@ -162,7 +155,7 @@ cdef class FastGrid:
     def __dealloc__(self):
         cdef int slot
         for slot in range(PAGES_MAX):
-            let_page_go(self.slots[slot])
+            free(self.slots[slot])
 
     cdef int add(self, Count count, uint32_t start_h, uint32_t end_h, int32_t quantity) noexcept nogil:
         """Take `quantity` on to each hour of a span (not empty); an Outcome: unless DONE nothing changed."""
@@ -185,7 +178,7 @@ cdef class FastGrid:
         for page in range(first, last + 1):
             start = start_h - page * PAGE_HOURS if page == first else 0
             end = end_h - page * PAGE_HOURS if page == last else PAGE_HOURS
-            made = cut(self.slots[page % PAGES_MAX], end - start == PAGE_HOURS)
+            made = page_for(self.slots[page % PAGES_MAX], end - start == PAGE_HOURS)
             if made == NULL:
                 # The pages made so far stand empty: nobody can tell.
                 return NO_MEMORY
@@ -221,7 +214,7 @@ cdef class FastGrid:
     cdef void let_go(self, uint32_t before_h) noexcept nogil:
         """Free the pages that end at or before an hour."""
         while 0 <= self.first_page <= self.last_page and (self.first_page + 1) * PAGE_HOURS <= before_h:
-            let_page_go(self.slots[self.first_page % PAGES_MAX])
+            free(self.slots[self.first_page % PAGES_MAX])
             self.slots[self.first_page % PAGES_MAX] = NULL
             self.first_page += 1
         while 0 <= self.first_page <= self.last_page and self.slots[self.first_page % PAGES_MAX] == NULL:
@@ -287,7 +280,7 @@ cdef class FastGrid:
                     bought = count_of(counts, BOUGHT, place)
                     sold = count_of(counts, SOLD, place)
                     reserved = count_of(counts, RESERVED, place)
-                if counts.hours == NULL:
+                if not counts.cut:
                     break
         if start >= 0:
             runs.append(Run(start, (self.last_page + 1) * PAGE_HOURS, bought, sold, reserved))

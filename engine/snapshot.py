@@ -92,6 +92,8 @@ class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 class Many(NamedTuple):
     """What there may be a million of, as the law's structs or as what these are encoded to (`msgspec.Raw`)."""
 
+    accounts: list[Account]
+    """By number; of each, what it remembers alone may be encoded."""
     orders: list[Order]
     """By id."""
     leases: list[Lease]
@@ -107,6 +109,7 @@ _decode = msgspec.msgpack.Decoder(Body).decode
 def many_of(state: State) -> Many:
     """The same of any state, struct by struct."""
     return Many(
+        accounts=_law(state, state.accounts.items()),
         orders=_law(state, state.orders.items()),
         leases=_law(state, state.leases.items()),
         books=[book.state() for _, book in sorted(state.books.items())],
@@ -138,9 +141,11 @@ def decode(data: bytes, make: Callable[[int, Limits], State]) -> State:
     """The state of a snapshot, in a new one of its shard and limits; DecodeError when the bytes are damaged or not ours."""
     try:
         body = _decode(body_of(data))
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DecodeError(str(error)) from error
     state = make(body.shard, body.limits)
+    for account in body.accounts:
+        state.accounts[account.account] = state.records.own(account)
     fill_tables(state, body)
     _fill_many(state, body)
     fill_rest(state, body)
@@ -159,7 +164,7 @@ def _body(state: State, many: Many) -> bytes:
             limits=state.limits,
             last_seq=state.last_seq,
             last_ts_ns=state.last_ts_ns,
-            accounts=_law(state, state.accounts.items()),
+            accounts=many.accounts,
             instruments=[row for _, row in sorted(state.instruments.items())],
             barons=_law(state, state.barons.items()),
             rows=[_row_state(state, row) for row in state.rows.values()],
@@ -202,12 +207,10 @@ def _row_state(state: State, row: Row) -> _RowState:
 
 
 def fill_tables(state: State, body: Body) -> None:
-    """What needs nothing else of a state: all but what there are many of, and what says something of these."""
+    """All but accounts and what there are many of, and but for what says something of these."""
     own = state.records.own
     state.last_seq = body.last_seq
     state.last_ts_ns = body.last_ts_ns
-    for account in body.accounts:
-        state.accounts[account.account] = own(account)
     for baron in body.barons:
         state.add_baron(own(baron))
     for bill in body.bills:

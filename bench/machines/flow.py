@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from engine.book import Book, BookLimits
 from engine.codec import encode_command
 from engine.halves import Half, compiled_half
@@ -72,10 +74,13 @@ class Flow(NamedTuple):
         return sum(isinstance(command, _ORDERS) for _, command in self.steps)
 
 
-def mixed(orders: int, accounts: int) -> Flow:
-    """Bids and asks of both kinds around one price, three of ten are cancels; four of five accounts rent, the others provide."""
+def mixed(orders: int, accounts: int, *, named: bool = False) -> Flow:
+    """Bids and asks of both kinds around one price, three of ten are cancels; four of five accounts rent, the others provide.
+
+    named: each order has a client id, a tag and a connection, as those of the public API have; and cancels go by client id.
+    """
     asked: dict[int, list[bytes]] = {}
-    maker = _Maker(accounts, Half(_recording(asked), compiled_half().grid))
+    maker = _Maker(accounts, Half(_recording(asked), compiled_half().grid), named)
     opening = maker.steps
     for records in asked.values():
         records.clear()
@@ -107,13 +112,15 @@ def logged(steps: list[tuple[int, Command]]) -> list[bytes]:
 
 
 class _Maker:
-    def __init__(self, accounts: int, half: Half) -> None:
+    def __init__(self, accounts: int, half: Half, named: bool) -> None:
         self.machine = half.machine(0, Limits())
         self.steps: list[tuple[int, Command]] = []
         self._random = random.Random(_SEED)
         self._now_ns = START_NS
-        self._live: deque[tuple[int, int]] = deque()
-        """(account, order) of orders that may rest still."""
+        self._named = named
+        self._placed = 0
+        self._live: deque[tuple[int, int, str]] = deque()
+        """(account, order, client id) of orders that may rest still."""
         self._leases: deque[tuple[int, int]] = deque()
         self._renters = range(1, accounts * 4 // 5 + 1)
         self._providers = range(accounts * 4 // 5 + 1, accounts + 1)
@@ -127,10 +134,10 @@ class _Maker:
         if what == "cancel" and self._live:
             self._enter(self._cancel())
             return
-        for event in self._enter(self._ask() if what == "ask" else self._bid()):
+        for event in self._enter(self._name(self._ask() if what == "ask" else self._bid())):
             match event:
                 case Accepted() if event.order_id in self.machine.state.orders:
-                    self._live.append((event.account, event.order_id))
+                    self._live.append((event.account, event.order_id, event.client_order_id))
                 case LeaseScheduled():
                     self._enter(LeaseActive(lease_id=event.lease_id, access=b"port"))
                     self._leases.append((event.renter, event.lease_id))
@@ -154,7 +161,9 @@ class _Maker:
         """Of an order that rested when it came; it may be filled by now, as with everybody who is late."""
         place = self._random.randrange(len(self._live))
         self._live.rotate(-place)
-        account, order_id = self._live.popleft()
+        account, order_id, client_id = self._live.popleft()
+        if client_id:
+            return CancelOrder(account=account, order_id=0, client_order_id=client_id)
         return CancelOrder(account=account, order_id=order_id)
 
     def _bid(self) -> PlaceOrder:
@@ -187,6 +196,14 @@ class _Maker:
             baron=provider,
             max_hours=24 if instrument == ONDEMAND else 0,
         )
+
+    def _name(self, order: PlaceOrder) -> PlaceOrder:
+        """The order as a client's program sends it: with an id of its own, on the account's connection."""
+        self._placed += 1
+        if not self._named:
+            return order
+        client_id = f"order-{self._placed:012}"
+        return msgspec.structs.replace(order, client_order_id=client_id, tag="maker", connection=order.account)
 
     def _ticks(self) -> None:
         while (due_ns := self.machine.next_due_ns()) is not None and due_ns <= self._now_ns:

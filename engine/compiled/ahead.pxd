@@ -5,7 +5,7 @@ tables, one asks for the wrong memory, and no more.
 """
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.codes cimport KIND_SPOT, SIDE_SELL
 from engine.compiled.commands cimport CANCEL_ORDER, END_LEASE, LEASE_WIPED, PLACE_ORDER, PlainCommand
@@ -16,7 +16,7 @@ from engine.compiled.state cimport Core, Listed
 from engine.compiled.tables cimport find_in
 from engine.fast.core cimport prefetch
 from engine.fast.ids cimport prefetch_head, prefetch_node
-from engine.grid_fast cimport PAGE_HOURS, PAGES_MAX, Page
+from engine.grid_fast cimport PAGE_HOURS, PAGES_MAX, Page, row_of
 
 cdef enum:
     # Steps from a command's reading to its turn.
@@ -150,36 +150,26 @@ cdef inline uint32_t hour_page(Core core) noexcept:
     return <uint32_t>(core.last_ts_ns // HOUR_NS // PAGE_HOURS % PAGES_MAX)
 
 
-cdef inline void ask_page(Core core, int64_t number, bint spot) noexcept:
-    """The page of its running hour, and the ask behind which a new one stands."""
+cdef inline void ask_hours(Core core, int64_t number, bint spot) noexcept:
+    """Its hours from now on, for firm asks a day of them, and the ask behind which a new one stands."""
     cdef PyObject *baron = find_in(&core.barons.ring, <uint64_t>number)
     cdef PyObject *found
-    if baron == NULL or (<Baron>baron).own_row is None:
-        return
-    found = <PyObject *>(<Baron>baron).own_row
-    prefetch((<Row>found).grid.slots[hour_page(core)])
-    ask_row_neighbour(
-        &core.orders.slots, (<Row>found).spot_asks.last if spot else (<Row>found).firm_asks.last
-    )
-
-
-cdef inline void ask_hours(Core core, int64_t number, bint spot) noexcept:
-    """Its hours from now on, for firm asks a day of them."""
-    cdef PyObject *baron = find_in(&core.barons.ring, <uint64_t>number)
     cdef const Page *page
-    cdef const int32_t *hours
+    cdef int64_t hour = core.last_ts_ns // HOUR_NS % PAGE_HOURS
     cdef int count
     if baron == NULL or (<Baron>baron).own_row is None:
         return
-    page = (<Baron>baron).own_row.grid.slots[hour_page(core)]
-    if page == NULL or page.hours == NULL:
-        return
-    hours = page.hours + core.last_ts_ns // HOUR_NS % PAGE_HOURS
-    for count in range(2 if spot else 3):
-        prefetch(hours)
-        if not spot:
-            prefetch(hours + LINE_HOURS)
-        hours += PAGE_HOURS
+    found = <PyObject *>(<Baron>baron).own_row
+    page = (<Row>found).grid.slots[hour_page(core)]
+    if page != NULL:
+        prefetch(page)
+        for count in range(2 if spot else 3):
+            prefetch(row_of(page, count) + hour)
+            if not spot:
+                prefetch(row_of(page, count) + hour + LINE_HOURS)
+    ask_row_neighbour(
+        &core.orders.slots, (<Row>found).spot_asks.last if spot else (<Row>found).firm_asks.last
+    )
 
 
 # ---------------------------------------------------------------- steps
@@ -223,9 +213,7 @@ cdef inline void _for_place(Core core, uint64_t seq, const PlainCommand *command
     elif step == 2:
         ask_closed(core, command.account, order_id)
         if command.side == SIDE_SELL:
-            ask_page(core, command.baron, (<Listed>listed).kind_code == KIND_SPOT)
-    elif step == 1 and command.side == SIDE_SELL:
-        ask_hours(core, command.baron, (<Listed>listed).kind_code == KIND_SPOT)
+            ask_hours(core, command.baron, (<Listed>listed).kind_code == KIND_SPOT)
 
 
 cdef inline void _for_cancel(Core core, const PlainCommand *command, uint32_t step) noexcept:
@@ -274,7 +262,7 @@ cdef inline void _for_order(Core core, const OrderSlot *slot, uint32_t step) noe
     elif step == 2:
         ask_of_row(core, slot.baron, slot.kind == KIND_SPOT)
     else:
-        ask_page(core, slot.baron, slot.kind == KIND_SPOT)
+        ask_hours(core, slot.baron, slot.kind == KIND_SPOT)
 
 
 cdef inline void _for_lease(Core core, uint64_t lease_id, uint32_t step) noexcept:

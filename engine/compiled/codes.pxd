@@ -16,6 +16,8 @@ cdef enum:
     TIME_GTC = 1
     TIME_IOC = 2
     TIME_FOK = 3
+    TIME_GTD = 4
+    TIME_DAY = 5
 
     ORIGIN_CLIENT = 1
     ORIGIN_OFFER = 3

@@ -2,23 +2,28 @@
 """Orders in C: `engine.orders`, `engine.order_terms`, `engine.matching` and `engine.book_events` are the
 law.
 
-Plain are limit orders on spot and on-demand and bids on forwards, without client ids and rare terms, entered
-by the rules, and cancels on the first two. What isn't, a refusal above all, goes back to the law's rooms
-before anything has changed. What a book does that isn't plain, the law's rooms are told one event at a time:
-both kinds of rooms work on the same state.
+Plain are limit orders on spot and on-demand and bids on forwards, entered by the rules, without rare terms
+but for client ids, tags, connections and expiries, and cancels on the first two. What isn't, goes back to
+the law's rooms before anything has changed. What a book does that isn't plain, the law's rooms are told one
+event at a time: both kinds of rooms work on the same state.
 """
 
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memset
 
 from engine.book_fast cimport FastBook
 from engine.compiled.ahead cimport ask_close, ask_maker, ask_of_maker
+from engine.compiled.blake2b cimport DIGEST_BYTES
+from engine.compiled.checks cimport best_bid, has_funds, has_room, is_ask, is_bid, is_plain, way_is_clear
+from engine.compiled.client_ids cimport (
+    IS_NEW, IS_NOT_PLAIN, IS_REPEATED, Repeat, is_valid, order_named, remember, repeated,
+)
 from engine.compiled.codes cimport (
-    CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_CLIENT, ORIGIN_OFFER, POT_AVAILABLE, SIDE_BUY,
-    SIDE_SELL, STATUS_FILLED, STATUS_NONE, TIME_FOK, TIME_GTC, TIME_IOC, TYPE_LIMIT,
+    CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_CLIENT, ORIGIN_OFFER, SIDE_BUY, SIDE_SELL,
+    STATUS_FILLED, STATUS_NONE, TIME_DAY, TIME_FOK, TIME_GTC, TIME_IOC,
 )
 from engine.compiled.commands cimport PlainCommand
 from engine.compiled.fills cimport capacity_follows, trade
@@ -27,16 +32,14 @@ from engine.compiled.forwards cimport is_own_sale
 from engine.compiled.holding cimport change_hold, order_hold
 from engine.compiled.order_events cimport write_rejected
 from engine.compiled.ordered cimport Pair, PairSet
+from engine.compiled.orders cimport Rare
 from engine.compiled.records cimport Account, Baron
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at, take_slot
 from engine.compiled.standing cimport (
-    account_of, admit, close, find_account, find_baron, firm_free, forget, hour_of, spot_free,
+    account_of, admit, close, find_account, find_baron, forget, hour_of,
 )
 from engine.compiled.state cimport Core, Listed, listed_of, note_book
-from engine.compiled.wire cimport View, bytes_of, view_bytes
-from engine.fast.core cimport NO_KEY, Fills, Ladder
-from engine.fast.levels cimport price_of_key
-from engine.fast.questions cimport walk_dry
+from engine.compiled.wire cimport View, bytes_of, text_of, view_bytes
 from engine.fast.records cimport (
     FLAG_POST_ONLY, KIND_ACCEPTED, KIND_CANCELED, KIND_REJECTED, KIND_TRADE, OP_CANCEL, OP_NEW,
     SESSION_CONTINUOUS, CommandRecord, EventRecord, Sink,
@@ -46,7 +49,7 @@ from engine import book_events, displacement
 from engine.reasons import Reason
 from engine.records import unpack_events
 from engine.state import Broken
-from engine.units import PRICE_MAX_TICKS, QUANTITY_MAX
+from engine.units import NS_PER_DAY as DAY_NS
 
 cdef enum:
     TYPE_SHIFT = 1
@@ -54,12 +57,10 @@ cdef enum:
     SELF_TRADE_SHIFT = 5
     EVENTS_FIRST = 256
     MAKERS_AHEAD = 4
-    WINDOW_LEAST_H = 2
     # A lease is displaced at nine tenths of a bid's limit and below.
     OF_TEN = 9
 
-cdef int64_t PRICE_MOST = PRICE_MAX_TICKS
-cdef int64_t QUANTITY_MOST = QUANTITY_MAX
+cdef int64_t NS_PER_DAY = DAY_NS
 cdef int REQUESTED = Reason.REQUESTED
 cdef int ORDER_CLOSED = Reason.ORDER_CLOSED
 cdef int INSUFFICIENT_CAPACITY = Reason.INSUFFICIENT_CAPACITY
@@ -154,138 +155,6 @@ cdef bint is_known(Core state, Listed listed, const EventRecord *event) except -
     return is_own_sale(state, taker, maker) if taker.side == SIDE_BUY else is_own_sale(state, maker, taker)
 
 
-# ---------------------------------------------------------------- checks
-
-
-cdef bint is_plain(const PlainCommand *command) noexcept nogil:
-    """Whether an order has nothing rare, and the values of its fields make sense."""
-    return (
-        command.order_type == TYPE_LIMIT and TIME_GTC <= command.time_in_force <= TIME_FOK
-        and command.client_order_id.size == 0 and command.tag.size == 0 and command.connection == 0
-        and command.expire_ns == 0 and command.stop_price_ticks == 0 and command.display_quantity == 0
-        and command.min_quantity == 0 and command.lot == 0 and command.features == 0
-        and command.min_rating == 0 and not command.same_baron and not command.reduce_only
-        and 0 < command.quantity <= QUANTITY_MOST and 0 < command.price_ticks <= PRICE_MOST
-        and (not command.post_only or command.time_in_force == TIME_GTC)
-        and command.instrument > 0 and command.account > 0
-    )
-
-
-cdef bint is_bid(Core state, const PlainCommand *command, uint8_t kind) noexcept nogil:
-    """Whether a plain order's fields are a bid's; on a forward, who buys may say later where to deliver."""
-    cdef int64_t least = 0 if kind == KIND_SPOT else 1
-    if kind == KIND_FORWARD:
-        return (
-            command.baron == 0 and command.max_hours == 0 and command.min_hours == 0 and command.hours == 0
-            and <int64_t>command.delivery.size <= state.max_delivery_bytes
-        )
-    return (
-        command.baron == 0 and command.max_hours == 0 and command.min_hours == 0
-        and least <= command.hours <= state.max_term_hours and command.hours <= 0xFFFF
-        and 0 < <int64_t>command.delivery.size <= state.max_delivery_bytes
-    )
-
-
-cdef bint is_ask(Core state, const PlainCommand *command, Listed listed, Baron baron) noexcept:
-    """Whether a plain order's fields are an ask's, on its account's own Baron, which is open."""
-    cdef bint fits = command.hours == 0 and command.delivery.size == 0 and baron.provider == command.account
-    if not fits or baron.presence_code != 1 or baron.draining:
-        return False
-    if listed.kind_code == KIND_SPOT:
-        fits = baron.spot_instrument == listed.instrument
-        return fits and command.max_hours == 0 and command.min_hours == 0
-    return (
-        baron.ondemand_instrument == listed.instrument
-        and WINDOW_LEAST_H <= command.max_hours <= state.max_term_hours
-        and 0 <= command.min_hours < command.max_hours and command.min_hours <= 0xFFFF
-    )
-
-
-cdef bint has_room(Core state, Baron baron, const OrderSlot *ask) noexcept:
-    """Whether an ask finds its GPUs free."""
-    cdef uint32_t start_h = hour_of(state.last_ts_ns)
-    if ask.kind == KIND_SPOT:
-        return ask.leaves_quantity <= spot_free(state, baron, baron.own_row) - baron.own_row.spot_asked_gpus
-    return start_h < ask.window_end_h and (
-        ask.leaves_quantity <= firm_free(baron, baron.own_row, start_h, ask.window_end_h)
-    )
-
-
-cdef bint has_funds(Core state, Account account, const OrderSlot *order) noexcept:
-    """Whether the account has no limits of its own, and money for the hold."""
-    if account.max_gpus or account.max_notional_micros:
-        return False
-    return order_hold(state, account, order, order.leaves_quantity) <= account.micros[<int>POT_AVAILABLE]
-
-
-cdef int64_t best_bid(FastBook book) noexcept nogil:
-    """The best price on the bids' side; 0: there is none."""
-    cdef Ladder *bids = &book.core.sides[0]
-    return 0 if bids.best_key == NO_KEY else price_of_key(bids, bids.best_key)
-
-
-cdef bint way_is_clear(
-    Core state, Account account, FastBook book, const OrderSlot *order, const CommandRecord *command
-) except -1:
-    """Whether no bound on leases or fills is in the order's way, so that it may simply enter
-    (`matching.clear_way`).
-    """
-    cdef Fills fills
-    cdef uint32_t leaves, index
-    cdef uint64_t place
-    cdef bint clear = True
-    cdef Account bidder
-    cdef int stop
-    if order.post_only:
-        return True
-    if order.kind == KIND_FORWARD:
-        return forwards_way_is_clear(state, account, book, order, command)
-    if order.side == SIDE_BUY:
-        return account.leases + state.max_looked <= state.max_leases
-    if best_bid(book) < order.price_ticks:
-        return True
-    memset(&fills, 0, sizeof(fills))
-    stop = walk_dry(&book.core, command, &fills, &leaves)
-    if stop < 0 or <int64_t>fills.count > state.fills_left:
-        clear = False
-    elif not (order.time_in_force == TIME_FOK and leaves):
-        for place in range(fills.count):
-            index = index_of(&state.orders.slots, fills.order_ids[place])
-            bidder = account_of(state, slot_at(&state.orders.slots, index).account)
-            if bidder.leases + <int64_t>fills.count > state.max_leases:
-                clear = False
-                break
-    free(fills.order_ids)
-    free(fills.prices)
-    free(fills.quantities)
-    return clear
-
-
-cdef bint forwards_way_is_clear(
-    Core state, Account account, FastBook book, const OrderSlot *bid, const CommandRecord *command
-) except -1:
-    """The same of a forward's bid: whether all that it meets are providers' own hours, and its account may
-    have so many obligations more.
-    """
-    cdef Fills fills
-    cdef uint32_t leaves, index
-    cdef uint64_t place
-    cdef bint clear
-    memset(&fills, 0, sizeof(fills))
-    clear = walk_dry(&book.core, command, &fills, &leaves) >= 0 and <int64_t>fills.count <= state.fills_left
-    clear = clear and account.obligations + <int64_t>fills.count <= state.max_obligations
-    if clear and not (bid.time_in_force == TIME_FOK and leaves):
-        for place in range(fills.count):
-            index = index_of(&state.orders.slots, fills.order_ids[place])
-            if not is_own_sale(state, bid, slot_at(&state.orders.slots, index)):
-                clear = False
-                break
-    free(fills.order_ids)
-    free(fills.prices)
-    free(fills.quantities)
-    return clear
-
-
 # ---------------------------------------------------------------- commands
 
 
@@ -293,12 +162,22 @@ cdef bint place(Core state, const PlainCommand *command) except -1:
     cdef Listed listed = listed_of(state, <uint64_t>command.instrument)
     cdef Account account
     cdef Baron baron = None
+    cdef uint8_t digest[DIGEST_BYTES]
+    cdef Repeat repeat
     cdef uint32_t index
     cdef bint entered
-    if listed is None or not is_plain(command):
+    if listed is None or not is_plain(state, command):
         return False
     account = find_account(state, command.account)
-    if account is None or account.killed:
+    if account is None:
+        return False
+    if command.client_order_id.size:
+        repeat = repeated(state, account, command, digest)
+        if repeat == IS_REPEATED:
+            follow(state)
+        if repeat != IS_NEW:
+            return repeat != IS_NOT_PLAIN
+    if account.killed:
         return False
     if listed.kind_code == KIND_FORWARD and (
         command.side != SIDE_BUY or listed.trading_end_ns <= state.last_ts_ns
@@ -319,7 +198,7 @@ cdef bint place(Core state, const PlainCommand *command) except -1:
     if baron is not None and not has_room(state, baron, slot_at(&state.orders.slots, index)):
         state.orders.give(index)
         return refuse(state, command, INSUFFICIENT_CAPACITY, QUANTITY, 0, STATUS_NONE)
-    entered = enter(state, listed, account, baron, index)
+    entered = enter(state, listed, account, baron, index, &command.client_order_id, digest)
     if not entered:
         state.made = 0
         state.orders.give(index)
@@ -340,6 +219,11 @@ cdef uint32_t make_order(
     order.self_trade, order.post_only = command.self_trade, command.post_only
     order.price_ticks = order.hold_ticks = <int>command.price_ticks
     order.quantity = order.leaves_quantity = <uint32_t>command.quantity
+    if (
+        command.client_order_id.size or command.tag.size or command.connection
+        or command.time_in_force > TIME_FOK
+    ):
+        name(state, command, order)
     if command.side == SIDE_BUY:
         order.hours = <unsigned short>command.hours
         if command.delivery.size == 0:
@@ -356,6 +240,19 @@ cdef uint32_t make_order(
     return index
 
 
+cdef int name(Core state, const PlainCommand *command, OrderSlot *order) except -1:
+    """What an order is known by to its account, and when it goes by itself."""
+    cdef Rare rare = state.orders.make_rare(order)
+    if command.client_order_id.size:
+        rare.client_order_id = text_of(&command.client_order_id)
+    if command.tag.size:
+        rare.tag = text_of(&command.tag)
+    rare.connection, rare.expire_ns = command.connection, command.expire_ns
+    if command.time_in_force == TIME_DAY:
+        rare.expire_ns = (state.last_ts_ns // NS_PER_DAY + 1) * NS_PER_DAY
+    return 0
+
+
 cdef bytes delivery_of(Account account, const View *given):
     """Where to deliver, as one object for all orders of an account that follow each other and say the
     same.
@@ -369,7 +266,10 @@ cdef bytes delivery_of(Account account, const View *given):
     return account.last_delivery
 
 
-cdef bint enter(Core state, Listed listed, Account account, Baron baron, uint32_t index) except -1:
+cdef bint enter(
+    Core state, Listed listed, Account account, Baron baron, uint32_t index, const View *client_id,
+    const uint8_t *digest
+) except -1:
     """Check money, capacity and bounds, put the order to its book, and take in what follows; False: not
     plain after all.
     """
@@ -395,18 +295,21 @@ cdef bint enter(Core state, Listed listed, Account account, Baron baron, uint32_
         displace(state, listed, account, order, index)
     capacity_follows(state)
     rests(state, account, order)
+    if client_id.size:
+        remember(state, account, client_id, digest, order.order_id)
     follow(state)
     return True
 
 
 cdef int new_record(Core state, const OrderSlot *order, CommandRecord *command) noexcept:
-    """The order as it enters its book (`engine.book_orders.new`)."""
+    """The order as it enters its book (`engine.book_orders.new`): what lasts is one to it."""
+    cdef uint32_t time_in_force = order.time_in_force if order.time_in_force <= TIME_FOK else TIME_GTC
     memset(command, 0, sizeof(CommandRecord))
     command.op, command.order_id, command.ts_ns = OP_NEW, order.order_id, state.last_ts_ns
     command.account, command.price, command.quantity = order.account, order.price_ticks, order.leaves_quantity
     command.shape = <uint8_t>(
         (order.side == SIDE_SELL) | (order.order_type - 1) << TYPE_SHIFT
-        | (order.time_in_force - 1) << TIME_SHIFT | order.self_trade << SELF_TRADE_SHIFT
+        | (time_in_force - 1) << TIME_SHIFT | order.self_trade << SELF_TRADE_SHIFT
     )
     command.flags = FLAG_POST_ONLY if order.post_only else 0
     command.window_end_h, command.baron = order.window_end_h, order.baron
@@ -451,11 +354,12 @@ cdef bint cancel(Core state, const PlainCommand *command) except -1:
     cdef OrderSlot *order
     cdef Listed listed
     cdef CommandRecord record
-    if command.order_id <= 0 or command.account <= 0 or command.client_order_id.size:
+    cdef uint64_t number = named(state, command)
+    if number == 0:
         return False
-    index = index_of(&state.orders.slots, <uint64_t>command.order_id)
+    index = index_of(&state.orders.slots, number)
     if index == 0:
-        return refuse_closed(state, command)
+        return refuse_closed(state, command, number)
     order = slot_at(&state.orders.slots, index)
     listed = listed_of(state, order.instrument)
     if not order.admitted or order.account != command.account or order.origin == ORIGIN_OFFER:
@@ -471,13 +375,24 @@ cdef bint cancel(Core state, const PlainCommand *command) except -1:
     return True
 
 
-cdef bint refuse_closed(Core state, const PlainCommand *command) except -1:
+cdef uint64_t named(Core state, const PlainCommand *command) noexcept:
+    """The id of the order that a cancel names, by its id or its client id; 0: the law must look at it."""
+    cdef Account account
+    if command.order_id < 0 or command.account <= 0 or not is_valid(state, &command.client_order_id):
+        return 0
+    if command.order_id:
+        return <uint64_t>command.order_id
+    account = find_account(state, command.account)
+    return 0 if account is None else order_named(account, &command.client_order_id)
+
+
+cdef bint refuse_closed(Core state, const PlainCommand *command, uint64_t number) except -1:
     """Say that an order is closed, and how it ended, where its account remembers it."""
     cdef Account account = find_account(state, command.account)
-    cdef int status = -1 if account is None else account.closed_orders.find(<uint64_t>command.order_id)
+    cdef int status = -1 if account is None else account.closed_orders.find(number)
     if status < 0:
         return False
-    return refuse(state, command, ORDER_CLOSED, ORDER_ID, command.order_id, <uint8_t>status)
+    return refuse(state, command, ORDER_CLOSED, ORDER_ID, <int64_t>number, <uint8_t>status)
 
 
 cdef bint refuse(

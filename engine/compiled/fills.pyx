@@ -21,7 +21,8 @@ from engine.compiled.lookups cimport add_lease
 from engine.compiled.records cimport Account, Baron, Draft, Lease, Row
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at
 from engine.compiled.standing cimport (
-    account_of, add_to_grid, baron_of, capacity_changed, forget, hour_after, hour_of, row_of_ask, stand,
+    account_of, add_to_grid, baron_of, capacity_changed, forget, has_more, hour_after, hour_of, row_of_ask,
+    stand,
 )
 from engine.compiled.state cimport Core, Listed, Touched, note_row
 from engine.compiled.trade_events cimport (
@@ -89,7 +90,7 @@ cdef int trade(Core state, Listed listed, const EventRecord *event) except -1:
 
 cdef int settle_order(Core state, Account account, OrderSlot *order, uint32_t index) except -1:
     """After a fill: its set of quotes counts it, and it goes when it leaves nothing."""
-    if order.rare:
+    if has_more(state, order):
         fills.count_quote(state, state.orders.handle(index))
     if order.leaves_quantity == 0:
         forget(state, account, index, STATUS_FILLED)

@@ -41,7 +41,13 @@ _OWN: Final[dict[type, type]] = {
 _LAW: Final = {own: law for law, own in _OWN.items()}
 _PLAYED: Final = (PlaceOrder, CancelOrder)
 """Commands that compiled rooms may know."""
-_PLAIN: Final[dict[str, type]] = {"pots": list, "closed_orders": dict, "wiped_leases": dict}
+_PLAIN: Final[dict[str, type]] = {
+    "pots": list,
+    "client_ids": dict,
+    "older_live_ids": dict,
+    "closed_orders": dict,
+    "wiped_leases": dict,
+}
 """Fields of an account that are no lists and dicts in compiled records."""
 
 

@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 
 from engine.compiled.wire cimport (
     ARRAY_16, ARRAY_32, BLOB_8, FALSE,
-    FIX_ARRAY, FIX_NEGATIVE, FIX_TEXT, INT_8, INT_16, INT_32, INT_64, TEXT_8,
+    FIX_ARRAY, FIX_MAP, FIX_NEGATIVE, FIX_TEXT, INT_8, INT_16, INT_32, INT_64, MAP_16, MAP_32, NIL, TEXT_8,
     TRUE, UINT_8, UINT_16, UINT_32, UINT_64, View, likely, swapped_16, swapped_32, swapped_64,
 )
 
@@ -164,6 +164,32 @@ cdef inline bint read_count(Cursor *cursor, uint32_t *count) noexcept nogil:
         return read_array(cursor, count)
     count[0] = _four(cursor.at + 1)
     cursor.at += 5
+    return True
+
+
+cdef inline bint read_map(Cursor *cursor, uint32_t *count) noexcept nogil:
+    """The beginning of a map, of how many keys."""
+    if not _left(cursor, 1):
+        return False
+    if (cursor.at[0] & 0xF0) == FIX_MAP:
+        count[0] = cursor.at[0] & 0x0F
+        cursor.at += 1
+        return True
+    if cursor.at[0] == MAP_16 and _left(cursor, 3):
+        count[0] = _two(cursor.at + 1)
+        cursor.at += 3
+        return True
+    if cursor.at[0] != MAP_32 or not _left(cursor, 5):
+        return False
+    count[0] = _four(cursor.at + 1)
+    cursor.at += 5
+    return True
+
+
+cdef inline bint read_nil(Cursor *cursor) noexcept nogil:
+    if not _left(cursor, 1) or cursor.at[0] != NIL:
+        return False
+    cursor.at += 1
     return True
 
 

@@ -9,6 +9,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.ordered cimport PairSet
 from engine.compiled.orders cimport Orders
+from engine.compiled.remembered cimport RememberedIds
 from engine.compiled.slots cimport OrderSlot
 from engine.compiled.tables cimport IdMemory, IdTable
 from engine.grid_fast cimport FastGrid
@@ -51,8 +52,8 @@ cdef class Account:
     cdef int64_t micros[9]
     cdef public int64_t dead_man_ns
     cdef public tuple offers
-    cdef public dict client_ids
-    cdef public dict older_live_ids
+    cdef readonly RememberedIds client_ids
+    cdef readonly RememberedIds older_live_ids
     cdef readonly IdMemory wiped_leases
     cdef public dict quote_sets
 

@@ -141,8 +141,8 @@ cdef class Account:
         for place in range(POT_COUNT):
             self.micros[place] = pots[place]
         self.offers = offers
-        self.client_ids = {} if client_ids is None else client_ids
-        self.older_live_ids = {} if older_live_ids is None else older_live_ids
+        self.client_ids = RememberedIds(client_ids or ())
+        self.older_live_ids = RememberedIds(older_live_ids or ())
         self.closed_orders = IdMemory(ORDER_STATUSES, closed_orders or ())
         self.wiped_leases = IdMemory(KNOWN, wiped_leases or ())
         self.quote_sets = {} if quote_sets is None else quote_sets

@@ -20,6 +20,7 @@ from libc.string cimport memset
 from engine.book_fast cimport FastBook
 from engine.compiled.ordered cimport TimerSet
 from engine.compiled.lookups cimport add_lease
+from engine.compiled.memories cimport read_account
 from engine.compiled.orders cimport Orders, Rare
 from engine.compiled.reading cimport (
     Cursor, read_any_text, read_blob, read_code, read_count, read_flag, read_number, read_text,
@@ -38,6 +39,7 @@ from engine.book import BookState, RestingOrder
 from engine.codec import DecodeError
 from engine.kinds import EndReason, Kind, LeaseState, OrderType, Origin, TimeInForce
 from engine.records import SelfTrade
+from engine.state import Account as LawAccount
 from engine.state import Lease as LawLease
 from engine.state import Order as LawOrder
 from engine.timers import TimerKind
@@ -64,19 +66,24 @@ cdef uint8_t LAST_LEASE_STATE = max(LeaseState)
 cdef uint8_t LAST_END_REASON = max(EndReason)
 
 
-def split(struct, names):
-    """A struct's type with these fields left as they are encoded."""
-    fields = [
-        (field.name, msgspec.Raw if field.name in names else field.type, field.default)
-        for field in msgspec.structs.fields(struct)
-    ]
+def split(struct, names, **types):
+    """A struct's type with these fields left as they are encoded, and these of another type."""
+    fields = []
+    for field in msgspec.structs.fields(struct):
+        kind = msgspec.Raw if field.name in names else types.get(field.name, field.type)
+        default, factory = field.default, field.default_factory
+        if field.name in names and not field.required:
+            default, factory = msgspec.Raw(msgspec.msgpack.encode(factory())), msgspec.NODEFAULT
+        fields.append((field.name, kind, msgspec.field(default=default, default_factory=factory)))
     return msgspec.defstruct(
-        struct.__name__, [field[:2] if field[2] is msgspec.NODEFAULT else field for field in fields],
-        frozen=True, array_like=True, forbid_unknown_fields=True,
+        struct.__name__, fields, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True,
     )
 
 
-cdef object decode_body = msgspec.msgpack.Decoder(split(snapshot.Body, ("orders", "leases", "books"))).decode
+cdef object ACCOUNT = split(LawAccount, ("client_ids", "older_live_ids", "closed_orders", "wiped_leases"))
+cdef object decode_body = msgspec.msgpack.Decoder(
+    split(snapshot.Body, ("orders", "leases", "books"), accounts=list[ACCOUNT])
+).decode
 cdef object decode_books = msgspec.msgpack.Decoder(list[split(BookState, ("bids", "asks", "stops"))]).decode
 
 
@@ -374,6 +381,16 @@ cdef uint32_t open_table(Cursor *cursor, bytes table) except? 4294967295:
     return count
 
 
+cdef int read_accounts(Core state, object body) except -1:
+    cdef Account account
+    for saved in body.accounts:
+        account = read_account(saved)
+        if account is None:
+            raise NotPlain
+        state.accounts.put(account.account, account)
+    return 0
+
+
 cdef int read_many(Core state, object body) except -1:
     cdef bytes orders = bytes(body.orders)
     cdef bytes leases = bytes(body.leases)
@@ -403,11 +420,12 @@ def decode(bytes data not None, make):
     """As `engine.snapshot.decode`, of a compiled state."""
     try:
         body = decode_body(snapshot.body_of(data))
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DecodeError(str(error)) from error
     state = make(body.shard, body.limits)
-    snapshot.fill_tables(state, body)
     try:
+        read_accounts(state, body)
+        snapshot.fill_tables(state, body)
         read_many(state, body)
     except (NotPlain, ValueError, msgspec.MsgspecError):
         return snapshot.decode(data, make)

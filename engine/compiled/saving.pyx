@@ -1,5 +1,6 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""What a snapshot has a million of, written in C: orders, leases, and what the books know of their orders.
+"""What a snapshot has a million of, written in C: orders, leases, what the books know of their orders, and
+what accounts remember (`engine.compiled.memories`).
 
 The bytes are those that the law's encoder makes of its structs (`engine.snapshot`), field by field in their
 order; tests hold every field of each against it. It knows no rule of the market.
@@ -10,8 +11,9 @@ from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memset
 
 from engine.book_fast cimport FastBook
+from engine.compiled.memories cimport saved_account
 from engine.compiled.orders cimport Orders, Rare
-from engine.compiled.records cimport Lease
+from engine.compiled.records cimport Account, Lease
 from engine.compiled.slots cimport OrderSlot, slot_at
 from engine.compiled.state cimport Core
 from engine.compiled.wire cimport (
@@ -303,6 +305,7 @@ cdef object saved_book(FastBook book):
 def many_of(Core state not None):
     """What `engine.snapshot.many_of` gives, encoded: the same bytes in a snapshot."""
     return Many(
+        [saved_account(<Account?>each) for _, each in sorted(state.accounts.items(), key=itemgetter(0))],
         saved_orders(state.orders),
         saved_leases(state),
         [saved_book(book) for _, book in sorted(state.books.items(), key=itemgetter(0))],

@@ -11,14 +11,17 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from engine.compiled.arithmetic cimport NS_PER_HOUR
 from engine.compiled.codes cimport (
     CODE_COVER, CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_COVER, ORIGIN_OFFER, SIDE_BUY,
-    SIDE_SELL, STATUS_CANCELED, STATUS_EXPIRED, TIMER_LOOK_AHEAD, TIMER_WINDOW_CLOSED,
+    SIDE_SELL, STATUS_CANCELED, STATUS_EXPIRED, TIMER_LOOK_AHEAD, TIMER_ORDER_EXPIRED,
+    TIMER_WINDOW_CLOSED,
 )
 from engine.compiled.holding cimport change_hold, order_hold
 from engine.compiled.order_events cimport AcceptedEvent, AcceptedTerms, write_accepted, write_canceled
+from engine.compiled.orders cimport Rare
 from engine.compiled.records cimport Account, Asks, Baron, Row
 from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
 from engine.compiled.state cimport Core, Listed, listed_of, note_baron
 from engine.compiled.trade_events cimport write_capacity_changed
+from engine.compiled.wire cimport View, view_text
 from engine.grid_fast cimport DONE, NO_MEMORY, RESERVED, Count
 
 from libc.string cimport memset
@@ -151,6 +154,8 @@ cdef int admit(Core state, Account account, uint32_t index) except -1:
     state.join(account, index)
     account.open_orders += 1
     say_accepted(state, order)
+    if order.rare and state.orders.rare_of(order).expire_ns:
+        state.timers.insert(state.orders.rare_of(order).expire_ns, TIMER_ORDER_EXPIRED, order.order_id)
     hold = order_hold(state, account, order, order.leaves_quantity)
     change_hold(state, account, hold, order.order_id, code)
     if order.side == SIDE_BUY:
@@ -165,10 +170,11 @@ cdef int admit(Core state, Account account, uint32_t index) except -1:
     return 0
 
 
-cdef int say_accepted(Core state, const OrderSlot *order) except -1:
+cdef int say_accepted(Core state, OrderSlot *order) except -1:
     cdef AcceptedEvent event
     cdef AcceptedTerms terms
     cdef bint sells = order.side == SIDE_SELL
+    cdef Rare rare
     memset(&event, 0, sizeof(event))
     event.order_id, event.account, event.instrument = order.order_id, order.account, order.instrument
     event.price_ticks, event.quantity = order.price_ticks, order.quantity
@@ -180,15 +186,45 @@ cdef int say_accepted(Core state, const OrderSlot *order) except -1:
         event.hours = order.hours
     if (
         (sells and order.hours) or order.lot or order.self_trade or order.features or order.min_rating
-        or order.same_baron
+        or order.same_baron or order.rare
     ):
         memset(&terms, 0, sizeof(terms))
+        if order.rare:
+            rare = state.orders.rare_of(order)
+            view_text(&event.client_order_id, rare.client_order_id)
+            view_text(&terms.tag, rare.tag)
+            terms.expire_ns = rare.expire_ns
         terms.min_hours = order.hours if sells else 0
         terms.lot, terms.self_trade = order.lot, order.self_trade
         terms.features, terms.min_rating = order.features, order.min_rating
         terms.same_baron = order.same_baron
         event.terms = &terms
     return write_accepted(&state.events.sink, &event)
+
+
+cdef bint has_more(Core state, OrderSlot *order) except -1:
+    """Whether an order has rare terms beyond those that are known here: its client id, tag, expiry and
+    connection.
+    """
+    cdef Rare rare
+    if not order.rare:
+        return False
+    rare = state.orders.rare_of(order)
+    return (
+        rare.stop_price_ticks or rare.display_quantity or rare.min_quantity or len(<str>rare.quote_set) != 0
+    )
+
+
+cdef int let_go(Core state, Account account, OrderSlot *order) except -1:
+    """An order with a client id or an expiry is live no more (`client_ids.closed`)."""
+    cdef Rare rare = state.orders.rare_of(order)
+    cdef View client_id
+    if account.older_live_ids.count:
+        view_text(&client_id, rare.client_order_id)
+        account.older_live_ids.drop(&client_id)
+    if rare.expire_ns:
+        state.timers.drop(rare.expire_ns, TIMER_ORDER_EXPIRED, order.order_id)
+    return 0
 
 
 cdef int close(Core state, uint32_t index, uint8_t reason) except -1:
@@ -198,7 +234,7 @@ cdef int close(Core state, uint32_t index, uint8_t reason) except -1:
     cdef bint expired = reason == REASON_EXPIRED or reason == REASON_WINDOW_CLOSED
     cdef Account account
     cdef int64_t freed
-    if order.rare:
+    if has_more(state, order):
         open_orders.close(state, state.orders.handle(index), Reason(reason))
         return 0
     account = account_of(state, order.account)
@@ -218,7 +254,7 @@ cdef int forget(Core state, Account account, uint32_t index, uint8_t status) exc
     cdef OrderSlot *order = slot_at(&state.orders.slots, index)
     cdef Baron baron
     cdef Row row
-    if order.rare:
+    if has_more(state, order):
         open_orders.forget(state, state.orders.handle(index), OrderStatus(status))
         return 0
     if order.side == SIDE_SELL:
@@ -230,6 +266,8 @@ cdef int forget(Core state, Account account, uint32_t index, uint8_t status) exc
     drop_slot(&state.orders.slots, index)
     account.open_orders -= 1
     account.closed_orders.remember(order.order_id, status, <uint64_t>state.max_client_ids)
+    if order.rare:
+        let_go(state, account, order)
     if order.side == SIDE_BUY:
         return 0
     if order.kind == KIND_ONDEMAND:

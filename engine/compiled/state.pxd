@@ -113,6 +113,7 @@ cdef class Core:
     cdef int64_t max_term_hours
     cdef int64_t max_delivery_bytes
     cdef int64_t max_client_ids
+    cdef int64_t max_client_id_chars
     cdef int64_t max_obligations
     cdef int64_t forward_bond_ppm
 

@@ -63,7 +63,7 @@ cdef class Core:
         self.spot_minimum_s, self.ondemand_minimum_s = limits.spot_minimum_s, limits.ondemand_minimum_s
         self.max_leases, self.max_open_orders = limits.max_leases, limits.max_open_orders
         self.max_term_hours, self.max_delivery_bytes = limits.max_term_hours, limits.max_delivery_bytes
-        self.max_client_ids = limits.max_client_ids
+        self.max_client_ids, self.max_client_id_chars = limits.max_client_ids, limits.max_client_id_chars
         self.max_obligations = limits.max_obligations
         self.forward_bond_ppm = limits.forward_bond_ppm
         self.begin()

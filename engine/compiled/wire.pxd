@@ -39,6 +39,7 @@ cdef enum:
     PAIR = 0x92
     FEW_MAX = 15
 
+    FIX_MAP = 0x80
     FIX_ARRAY = 0x90
     FIX_TEXT = 0xA0
     NIL = 0xC0
@@ -60,6 +61,8 @@ cdef enum:
     TEXT_32 = 0xDB
     ARRAY_16 = 0xDC
     ARRAY_32 = 0xDD
+    MAP_16 = 0xDE
+    MAP_32 = 0xDF
     FIX_NEGATIVE = 0xE0
 
 
@@ -272,6 +275,14 @@ cdef inline uint8_t *put_array(uint8_t *at, uint32_t count) noexcept nogil:
         at[0] = <uint8_t>(FIX_ARRAY | count)
         return at + 1
     return _put_length(at, ARRAY_16, count)
+
+
+cdef inline uint8_t *put_map(uint8_t *at, uint32_t count) noexcept nogil:
+    """The beginning of a map of so many keys."""
+    if count <= FEW_MAX:
+        at[0] = <uint8_t>(FIX_MAP | count)
+        return at + 1
+    return _put_length(at, MAP_16, count)
 
 
 cdef inline uint8_t *_put_length(uint8_t *at, uint8_t form_16, size_t size) noexcept nogil:

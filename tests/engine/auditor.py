@@ -75,6 +75,7 @@ class Auditor(Seen):
             return
         rows.check_rows(self.hours, on_time=settled)
         rows.check_tables(self.hours, self.machine.state)
+        rows.check_behind(self.hours, self.obligations.values())
         tables.check_money(self)
         self.billing.check(self.pots)
         books = self.machine.state.books

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Final
+
 from hypothesis import strategies as st
 
 from engine.kinds import LeaseState, OrderType, Side, TimeInForce
 from engine.messages import LeaseActive, PlaceOrder, SetDelivery
 from tests.engine.sequences import AHEAD, MOMENTS, Step, accounts, back, commands, lives, quantities, reports, resolve
-from tests.engine.shard import ALICE, BARON, BOB, HOUR, MINUTE, ONDEMAND, PAT, SECOND_BARON, SPOT, Shard
+from tests.engine.shard import ALICE, BARON, BOB, HOUR, MINUTE, ONDEMAND, PAT, SECOND, SECOND_BARON, SPOT, Shard
+
+BEGINS: Final = tuple(
+    int(datetime.fromisoformat(begins).timestamp()) * SECOND
+    for begins in (
+        "2026-11-29T21:00+00:00",  # a month's last days
+        "2026-12-27T22:00+00:00",  # before 2026-W53, and the year's end
+        "2027-12-31T05:00+00:00",
+        "2028-02-28T20:00+00:00",  # before a leap day
+        "2028-02-29T22:00+00:00",
+    )
+)
+"""When lives begin that go over a calendar's edges."""
 
 
 def _forward(account: int, side: Side, days: int, price_ticks: int, quantity: int, baron: int) -> PlaceOrder:

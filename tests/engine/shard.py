@@ -80,11 +80,17 @@ class Shard:
     """Two markets, two renters and, for bonds, two providers with money, four Barons of 8 GPUs; the clock is the test's."""
 
     def __init__(
-        self, limits: Limits | None = None, *, gpus: int = 8, usd: int = 10_000, providers_usd: int = 1_000
+        self,
+        limits: Limits | None = None,
+        *,
+        gpus: int = 8,
+        usd: int = 10_000,
+        providers_usd: int = 1_000,
+        start_ns: int = START,
     ) -> None:
         self.machine = Machine(1, limits or Limits(), PlainBook)
         self.auditor = Auditor(self.machine)
-        self.now_ns = START
+        self.now_ns = start_ns
         self.records: list[bytes] = []
         """All commands so far, as the log carries them; their places are their sequence numbers."""
         self.twin: Machine = compiled_half().machine(1, limits or Limits())

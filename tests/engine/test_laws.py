@@ -13,7 +13,7 @@ from engine.limits import Limits
 from engine.messages import Command, Tick
 from tests.engine import sequences, sequences_ahead, wild
 from tests.engine.sequences import Step
-from tests.engine.shard import ALICE, Shard, bid
+from tests.engine.shard import ALICE, START, Shard, bid
 
 
 # A failure is worth the time that it takes to make it small.
@@ -38,11 +38,12 @@ def test_the_laws_hold_and_a_restored_twin_on_the_fast_half_lives_the_same_life(
     limits=st.sampled_from([Limits(max_term_hours=30), sequences.TIGHT]),
     restored_at=st.integers(0, 40),
     usd=st.sampled_from([100, 2_000]),
+    start_ns=st.sampled_from([START, *sequences_ahead.BEGINS]),
 )
 def test_the_laws_hold_where_days_are_traded_ahead(
-    steps: list[Step], limits: Limits, restored_at: int, usd: int
+    steps: list[Step], limits: Limits, restored_at: int, usd: int, start_ns: int
 ) -> None:
-    _live(steps, limits, restored_at, usd)
+    _live(steps, limits, restored_at, usd, start_ns)
 
 
 @pytest.mark.timeout(600)
@@ -51,13 +52,18 @@ def test_the_laws_hold_where_days_are_traded_ahead(
     steps=sequences_ahead.steps_let,
     limits=st.sampled_from([Limits(max_term_hours=30), sequences.TIGHT]),
     restored_at=st.integers(0, 40),
+    start_ns=st.sampled_from([START, *sequences_ahead.BEGINS]),
 )
-def test_the_laws_hold_where_holders_let_what_they_bought(steps: list[Step], limits: Limits, restored_at: int) -> None:
-    _live(steps, limits, restored_at, 2_000, holds=True)
+def test_the_laws_hold_where_holders_let_what_they_bought(
+    steps: list[Step], limits: Limits, restored_at: int, start_ns: int
+) -> None:
+    _live(steps, limits, restored_at, 2_000, start_ns, holds=True)
 
 
-def _live(steps: list[Step], limits: Limits, restored_at: int, usd: int, *, holds: bool = False) -> None:
-    shard = Shard(limits, usd=usd)
+def _live(
+    steps: list[Step], limits: Limits, restored_at: int, usd: int, start_ns: int = START, *, holds: bool = False
+) -> None:
+    shard = Shard(limits, usd=usd, start_ns=start_ns)
     if holds:
         sequences_ahead.hold(shard)
     sequences.open_up(shard)

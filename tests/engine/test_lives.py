@@ -130,9 +130,9 @@ MET = {
 class Life:
     """A crowded market: whose command comes next is chance's, from a printed seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, limits: Limits = LIMITS) -> None:
         self.chance = Random(seed)
-        self.shard = Shard(LIMITS, gpus=60, usd=50_000)
+        self.shard = Shard(limits, gpus=60, usd=50_000)
         for account in (PAT, QUINN):
             self.shard.pay(account, 50_000)
         self.shard.twin = compiled_half().restored(self.shard.machine.snapshot())

@@ -128,6 +128,21 @@ def test_of_hours_that_are_let_in_part_each_lease_takes_back_those_of_its_own_gp
     assert Pot.RECEIVABLE not in pots(shard, PAT)
 
 
+def test_after_a_failure_a_loss_as_of_an_earlier_hour_takes_that_back_too() -> None:
+    shard = rich()
+    trade(shard, PAT, BOB, 1, day(shard, 0))
+    start_h, own = running(shard)
+    until(shard, start_h + 3)
+    failed_ns = (start_h + 3) * HOUR - SECOND
+    events = shard.do(LeaseFailed(lease_id=own, fault=Fault.PROVIDER, as_of_ns=failed_ns, detail=""))
+    assert taken_back(events) == [(PAT, ALICE, PAY)]
+    shard.twin = compiled_half().restored(shard.machine.snapshot())
+    # Bob's three hours first, whose last was paid after what is left of Alice's.
+    lost_ns = (start_h + 1) * HOUR - SECOND
+    assert taken_back(shard.do(lost(lost_ns))) == [(PAT, BOB, 3 * PAY // 2), (PAT, ALICE, 2 * PAY)]
+    assert pots(shard, PAT).get(Pot.RECEIVABLE, 0) == 0
+
+
 def test_what_one_lease_took_back_another_does_not_and_a_loss_takes_the_rest() -> None:
     shard = rich()
     start_h, own = running(shard)

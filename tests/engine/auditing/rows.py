@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 from engine.kinds import Kind, Side
-from engine.messages import Amended, Canceled
+from engine.messages import Amended, Canceled, ObligationChanged
 from engine.reasons import Reason
 from engine.state import State
 from tests.engine.auditing.hours import Hours, Key
@@ -48,6 +51,20 @@ def check_rows(hours: Hours, *, on_time: bool) -> None:
             left = max(0, hours.left_to_spot(key))
             assert hours.spot_asked(key) <= max(0, hours.spot_free(key)), f"spot is asked twice in {key}"
             assert hours.staying(key) <= left, f"{key} promised {hours.staying(key)} GPUs to spot, and has {left}"
+
+
+def check_behind(hours: Hours, obligations: Iterable[ObligationChanged]) -> None:
+    """Each hour of each GPU that a holder bought has one provider behind it, and none that it didn't; so has its lease (§8)."""
+    owed: dict[Key, Counter[int]] = {}
+    for each in obligations:
+        counts = owed.setdefault((each.holder, each.baron), Counter())
+        for hour in range(max(each.start_h, hours.hour), each.end_h):
+            counts[hour] += each.quantity
+    for key, row in hours.rows.items():
+        assert +row.bought == owed.get(key, Counter()), f"what {key} bought is owed to it"
+    for let in hours.lets.values():
+        if let.kind is Kind.FORWARD and let.live:
+            assert let.delivers or let.end_h <= hours.hour, f"no obligation is behind lease {let.lease_id}"
 
 
 def check_tables(hours: Hours, state: State) -> None:

@@ -1,4 +1,4 @@
-"""The sorted sets, the tables and the reader of snapshots built with AddressSanitizer and UBSan, with every byte watched.
+"""The sorted sets, the tables, digests and the reader of snapshots built with AddressSanitizer and UBSan, with every byte watched.
 
 As a program it lives their long lives, and reads snapshots that are damaged under a right digest.
 """
@@ -39,20 +39,48 @@ def tables_live(seed: int, steps: int) -> None:
     table.clear()
 
 
+def ids_live(seed: int, steps: int) -> None:
+    """Client ids beside a dict, until the table has been widened and closed up many times; texts of many lengths."""
+    from engine.compiled import doors_ids as doors
+    from engine.compiled.remembered import RememberedIds
+    from engine.tables import Remembered
+
+    chance = Random(seed)
+    ids, law = RememberedIds(), dict[str, Remembered]()
+    for step in range(steps):
+        text = f"{'n' * chance.randrange(30)}{chance.randrange(1 + step // 2)}"
+        if chance.random() < 0.6:
+            law[text] = Remembered(digest=doors.digest(text.encode()), seq=step, order_id=2 * step)
+            doors.ids_put(ids, text, law[text].digest, step, 2 * step)
+        else:
+            assert doors.ids_drop(ids, text) == (law.pop(text, None) is not None)
+        if len(law) > 3_000:
+            oldest = next(iter(law))
+            assert doors.ids_oldest(ids) == oldest
+            assert ids.pop(oldest) == law.pop(oldest)
+        if step % 5_000 == 4_999:
+            for each in list(law)[: len(law) * 3 // 4]:
+                del law[each], ids[each]
+    assert list(ids.items()) == list(law.items())
+
+
 def main(library: str, *seeds: str) -> int:
     use(Path(library).resolve())
-    from engine.compiled import doors_arithmetic, doors_tables, ordered, tables
-    from tests.engine.compiled import test_arithmetic, test_ordered, test_tables
+    from engine.compiled import doors_arithmetic, doors_ids, doors_tables, ordered, remembered, saving, tables
+    from tests.engine.compiled import test_arithmetic, test_blake2b, test_ordered, test_tables
     from tests.engine.machines import test_snapshots
 
-    for module in (doors_arithmetic, doors_tables, ordered, tables):
+    for module in (doors_arithmetic, doors_ids, doors_tables, ordered, remembered, saving, tables):
         assert Path(module.__file__ or "").is_relative_to(Path(library).resolve()), f"{module} isn't sanitized"
     for seed in seeds:
         test_ordered.test_long_lives(int(seed))
         tables_live(int(seed), 20_000)
+        ids_live(int(seed), 30_000)
         print(f"seed {seed}", flush=True)
     test_ordered.test_memory_of_timers_by_chance()
     test_tables.test_letting_go_may_change_the_table()
+    test_blake2b.test_every_length_that_an_order_can_have_and_more()
+    test_snapshots.test_as_much_as_it_may_remember(255)
     for check in (test_arithmetic.test_usage, test_arithmetic.test_fees, test_arithmetic.test_a_price_that_changes):
         check()
     test_snapshots.test_what_is_damaged_under_a_right_digest_is_judged_by_the_law(int(seeds[0]))

@@ -16,12 +16,12 @@ from engine.book_plain import PlainBook
 from engine.codec import DecodeError
 from engine.compiled import restoring, saving
 from engine.compiled.machine import CompiledState, FastMachine
-from engine.kinds import EndReason, Kind, LeaseState, OrderType, Origin, Side, TimeInForce
+from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, OrderType, Origin, Side, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
 from engine.messages import Command, ListMarket, OpenAccount, RegisterBaron
 from engine.records import SelfTrade
-from engine.state import Lease, Order
+from engine.state import POTS, Account, Lease, Order, Remembered
 from tests.engine import sequences
 from tests.engine.compiled.damage import damaged
 from tests.engine.sequences import Step
@@ -33,6 +33,7 @@ BARON: Final = 101
 HEAD: Final = 33
 """Bytes of a snapshot before its body: the format and the digest."""
 LEASES: Final = snapshot.Body.__struct_fields__.index("leases")
+ACCOUNTS: Final = snapshot.Body.__struct_fields__.index("accounts")
 DAMAGES: Final = 400
 INT64_MAX: Final = 2**63 - 1
 
@@ -154,6 +155,78 @@ def test_every_field_of_a_lease_is_saved_and_read(
     assert snapshot.encode(again) == snapshot.encode(by_law), "such leases may ask for a row, which is made then"
     assert msgspec.msgpack.decode(snapshot.encode(again)[HEAD:])[LEASES] == msgspec.msgpack.decode(data[HEAD:])[LEASES]
     assert list(again.timers) == list(by_law.timers)
+
+
+any_texts = st.text(max_size=40) | texts.map(lambda text: text + "-")
+meanings = st.builds(Remembered, digest=st.binary(min_size=16, max_size=16), seq=times, order_id=times)
+memories = st.fixed_dictionaries(
+    {
+        "client_ids": st.dictionaries(any_texts, meanings, max_size=20),
+        "older_live_ids": st.dictionaries(any_texts, meanings, max_size=3),
+        "closed_orders": st.dictionaries(times, st.sampled_from(OrderStatus), max_size=20),
+        "wiped_leases": st.dictionaries(times, st.none(), max_size=20),
+    }
+)
+
+
+def remembering(memory: dict[str, Any]) -> FastMachine:
+    machine = opened()
+    account = Account(account=ACCOUNT, maker_fee_ppm=-5, taker_fee_ppm=6, pots=[7] * POTS, killed=True, **memory)
+    machine.state.accounts[ACCOUNT] = machine.state.records.own(account)
+    return machine
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(memory=memories)
+def test_what_an_account_remembers_is_saved_and_read(memory: dict[str, Any]) -> None:
+    machine = remembering(memory)
+    data = machine.snapshot()
+    assert data == encoded(machine)
+    assert snapshot.encode(restoring.decode(data, CompiledState)) == data
+    assert FastMachine.restore(data).snapshot() == data
+    assert Machine.restore(data, PlainBook).snapshot() == data
+
+
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 255, 65_535, 65_536])
+def test_as_much_as_it_may_remember(count: int) -> None:
+    machine = remembering(
+        {
+            "client_ids": {str(n): Remembered(digest=b"x" * 16, seq=n, order_id=0) for n in range(count)},
+            "closed_orders": dict.fromkeys(range(count), OrderStatus.FILLED),
+            "wiped_leases": dict.fromkeys(range(count)),
+        }
+    )
+    data = machine.snapshot()
+    assert data == encoded(machine) == FastMachine.restore(data).snapshot()
+
+
+UNLIKELY: Final[list[tuple[str, object]]] = [
+    ("client_ids", {"a": [b"x" * 16, 2**63, 1]}),
+    ("client_ids", {"a": [b"x" * 16, -1, 1]}),
+    ("client_ids", {"a": [b"x" * 15, 1, 1]}),
+    ("client_ids", {"a": [b"x" * 16, 1]}),
+    ("client_ids", {"a": [b"x" * 16, 1, 2, 3]}),
+    ("client_ids", {b"a": [b"x" * 16, 1, 1]}),
+    ("client_ids", [1]),
+    ("older_live_ids", {"é": [b"x" * 16, 1, 1]}),
+    ("closed_orders", {2**63: 1}),
+    ("closed_orders", {1: 99}),
+    ("closed_orders", {1: None}),
+    ("wiped_leases", {1: 0}),
+    ("wiped_leases", None),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), UNLIKELY, ids=str)
+def test_what_no_machine_remembers_is_left_to_the_law(field: str, value: object) -> None:
+    body = msgspec.msgpack.decode(opened().snapshot()[HEAD:], strict=False)
+    (place,) = (place for place, account in enumerate(body[ACCOUNTS]) if account[0] == ACCOUNT)
+    body[ACCOUNTS][place][Account.__struct_fields__.index(field)] = value
+    data = sealed(msgspec.msgpack.encode(body))
+    law = outcome(snapshot.decode, data)
+    assert outcome(restoring.decode, data) == law
+    if isinstance(law, bytes):
+        assert FastMachine.restore(data).snapshot() == law == data
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow], deadline=None)
