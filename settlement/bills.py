@@ -190,10 +190,12 @@ def _prove_calendar(
         due = _ends(lease.active_ns + CARRIED_NS - 1, clock.fired_ns) if billed else []
         compare("months of a running lease are closed", subject, due, [end for end in ends if end < clock.fired_ns])
         return
-    # Its last bill is its month's, or, failed as of the month before or in its first hour, the next one's.
+    # Its last bill is its month's, or, failed as of the month before or in its first hour, the next one's; there is none where
+    # it failed as of before the last close, and was charged nothing since.
     latest_ns = month_end_ns(month_end_ns(lease.ended_ns))
-    if posted_micros and latest_ns < clock.fired_ns:
-        compare("an ended lease is paid out", subject, True, bool(months) and months[-1].over)
+    if latest_ns < clock.fired_ns:
+        charged = sum(month.charge_micros for month in months)
+        compare("an ended lease is paid out", subject, posted_micros, charged)
 
 
 def _ends(after_ns: int, before_ns: int) -> list[int]:

@@ -13,9 +13,9 @@ from engine.fast.records cimport CommandRecord
 cdef bint is_plain(Core state, const PlainCommand *command) noexcept nogil
 cdef bint is_bid(Core state, const PlainCommand *command, uint8_t kind) noexcept nogil
 cdef bint is_ask(Core state, const PlainCommand *command, Listed listed, Baron baron) noexcept
-# GPUs for an ask, money for any order, and no bound on leases or fills in its way.
+# GPUs for an ask on its account's own Baron: as the law says it, so that a No is a refusal.
 cdef bint has_room(Core state, Baron baron, const OrderSlot *ask) noexcept
-cdef bint has_funds(Core state, Account account, const OrderSlot *order) noexcept
+# No bound on leases or fills in an order's way.
 cdef bint way_is_clear(
     Core state, Account account, FastBook book, const OrderSlot *order, const CommandRecord *command
 ) except -1

@@ -1,6 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Whether an order is plain and may enter; `engine.order_terms`, `engine.matching` and `engine.money` are the
-law.
+"""Whether an order is plain and may enter; `engine.order_terms` and `engine.matching` are the law.
 
 Nothing is changed here, and what isn't known to be allowed isn't refused either: the law's rooms look at it.
 """
@@ -12,11 +11,10 @@ from libc.string cimport memset
 from engine.book_fast cimport FastBook
 from engine.compiled.client_ids cimport is_valid
 from engine.compiled.codes cimport (
-    KIND_FORWARD, KIND_SPOT, POT_AVAILABLE, SIDE_BUY, TIME_FOK, TIME_GTD, TIME_IOC, TYPE_LIMIT,
+    KIND_FORWARD, KIND_SPOT, SIDE_BUY, TIME_FOK, TIME_GTD, TIME_IOC, TYPE_LIMIT,
 )
 from engine.compiled.commands cimport PlainCommand
 from engine.compiled.forwards cimport is_own_sale
-from engine.compiled.holding cimport order_hold
 from engine.compiled.records cimport Account, Baron
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at
 from engine.compiled.standing cimport account_of, firm_free, hour_of, spot_free
@@ -89,13 +87,6 @@ cdef bint has_room(Core state, Baron baron, const OrderSlot *ask) noexcept:
     return start_h < ask.window_end_h and (
         ask.leaves_quantity <= firm_free(baron, baron.own_row, start_h, ask.window_end_h)
     )
-
-
-cdef bint has_funds(Core state, Account account, const OrderSlot *order) noexcept:
-    """Whether the account has no limits of its own, and money for the hold."""
-    if account.max_gpus or account.max_notional_micros:
-        return False
-    return order_hold(state, account, order, order.leaves_quantity) <= account.micros[<int>POT_AVAILABLE]
 
 
 cdef int64_t best_bid(FastBook book) noexcept nogil:

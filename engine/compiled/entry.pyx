@@ -17,13 +17,13 @@ from libc.string cimport memcmp, memset
 from engine.book_fast cimport FastBook
 from engine.compiled.ahead cimport ask_close, ask_maker, ask_of_maker
 from engine.compiled.blake2b cimport DIGEST_BYTES
-from engine.compiled.checks cimport best_bid, has_funds, has_room, is_ask, is_bid, is_plain, way_is_clear
+from engine.compiled.checks cimport best_bid, has_room, is_ask, is_bid, is_plain, way_is_clear
 from engine.compiled.client_ids cimport (
     IS_NEW, IS_NOT_PLAIN, IS_REPEATED, Repeat, is_valid, order_named, remember, repeated,
 )
 from engine.compiled.codes cimport (
-    CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_CLIENT, ORIGIN_OFFER, SIDE_BUY, SIDE_SELL,
-    STATUS_FILLED, STATUS_NONE, TIME_DAY, TIME_FOK, TIME_GTC, TIME_IOC,
+    CODE_HOLD, KIND_FORWARD, KIND_ONDEMAND, KIND_SPOT, ORIGIN_CLIENT, ORIGIN_OFFER, POT_AVAILABLE, SIDE_BUY,
+    SIDE_SELL, STATUS_FILLED, TIME_DAY, TIME_FOK, TIME_GTC, TIME_IOC,
 )
 from engine.compiled.commands cimport PlainCommand
 from engine.compiled.fills cimport capacity_follows, trade
@@ -60,13 +60,23 @@ cdef enum:
     # A lease is displaced at nine tenths of a bid's limit and below.
     OF_TEN = 9
 
+    # What became of an order that was made: the law's rooms must look at it; it entered; it is refused.
+    LEFT_TO_LAW = 0
+    ENTERED = 1
+    REFUSED = 2
+
 cdef int64_t NS_PER_DAY = DAY_NS
 cdef int REQUESTED = Reason.REQUESTED
 cdef int ORDER_CLOSED = Reason.ORDER_CLOSED
+cdef int UNKNOWN_ORDER = Reason.UNKNOWN_ORDER
+cdef int INSUFFICIENT_FUNDS = Reason.INSUFFICIENT_FUNDS
 cdef int INSUFFICIENT_CAPACITY = Reason.INSUFFICIENT_CAPACITY
+cdef int POST_ONLY_WOULD_TRADE = Reason.POST_ONLY_WOULD_TRADE
+cdef int IOC_REMAINDER = Reason.IOC_REMAINDER
+cdef bytes NO_FIELD = b""
 cdef bytes ORDER_ID = b"order_id"
 cdef bytes QUANTITY = b"quantity"
-cdef int IOC_REMAINDER = Reason.IOC_REMAINDER
+cdef bytes POST_ONLY = b"post_only"
 
 # ---------------------------------------------------------------- the book
 
@@ -165,7 +175,7 @@ cdef bint place(Core state, const PlainCommand *command) except -1:
     cdef uint8_t digest[DIGEST_BYTES]
     cdef Repeat repeat
     cdef uint32_t index
-    cdef bint entered
+    cdef int became
     if listed is None or not is_plain(state, command):
         return False
     account = find_account(state, command.account)
@@ -195,14 +205,11 @@ cdef bint place(Core state, const PlainCommand *command) except -1:
         if baron is None or not is_ask(state, command, listed, baron):
             return False
     index = make_order(state, command, listed, account)
-    if baron is not None and not has_room(state, baron, slot_at(&state.orders.slots, index)):
-        state.orders.give(index)
-        return refuse(state, command, INSUFFICIENT_CAPACITY, QUANTITY, 0, STATUS_NONE)
-    entered = enter(state, listed, account, baron, index, &command.client_order_id, digest)
-    if not entered:
+    became = enter(state, command, listed, account, baron, index, digest)
+    if became != ENTERED:
         state.made = 0
         state.orders.give(index)
-    return entered
+    return became != LEFT_TO_LAW
 
 
 cdef uint32_t make_order(
@@ -266,25 +273,29 @@ cdef bytes delivery_of(Account account, const View *given):
     return account.last_delivery
 
 
-cdef bint enter(
-    Core state, Listed listed, Account account, Baron baron, uint32_t index, const View *client_id,
+cdef int enter(
+    Core state, const PlainCommand *command, Listed listed, Account account, Baron baron, uint32_t index,
     const uint8_t *digest
 ) except -1:
-    """Check money, capacity and bounds, put the order to its book, and take in what follows; False: not
-    plain after all.
-    """
+    """Check capacity, money and bounds, put the order to its book, and take in what follows."""
     cdef OrderSlot *order = slot_at(&state.orders.slots, index)
+    cdef int64_t available = account.micros[<int>POT_AVAILABLE]
     cdef bint displaces
-    cdef CommandRecord command
-    cdef int64_t count
-    if not has_funds(state, account, order):
-        return False
-    new_record(state, order, &command)
-    if not way_is_clear(state, account, listed.book, order, &command):
-        return False
-    count = ask_book(state, listed.book, &command)
+    cdef CommandRecord record
+    cdef int64_t needed, count
+    if baron is not None and not has_room(state, baron, order):
+        return refuse(state, command, INSUFFICIENT_CAPACITY, QUANTITY, 0, 0)
+    if account.max_gpus or account.max_notional_micros:
+        return LEFT_TO_LAW
+    needed = order_hold(state, account, order, order.leaves_quantity)
+    if needed > available:
+        return refuse(state, command, INSUFFICIENT_FUNDS, NO_FIELD, needed, available)
+    new_record(state, order, &record)
+    if not way_is_clear(state, account, listed.book, order, &record):
+        return LEFT_TO_LAW
+    count = ask_book(state, listed.book, &record)
     if count and state.book_events[0].kind == KIND_REJECTED:
-        return False
+        return refuse_by_book(state, command, state.book_events[0].reason)
     displaces = (
         order.kind == KIND_SPOT and order.side == SIDE_BUY and order.time_in_force != TIME_FOK
         and not order.post_only
@@ -295,10 +306,27 @@ cdef bint enter(
         displace(state, listed, account, order, index)
     capacity_follows(state)
     rests(state, account, order)
-    if client_id.size:
-        remember(state, account, client_id, digest, order.order_id)
+    if command.client_order_id.size:
+        remember(state, account, &command.client_order_id, digest, order.order_id)
     follow(state)
-    return True
+    return ENTERED
+
+
+cdef int refuse(
+    Core state, const PlainCommand *command, int reason, bytes name, int64_t needed, int64_t available
+) except -1:
+    """Say that an order is refused; nothing has changed."""
+    cdef View field
+    view_bytes(&field, name)
+    write_rejected(
+        &state.events.sink, command.account, <uint8_t>reason, &field, &command.client_order_id, 0, 0, needed,
+        available
+    )
+    return REFUSED
+
+
+cdef int refuse_by_book(Core state, const PlainCommand *command, int reason) except -1:
+    return refuse(state, command, reason, POST_ONLY if reason == POST_ONLY_WOULD_TRADE else NO_FIELD, 0, 0)
 
 
 cdef int new_record(Core state, const OrderSlot *order, CommandRecord *command) noexcept:
@@ -350,19 +378,26 @@ cdef int rests(Core state, Account account, OrderSlot *order) except -1:
 
 
 cdef bint cancel(Core state, const PlainCommand *command) except -1:
-    cdef uint32_t index
+    cdef Account account = find_account(state, command.account)
     cdef OrderSlot *order
     cdef Listed listed
     cdef CommandRecord record
-    cdef uint64_t number = named(state, command)
-    if number == 0:
+    cdef uint64_t number = <uint64_t>command.order_id
+    cdef uint32_t index
+    if account is None or command.order_id < 0 or command.account <= 0:
         return False
+    if not is_valid(state, &command.client_order_id):
+        return False
+    if number == 0:
+        number = order_named(account, &command.client_order_id)
     index = index_of(&state.orders.slots, number)
     if index == 0:
-        return refuse_closed(state, command, number)
+        return refuse_gone(state, account, command, number)
     order = slot_at(&state.orders.slots, index)
+    if order.account != command.account:
+        return refuse_gone(state, None, command, number)
     listed = listed_of(state, order.instrument)
-    if not order.admitted or order.account != command.account or order.origin == ORIGIN_OFFER:
+    if not order.admitted or order.origin == ORIGIN_OFFER:
         return False
     if listed is None or order.kind > KIND_ONDEMAND:
         return False
@@ -375,33 +410,18 @@ cdef bint cancel(Core state, const PlainCommand *command) except -1:
     return True
 
 
-cdef uint64_t named(Core state, const PlainCommand *command) noexcept:
-    """The id of the order that a cancel names, by its id or its client id; 0: the law must look at it."""
-    cdef Account account
-    if command.order_id < 0 or command.account <= 0 or not is_valid(state, &command.client_order_id):
-        return 0
-    if command.order_id:
-        return <uint64_t>command.order_id
-    account = find_account(state, command.account)
-    return 0 if account is None else order_named(account, &command.client_order_id)
-
-
-cdef bint refuse_closed(Core state, const PlainCommand *command, uint64_t number) except -1:
-    """Say that an order is closed, and how it ended, where its account remembers it."""
-    cdef Account account = find_account(state, command.account)
-    cdef int status = -1 if account is None else account.closed_orders.find(number)
-    if status < 0:
-        return False
-    return refuse(state, command, ORDER_CLOSED, ORDER_ID, <int64_t>number, <uint8_t>status)
-
-
-cdef bint refuse(
-    Core state, const PlainCommand *command, uint8_t reason, bytes name, int64_t order_id, uint8_t status
+cdef bint refuse_gone(
+    Core state, Account account, const PlainCommand *command, uint64_t number
 ) except -1:
-    """Say that a command is refused, before anything has changed."""
+    """Say how an order ended, where its account remembers it; else that there is none."""
+    cdef int status = -1 if account is None else account.closed_orders.find(number)
+    cdef int reason = ORDER_CLOSED
     cdef View field
-    view_bytes(&field, name)
+    if status < 0:
+        number, status, reason = 0, 0, UNKNOWN_ORDER
+    view_bytes(&field, ORDER_ID)
     write_rejected(
-        &state.events.sink, command.account, reason, &field, &command.client_order_id, order_id, status, 0, 0
+        &state.events.sink, command.account, <uint8_t>reason, &field, &command.client_order_id,
+        <int64_t>number, <uint8_t>status, 0, 0
     )
     return True

@@ -69,7 +69,7 @@ class Auditor(Seen):
             barons.check_shortage(self, self.hours, command, events)
             barons.check_waits(self.hours)
             self.billing.check_lost(command, events)
-        yielding.check_displaced(self.hours, now_ns, events)
+        yielding.check_displaced(self.hours, now_ns, events, on_time=self.ticked_in_time)
         self.commands += 1
         if self.commands % self.every:
             return

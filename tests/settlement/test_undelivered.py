@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.kinds import Kind, OrderType, Pot, Presence, Side, TimeInForce, TransferCode
+from engine.kinds import Fault, Kind, OrderType, Pot, Presence, Side, TimeInForce, TransferCode
 from engine.messages import Deposit, Event, PlaceOrder, SetOffers, SetPresence, Transfer
 from engine.units import NS_PER_HOUR, NS_PER_S
-from tests.settlement.market import PROVIDERS, RENTERS, Market
+from settlement.bills import month_end_ns
+from tests.settlement.market import ONDEMAND, PROVIDERS, RENTERS, SPOT, Market
 
 DAY_H = 24
 
@@ -59,5 +60,26 @@ def test_the_proof_holds_through_loss_and_close(tmp_path: Path, hours: int, undo
     assert sum(refunds) == min(undone, hours) * 20_003 * 100 * 2
     assert market.prove().findings == []
     market.pass_time(32 * DAY_H * NS_PER_HOUR)
+    assert market.prove().findings == []
+    market.close()
+
+
+@pytest.mark.parametrize("instrument", [SPOT, ONDEMAND])
+@pytest.mark.parametrize("fault", list(Fault))
+def test_the_proof_holds_where_a_lease_fails_as_of_before_a_close(
+    tmp_path: Path, instrument: int, fault: Fault
+) -> None:
+    """Its month is closed while it runs; after that nothing is charged, and there is nothing more to close."""
+    market = Market(tmp_path / "ledger.db")
+    close_ns = month_end_ns(market.now_ns)
+    market.pass_time(close_ns - market.now_ns - 5 * NS_PER_HOUR - NS_PER_HOUR // 2)
+    (lease,) = market.rent(RENTERS[0], instrument, 1, 20)
+    market.activate(lease)
+    market.pass_time(close_ns + 300 * NS_PER_S - market.now_ns)
+    assert market.prove().findings == []
+    market.fail(lease, fault, ago_ns=600 * NS_PER_S)
+    market.wipe(lease)
+    assert market.prove().findings == []
+    market.pass_time(70 * DAY_H * NS_PER_HOUR)
     assert market.prove().findings == []
     market.close()

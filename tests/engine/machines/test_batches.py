@@ -88,10 +88,24 @@ REFUSED_ORDERS = [
     bid(ALICE, 10_000, 2, hours=745),
     bid(99, 10_000, 2),
     bid(ALICE, 10_000, 2, 9_999),
-    bid(ALICE, 10_000_000, 100_000),
     ask(QUINN, 40_000, 2),
     ask(PAT, 40_000, 2, ONDEMAND, max_hours=1),
 ]
+REFUSED_EACH_DAY = [
+    (bid(ALICE, 10_000_000, 100_000), Reason.INSUFFICIENT_FUNDS),
+    (bid(BOB, 10_000_000, 100_000, ONDEMAND, client_order_id="mine"), Reason.INSUFFICIENT_FUNDS),
+    (ask(PAT, 10_000_000, 8, ONDEMAND), Reason.INSUFFICIENT_FUNDS),
+    (ask(PAT, 40_000, 5), Reason.INSUFFICIENT_CAPACITY),
+    (ask(PAT, 40_000, 9, ONDEMAND, client_order_id="mine"), Reason.INSUFFICIENT_CAPACITY),
+    (bid(ALICE, 30_000, 2, post_only=True), Reason.POST_ONLY_WOULD_TRADE),
+    (bid(ALICE, 30_000, 5, time_in_force=TimeInForce.FOK), Reason.FOK_KILLED),
+    (bid(ALICE, 30_000, 5, ONDEMAND, time_in_force=TimeInForce.FOK), Reason.NO_LIQUIDITY),
+    (CancelOrder(account=ALICE, order_id=5), Reason.UNKNOWN_ORDER),
+    (CancelOrder(account=ALICE, order_id=2**63 - 1, client_order_id="mine"), Reason.UNKNOWN_ORDER),
+    (CancelOrder(account=ALICE, client_order_id="nobody-s"), Reason.UNKNOWN_ORDER),
+    (CancelOrder(account=ALICE), Reason.UNKNOWN_ORDER),
+]
+"""What every day brings too."""
 
 
 @pytest.mark.parametrize("command", PLAIN_ORDERS, ids=str)
@@ -109,13 +123,30 @@ def test_any_other_is_left_to_the_law_and_nothing_has_changed(command: Command) 
     assert not plays(shard, command)
 
 
+@pytest.mark.parametrize(("command", "reason"), REFUSED_EACH_DAY, ids=str)
+def test_a_usual_refusal_is_said_by_compiled_rooms_as_the_law_says_it(command: Command, reason: Reason) -> None:
+    shard = Shard()
+    shard.place(ask(PAT, 20_000, 4))
+    rejected = shard.refuse(command, reason)
+    assert shard.twin.snapshot() == shard.machine.snapshot()
+    machine = machine_of(shard)
+    assert play(machine.state, machine.last_seq + 1, encode_command(shard.now_ns, command))
+    assert list(machine.state.events) == [rejected]
+    law = shard.machine.snapshot()
+    assert machine.apply(machine.last_seq + 1, shard.now_ns, Tick()) == []
+    shard.machine.apply(machine.last_seq, shard.now_ns, Tick())
+    assert machine.snapshot() == shard.machine.snapshot() != law, "nothing but the sequence"
+
+
 def test_cancels_and_ticks_are_played_by_compiled_rooms() -> None:
     shard = Shard()
     first, second = (shard.place(bid(ALICE, 10_000, 1)) for _ in range(2))
     assert plays(shard, CancelOrder(account=ALICE, order_id=first))
     assert plays(shard, CancelOrder(account=ALICE, order_id=first))
-    assert not plays(shard, CancelOrder(account=BOB, order_id=second))
-    assert not plays(shard, CancelOrder(account=ALICE, order_id=5))
+    assert plays(shard, CancelOrder(account=BOB, order_id=second)), "refused, as what it doesn't know"
+    assert second in machine_of(shard).state.orders
+    assert not plays(shard, CancelOrder(account=99, order_id=second))
+    assert not plays(shard, CancelOrder(account=ALICE, order_id=-1))
     assert plays(shard, Tick())
 
 
