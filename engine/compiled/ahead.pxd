@@ -22,6 +22,7 @@ cdef enum:
     # Steps from a command's reading to its turn.
     STEPS = 7
     LINE_BYTES = 64
+    LINE_HOURS = 16
     HOUR_NS = 3600000000000
     # Of each record, how far what is used of it reaches.
     ACCOUNT_BYTES = 120
@@ -165,7 +166,7 @@ cdef inline void ask_hours(Core core, int64_t number, bint spot) noexcept:
         for count in range(2 if spot else 3):
             prefetch(row_of(page, count) + hour)
             if not spot:
-                prefetch(row_of(page, count) + hour + 16)
+                prefetch(row_of(page, count) + hour + LINE_HOURS)
     ask_row_neighbour(
         &core.orders.slots, (<Row>found).spot_asks.last if spot else (<Row>found).firm_asks.last
     )
@@ -260,8 +261,8 @@ cdef inline void _for_order(Core core, const OrderSlot *slot, uint32_t step) noe
         ask_row(core, slot.baron)
     elif step == 2:
         ask_of_row(core, slot.baron, slot.kind == KIND_SPOT)
-    elif slot.kind != KIND_SPOT:
-        ask_hours(core, slot.baron, False)
+    else:
+        ask_hours(core, slot.baron, slot.kind == KIND_SPOT)
 
 
 cdef inline void _for_lease(Core core, uint64_t lease_id, uint32_t step) noexcept:
