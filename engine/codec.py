@@ -64,5 +64,5 @@ def _decode(decode: Callable[[bytes], T], data: bytes) -> T:
         raise DecodeError(f"not a record of format {FORMAT}")
     try:
         return decode(data[1:])
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DecodeError(str(error)) from error

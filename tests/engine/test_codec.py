@@ -64,6 +64,12 @@ def test_a_damaged_record_is_refused(damage: typing.Callable[[bytes], bytes]) ->
         codec.decode_command(damage(record))
 
 
+def test_a_text_that_is_none_is_no_record() -> None:
+    record = codec.encode_command(1, messages.CancelOrder(account=1, order_id=0, client_order_id="mine"))
+    with pytest.raises(codec.DecodeError, match="utf-8"):
+        codec.decode_command(record.replace(b"mine", b"m\xffne"))
+
+
 def test_tags_are_distinct_and_start_at_one() -> None:
     for kinds in (COMMANDS, EVENTS):
         tags = [kind.__struct_config__.tag for kind in kinds]

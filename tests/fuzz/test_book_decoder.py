@@ -29,7 +29,7 @@ def said_seed(capsys: pytest.CaptureFixture[str]) -> int:
     return seed
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 def test_no_bytes_break_the_decoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seed = said_seed(capsys)
     corpus = tmp_path / "corpus"
@@ -58,7 +58,7 @@ def test_no_bytes_break_the_decoder(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert replayed.stdout.splitlines()[-1] == f"{found} inputs, sanitized and equal"
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 def test_no_records_break_the_sanitized_book(capsys: pytest.CaptureFixture[str]) -> None:
     """`python -m tests.fuzz.book_records LIBRARY SECONDS SEED` plays the same records again, as far as it comes."""
     seed = said_seed(capsys)

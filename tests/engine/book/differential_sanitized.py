@@ -16,7 +16,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 BUILD: Final = ROOT / "build" / "sanitize"
-BUILD_S: Final = 400
+BUILD_S: Final = 1_200
 SWITCH: Final = "HOURBOOK_SANITIZE"
 CROWD_COMMANDS: Final = 40_000
 CHUNK: Final = 500 * 64

@@ -26,7 +26,7 @@ def led(library: Path, name: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=RUN_S, check=False)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_caught(library: Path, name: str) -> None:
     done = led(library, name)
@@ -34,7 +34,7 @@ def test_it_is_caught(library: Path, name: str) -> None:
     assert done.stdout.strip() != ""
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 def test_without_a_bug_the_same_build_passes(library: Path) -> None:
     done = led(library, NOBODY)
     assert done.returncode == 0, f"{done.stdout[-4_000:]}\n{done.stderr[-4_000:]}"

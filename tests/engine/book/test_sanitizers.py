@@ -23,7 +23,7 @@ def library() -> Path:
     return build()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 def test_no_byte_is_read_or_written_where_none_should_be(library: Path) -> None:
     done = run(library, PROGRAM, str(COMMANDS), *SEEDS, timeout_s=RUN_S)
     assert done.returncode == 0, f"{done.stdout[-8_000:]}\n{done.stderr[-8_000:]}"
@@ -33,7 +33,7 @@ def test_no_byte_is_read_or_written_where_none_should_be(library: Path) -> None:
     assert "runtime error" not in done.stderr
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 def test_it_is_the_sanitized_build_that_runs(tmp_path: Path) -> None:
     """Where there is none, the build in use is found and refused: the check above can't pass by mistake."""
     plain = subprocess.run(
@@ -48,7 +48,7 @@ def test_it_is_the_sanitized_build_that_runs(tmp_path: Path) -> None:
     assert "isn't the sanitized build" in plain.stderr
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800)
 def test_a_write_behind_the_end_is_caught(library: Path) -> None:
     done = run(library, PROGRAM, str(COMMANDS), timeout_s=RUN_S)
     assert done.returncode != 0
