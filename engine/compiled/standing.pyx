@@ -126,9 +126,6 @@ cdef int capacity_changed(Core state, Baron baron, Row row) except -1:
 
 cdef int settle(Core state, Baron baron, Row row) except -1:
     cdef int64_t free
-    if row is not baron.own_row:
-        cuts.settle(state, row)
-        return 0
     free = spot_free(state, baron, row)
     if free < 0:
         state.short_rows[row.key] = None
