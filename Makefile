@@ -10,9 +10,6 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Nothing is written outside this folder; a cache that you name is used all the same.
 export PIP_CACHE_DIR ?= $(CURDIR)/build/pip
 
-# Tests at a time: those that start programs stay on one worker, the engine's take the other.
-WORKERS ?= 2
-
 # What the environment is made from: when one of these is newer than the stamp, it is made again.
 SOURCES := pyproject.toml setup.py clients/pyproject.toml \
 	$(wildcard engine/*.pyx engine/*.pxd engine/*/*.pyx engine/*/*.pxd provisioner/agent/native/*.c provisioner/agent/native/*.h) \
@@ -42,7 +39,7 @@ demo: build
 
 test: build
 	@.ci/system-packages test
-	$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(PY) -m pytest $(ARGS)
 
 check: build
 	$(BIN)/ruff format --check .
