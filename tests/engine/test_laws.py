@@ -83,6 +83,7 @@ def _live(
     assert not any(baron.leased_gpus for baron in shard.machine.state.barons.values())
 
 
+@pytest.mark.timeout(600)
 @settings(max_examples=400)
 @given(commands=st.lists(wild.anything, max_size=6))
 def test_any_command_that_decodes_is_answered(commands: list[Command]) -> None:
