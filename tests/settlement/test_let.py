@@ -9,10 +9,9 @@ import pytest
 from engine.kinds import EndReason, Fault, Kind, LeaseState, OrderType, Side, TimeInForce
 from engine.messages import Deposit, Event, LeaseChanged, PlaceOrder, SetOffers
 from engine.units import NS_PER_HOUR, NS_PER_S
-from tests.settlement.market import PROVIDERS, RENTERS, Market
+from tests.settlement.market import ONDEMAND, PROVIDERS, RENTERS, SPOT, Market
 
 DAY_H = 24
-SPOT, ONDEMAND = 1, 2
 HOLDER, OTHER = RENTERS[:2]
 
 
