@@ -1,7 +1,8 @@
 """What commands to come will touch, asked for before their turn; each step needs what the one before did.
 
 A step only reads what is there now, and nothing is decided by it: where a command in between changes the
-tables, one asks for the wrong memory, and no more.
+tables, one asks for the wrong memory, and no more. What never leaves its table (accounts, Barons, rows) is
+looked for once, and known to the steps that follow.
 """
 
 from cpython.object cimport PyObject
@@ -16,29 +17,37 @@ from engine.compiled.state cimport Core, Listed
 from engine.compiled.tables cimport find_in
 from engine.fast.core cimport prefetch
 from engine.fast.ids cimport prefetch_head, prefetch_node
+from engine.fast.lives cimport prefetch_around
 from engine.grid_fast cimport PAGE_HOURS, PAGES_MAX, Page, row_of
 
 cdef enum:
     # Steps from a command's reading to its turn.
-    STEPS = 7
+    STEPS = 6
     LINE_BYTES = 64
     LINE_HOURS = 16
     HOUR_NS = 3600000000000
-    # Of each record, how far what is used of it reaches.
-    ACCOUNT_BYTES = 120
-    BARON_BYTES = 96
-    ROW_BYTES = 96
-    LEASE_BYTES = 304
-    BILL_BYTES = 112
-    MEMORY_BYTES = 112
+    LEASE_LINES = 5
 
 
-cdef inline void lines(const void *address, size_t size) noexcept nogil:
-    cdef size_t at = 0
-    while at < size:
-        prefetch(<const char *>address + at)
-        at += LINE_BYTES
-    prefetch(<const char *>address + size - 1)
+cdef struct Coming:
+    PlainCommand command
+    uint8_t tag
+    # What it was found to touch: borrowed, or NULL; and the slot of an order that goes.
+    PyObject *account
+    PyObject *baron
+    PyObject *row
+    uint32_t index
+
+
+cdef inline void two_lines(const void *address) noexcept nogil:
+    prefetch(address)
+    prefetch(<const char *>address + LINE_BYTES)
+
+
+cdef inline void lines(const void *address, uint32_t count) noexcept nogil:
+    cdef uint32_t line
+    for line in range(count):
+        prefetch(<const char *>address + line * LINE_BYTES)
 
 
 # ---------------------------------------------------------------- tables
@@ -70,9 +79,7 @@ cdef inline void ask_end(const Ring *ring, uint64_t key) noexcept nogil:
         prefetch(&ring.places[home_of(ring, key)])
 
 
-cdef inline void ask_slot(const Slots *slots, uint32_t index) noexcept nogil:
-    if index:
-        lines(slot_at(slots, index), sizeof(OrderSlot))
+# ---------------------------------------------------------------- orders
 
 
 cdef inline void ask_neighbour(const Slots *slots, uint32_t index) noexcept nogil:
@@ -86,190 +93,173 @@ cdef inline void ask_row_neighbour(const Slots *slots, uint32_t index) noexcept 
         prefetch(&slot_at(slots, index).row_next)
 
 
-# ---------------------------------------------------------------- accounts
+# ---------------------------------------------------------------- accounts, Barons and rows
 
 
-cdef inline void ask_account(Core core, int64_t number) noexcept:
+cdef inline PyObject *ask_account(Core core, int64_t number) noexcept:
     """What stands in an account itself."""
     cdef PyObject *account = find_in(&core.accounts.ring, <uint64_t>number)
     if account != NULL:
-        lines(account, ACCOUNT_BYTES)
+        two_lines(account)
+        prefetch(&(<Account>account).micros[1])
+    return account
 
 
-cdef inline void ask_of_account(Core core, int64_t number) noexcept:
-    """What an account keeps beside itself."""
-    cdef PyObject *account = find_in(&core.accounts.ring, <uint64_t>number)
-    if account != NULL:
-        ask_neighbour(&core.orders.slots, (<Account>account).last_order)
-        prefetch(<void *>(<Account>account).last_delivery)
-
-
-cdef inline void ask_memory(Core core, int64_t number) noexcept:
+cdef inline void ask_memory(PyObject *account) noexcept:
     """What it knows of its closed orders."""
-    cdef PyObject *account = find_in(&core.accounts.ring, <uint64_t>number)
     if account != NULL:
-        lines(<void *>(<Account>account).closed_orders, MEMORY_BYTES)
+        two_lines(<void *>(<Account>account).closed_orders)
 
 
-cdef inline void ask_closed(Core core, int64_t number, uint64_t order_id) noexcept:
-    """Where its account would remember an order."""
-    cdef PyObject *account = find_in(&core.accounts.ring, <uint64_t>number)
+cdef inline void ask_closed(PyObject *account, uint64_t order_id) noexcept:
+    """Where it would remember an order."""
     if account != NULL:
         ask_end(&(<Account>account).closed_orders.ring, order_id)
 
 
-# ---------------------------------------------------------------- Barons and rows
-
-
-cdef inline void ask_baron(Core core, int64_t number) noexcept:
+cdef inline PyObject *ask_baron(Core core, int64_t number) noexcept:
     cdef PyObject *baron = find_in(&core.barons.ring, <uint64_t>number)
     if baron != NULL:
-        lines(baron, BARON_BYTES)
+        two_lines(baron)
+    return baron
 
 
-cdef inline void ask_row(Core core, int64_t number) noexcept:
+cdef inline PyObject *ask_row(PyObject *baron) noexcept:
     """A Baron's own row, if it was looked for before."""
-    cdef PyObject *baron = find_in(&core.barons.ring, <uint64_t>number)
-    if baron != NULL and (<Baron>baron).own_row is not None:
-        lines(<void *>(<Baron>baron).own_row, ROW_BYTES)
+    cdef PyObject *row
+    if baron == NULL or (<Baron>baron).own_row is None:
+        return NULL
+    row = <PyObject *>(<Baron>baron).own_row
+    two_lines(row)
+    return row
 
 
-cdef inline void ask_of_row(Core core, int64_t number, bint spot) noexcept:
+cdef inline void ask_of_row(Core core, PyObject *row, bint spot) noexcept:
     """What the row keeps beside itself."""
-    cdef PyObject *baron = find_in(&core.barons.ring, <uint64_t>number)
-    cdef PyObject *found
-    if baron == NULL or (<Baron>baron).own_row is None:
-        return
-    found = <PyObject *>(<Baron>baron).own_row
-    prefetch(&(<Row>found).grid.first_page)
-    prefetch(&(<Row>found).grid.slots[hour_page(core)])
-    prefetch(<void *>(<Row>found).spot_asks if spot else <void *>(<Row>found).firm_asks)
+    if row != NULL:
+        prefetch(&(<Row>row).grid.first_page)
+        prefetch(&(<Row>row).grid.slots[<uint64_t>core.last_ts_ns // HOUR_NS // PAGE_HOURS % PAGES_MAX])
+        prefetch(<void *>(<Row>row).spot_asks if spot else <void *>(<Row>row).firm_asks)
 
 
-cdef inline uint32_t hour_page(Core core) noexcept:
-    return <uint32_t>(core.last_ts_ns // HOUR_NS // PAGE_HOURS % PAGES_MAX)
-
-
-cdef inline void ask_hours(Core core, int64_t number, bint spot) noexcept:
+cdef inline void ask_hours(Core core, PyObject *row, bint spot) noexcept:
     """Its hours from now on, for firm asks a day of them, and the ask behind which a new one stands."""
-    cdef PyObject *baron = find_in(&core.barons.ring, <uint64_t>number)
-    cdef PyObject *found
+    cdef uint64_t now_h = <uint64_t>core.last_ts_ns // HOUR_NS
     cdef const Page *page
-    cdef int64_t hour = core.last_ts_ns // HOUR_NS % PAGE_HOURS
     cdef int count
-    if baron == NULL or (<Baron>baron).own_row is None:
+    if row == NULL:
         return
-    found = <PyObject *>(<Baron>baron).own_row
-    page = (<Row>found).grid.slots[hour_page(core)]
+    page = (<Row>row).grid.slots[now_h // PAGE_HOURS % PAGES_MAX]
     if page != NULL:
         prefetch(page)
         for count in range(2 if spot else 3):
-            prefetch(row_of(page, count) + hour)
+            prefetch(row_of(page, count) + now_h % PAGE_HOURS)
             if not spot:
-                prefetch(row_of(page, count) + hour + LINE_HOURS)
+                prefetch(row_of(page, count) + now_h % PAGE_HOURS + LINE_HOURS)
     ask_row_neighbour(
-        &core.orders.slots, (<Row>found).spot_asks.last if spot else (<Row>found).firm_asks.last
+        &core.orders.slots, (<Row>row).spot_asks.last if spot else (<Row>row).firm_asks.last
     )
 
 
 # ---------------------------------------------------------------- steps
 
 
-cdef inline void look_ahead(
-    Core core, uint64_t seq, uint8_t tag, const PlainCommand *command, uint32_t step
-) noexcept:
+cdef inline void look_ahead(Core core, uint64_t seq, Coming *coming, uint32_t step) noexcept:
     """What a command needs that is so many steps from its turn."""
-    if tag == PLACE_ORDER:
-        _for_place(core, seq, command, step)
-    elif tag == CANCEL_ORDER:
-        _for_cancel(core, command, step)
-    elif tag == END_LEASE or tag == LEASE_WIPED:
-        _for_lease(core, <uint64_t>command.lease_id, step)
+    if coming.tag == PLACE_ORDER:
+        _for_place(core, seq, coming, step)
+    elif coming.tag == CANCEL_ORDER:
+        _for_cancel(core, coming, step)
+    elif coming.tag == END_LEASE or coming.tag == LEASE_WIPED:
+        _for_lease(core, coming, step)
 
 
-cdef inline void _for_place(Core core, uint64_t seq, const PlainCommand *command, uint32_t step) noexcept:
+cdef inline void _for_place(Core core, uint64_t seq, Coming *coming, uint32_t step) noexcept:
     cdef Slots *slots = &core.orders.slots
     cdef PyObject *listed
     # The first id that it will make.
     cdef uint64_t order_id = <uint64_t>core.shard << 56 | seq << 16
+    cdef bint sells = coming.command.side == SIDE_SELL
     if step == 5:
-        ask_account(core, command.account)
-        if command.side == SIDE_SELL:
-            ask_baron(core, command.baron)
+        coming.account = ask_account(core, coming.command.account)
+        coming.baron = ask_baron(core, coming.command.baron) if sells else NULL
+        prefetch(&slots.heads[hash_of(order_id) >> slots.shift])
         return
-    listed = find_in(&core.listed.ring, <uint64_t>command.instrument)
+    if step == 2:
+        ask_closed(coming.account, order_id)
+    listed = find_in(&core.listed.ring, <uint64_t>coming.command.instrument)
     if listed == NULL:
         return
     if step == 4:
-        ask_of_account(core, command.account)
-        prefetch(&slots.heads[hash_of(order_id) >> slots.shift])
         prefetch_head(&(<Listed>listed).book.core, order_id)
-        if command.side == SIDE_SELL:
-            ask_row(core, command.baron)
+        coming.row = ask_row(coming.baron)
+        if coming.account != NULL:
+            ask_neighbour(slots, (<Account>coming.account).last_order)
+            prefetch(<void *>(<Account>coming.account).last_delivery)
+            ask_memory(coming.account)
     elif step == 3:
-        ask_memory(core, command.account)
-        if command.side == SIDE_SELL:
-            ask_of_row(core, command.baron, (<Listed>listed).kind_code == KIND_SPOT)
+        ask_of_row(core, coming.row, (<Listed>listed).kind_code == KIND_SPOT)
     elif step == 2:
-        ask_closed(core, command.account, order_id)
-        if command.side == SIDE_SELL:
-            ask_hours(core, command.baron, (<Listed>listed).kind_code == KIND_SPOT)
+        ask_hours(core, coming.row, (<Listed>listed).kind_code == KIND_SPOT)
 
 
-cdef inline void _for_cancel(Core core, const PlainCommand *command, uint32_t step) noexcept:
+cdef inline void _for_cancel(Core core, Coming *coming, uint32_t step) noexcept:
     """A live order: its slot, its neighbours, its place in its book, and who is behind it."""
     cdef Slots *slots = &core.orders.slots
-    cdef uint64_t order_id = <uint64_t>command.order_id
-    cdef uint32_t index
-    if step == 7:
+    cdef uint64_t order_id = <uint64_t>coming.command.order_id
+    if step == 6:
+        coming.account = ask_account(core, coming.command.account)
+        coming.baron = coming.row = NULL
         prefetch(&slots.heads[hash_of(order_id) >> slots.shift])
-        ask_account(core, command.account)
-        return
-    if step >= 5:
-        # Of two in one chain the second, which is near when the order is looked for.
-        index = slots.heads[hash_of(order_id) >> slots.shift]
-        if step == 6:
-            ask_slot(slots, index)
-            ask_memory(core, command.account)
-        elif index and slot_at(slots, index).order_id != order_id:
-            ask_slot(slots, slot_at(slots, index).behind)
-        return
-    if step == 4:
-        ask_closed(core, command.account, order_id)
-    index = index_of(slots, order_id)
-    if index:
-        _for_order(core, slot_at(slots, index), step)
+    elif step == 5:
+        coming.index = slots.heads[hash_of(order_id) >> slots.shift]
+        ask_memory(coming.account)
+        if coming.index:
+            two_lines(slot_at(slots, coming.index))
+    elif step == 4:
+        ask_closed(coming.account, order_id)
+        coming.index = index_of(slots, order_id)
+        if coming.index:
+            coming.baron = ask_around(core, slot_at(slots, coming.index))
+    elif coming.index:
+        _for_order(core, coming, slot_at(slots, coming.index), step)
 
 
-cdef inline void _for_order(Core core, const OrderSlot *slot, uint32_t step) noexcept:
-    cdef Slots *slots = &core.orders.slots
+cdef inline PyObject *ask_around(Core core, const OrderSlot *slot) noexcept:
+    """A live order's neighbours and its place in its book; its Baron, if it is an ask."""
     cdef PyObject *listed = find_in(&core.listed.ring, slot.instrument)
-    if listed != NULL and step == 4:
+    ask_neighbour(&core.orders.slots, slot.account_prev)
+    ask_neighbour(&core.orders.slots, slot.account_next)
+    if listed != NULL:
         prefetch_head(&(<Listed>listed).book.core, slot.order_id)
-    elif listed != NULL and step == 3:
-        prefetch_node(&(<Listed>listed).book.core, slot.order_id)
-    if step == 4:
-        ask_neighbour(slots, slot.account_prev)
-        ask_neighbour(slots, slot.account_next)
     if slot.side != SIDE_SELL:
-        return
-    if step == 4:
-        ask_row_neighbour(slots, slot.row_prev)
-        ask_row_neighbour(slots, slot.row_next)
-        ask_baron(core, slot.baron)
-    elif step == 3:
-        ask_row(core, slot.baron)
+        return NULL
+    ask_row_neighbour(&core.orders.slots, slot.row_prev)
+    ask_row_neighbour(&core.orders.slots, slot.row_next)
+    return ask_baron(core, slot.baron)
+
+
+cdef inline void _for_order(Core core, Coming *coming, const OrderSlot *slot, uint32_t step) noexcept:
+    cdef PyObject *listed = find_in(&core.listed.ring, slot.instrument)
+    if step == 3:
+        if listed != NULL:
+            prefetch_node(&(<Listed>listed).book.core, slot.order_id)
+        coming.row = ask_row(coming.baron)
     elif step == 2:
-        ask_of_row(core, slot.baron, slot.kind == KIND_SPOT)
+        if listed != NULL:
+            prefetch_around(&(<Listed>listed).book.core, slot.order_id)
+        ask_of_row(core, coming.row, slot.kind == KIND_SPOT)
     else:
-        ask_hours(core, slot.baron, slot.kind == KIND_SPOT)
+        ask_hours(core, coming.row, slot.kind == KIND_SPOT)
 
 
-cdef inline void _for_lease(Core core, uint64_t lease_id, uint32_t step) noexcept:
+cdef inline void _for_lease(Core core, Coming *coming, uint32_t step) noexcept:
     """A lease, its bill, and who provides it."""
+    cdef uint64_t lease_id = <uint64_t>coming.command.lease_id
     cdef PyObject *lease
     cdef PyObject *bill
     if step == 6:
+        coming.account = coming.baron = NULL
         ask_place(&core.leases.ring, lease_id)
         ask_place(&core.bills.ring, lease_id)
         return
@@ -277,43 +267,35 @@ cdef inline void _for_lease(Core core, uint64_t lease_id, uint32_t step) noexcep
         ask_key(&core.leases.ring, lease_id)
         ask_key(&core.bills.ring, lease_id)
         return
+    if step < 3:
+        _for_ended(core, coming, lease_id, step)
+        return
     lease = find_in(&core.leases.ring, lease_id)
     if lease == NULL:
         return
     if step == 4:
-        lines(lease, LEASE_BYTES)
+        lines(lease, LEASE_LINES)
         bill = find_in(&core.bills.ring, lease_id)
         if bill != NULL:
-            lines(bill, BILL_BYTES)
+            two_lines(bill)
     elif step == 3:
-        ask_account(core, (<Lease>lease).renter)
+        coming.account = ask_account(core, (<Lease>lease).renter)
         ask_account(core, (<Lease>lease).provider)
-        ask_baron(core, (<Lease>lease).baron)
-    elif step == 2:
-        ask_row(core, (<Lease>lease).baron)
-        ask_memories(core, <Lease>lease)
-    elif step == 1:
-        ask_of_row(core, (<Lease>lease).baron, (<Lease>lease).kind_code == KIND_SPOT)
-        ask_forgotten(core, <Lease>lease)
+        coming.baron = ask_baron(core, (<Lease>lease).baron)
 
 
-cdef inline void ask_memories(Core core, Lease lease) noexcept:
+cdef inline void _for_ended(Core core, Coming *coming, uint64_t lease_id, uint32_t step) noexcept:
     """What knows a lease beside the table of all, and who will remember it."""
-    cdef PyObject *renter = find_in(&core.accounts.ring, lease.renter)
-    cdef PyObject *baron = find_in(&core.barons.ring, lease.baron)
-    if renter != NULL:
-        lines(<void *>(<Account>renter).wiped_leases, MEMORY_BYTES)
-    if baron != NULL:
-        lines(<void *>(<Baron>baron).leases, MEMORY_BYTES)
-
-
-cdef inline void ask_forgotten(Core core, Lease lease) noexcept:
-    cdef PyObject *renter = find_in(&core.accounts.ring, lease.renter)
-    cdef PyObject *baron = find_in(&core.barons.ring, lease.baron)
-    if renter != NULL:
-        ask_end(&(<Account>renter).wiped_leases.ring, lease.lease_id)
-    if baron != NULL and (<Baron>baron).leases is not None:
-        ask_place(&(<Baron>baron).leases.ring, lease.lease_id)
+    if coming.baron == NULL or coming.account == NULL:
+        return
+    if step == 2:
+        ask_row(coming.baron)
+        two_lines(<void *>(<Account>coming.account).wiped_leases)
+        two_lines(<void *>(<Baron>coming.baron).leases)
+        return
+    ask_end(&(<Account>coming.account).wiped_leases.ring, lease_id)
+    if (<Baron>coming.baron).leases is not None:
+        ask_place(&(<Baron>coming.baron).leases.ring, lease_id)
 
 
 # ---------------------------------------------------------------- within a command
@@ -323,20 +305,9 @@ cdef inline void ask_maker(Core core, uint64_t order_id) noexcept:
     """An order that its book says was met: who is behind it, and what they remember comes after."""
     cdef Slots *slots = &core.orders.slots
     cdef uint32_t index = index_of(slots, order_id)
-    cdef OrderSlot *slot
-    if index == 0:
-        return
-    slot = slot_at(slots, index)
-    ask_account(core, slot.account)
-    _for_order(core, slot, 4)
-
-
-cdef inline void ask_close(Core core, uint64_t order_id) noexcept:
-    """Where a maker's account would remember it, should it be filled."""
-    cdef Slots *slots = &core.orders.slots
-    cdef uint32_t index = index_of(slots, order_id)
     if index:
-        ask_closed(core, slot_at(slots, index).account, order_id)
+        ask_account(core, slot_at(slots, index).account)
+        ask_around(core, slot_at(slots, index))
 
 
 cdef inline void ask_of_maker(Core core, uint64_t order_id) noexcept:
@@ -346,6 +317,14 @@ cdef inline void ask_of_maker(Core core, uint64_t order_id) noexcept:
     if index == 0:
         return
     slot = slot_at(slots, index)
-    ask_memory(core, slot.account)
+    ask_memory(find_in(&core.accounts.ring, slot.account))
     if slot.side == SIDE_SELL:
-        ask_row(core, slot.baron)
+        ask_row(find_in(&core.barons.ring, slot.baron))
+
+
+cdef inline void ask_close(Core core, uint64_t order_id) noexcept:
+    """Where a maker's account would remember it, should it be filled."""
+    cdef Slots *slots = &core.orders.slots
+    cdef uint32_t index = index_of(slots, order_id)
+    if index:
+        ask_closed(find_in(&core.accounts.ring, slot_at(slots, index).account), order_id)

@@ -54,9 +54,11 @@ cdef inline int64_t usage_micros_up(
     int64_t price_ticks, int64_t quantity, int128_t duration_ns
 ) noexcept nogil:
     """The same, rounded up: what a hold or a prefund needs."""
-    if 0 <= duration_ns <= INT64_MAX and <int64_t>duration_ns % NS_PER_HOUR == 0:
+    if 0 <= duration_ns <= INT64_MAX and <uint64_t>duration_ns % <uint64_t>NS_PER_HOUR == 0:
         # Whole hours need no division of 128 bits.
-        return price_ticks * MICROS_PER_TICK * quantity * (<int64_t>duration_ns // NS_PER_HOUR)
+        return price_ticks * MICROS_PER_TICK * quantity * <int64_t>(
+            <uint64_t>duration_ns // <uint64_t>NS_PER_HOUR
+        )
     return ceiling_of(<int128_t>price_ticks * MICROS_PER_TICK * quantity * duration_ns, NS_PER_HOUR)
 
 

@@ -8,7 +8,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from engine.compiled.ahead cimport STEPS, lines, look_ahead
+from engine.compiled.ahead cimport STEPS, Coming, look_ahead, two_lines
 from engine.compiled.commands cimport (
     AMEND_ORDER, CANCEL_ORDER, END_LEASE, LEASE_ACTIVE, NOT_PLAIN, PLACE_ORDER, TICK, PlainCommand,
     read_command,
@@ -25,9 +25,8 @@ from engine.codec import decode_command, encode_events
 cdef enum:
     # Commands that are read at a time stand in a ring of so many.
     READ_MASK = 7
-    # Records before they are read, and what of each is asked for.
+    # Records before they are read.
     RECORDS_AHEAD = 4
-    RECORD_BYTES = 96
     # Times beyond are left to the law's rooms, so that none of ours runs over.
     TIME_MOST_NS = 0x4000000000000000
 
@@ -86,29 +85,28 @@ def batch(machine, records, uint64_t first_seq):
     cdef Core state = machine.state
     cdef list given = list(records)
     cdef list told = []
-    cdef PlainCommand commands[8]
-    cdef uint8_t tags[8]
+    cdef Coming coming[8]
+    cdef Coming *one
     cdef Py_ssize_t count = len(given)
-    cdef Py_ssize_t turn, at
+    cdef Py_ssize_t turn
     cdef WireSink *sink
     cdef uint64_t seq = first_seq
     cdef uint32_t step
-    memset(tags, NOT_PLAIN, sizeof(tags))
+    memset(coming, 0, sizeof(coming))
     # What lies ahead is read while what it will need is on its way.
     for turn in range(count + STEPS):
         if turn + RECORDS_AHEAD < count:
-            lines(<void *><PyObject *>given[turn + RECORDS_AHEAD], RECORD_BYTES)
-        at = turn & READ_MASK
-        tags[at] = tag_of(given[turn], &commands[at]) if turn < count else NOT_PLAIN
+            two_lines(<void *><PyObject *>given[turn + RECORDS_AHEAD])
+        one = &coming[turn & READ_MASK]
+        one.tag = tag_of(given[turn], &one.command) if turn < count else NOT_PLAIN
         for step in range(1, STEPS + 1):
-            at = (turn - STEPS + step) & READ_MASK
-            look_ahead(state, seq + step, tags[at], &commands[at], step)
+            look_ahead(state, seq + step, &coming[(turn - STEPS + step) & READ_MASK], step)
         if turn < STEPS:
             continue
-        at = (turn - STEPS) & READ_MASK
-        if is_played(state, seq, tags[at], &commands[at]):
+        one = &coming[(turn - STEPS) & READ_MASK]
+        if is_played(state, seq, one.tag, &one.command):
             sink = &state.events.sink
-            told.append(record_of(sink, commands[at].ts_ns) if sink.events else b"")
+            told.append(record_of(sink, one.command.ts_ns) if sink.events else b"")
         else:
             told.append(played_by_law(machine, seq, given[turn - STEPS]))
         seq += 1

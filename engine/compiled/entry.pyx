@@ -115,19 +115,20 @@ cdef int grow_events(Core state, uint64_t room) except -1:
 
 cdef int told(Core state, Listed listed, int64_t count, uint32_t entering, bint keeps_remainder) except -1:
     """Take in what a book did; `entering`: the slot of a new order."""
-    cdef EventRecord event
+    cdef const EventRecord *event
     cdef uint32_t index
     cdef int64_t place
     if count > 1:
         ask_makers(state, count, 0)
     for place in range(count):
-        event = state.book_events[place]
-        if event.kind == KIND_TRADE and is_known(state, listed, &event):
-            ask_close(state, event.order_id)
-            trade(state, listed, &event)
-        elif event.kind == KIND_ACCEPTED:
+        event = &state.book_events[place]
+        if event.kind == KIND_ACCEPTED:
             admit(state, account_of(state, slot_at(&state.orders.slots, entering).account), entering)
-            ask_makers(state, count, 1)
+            if count > 1:
+                ask_makers(state, count, 1)
+        elif event.kind == KIND_TRADE and is_known(state, listed, event):
+            ask_close(state, event.order_id)
+            trade(state, listed, event)
         elif event.kind == KIND_CANCELED and listed.kind_code != KIND_FORWARD:
             if keeps_remainder and event.reason == IOC_REMAINDER:
                 continue
@@ -136,7 +137,7 @@ cdef int told(Core state, Listed listed, int64_t count, uint32_t entering, bint 
                 raise Broken(f"a book cancelled {event.quantity} of {event.order_id}, which leaves other")
             close(state, index, event.reason)
         else:
-            (law,) = unpack_events((<char *>&event)[:sizeof(EventRecord)])
+            (law,) = unpack_events((<const char *>event)[:sizeof(EventRecord)])
             book_events.EFFECTS[law.kind](state, listed.number, law)
     return 0
 
@@ -154,7 +155,7 @@ cdef int ask_makers(Core state, int64_t count, int step) noexcept:
     return 0
 
 
-cdef bint is_known(Core state, Listed listed, const EventRecord *event) except -1:
+cdef inline bint is_known(Core state, Listed listed, const EventRecord *event) except -1:
     """Whether a trade is of those that are played here: of forwards, a provider's own sale."""
     cdef OrderSlot *maker
     cdef OrderSlot *taker

@@ -5,12 +5,13 @@ Mostly that is nothing, or the leases of what it traded. All else that may follo
 is only known whether there is any. It knows no rule of the market.
 """
 
+from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t
 
 from engine.compiled.fills cimport open_leases
 from engine.compiled.records cimport Baron
 from engine.compiled.standing cimport find_baron
-from engine.compiled.state cimport Core, Listed, listed_of
+from engine.compiled.state cimport Core, Listed, dict_size, list_size, listed_of, set_size
 
 from engine import machine
 
@@ -20,9 +21,9 @@ cdef int follow(Core state) except -1:
         machine.follow(state)
         return 0
     state.near_books.count = 0
-    if state.far_books:
+    if dict_size(<PyObject *>state.far_books):
         state.far_books = {}
-    if state.drafts.drafts:
+    if list_size(<PyObject *>state.drafts.drafts):
         open_leases(state)
     return 0
 
@@ -30,15 +31,20 @@ cdef int follow(Core state) except -1:
 cdef bint needs_law(Core state) except -1:
     """Whether anything follows but leases: covers, stops, offers, spent quotes, spot leases without GPUs."""
     cdef uint32_t place
-    if state.covers or state.waiting or state.spent_quotes or state.short_rows:
+    if (
+        list_size(<PyObject *>state.covers) | set_size(<PyObject *>state.waiting)
+        | dict_size(<PyObject *>state.spent_quotes) | dict_size(<PyObject *>state.short_rows)
+    ):
         return True
     for place in range(state.near_books.count):
         if is_due(<Listed>state.near_books.items[place]):
             return True
     for place in range(state.near_barons.count):
-        if (<Baron>state.near_barons.items[place]).own_row.listings:
+        if dict_size(<PyObject *>(<Baron>state.near_barons.items[place]).own_row.listings):
             return True
-    return (state.far_books or state.far_barons) and needs_law_far(state)
+    if dict_size(<PyObject *>state.far_books) | dict_size(<PyObject *>state.far_barons):
+        return needs_law_far(state)
+    return False
 
 
 cdef bint needs_law_far(Core state) except -1:

@@ -10,7 +10,7 @@ from libc.string cimport memcpy
 from engine.compiled.wire cimport (
     ARRAY_16, ARRAY_32, BLOB_8, FALSE,
     FIX_ARRAY, FIX_MAP, FIX_NEGATIVE, FIX_TEXT, INT_8, INT_16, INT_32, INT_64, MAP_16, MAP_32, NIL, TEXT_8,
-    TRUE, UINT_8, UINT_16, UINT_32, UINT_64, View, likely, swapped_16, swapped_32, swapped_64,
+    TRUE, UINT_8, UINT_16, UINT_32, UINT_64, View, likely, unlikely, swapped_16, swapped_32, swapped_64,
 )
 
 
@@ -44,61 +44,56 @@ cdef inline uint64_t _eight(const uint8_t *at) noexcept nogil:
 cdef inline bint read_number(Cursor *cursor, int64_t *number) noexcept nogil:
     """A number of 64 bits with a sign; larger ones aren't plain."""
     cdef uint8_t form
+    cdef uint32_t bits
+    cdef uint64_t given
     if not _left(cursor, 1):
         return False
     form = cursor.at[0]
-    if likely(form < 0x80):
+    if form < 0x80:
         number[0] = form
         cursor.at += 1
         return True
+    if unlikely(form < UINT_8 or form > UINT_64 or not _left(cursor, 9)):
+        return _read_rare(cursor, form, number)
+    # One, two, four or eight bytes, whose forms follow each other; which is chance, so no branch asks.
+    bits = 8 << (form - UINT_8)
+    given = _eight(cursor.at + 1) >> (64 - bits)
+    if unlikely(given > <uint64_t>INT64_MAX):
+        return False
+    number[0] = <int64_t>given
+    cursor.at += 1 + (bits >> 3)
+    return True
+
+
+cdef inline bint _read_rare(Cursor *cursor, uint8_t form, int64_t *number) noexcept nogil:
+    """Of numbers beyond one byte those below zero, and what ends with its record."""
+    cdef size_t size
     if form >= FIX_NEGATIVE:
         number[0] = <int8_t>form
         cursor.at += 1
         return True
+    if form < UINT_8 or form > INT_64:
+        return False
+    size = <size_t>1 << ((form - UINT_8) & 3)
+    if not _left(cursor, 1 + size):
+        return False
     if form == UINT_8:
-        if not _left(cursor, 2):
-            return False
         number[0] = cursor.at[1]
-        cursor.at += 2
-        return True
-    if form == INT_8:
-        if not _left(cursor, 2):
-            return False
+    elif form == INT_8:
         number[0] = <int8_t>cursor.at[1]
-        cursor.at += 2
-        return True
-    if form == UINT_16:
-        if not _left(cursor, 3):
-            return False
+    elif form == UINT_16:
         number[0] = _two(cursor.at + 1)
-        cursor.at += 3
-        return True
-    if form == INT_16:
-        if not _left(cursor, 3):
-            return False
+    elif form == INT_16:
         number[0] = <int16_t>_two(cursor.at + 1)
-        cursor.at += 3
-        return True
-    if form == UINT_32:
-        if not _left(cursor, 5):
-            return False
+    elif form == UINT_32:
         number[0] = _four(cursor.at + 1)
-        cursor.at += 5
-        return True
-    if form == INT_32:
-        if not _left(cursor, 5):
-            return False
+    elif form == INT_32:
         number[0] = <int32_t>_four(cursor.at + 1)
-        cursor.at += 5
-        return True
-    if form != UINT_64 and form != INT_64:
+    elif form == UINT_64 and _eight(cursor.at + 1) > <uint64_t>INT64_MAX:
         return False
-    if not _left(cursor, 9):
-        return False
-    if form == UINT_64 and _eight(cursor.at + 1) > <uint64_t>INT64_MAX:
-        return False
-    number[0] = <int64_t>_eight(cursor.at + 1)
-    cursor.at += 9
+    else:
+        number[0] = <int64_t>_eight(cursor.at + 1)
+    cursor.at += 1 + size
     return True
 
 

@@ -17,6 +17,12 @@ from engine.compiled.tape cimport EventTape
 from engine.fast.core cimport prefetch
 from engine.fast.records cimport EventRecord
 
+cdef extern from "Python.h":
+    # Of a borrowed table: asked without a count of references.
+    Py_ssize_t dict_size "PyDict_GET_SIZE"(PyObject *table) noexcept
+    Py_ssize_t set_size "PySet_GET_SIZE"(PyObject *table) noexcept
+    Py_ssize_t list_size "PyList_GET_SIZE"(PyObject *table) noexcept
+
 
 cdef enum:
     # Of what a command touches, so many are noted without an object.
@@ -123,6 +129,7 @@ cdef class Core:
 
     # Clear the scratch before a command.
     cdef int clean(self) except -1
+    cdef int clean_far(self) except -1
     # Put what was touched into the dicts of Python rooms.
     cdef int tell(self) except -1
 

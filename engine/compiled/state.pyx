@@ -6,6 +6,7 @@ What stands here takes the place of the plain state's tables and of what touches
 `engine.compiled.machine` takes from the law's own class. It knows no rule of the market.
 """
 
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free
 
@@ -80,22 +81,20 @@ cdef class Core:
         self.near_barons.count = self.near_books.count = self.near_rows.count = 0
         self.fills_left = self.max_looked
         self.cuts_left = self.cuts_a_command
-        if self.dry_holdings:
-            self.dry_holdings = {}
-        if self.far_barons:
-            self.far_barons = {}
-        if self.far_books:
-            self.far_books = {}
-        if self.far_rows:
-            self.far_rows = {}
-        if self.spent_quotes:
-            self.spent_quotes = {}
-        if self.short_rows:
-            self.short_rows = {}
-        if self.drafts.drafts:
-            self.drafts.clear()
-        if self.entering_ticks:
-            self.entering_ticks = {}
+        if (
+            dict_size(<PyObject *>self.dry_holdings) | dict_size(<PyObject *>self.far_barons)
+            | dict_size(<PyObject *>self.far_books) | dict_size(<PyObject *>self.far_rows)
+            | dict_size(<PyObject *>self.spent_quotes) | dict_size(<PyObject *>self.short_rows)
+            | dict_size(<PyObject *>self.entering_ticks) | list_size(<PyObject *>self.drafts.drafts)
+        ):
+            self.clean_far()
+        return 0
+
+    cdef int clean_far(self) except -1:
+        """The same of what Python rooms filled."""
+        self.dry_holdings, self.spent_quotes, self.short_rows, self.entering_ticks = {}, {}, {}, {}
+        self.far_barons, self.far_books, self.far_rows = {}, {}, {}
+        self.drafts.clear()
         return 0
 
     # ---- what was touched

@@ -1,13 +1,13 @@
 """How an order comes to rest, leaves and is forgotten: pool, table, level, stops and counts in one step each.
 """
 
-from libc.stdint cimport int32_t, uint32_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from engine.fast.core cimport (
     ARMED, BARE, CONDITIONAL, PLACE_SHIFT, RARE, SELLS, BookCore, Ladder, Node, Taker, Terms, likely,
-    unlikely,
+    prefetch, unlikely,
 )
-from engine.fast.ids cimport insert_order, remove_order, reserve_id
+from engine.fast.ids cimport hash_of, insert_order, remove_order, reserve_id
 from engine.fast.levels cimport join_level, leave_level, open_level, reserve_level
 from engine.fast.maps cimport add_to, reserve_pair
 from engine.fast.owners cimport count_owner, reserve_owner
@@ -137,3 +137,17 @@ cdef inline void taker_of(BookCore *core, uint32_t index, Taker *taker) noexcept
         taker.terms = terms_of(core, index)[0]
         taker.order_type = taker.terms.order_type
         taker.time_in_force = taker.terms.time_in_force
+
+
+cdef inline void prefetch_around(BookCore *core, uint64_t order_id) noexcept nogil:
+    """Once its node is near: what a live order's leaving touches beside it."""
+    cdef uint32_t index = core.ids.now.heads[hash_of(order_id) >> core.ids.now.shift]
+    cdef Node *node
+    if index == 0:
+        return
+    node = &core.nodes[index]
+    prefetch(&core.nodes[node.prev])
+    prefetch(&core.nodes[node.next])
+    prefetch(&core.sides[1 if node.place & SELLS else 0].levels[node.place >> PLACE_SHIFT])
+    if not BARE and node.place & RARE:
+        prefetch(terms_of(core, index))
