@@ -39,7 +39,7 @@ demo: build
 
 test: build
 	@.ci/system-packages test
-	$(PY) -m pytest $(ARGS)
+	$(PY) $(if $(strip $(ARGS)),-m pytest $(ARGS),.ci/tests)
 
 check: build
 	$(BIN)/ruff format --check .
