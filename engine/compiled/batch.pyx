@@ -91,7 +91,6 @@ def batch(machine, records, uint64_t first_seq):
     cdef Py_ssize_t turn
     cdef WireSink *sink
     cdef uint64_t seq = first_seq
-    cdef uint32_t step
     memset(coming, 0, sizeof(coming))
     # What lies ahead is read while what it will need is on its way.
     for turn in range(count + STEPS):
@@ -99,8 +98,13 @@ def batch(machine, records, uint64_t first_seq):
             two_lines(<void *><PyObject *>given[turn + RECORDS_AHEAD])
         one = &coming[turn & READ_MASK]
         one.tag = tag_of(given[turn], &one.command) if turn < count else NOT_PLAIN
-        for step in range(1, STEPS + 1):
-            look_ahead(state, seq + step, &coming[(turn - STEPS + step) & READ_MASK], step)
+        # Written out, so that each knows its step when it is compiled.
+        look_ahead(state, seq + 6, &coming[turn & READ_MASK], 6)
+        look_ahead(state, seq + 5, &coming[(turn - 1) & READ_MASK], 5)
+        look_ahead(state, seq + 4, &coming[(turn - 2) & READ_MASK], 4)
+        look_ahead(state, seq + 3, &coming[(turn - 3) & READ_MASK], 3)
+        look_ahead(state, seq + 2, &coming[(turn - 4) & READ_MASK], 2)
+        look_ahead(state, seq + 1, &coming[(turn - 5) & READ_MASK], 1)
         if turn < STEPS:
             continue
         one = &coming[(turn - STEPS) & READ_MASK]
