@@ -127,7 +127,7 @@ cdef inline void written(WireSink *sink, uint8_t *at) noexcept nogil:
 cdef inline bytes record_of(const WireSink *sink, int64_t ts_ns):
     """The record of a command's events: how many they are stands before them, in the fewest bytes."""
     cdef uint8_t head[2 + NUMBER_BYTES + LENGTH_BYTES]
-    cdef uint8_t *at = put_array(put_large(&head[2], ts_ns), sink.events)
+    cdef uint8_t *at = put_array(put_long(&head[2], ts_ns), sink.events)
     cdef size_t size = <size_t>(at - head)
     cdef bytes record
     head[0] = RECORD_FORMAT
@@ -206,10 +206,10 @@ cdef inline uint8_t *put_number(uint8_t *at, int64_t number) noexcept nogil:
     return at + 9
 
 
-cdef inline uint8_t *put_large(uint8_t *at, int64_t number) noexcept nogil:
-    """The same of an id or a time, which mostly take eight bytes."""
+cdef inline uint8_t *put_long(uint8_t *at, int64_t number) noexcept nogil:
+    """An id or a time: as `put_number`, and at once where it takes all bytes, as most do."""
     cdef uint64_t eight
-    if number <= <int64_t>UINT32_MAX:
+    if unlikely(number <= UINT32_MAX):
         return put_number(at, number)
     at[0] = UINT_64
     eight = swapped_64(<uint64_t>number)
