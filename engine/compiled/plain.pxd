@@ -67,6 +67,7 @@ cdef inline bint flag(Cursor *cursor) except? True:
 cdef inline str text(Cursor *cursor):
     """A text of ASCII; an empty one is no new object."""
     cdef View found
+    found.data, found.size = NULL, 0
     if unlikely(not read_text(cursor, &found)):
         not_plain()
     return text_of(&found) if found.size else ""

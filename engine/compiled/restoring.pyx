@@ -26,9 +26,12 @@ from engine.compiled.plain cimport (
 from engine.compiled.reading cimport Cursor, read_nil
 from engine.compiled.records cimport Account, Lease
 from engine.compiled.restoring_books cimport read_books
-from engine.compiled.slots cimport OrderSlot, admit_slot, reserve_chains, take_slot
+from engine.compiled.slots cimport (
+    OrderSlot, Slots, admit_slot, hash_of, reserve_chains, take_slot,
+)
 from engine.compiled.state cimport Core
 from engine.compiled.wire cimport FIX_ARRAY, View, bytes_of, view_bytes
+from engine.fast.core cimport prefetch
 
 import msgspec
 
@@ -50,6 +53,8 @@ cdef enum:
     HOUR_NS = 3600000000000
     FEATURES_MAX = 15
     RATING_MAX = 127
+    # Orders that are read ahead.
+    AHEAD = 16
 
 cdef uint32_t ORDER_FIELDS = len(LawOrder.__struct_fields__)
 cdef uint32_t LEASE_FIELDS = len(LawLease.__struct_fields__)
@@ -163,7 +168,7 @@ cdef bytes shared(Account account, const View *delivery, dict interned):
 cdef int admit(
     Core state, const OrderSlot *read, Rare rare, const View *delivery, dict interned
 ) except -1:
-    """It gets its slot, and is the newest order of its account."""
+    """It gets its slot, and is the newest order of its account; known by its id it will be later."""
     cdef Orders orders = state.orders
     cdef PyObject *account = state.accounts.find(read.account)
     cdef OrderSlot *slot
@@ -181,7 +186,6 @@ cdef int admit(
         or rare.stop_price_ticks or rare.display_quantity or rare.min_quantity
     ):
         orders.put_rare(slot, rare.copy())
-    admit_slot(&orders.slots, index)
     state.join(<Account>account, index)
     return 0
 
@@ -198,12 +202,21 @@ cdef int arm(TimerSet due, const OrderSlot *read, int64_t expire_ns) except -1:
 
 
 cdef int read_orders(Cursor *cursor, Core state, dict interned) except -1:
-    cdef uint32_t count = open_table(cursor, ORDER_FIELDS)
+    """All orders, by id. Each is admitted some turns after it was read: the place of its id in a large table
+    is on the way meanwhile. Slots of a new state follow each other.
+    """
+    cdef Slots *slots = &state.orders.slots
+    cdef uint64_t count = open_table(cursor, ORDER_FIELDS)
     cdef uint64_t after = 0
-    cdef uint32_t _place
-    reserve_chains(&state.orders.slots, count)
-    for _place in range(count):
-        after = read_order(cursor, state, interned, after)
+    cdef uint32_t first = slots.used
+    cdef uint64_t turn
+    reserve_chains(slots, count)
+    for turn in range(count + AHEAD):
+        if turn < count:
+            after = read_order(cursor, state, interned, after)
+            prefetch(&slots.heads[hash_of(after) >> slots.shift])
+        if turn >= AHEAD:
+            admit_slot(slots, <uint32_t>(first + turn - AHEAD))
     return 0
 
 
@@ -227,6 +240,7 @@ cdef list read_pairs(Cursor *cursor):
 cdef Lease read_lease(Cursor *cursor, dict interned):
     cdef Lease lease = Lease.__new__(Lease)
     cdef View detail
+    detail.data, detail.size = NULL, 0
     open_record(cursor, LEASE_FIELDS)
     lease.lease_id = any_id(cursor)
     lease.renter = small(cursor)

@@ -1,7 +1,7 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """What a snapshot says of books, read in C into new ones (`engine.compiled.restoring`)."""
 
-from libc.stdint cimport UINT8_MAX, uint8_t, uint32_t
+from libc.stdint cimport UINT8_MAX, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from engine.book_fast cimport FastBook
@@ -11,7 +11,8 @@ from engine.compiled.plain cimport (
 from engine.compiled.reading cimport Cursor
 from engine.compiled.state cimport Core, Listed
 from engine.compiled.wire cimport FIX_ARRAY, View, bytes_of
-from engine.fast.core cimport POSTED, Taker
+from engine.fast.core cimport POSTED, BookCore, Taker
+from engine.fast.ids cimport prefetch_head, prefetch_node
 from engine.fast.views cimport reserve_orders, restore_bare, restore_order
 
 import msgspec
@@ -25,6 +26,9 @@ from engine.records import SelfTrade
 cdef enum:
     BUY = 1
     SELL = 2
+    # Orders that are read ahead.
+    AHEAD = 16
+    HALFWAY = 8
 
 cdef uint32_t RESTING_FIELDS = len(RestingOrder.__struct_fields__)
 cdef uint32_t BOOK_FIELDS = len(BookState.__struct_fields__)
@@ -35,11 +39,9 @@ cdef uint8_t LAST_SELF_TRADE = max(SelfTrade)
 cdef object decode_before = msgspec.msgpack.Decoder(part(BookState, snapshot.BOOK_BEFORE_ORDERS)).decode
 
 
-cdef int read_resting(Cursor *cursor, FastBook book, bint waits) except -1:
-    """One order of a book takes its place."""
-    cdef Taker taker
-    cdef uint32_t shown
-    memset(&taker, 0, sizeof(Taker))
+cdef int read_resting(Cursor *cursor, Taker *taker, uint32_t *shown) except -1:
+    """One order of a book, and what it showed."""
+    memset(taker, 0, sizeof(Taker))
     open_record(cursor, RESTING_FIELDS)
     taker.order_id = any_id(cursor)
     taker.account = small(cursor)
@@ -52,7 +54,7 @@ cdef int read_resting(Cursor *cursor, FastBook book, bint waits) except -1:
     taker.price = price(cursor)
     taker.quantity = small(cursor)
     taker.leaves = small(cursor)
-    shown = small(cursor)
+    shown[0] = small(cursor)
     taker.terms.display = small(cursor)
     taker.terms.min_quantity = small(cursor)
     taker.terms.stop_price = price(cursor)
@@ -64,16 +66,28 @@ cdef int read_resting(Cursor *cursor, FastBook book, bint waits) except -1:
     taker.terms.lot = few(cursor)
     taker.terms.min_rating = <uint8_t>number(cursor, 0, UINT8_MAX)
     taker.terms.triggered = flag(cursor)
-    return restore_order(&book.core, &taker, shown, waits)
+    return 0
 
 
 cdef int read_queue(Cursor *cursor, FastBook book, bint waits) except -1:
-    cdef uint32_t count = open_table(cursor, RESTING_FIELDS)
-    cdef uint32_t _place
-    if reserve_orders(&book.core, count) < 0:
+    """Orders of a book take their places in their turn, each read some turns before: where its id has its
+    place in a large table, and who stands there already, is on the way meanwhile.
+    """
+    cdef BookCore *core = &book.core
+    cdef Taker takers[16]
+    cdef uint32_t shown[16]
+    cdef uint64_t turn
+    cdef uint64_t count = open_table(cursor, RESTING_FIELDS)
+    if reserve_orders(core, count) < 0:
         raise MemoryError("no memory for the orders of a state")
-    for _place in range(count):
-        read_resting(cursor, book, waits)
+    for turn in range(count + AHEAD):
+        if turn >= AHEAD:
+            restore_order(core, &takers[turn % AHEAD], shown[turn % AHEAD], waits)
+        if turn < count:
+            read_resting(cursor, &takers[turn % AHEAD], &shown[turn % AHEAD])
+            prefetch_head(core, takers[turn % AHEAD].order_id)
+        if HALFWAY <= turn < count + HALFWAY:
+            prefetch_node(core, takers[(turn - HALFWAY) % AHEAD].order_id)
     return 0
 
 
