@@ -35,7 +35,7 @@ from engine.state import (
 )
 
 FORMAT: Final = 6
-_DIGEST_BYTES: Final = 32
+DIGEST_BYTES: Final = 32
 
 R = TypeVar("R")
 
@@ -90,17 +90,30 @@ class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class Many(NamedTuple):
-    """What there may be a million of, as the law's structs or as what these are encoded to (`msgspec.Raw`)."""
+    """What there may be a million of."""
 
     accounts: list[Account]
-    """By number; of each, what it remembers alone may be encoded."""
+    """By number."""
     orders: list[Order]
     """By id."""
     leases: list[Lease]
     """By id."""
+    bills: list[Bill]
+    """By id."""
     books: list[BookState]
-    """By instrument; of each, its orders alone may be encoded."""
+    """By instrument."""
 
+
+def _around(struct: type[msgspec.Struct], first: str, last: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The fields before and behind these."""
+    fields = struct.__struct_fields__
+    return fields[: fields.index(first)], fields[fields.index(last) + 1 :]
+
+
+BEFORE_MANY, BEHIND_MANY = _around(Body, "orders", "books")
+"""Fields of a body around what there may be a million of."""
+BOOK_BEFORE_ORDERS, _ = _around(BookState, "bids", "stops")
+"""Those of a book; nothing stands behind its orders."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Body).decode
@@ -112,27 +125,28 @@ def many_of(state: State) -> Many:
         accounts=_law(state, state.accounts.items()),
         orders=_law(state, state.orders.items()),
         leases=_law(state, state.leases.items()),
+        bills=_law(state, state.bills.items()),
         books=[book.state() for _, book in sorted(state.books.items())],
     )
 
 
-def encode(state: State, many: Callable[[State], Many] = many_of) -> bytes:
+def encode(state: State) -> bytes:
     """The snapshot's bytes."""
-    body = _body(state, many(state))
-    return bytes([FORMAT]) + _digest(body) + body
+    body = _encode(body_with(state, many_of(state)))
+    return bytes([FORMAT]) + digest_of(body) + body
 
 
-def state_hash(state: State, many: Callable[[State], Many] = many_of) -> str:
+def state_hash(state: State) -> str:
     """Hex digest of the state."""
-    return _digest(_body(state, many(state))).hex()
+    return digest_of(_encode(body_with(state, many_of(state)))).hex()
 
 
 def body_of(data: bytes) -> memoryview:
     """The bytes of a snapshot's body; DecodeError when they are damaged, or of another format."""
     if data[:1] != bytes([FORMAT]):
         raise DecodeError(f"not a snapshot of format {FORMAT}")
-    body = memoryview(data)[1 + _DIGEST_BYTES :]
-    if data[1 : 1 + _DIGEST_BYTES] != _digest(body):
+    body = memoryview(data)[1 + DIGEST_BYTES :]
+    if data[1 : 1 + DIGEST_BYTES] != digest_of(body):
         raise DecodeError("the snapshot is damaged: its digest doesn't match; take an older one")
     return body
 
@@ -148,40 +162,41 @@ def decode(data: bytes, make: Callable[[int, Limits], State]) -> State:
         state.accounts[account.account] = state.records.own(account)
     fill_tables(state, body)
     _fill_many(state, body)
-    fill_rest(state, body)
+    fill_rest(state, body.rows, body)
+    _index_many(state, body)
     timers.rearm(state)
     return state
 
 
-def _digest(body: bytes | memoryview) -> bytes:
-    return hashlib.blake2b(body, digest_size=_DIGEST_BYTES).digest()
+def digest_of(body: bytes | memoryview) -> bytes:
+    """What says that a body is the one that was written."""
+    return hashlib.blake2b(body, digest_size=DIGEST_BYTES).digest()
 
 
-def _body(state: State, many: Many) -> bytes:
-    return _encode(
-        Body(
-            shard=state.shard,
-            limits=state.limits,
-            last_seq=state.last_seq,
-            last_ts_ns=state.last_ts_ns,
-            accounts=many.accounts,
-            instruments=[row for _, row in sorted(state.instruments.items())],
-            barons=_law(state, state.barons.items()),
-            rows=[_row_state(state, row) for row in state.rows.values()],
-            orders=many.orders,
-            leases=many.leases,
-            bills=_law(state, state.bills.items()),
-            books=many.books,
-            auction_ends=sorted(state.auction_ends.items()),
-            next_instrument=state.next_instrument,
-            calendars=[row for _, row in sorted(state.calendars.items())],
-            closing_trades=[row for _, row in sorted(state.closing_trades.items())],
-            obligations=list(state.obligations.values()),
-            yielding=sorted(state.yielding),
-            shutting=sorted(state.shutting),
-            covers=state.covers,
-            expiring=sorted(state.expiring),
-        )
+def body_with(state: State, many: Many) -> Body:
+    """All that a snapshot says of a state, with what there are many of given."""
+    return Body(
+        shard=state.shard,
+        limits=state.limits,
+        last_seq=state.last_seq,
+        last_ts_ns=state.last_ts_ns,
+        accounts=many.accounts,
+        instruments=[row for _, row in sorted(state.instruments.items())],
+        barons=_law(state, state.barons.items()),
+        rows=[_row_state(state, row) for row in state.rows.values()],
+        orders=many.orders,
+        leases=many.leases,
+        bills=many.bills,
+        books=many.books,
+        auction_ends=sorted(state.auction_ends.items()),
+        next_instrument=state.next_instrument,
+        calendars=[row for _, row in sorted(state.calendars.items())],
+        closing_trades=[row for _, row in sorted(state.closing_trades.items())],
+        obligations=list(state.obligations.values()),
+        yielding=sorted(state.yielding),
+        shutting=sorted(state.shutting),
+        covers=state.covers,
+        expiring=sorted(state.expiring),
     )
 
 
@@ -207,24 +222,15 @@ def _row_state(state: State, row: Row) -> _RowState:
 
 
 def fill_tables(state: State, body: Body) -> None:
-    """All but accounts and what there are many of, and but for what says something of these."""
+    """What stands before orders in a body, but for accounts and rows."""
     own = state.records.own
     state.last_seq = body.last_seq
     state.last_ts_ns = body.last_ts_ns
     for baron in body.barons:
         state.add_baron(own(baron))
-    for bill in body.bills:
-        state.bills[bill.bill_id] = own(bill)
     for instrument in body.instruments:
         state.add_instrument(instrument)
         state.touched_books[instrument.instrument] = None
-    state.auction_ends = dict(body.auction_ends)
-    state.next_instrument = body.next_instrument
-    state.calendars = {row.market: row for row in body.calendars}
-    state.closing_trades = {row.instrument: row for row in body.closing_trades}
-    state.shutting = set(body.shutting)
-    state.covers = body.covers
-    state.expiring = set(body.expiring)
 
 
 def _fill_many(state: State, body: Body) -> None:
@@ -233,26 +239,51 @@ def _fill_many(state: State, body: Body) -> None:
         state.add_order(own(order))
     for lease in body.leases:
         state.add_lease(own(lease))
+    for bill in body.bills:
+        state.bills[bill.bill_id] = own(bill)
     for instrument, book in zip(body.instruments, body.books, strict=True):
         state.books[instrument.instrument].restore(book)
 
 
-def fill_rest(state: State, body: Body) -> None:
-    """What names orders and leases, and what follows from all there is; but no timers."""
-    for row_state in body.rows:
+def fill_rest(state: State, row_states: list[_RowState], body: Body) -> None:
+    """Rows, which name orders, and what stands behind books in a body."""
+    for row_state in row_states:
         _restore_row(state, row_state)
-    for lease in state.leases.values():
-        leases.count(state, lease)
-        if lease.kind is Kind.FORWARD and lease.live and not lease.obligation_id:
-            leases.hand_over(state, lease)
-    paid = ((bill.hours.until_h, bill) for bill in body.bills if bill.hours is not None)
-    for _, bill in sorted(paid, key=lambda item: item[0]):
-        bills.index(state, bill)
+    state.auction_ends = dict(body.auction_ends)
+    state.next_instrument = body.next_instrument
+    state.calendars = {row.market: row for row in body.calendars}
+    state.closing_trades = {row.instrument: row for row in body.closing_trades}
     for obligation in body.obligations:
         obligations.index(state, obligation)
     state.yielding = set(body.yielding)
-    spot_leases.rearm(state)
+    state.shutting = set(body.shutting)
+    state.covers = body.covers
+    state.expiring = set(body.expiring)
     stops.look(state)
+
+
+def _index_many(state: State, body: Body) -> None:
+    for lease in state.leases.values():
+        index_lease(state, lease)
+    spot_leases.rearm(state)
+    index_paid(state, (bill for bill in body.bills if bill.hours is not None))
+
+
+def index_lease(state: State, lease: Lease) -> None:
+    """A lease counts in its row, or is there for an obligation to take it over."""
+    leases.count(state, lease)
+    if lease.kind is Kind.FORWARD and lease.live and not lease.obligation_id:
+        leases.hand_over(state, lease)
+
+
+def index_paid(state: State, paid: Iterable[Bill]) -> None:
+    """Bills with hours that may be undone, by id."""
+    for bill in sorted(paid, key=_paid_until):
+        bills.index(state, bill)
+
+
+def _paid_until(bill: Bill) -> int:
+    return bill.hours.until_h if bill.hours is not None else 0
 
 
 def _restore_row(state: State, saved: _RowState) -> None:

@@ -162,11 +162,6 @@ def rearm(state: State) -> None:
     state.timers.clear()
     for order in state.orders.values():
         state.timers.update(_order_timers(order))
-    rearm_others(state)
-
-
-def rearm_others(state: State) -> None:
-    """Add all that aren't of orders."""
     state.timers.update(_lease_timer(lease) for lease in state.leases.values() if lease.due_ns)
     state.timers.update(
         (lease.auto_due_ns, TimerKind.AUTO_EXTEND, lease.lease_id)
@@ -178,8 +173,13 @@ def rearm_others(state: State) -> None:
         for lease in state.leases.values()
         if lease.wipe_due_ns
     )
-    state.timers.update(_obligation_timer(each) for each in state.obligations.values() if each.due_ns)
     state.timers.update((bill.due_ns, TimerKind.MONTH_CLOSE, bill.bill_id) for bill in state.bills.values())
+    rearm_few(state)
+
+
+def rearm_few(state: State) -> None:
+    """Add those of what there are fewer of than of orders, leases and bills."""
+    state.timers.update(_obligation_timer(each) for each in state.obligations.values() if each.due_ns)
     state.timers.update(
         (row.look_ahead_ns, TimerKind.LOOK_AHEAD, row_number(row)) for row in state.rows.values() if row.look_ahead_ns
     )

@@ -7,12 +7,14 @@ that a run times nothing but the machine. What the machine asked of its books on
 from __future__ import annotations
 
 import random
+import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple, TypeGuard
 
 import msgspec
 
+from bench.order_books.engines import BATCH
 from engine.book import Book, BookLimits
 from engine.codec import encode_command
 from engine.halves import Half, compiled_half
@@ -53,6 +55,8 @@ START_NS: Final = 490_000 * NS_PER_HOUR
 WEALTH_MICROS: Final = 10**12
 LEASES_AT_ONCE: Final = 2_000
 """Running leases; the oldest is ended for each one more."""
+RESTING_AT_ONCE: Final = 30_000
+"""Orders that may rest: for each one more another is canceled, or a long flow would be of nothing but orders that pile up."""
 _SEED: Final = 20_270_101
 _SHARES: Final = (35, 35, 30)
 """Of a hundred orders: bids, asks, cancels."""
@@ -80,7 +84,7 @@ def mixed(orders: int, accounts: int, *, named: bool = False) -> Flow:
     named: each order has a client id, a tag and a connection, as those of the public API have; and cancels go by client id.
     """
     asked: dict[int, list[bytes]] = {}
-    maker = _Maker(accounts, Half(_recording(asked), compiled_half().grid), named)
+    maker = Maker(accounts, Half(_recording(asked), compiled_half().grid), named)
     opening = maker.steps
     for records in asked.values():
         records.clear()
@@ -106,20 +110,30 @@ def opened(flow: Flow) -> Machine:
     return machine
 
 
+def batched_s(machine: Machine, records: list[bytes]) -> float:
+    """Put records to a machine in batches, as a sequencer does; the seconds that it took."""
+    before = time.perf_counter()
+    for first in range(0, len(records), BATCH):
+        machine.batch(records[first : first + BATCH], machine.last_seq + 1)
+    return time.perf_counter() - before
+
+
 def logged(steps: list[tuple[int, Command]]) -> list[bytes]:
     """The steps as the command log carries them."""
     return [encode_command(ts_ns, command) for ts_ns, command in steps]
 
 
-class _Maker:
+class Maker:
+    """Makes the flow against a machine of its own, an order after another."""
+
     def __init__(self, accounts: int, half: Half, named: bool) -> None:
         self.machine = half.machine(0, Limits())
         self.steps: list[tuple[int, Command]] = []
+        self.now_ns = START_NS
         self._random = random.Random(_SEED)
-        self._now_ns = START_NS
         self._named = named
         self._placed = 0
-        self._live: deque[tuple[int, int, str]] = deque()
+        self._live: list[tuple[int, int, str]] = []
         """(account, order, client id) of orders that may rest still."""
         self._leases: deque[tuple[int, int]] = deque()
         self._renters = range(1, accounts * 4 // 5 + 1)
@@ -128,24 +142,38 @@ class _Maker:
 
     def order(self) -> None:
         """One more order or cancel, and what its leases need."""
-        self._now_ns += STEP_NS
+        command = self.drawn()
         self._ticks()
+        for event in self._enter(command):
+            self.rests(event)
+            if isinstance(event, LeaseScheduled):
+                self._enter(LeaseActive(lease_id=event.lease_id, access=b"port"))
+                self.runs(event)
+        for ends in self.ended():
+            self._enter(ends)
+
+    def drawn(self) -> Command:
+        """The next order or cancel, a step later."""
+        self.now_ns += STEP_NS
         (what,) = self._random.choices(("bid", "ask", "cancel"), _SHARES)
-        if what == "cancel" and self._live:
-            self._enter(self._cancel())
-            return
-        for event in self._enter(self._name(self._ask() if what == "ask" else self._bid())):
-            match event:
-                case Accepted() if event.order_id in self.machine.state.orders:
-                    self._live.append((event.account, event.order_id, event.client_order_id))
-                case LeaseScheduled():
-                    self._enter(LeaseActive(lease_id=event.lease_id, access=b"port"))
-                    self._leases.append((event.renter, event.lease_id))
-                case _:
-                    pass
+        if self._live and (what == "cancel" or len(self._live) >= RESTING_AT_ONCE):
+            return self._cancel()
+        return self._name(self._ask() if what == "ask" else self._bid())
+
+    def rests(self, event: Event) -> None:
+        """Note an order that may be canceled from now on."""
+        if isinstance(event, Accepted) and event.order_id in self.machine.state.orders:
+            self._live.append((event.account, event.order_id, event.client_order_id))
+
+    def runs(self, event: LeaseScheduled) -> None:
+        """Note a lease that is to be ended some time."""
+        self._leases.append((event.renter, event.lease_id))
+
+    def ended(self) -> Iterator[EndLease]:
+        """The end of each lease that is too many."""
         while len(self._leases) > LEASES_AT_ONCE:
             renter, lease_id = self._leases.popleft()
-            self._enter(EndLease(account=renter, lease_id=lease_id))
+            yield EndLease(account=renter, lease_id=lease_id)
 
     def _open_up(self) -> None:
         self._enter(ListMarket(sku="H100-SXM5-80GB", region="us-east"))
@@ -160,8 +188,8 @@ class _Maker:
     def _cancel(self) -> CancelOrder:
         """Of an order that rested when it came; it may be filled by now, as with everybody who is late."""
         place = self._random.randrange(len(self._live))
-        self._live.rotate(-place)
-        account, order_id, client_id = self._live.popleft()
+        self._live[place], self._live[-1] = self._live[-1], self._live[place]
+        account, order_id, client_id = self._live.pop()
         if client_id:
             return CancelOrder(account=account, order_id=0, client_order_id=client_id)
         return CancelOrder(account=account, order_id=order_id)
@@ -206,19 +234,21 @@ class _Maker:
         return msgspec.structs.replace(order, client_order_id=client_id, tag="maker", connection=order.account)
 
     def _ticks(self) -> None:
-        while (due_ns := self.machine.next_due_ns()) is not None and due_ns <= self._now_ns:
+        while (due_ns := self.machine.next_due_ns()) is not None and due_ns <= self.now_ns:
             self._enter(Tick())
 
     def _enter(self, command: Command) -> list[Event]:
-        self.steps.append((self._now_ns, command))
-        events = self.machine.apply(self.machine.last_seq + 1, self._now_ns, command)
+        self.steps.append((self.now_ns, command))
+        events = self.machine.apply(self.machine.last_seq + 1, self.now_ns, command)
         for event in events:
-            match event:
-                case LeaseChanged(state=LeaseState.ENDED | LeaseState.FAILED, wiped=False):
-                    self._enter(LeaseWiped(lease_id=event.lease_id))
-                case _:
-                    pass
+            if is_over(event):
+                self._enter(LeaseWiped(lease_id=event.lease_id))
         return events
+
+
+def is_over(event: Event) -> TypeGuard[LeaseChanged]:
+    """Whether a lease is over, and to be wiped."""
+    return isinstance(event, LeaseChanged) and event.state in (LeaseState.ENDED, LeaseState.FAILED) and not event.wiped
 
 
 def _recording(asked: dict[int, list[bytes]]) -> Callable[[BookLimits], Book]:

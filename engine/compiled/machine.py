@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import msgspec
 from sortedcontainers import SortedList
 
-from engine import dues, row, snapshot, state
+from engine import dues, row, state
 from engine.book_fast import FastBook
 from engine.codec import encode_command
 from engine.compiled import restoring, saving
@@ -115,10 +115,10 @@ class FastMachine(Machine):
         return machine
 
     def snapshot(self) -> bytes:
-        return snapshot.encode(self._state, saving.many_of)
+        return saving.encoded(self._state)
 
     def state_hash(self) -> str:
-        return snapshot.state_hash(self._state, saving.many_of)
+        return saving.hash_of(self._state)
 
     def apply(self, seq: int, ts_ns: int, command: Command) -> list[Event]:
         """As the law's; ValueError unless `seq` grows."""

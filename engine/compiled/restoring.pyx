@@ -1,42 +1,44 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""What a snapshot has a million of, read in C into a state's own slots, leases and books
-(`engine.compiled.saving` wrote it).
+"""A snapshot read in C: orders, leases and bills into a state's own slots and records; books by
+`engine.compiled.restoring_books`, what follows of leases and bills by `engine.compiled.indexing`.
 
-What isn't plain (a number that its field can't hold, a form that the law's encoder doesn't write, an order
-out of its turn) is left to the law's decoder, which knows what to refuse: here nothing is decided. It knows
-no rule of the market.
+What there are few of is the law's decoder's to read. What isn't plain (a number that its field can't hold, a
+form that the law's encoder doesn't write, an order out of its turn) is left to it too, which knows what to
+refuse: here nothing is decided. It knows no rule of the market.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport (
-    INT32_MAX, INT64_MAX, INT64_MIN, UINT8_MAX, UINT16_MAX, UINT32_MAX, int32_t, int64_t, uint8_t,
-    uint16_t, uint32_t, uint64_t,
-)
-from libc.string cimport memset
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memset
 
-from engine.book_fast cimport FastBook
-from engine.compiled.ordered cimport TimerSet
+from engine.compiled.dues cimport Bill
+from engine.compiled.indexing cimport index_bill, index_lease
 from engine.compiled.lookups cimport add_lease
 from engine.compiled.memories cimport read_account
+from engine.compiled.ordered cimport TimerSet
 from engine.compiled.orders cimport Orders, Rare
-from engine.compiled.reading cimport (
-    Cursor, read_any_text, read_blob, read_code, read_count, read_flag, read_number, read_text,
+from engine.compiled.plain cimport (
+    any_id, any_number, code, few, flag, not_plain, number, open_record, open_table, price, skip, small, text,
+    view_any_text, view_blob,
 )
+from engine.compiled.reading cimport Cursor, read_nil
 from engine.compiled.records cimport Account, Lease
-from engine.compiled.slots cimport OrderSlot, admit_slot, take_slot
-from engine.compiled.state cimport Core, Listed
-from engine.compiled.wire cimport View, bytes_of, text_of
-from engine.fast.core cimport POSTED, Taker
-from engine.fast.views cimport restore_bare, restore_order
+from engine.compiled.restoring_books cimport read_books
+from engine.compiled.slots cimport (
+    OrderSlot, Slots, admit_slot, hash_of, reserve_chains, take_slot,
+)
+from engine.compiled.state cimport Core
+from engine.compiled.wire cimport FIX_ARRAY, View, bytes_of, view_bytes
+from engine.fast.core cimport prefetch
 
 import msgspec
 
 from engine import snapshot, timers
-from engine.book import BookState, RestingOrder
-from engine.codec import DecodeError
+from engine.compiled.parts import part
+from engine.dues import Bill as LawBill
+from engine.dues import PaidHours
 from engine.kinds import EndReason, Kind, LeaseState, OrderType, Origin, TimeInForce
 from engine.records import SelfTrade
 from engine.state import Account as LawAccount
@@ -51,10 +53,13 @@ cdef enum:
     HOUR_NS = 3600000000000
     FEATURES_MAX = 15
     RATING_MAX = 127
+    # Orders that are read ahead.
+    AHEAD = 16
 
 cdef uint32_t ORDER_FIELDS = len(LawOrder.__struct_fields__)
 cdef uint32_t LEASE_FIELDS = len(LawLease.__struct_fields__)
-cdef uint32_t RESTING_FIELDS = len(RestingOrder.__struct_fields__)
+cdef uint32_t BILL_FIELDS = len(LawBill.__struct_fields__)
+cdef uint32_t BODY_FIELDS = len(snapshot.Body.__struct_fields__)
 cdef uint8_t EXPIRED = TimerKind.ORDER_EXPIRED
 cdef uint8_t WINDOW_CLOSED = TimerKind.WINDOW_CLOSED
 cdef uint8_t LAST_KIND = max(Kind)
@@ -64,94 +69,29 @@ cdef uint8_t LAST_ORIGIN = max(Origin)
 cdef uint8_t LAST_SELF_TRADE = max(SelfTrade)
 cdef uint8_t LAST_LEASE_STATE = max(LeaseState)
 cdef uint8_t LAST_END_REASON = max(EndReason)
+# What the law's rooms raise over what is no state; those that are its own errors are raised by it again.
+cdef tuple DOUBTS = (ValueError, LookupError, TypeError, ArithmeticError, msgspec.MsgspecError)
 
 
-def split(struct, names, **types):
-    """A struct's type with these fields left as they are encoded, and these of another type."""
-    fields = []
-    for field in msgspec.structs.fields(struct):
-        kind = msgspec.Raw if field.name in names else types.get(field.name, field.type)
-        default, factory = field.default, field.default_factory
-        if field.name in names and not field.required:
-            default, factory = msgspec.Raw(msgspec.msgpack.encode(factory())), msgspec.NODEFAULT
-        fields.append((field.name, kind, msgspec.field(default=default, default_factory=factory)))
-    return msgspec.defstruct(
-        struct.__name__, fields, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True,
-    )
-
-
-cdef object ACCOUNT = split(LawAccount, ("client_ids", "older_live_ids", "closed_orders", "wiped_leases"))
-cdef object decode_body = msgspec.msgpack.Decoder(
-    split(snapshot.Body, ("orders", "leases", "books"), accounts=list[ACCOUNT])
+cdef tuple MEMORIES = ("client_ids", "older_live_ids", "closed_orders", "wiped_leases")
+# An account with what it remembers left as it is encoded.
+cdef object ACCOUNT = part(LawAccount, LawAccount.__struct_fields__, **dict.fromkeys(MEMORIES, msgspec.Raw))
+cdef object decode_before = msgspec.msgpack.Decoder(
+    part(snapshot.Body, snapshot.BEFORE_MANY, accounts=list[ACCOUNT])
 ).decode
-cdef object decode_books = msgspec.msgpack.Decoder(list[split(BookState, ("bids", "asks", "stops"))]).decode
+cdef object decode_behind = msgspec.msgpack.Decoder(part(snapshot.Body, snapshot.BEHIND_MANY)).decode
+cdef uint32_t FEW_BEFORE = len(snapshot.BEFORE_MANY)
+cdef uint32_t FEW_BEHIND = len(snapshot.BEHIND_MANY)
 
 
-class NotPlain(Exception):
-    """The law's decoder has to look at it."""
-
-
-cdef inline int64_t number(Cursor *cursor, int64_t least, int64_t most) except? -1:
-    cdef int64_t found = 0
-    if not read_number(cursor, &found) or not least <= found <= most:
-        raise NotPlain
-    return found
-
-
-cdef inline int64_t any_number(Cursor *cursor) except? -1:
-    return number(cursor, INT64_MIN, INT64_MAX)
-
-
-cdef inline uint64_t any_id(Cursor *cursor) except? 18446744073709551615:
-    return <uint64_t>number(cursor, 0, INT64_MAX)
-
-
-cdef inline uint32_t small(Cursor *cursor) except? 4294967295:
-    return <uint32_t>number(cursor, 0, UINT32_MAX)
-
-
-cdef inline int32_t price(Cursor *cursor) except? -1:
-    return <int32_t>number(cursor, 0, INT32_MAX)
-
-
-cdef inline uint8_t code(Cursor *cursor, uint8_t first, uint8_t last) except? 255:
-    cdef uint8_t found = 0
-    if not read_code(cursor, first, last, &found):
-        raise NotPlain
-    return found
-
-
-cdef inline bint flag(Cursor *cursor) except? True:
-    cdef bint found = False
-    if not read_flag(cursor, &found):
-        raise NotPlain
-    return found
-
-
-cdef inline str text(Cursor *cursor):
-    """A text of ASCII; an empty one is no new object."""
-    cdef View found
-    if not read_text(cursor, &found):
-        raise NotPlain
-    return text_of(&found) if found.size else ""
-
-
-cdef inline bytes blob(Cursor *cursor, dict interned):
+cdef bytes blob(Cursor *cursor, dict interned):
     """Bytes that others may have too: all share one object."""
     cdef View found
-    if not read_blob(cursor, &found):
-        raise NotPlain
+    view_blob(cursor, &found)
     if not found.size:
         return b""
     read = bytes_of(&found)
     return interned.setdefault(read, read)
-
-
-cdef inline int open_record(Cursor *cursor, uint32_t fields) except -1:
-    cdef uint32_t count = 0
-    if not read_count(cursor, &count) or count != fields:
-        raise NotPlain
-    return 0
 
 
 # ---- orders
@@ -167,7 +107,7 @@ cdef uint64_t read_order(Cursor *cursor, Core state, dict interned, uint64_t aft
     cdef Rare rare = TERMS
     cdef uint16_t hours, min_hours
     cdef int64_t window_end_ns
-    cdef bytes delivery
+    cdef View delivery
     memset(&read, 0, sizeof(OrderSlot))
     open_record(cursor, ORDER_FIELDS)
     read.order_id = any_id(cursor)
@@ -183,18 +123,18 @@ cdef uint64_t read_order(Cursor *cursor, Core state, dict interned, uint64_t aft
     read.origin = code(cursor, 1, LAST_ORIGIN)
     read.post_only = flag(cursor)
     rare.client_order_id = text(cursor)
-    hours = <uint16_t>number(cursor, 0, UINT16_MAX)
+    hours = few(cursor)
     read.baron = small(cursor)
     window_end_ns = number(cursor, 0, INT64_MAX)
-    delivery = blob(cursor, interned)
+    view_blob(cursor, &delivery)
     rare.stop_price_ticks = price(cursor)
     rare.display_quantity = small(cursor)
     rare.min_quantity = small(cursor)
     read.self_trade = code(cursor, 0, LAST_SELF_TRADE)
     read.features = <uint32_t>number(cursor, 0, FEATURES_MAX)
     read.same_baron = flag(cursor)
-    read.lot = <uint16_t>number(cursor, 0, UINT16_MAX)
-    min_hours = <uint16_t>number(cursor, 0, UINT16_MAX)
+    read.lot = few(cursor)
+    min_hours = few(cursor)
     rare.tag = text(cursor)
     rare.expire_ns = number(cursor, 0, INT64_MAX)
     read.armed = flag(cursor)
@@ -203,35 +143,49 @@ cdef uint64_t read_order(Cursor *cursor, Core state, dict interned, uint64_t aft
     read.min_rating = <uint32_t>number(cursor, 0, RATING_MAX)
     read.hold_ticks = price(cursor)
     if read.order_id <= after or window_end_ns % HOUR_NS:
-        raise NotPlain
-    if (hours or delivery) if read.side == SELL else min_hours:
-        raise NotPlain
+        not_plain()
+    if (hours or delivery.size) if read.side == SELL else min_hours:
+        not_plain()
     read.hours = min_hours if read.side == SELL else hours
     read.window_end_h = <uint32_t>(window_end_ns // HOUR_NS)
-    admit(state, &read, rare, delivery)
+    admit(state, &read, rare, &delivery, interned)
     arm(state.timers, &read, rare.expire_ns)
     return read.order_id
 
 
-cdef int admit(Core state, OrderSlot *read, Rare rare, bytes delivery) except -1:
-    """It gets its slot, and is the newest order of its account."""
+cdef bytes shared(Account account, const View *delivery, dict interned):
+    """Where to deliver: mostly where its account's bid before said."""
+    cdef View last
+    if account.last_delivery is not None:
+        view_bytes(&last, account.last_delivery)
+        if last.size == delivery.size and memcmp(last.data, delivery.data, last.size) == 0:
+            return account.last_delivery
+    read = bytes_of(delivery)
+    account.last_delivery = interned.setdefault(read, read)
+    return account.last_delivery
+
+
+cdef int admit(
+    Core state, const OrderSlot *read, Rare rare, const View *delivery, dict interned
+) except -1:
+    """It gets its slot, and is the newest order of its account; known by its id it will be later."""
     cdef Orders orders = state.orders
     cdef PyObject *account = state.accounts.find(read.account)
     cdef OrderSlot *slot
     cdef uint32_t index
     if account == NULL:
-        raise NotPlain
+        not_plain()
     slot = take_slot(&orders.slots, &index)
     slot[0] = read[0]
-    if delivery:
-        Py_INCREF(delivery)
-        slot.delivery = <PyObject *>delivery
+    if delivery.size:
+        keys = shared(<Account>account, delivery, interned)
+        Py_INCREF(keys)
+        slot.delivery = <PyObject *>keys
     if (
         rare.client_order_id or rare.tag or rare.quote_set or rare.expire_ns or rare.connection
         or rare.stop_price_ticks or rare.display_quantity or rare.min_quantity
     ):
         orders.put_rare(slot, rare.copy())
-    admit_slot(&orders.slots, index)
     state.join(<Account>account, index)
     return 0
 
@@ -247,27 +201,46 @@ cdef int arm(TimerSet due, const OrderSlot *read, int64_t expire_ns) except -1:
     return 0
 
 
-# ---- leases
+cdef int read_orders(Cursor *cursor, Core state, dict interned) except -1:
+    """All orders, by id. Each is admitted some turns after it was read: the place of its id in a large table
+    is on the way meanwhile. Slots of a new state follow each other.
+    """
+    cdef Slots *slots = &state.orders.slots
+    cdef uint64_t count = open_table(cursor, ORDER_FIELDS)
+    cdef uint64_t after = 0
+    cdef uint32_t first = slots.used
+    cdef uint64_t turn
+    reserve_chains(slots, count)
+    for turn in range(count + AHEAD):
+        if turn < count:
+            after = read_order(cursor, state, interned, after)
+            prefetch(&slots.heads[hash_of(after) >> slots.shift])
+        if turn >= AHEAD:
+            admit_slot(slots, <uint32_t>(first + turn - AHEAD))
+    return 0
 
 
-cdef list read_prices(Cursor *cursor):
-    cdef uint32_t count = 0
+# ---- leases and bills
+
+
+cdef list read_pairs(Cursor *cursor):
+    """Pairs of numbers; None where there are none."""
+    cdef uint32_t count = open_table(cursor, 2)
     cdef uint32_t _place
-    if not read_count(cursor, &count):
-        raise NotPlain
     if count == 0:
         return None
-    prices = []
+    pairs = []
     for _place in range(count):
         open_record(cursor, 2)
-        from_ns = any_number(cursor)
-        prices.append((from_ns, any_number(cursor)))
-    return prices
+        first = any_number(cursor)
+        pairs.append((first, any_number(cursor)))
+    return pairs
 
 
 cdef Lease read_lease(Cursor *cursor, dict interned):
     cdef Lease lease = Lease.__new__(Lease)
     cdef View detail
+    detail.data, detail.size = NULL, 0
     open_record(cursor, LEASE_FIELDS)
     lease.lease_id = any_id(cursor)
     lease.renter = small(cursor)
@@ -292,11 +265,10 @@ cdef Lease read_lease(Cursor *cursor, dict interned):
     lease.renter_fee_micros = any_number(cursor)
     lease.provider_fee_micros = any_number(cursor)
     lease.access = blob(cursor, interned)
-    if not read_any_text(cursor, &detail):
-        raise NotPlain
+    view_any_text(cursor, &detail)
     lease.detail = PyUnicode_DecodeUTF8(<const char *>detail.data, detail.size, NULL) if detail.size else ""
     lease.ends_ns = any_number(cursor)
-    lease.priced = read_prices(cursor)
+    lease.priced = read_pairs(cursor)
     lease.limit_ticks = any_number(cursor)
     lease.auto_extend = flag(cursor)
     lease.auto_due_ns = any_number(cursor)
@@ -314,121 +286,132 @@ cdef Lease read_lease(Cursor *cursor, dict interned):
     return lease
 
 
-# ---- books
-
-
-cdef int read_resting(Cursor *cursor, FastBook book, bint waits) except -1:
-    """One order of a book takes its place."""
-    cdef Taker taker
-    cdef uint32_t shown
-    memset(&taker, 0, sizeof(Taker))
-    open_record(cursor, RESTING_FIELDS)
-    taker.order_id = any_id(cursor)
-    taker.account = small(cursor)
-    taker.sells = code(cursor, BUY, SELL) == SELL
-    taker.order_type = code(cursor, 1, LAST_TYPE)
-    taker.time_in_force = code(cursor, 1, LAST_TIME)
-    taker.mode = code(cursor, 0, LAST_SELF_TRADE)
-    taker.flags = POSTED if flag(cursor) else 0
-    taker.terms.same_baron = flag(cursor)
-    taker.price = price(cursor)
-    taker.quantity = small(cursor)
-    taker.leaves = small(cursor)
-    shown = small(cursor)
-    taker.terms.display = small(cursor)
-    taker.terms.min_quantity = small(cursor)
-    taker.terms.stop_price = price(cursor)
-    taker.terms.window_end_h = small(cursor)
-    taker.terms.baron = small(cursor)
-    taker.terms.tag = small(cursor)
-    taker.terms.features = <uint16_t>number(cursor, 0, UINT16_MAX)
-    taker.terms.hours = <uint16_t>number(cursor, 0, UINT16_MAX)
-    taker.terms.lot = <uint16_t>number(cursor, 0, UINT16_MAX)
-    taker.terms.min_rating = <uint8_t>number(cursor, 0, UINT8_MAX)
-    taker.terms.triggered = flag(cursor)
-    return restore_order(&book.core, &taker, shown, waits)
-
-
-cdef int read_queue(object raw, FastBook book, bint waits) except -1:
-    cdef bytes queue = bytes(raw)
-    cdef Cursor cursor
+cdef int read_leases(Cursor *cursor, Core state, dict interned) except -1:
+    """All leases, by id."""
+    cdef uint32_t count = open_table(cursor, LEASE_FIELDS)
+    cdef uint64_t after = 0
     cdef uint32_t _place
-    cdef uint32_t count = open_table(&cursor, queue)
+    cdef Lease lease
     for _place in range(count):
-        read_resting(&cursor, book, waits)
+        lease = read_lease(cursor, interned)
+        if lease.lease_id <= after or not state.barons.has(lease.baron):
+            not_plain()
+        add_lease(state, lease)
+        after = lease.lease_id
     return 0
 
 
-cdef FastBook read_book(object saved):
-    cdef FastBook book = FastBook(saved.limits)
-    restore_bare(&book.core, saved)
-    read_queue(saved.bids, book, False)
-    read_queue(saved.asks, book, False)
-    read_queue(saved.stops, book, True)
-    return book
+cdef object read_paid(Cursor *cursor):
+    """The hours of a bill that may be undone, or None."""
+    if read_nil(cursor):
+        return None
+    open_record(cursor, len(PaidHours.__struct_fields__))
+    return PaidHours(**{name: any_number(cursor) for name in PaidHours.__struct_fields__})
+
+
+cdef Bill read_bill(Cursor *cursor):
+    cdef Bill bill = Bill.__new__(Bill)
+    open_record(cursor, BILL_FIELDS)
+    bill.bill_id = any_id(cursor)
+    bill.renter = small(cursor)
+    bill.provider = small(cursor)
+    bill.due_ns = any_number(cursor)
+    bill.charge_micros = any_number(cursor)
+    bill.receivable_micros = any_number(cursor)
+    bill.run_from_ns = any_number(cursor)
+    bill.over_ns = any_number(cursor)
+    bill.stopped = read_pairs(cursor)
+    bill.out_ns = any_number(cursor)
+    bill.out_until_ns = any_number(cursor)
+    bill.hours = read_paid(cursor)
+    return bill
+
+
+cdef int read_bills(Cursor *cursor, Core state) except -1:
+    """All bills, by id."""
+    cdef uint32_t count = open_table(cursor, BILL_FIELDS)
+    cdef uint64_t after = 0
+    cdef uint32_t _place
+    cdef Bill bill
+    for _place in range(count):
+        bill = read_bill(cursor)
+        if bill.bill_id <= after:
+            not_plain()
+        state.bills.put(bill.bill_id, bill)
+        after = bill.bill_id
+    return 0
 
 
 # ---- all of them
 
 
-cdef uint32_t open_table(Cursor *cursor, bytes table) except? 4294967295:
-    """The records of an array that is all of these bytes."""
-    cdef uint32_t count = 0
-    cursor.at = <const uint8_t *>PyBytes_AS_STRING(table)
-    cursor.end = cursor.at + PyBytes_GET_SIZE(table)
-    if not read_count(cursor, &count):
-        raise NotPlain
-    return count
+cdef bytes some(const uint8_t *begin, const uint8_t *end, uint32_t fields):
+    """Fields of the body as an array of their own: they are few."""
+    cdef View found
+    found.data, found.size = begin, <size_t>(end - begin)
+    return bytes([FIX_ARRAY | fields]) + bytes_of(&found)
 
 
-cdef int read_accounts(Core state, object body) except -1:
-    cdef Account account
-    for saved in body.accounts:
+cdef int read_accounts(Core state, list accounts) except -1:
+    for saved in accounts:
         account = read_account(saved)
         if account is None:
-            raise NotPlain
+            not_plain()
         state.accounts.put(account.account, account)
     return 0
 
 
-cdef int read_many(Core state, object body) except -1:
-    cdef bytes orders = bytes(body.orders)
-    cdef bytes leases = bytes(body.leases)
-    cdef dict interned = {}
-    cdef Cursor cursor
-    cdef Lease lease
-    cdef uint64_t after = 0
-    cdef uint32_t _place
-    cdef uint32_t count = open_table(&cursor, orders)
-    for _place in range(count):
-        after = read_order(&cursor, state, interned, after)
-    count = open_table(&cursor, leases)
-    for _place in range(count):
-        lease = read_lease(&cursor, interned)
-        add_lease(state, lease)
-    books = decode_books(body.books)
-    if len(books) != len(body.instruments):
-        raise NotPlain
-    for instrument, saved in zip(body.instruments, books):
-        book = read_book(saved)
-        state.books.put(instrument.instrument, book)
-        (<Listed>state.listed.find(instrument.instrument)).book = book
+cdef int index_many(Core state) except -1:
+    """What follows of leases and bills, as in `engine.snapshot.decode`."""
+    cdef uint64_t turn = 0
+    cdef PyObject *found = state.leases.walk(&turn)
+    cdef list paid = []
+    while found != NULL:
+        index_lease(state, <Lease>found)
+        found = state.leases.walk(&turn)
+    turn = 0
+    found = state.bills.walk(&turn)
+    while found != NULL:
+        index_bill(state, <Bill>found)
+        if (<Bill>found).hours is not None:
+            paid.append(<Bill>found)
+        found = state.bills.walk(&turn)
+    snapshot.index_paid(state, paid)
     return 0
+
+
+cdef object read_body(object data, make):
+    """The state that a body says; whatever is wrong with it, an error of DOUBTS."""
+    cdef const uint8_t[::1] body = data
+    cdef Cursor cursor
+    cdef const uint8_t *begin
+    cdef dict interned = {}
+    cdef Core state
+    cursor.at, cursor.end = &body[0], &body[0] + body.shape[0]
+    open_record(&cursor, BODY_FIELDS)
+    begin = cursor.at
+    skip(&cursor, FEW_BEFORE)
+    before = decode_before(some(begin, cursor.at, FEW_BEFORE))
+    state = make(before.shard, before.limits)
+    read_accounts(state, before.accounts)
+    snapshot.fill_tables(state, before)
+    read_orders(&cursor, state, interned)
+    read_leases(&cursor, state, interned)
+    read_bills(&cursor, state)
+    read_books(&cursor, state, before.instruments)
+    behind = decode_behind(some(cursor.at, cursor.end, FEW_BEHIND))
+    snapshot.fill_rest(state, before.rows, behind)
+    index_many(state)
+    timers.rearm_few(state)
+    return state
 
 
 def decode(bytes data not None, make):
     """As `engine.snapshot.decode`, of a compiled state."""
-    try:
-        body = decode_body(snapshot.body_of(data))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise DecodeError(str(error)) from error
-    state = make(body.shard, body.limits)
-    try:
-        read_accounts(state, body)
-        snapshot.fill_tables(state, body)
-        read_many(state, body)
-    except (NotPlain, ValueError, msgspec.MsgspecError):
+    body = snapshot.body_of(data)
+    if len(body) == 0:
         return snapshot.decode(data, make)
-    snapshot.fill_rest(state, body)
-    timers.rearm_others(state)
-    return state
+    try:
+        return read_body(body, make)
+    except DOUBTS:
+        return snapshot.decode(data, make)

@@ -1,6 +1,6 @@
-"""Type of the compiled machine's part of a snapshot."""
+"""Types of the compiled machine's snapshots."""
 
-from engine.snapshot import Many
 from engine.state import State
 
-def many_of(state: State) -> Many: ...
+def encoded(state: State) -> bytes: ...
+def hash_of(state: State) -> str: ...

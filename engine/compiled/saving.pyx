@@ -1,70 +1,71 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""What a snapshot has a million of, written in C: orders, leases, what the books know of their orders, and
-what accounts remember (`engine.compiled.memories`).
+"""A snapshot written in C, once and into one piece of memory: orders, leases and bills; books by
+`engine.compiled.saving_books`, what accounts remember by `engine.compiled.memories`.
 
 The bytes are those that the law's encoder makes of its structs (`engine.snapshot`), field by field in their
-order; tests hold every field of each against it. It knows no rule of the market.
+order; tests hold every field of each against it. What there are few of, the law's encoder writes itself. It
+knows no rule of the market.
 """
 
+from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, qsort
-from libc.string cimport memset
+from libc.stdlib cimport free
+from libc.string cimport memcpy, memset
 
-from engine.book_fast cimport FastBook
+from engine.compiled.dues cimport Bill
 from engine.compiled.memories cimport saved_account
 from engine.compiled.orders cimport Orders, Rare
+from engine.compiled.places cimport Place, new_places, sort_places
 from engine.compiled.records cimport Account, Lease
+from engine.compiled.saving_books cimport open_table, put_books, put_object
 from engine.compiled.slots cimport OrderSlot, slot_at
 from engine.compiled.state cimport Core
+from engine.compiled.tables cimport IdTable
 from engine.compiled.wire cimport (
-    LENGTH_BYTES, View, WireSink, bytes_of, free_sink, put_array, put_blob, put_code, put_flag,
-    put_number, put_text, room, view_bytes, view_text, written,
+    LENGTH_BYTES, View, WireSink, bytes_of, free_sink, put_array, put_blob, put_code, put_flag, put_number,
+    put_text, room, view_bytes, view_text, written,
 )
-from engine.fast.core cimport NO_KEY, BookCore, Ladder
-from engine.fast.levels cimport key_behind, level_at
-from engine.fast.views cimport Shown, look_at, state_with
 
 from operator import itemgetter
 
-from msgspec import Raw
+from engine import snapshot
+from engine.dues import Bill as LawBill
+from engine.state import Lease as LawLease
+from engine.state import Order as LawOrder
 
-from engine.snapshot import Many
+cdef extern from "Python.h":
+    const int PyBUF_READ
 
 cdef enum:
     SELL = 2
     HOUR_NS = 3600000000000
-    # Fields of `engine.state.Order` and `Lease`, and of `engine.book.RestingOrder`.
-    ORDER_FIELDS = 32
-    LEASE_FIELDS = 40
-    RESTING_FIELDS = 23
     # Bytes that the numbers, flags and lengths of one record take at most.
     RECORD_BYTES = 512
-    # And one price of a lease.
-    PRICE_BYTES = 19
+    # A price of a lease, or an outage of a bill.
+    PAIR_BYTES = 19
+
+cdef uint32_t ORDER_FIELDS = len(LawOrder.__struct_fields__)
+cdef uint32_t LEASE_FIELDS = len(LawLease.__struct_fields__)
+cdef uint32_t BILL_FIELDS = len(LawBill.__struct_fields__)
+cdef uint32_t BODY_FIELDS = len(snapshot.Body.__struct_fields__)
+# Of a snapshot before its body: its format and the body's digest.
+cdef size_t HEAD_BYTES = 1 + snapshot.DIGEST_BYTES
+cdef uint8_t FORMAT = snapshot.FORMAT
+# What stands around what is written here.
+cdef tuple BEFORE = snapshot.BEFORE_MANY
+cdef tuple BEHIND = snapshot.BEHIND_MANY
 
 
-cdef struct Place:
-    uint64_t order_id
-    uint32_t index
-
-
-cdef int by_id(const void *one, const void *other) noexcept nogil:
-    cdef uint64_t left = (<const Place *>one).order_id
-    cdef uint64_t right = (<const Place *>other).order_id
-    return -1 if left < right else left > right
-
-
-cdef object raw(WireSink *sink, uint64_t count):
-    """An array of so many records, out of the sink that holds them, which is free again."""
-    cdef uint8_t head[LENGTH_BYTES]
-    cdef View begin
-    cdef View body
-    begin.data, begin.size = head, put_array(head, <uint32_t>count) - head
-    body.data, body.size = sink.data, sink.size
-    try:
-        return Raw(bytes_of(&begin) + (bytes_of(&body) if sink.size else b""))
-    finally:
-        free_sink(sink)
+cdef int put_pairs(WireSink *sink, list pairs) except -1:
+    """Pairs of numbers; None is no pair."""
+    cdef uint32_t count = 0 if pairs is None else <uint32_t>len(pairs)
+    cdef uint8_t *at = put_array(room(sink, LENGTH_BYTES + PAIR_BYTES * count), count)
+    for first, second in pairs or ():
+        at = put_number(put_number(put_array(at, 2), first), second)
+    written(sink, at)
+    return 0
 
 
 # ---- orders
@@ -122,45 +123,68 @@ cdef int put_order(WireSink *sink, Orders orders, OrderSlot *slot) except -1:
     return 0
 
 
-cdef object saved_orders(Orders orders):
+cdef int put_orders(WireSink *sink, Orders orders) except -1:
     """All live orders, by id."""
-    cdef uint32_t live = orders.slots.live
-    cdef Place *places = <Place *>malloc((<size_t>live + 1) * sizeof(Place))
-    cdef WireSink sink
+    cdef Place *places = new_places(orders.slots.live)
     cdef uint32_t index
-    cdef uint32_t found = 0
-    memset(&sink, 0, sizeof(WireSink))
-    if places == NULL:
-        raise MemoryError("no memory for a snapshot")
+    cdef uint64_t found = 0
+    cdef uint64_t place
     try:
         for index in range(1, orders.slots.used):
             if slot_at(&orders.slots, index).admitted:
-                places[found].order_id = slot_at(&orders.slots, index).order_id
-                places[found].index = index
+                places[found].id = slot_at(&orders.slots, index).order_id
+                places[found].record = index
                 found += 1
-        qsort(places, found, sizeof(Place), by_id)
-        for index in range(found):
-            put_order(&sink, orders, slot_at(&orders.slots, places[index].index))
-        return raw(&sink, found)
+        sort_places(places, found)
+        open_table(sink, found)
+        for place in range(found):
+            put_order(sink, orders, slot_at(&orders.slots, <uint32_t>places[place].record))
+        return 0
     finally:
         free(places)
-        free_sink(&sink)
 
 
-# ---- leases
+# ---- leases and bills
+
+
+ctypedef uint64_t (*IdOf)(PyObject *record) noexcept
+
+
+cdef uint64_t id_of_lease(PyObject *record) noexcept:
+    return (<Lease>record).lease_id
+
+
+cdef uint64_t id_of_bill(PyObject *record) noexcept:
+    return (<Bill>record).bill_id
+
+
+cdef Place *places_of(IdTable table, IdOf id_of) except NULL:
+    """What is in a table, by id; to be freed by the caller."""
+    cdef Place *places = new_places(table.length())
+    cdef uint64_t turn = 0
+    cdef uint64_t found = 0
+    cdef PyObject *record = table.walk(&turn)
+    while record != NULL:
+        places[found].id = id_of(record)
+        places[found].record = <uint64_t>record
+        found += 1
+        record = table.walk(&turn)
+    try:
+        sort_places(places, found)
+    except MemoryError:
+        free(places)
+        raise
+    return places
 
 
 cdef int put_lease(WireSink *sink, Lease lease) except -1:
     """As `engine.state.Lease`."""
     cdef View access, detail, delivery
-    cdef uint32_t prices = 0 if lease.priced is None else <uint32_t>len(lease.priced)
     cdef uint8_t *at
     view_bytes(&access, lease.access)
     view_text(&detail, lease.detail)
     view_bytes(&delivery, lease.delivery)
-    at = room(
-        sink, RECORD_BYTES + access.size + detail.size + delivery.size + PRICE_BYTES * prices
-    )
+    at = room(sink, RECORD_BYTES + access.size + detail.size + delivery.size)
     at = put_array(at, LEASE_FIELDS)
     at = put_number(at, lease.lease_id)
     at = put_number(at, lease.renter)
@@ -187,11 +211,9 @@ cdef int put_lease(WireSink *sink, Lease lease) except -1:
     at = put_blob(at, &access)
     at = put_text(at, &detail)
     at = put_number(at, lease.ends_ns)
-    at = put_array(at, prices)
-    for from_ns, price_ticks in lease.priced or ():
-        at = put_array(at, 2)
-        at = put_number(at, from_ns)
-        at = put_number(at, price_ticks)
+    written(sink, at)
+    put_pairs(sink, lease.priced)
+    at = room(sink, RECORD_BYTES + delivery.size)
     at = put_number(at, lease.limit_ticks)
     at = put_flag(at, lease.auto_extend)
     at = put_number(at, lease.auto_due_ns)
@@ -210,103 +232,103 @@ cdef int put_lease(WireSink *sink, Lease lease) except -1:
     return 0
 
 
-cdef object saved_leases(Core state):
-    """All leases, by id."""
-    cdef WireSink sink
-    memset(&sink, 0, sizeof(WireSink))
+cdef int put_leases(WireSink *sink, IdTable leases) except -1:
+    """All of them, by id."""
+    cdef Place *places = places_of(leases, id_of_lease)
+    cdef uint64_t place
     try:
-        for _, lease in sorted(state.leases.items(), key=itemgetter(0)):
-            put_lease(&sink, <Lease?>lease)
-        return raw(&sink, len(state.leases))
+        open_table(sink, leases.length())
+        for place in range(leases.length()):
+            put_lease(sink, <Lease><PyObject *>places[place].record)
+        return 0
     finally:
-        free_sink(&sink)
+        free(places)
 
 
-# ---- books
-
-
-cdef int put_resting(WireSink *sink, BookCore *core, uint32_t index) except -1:
-    """As `engine.book.RestingOrder`."""
-    cdef uint8_t *at = room(sink, RECORD_BYTES)
-    cdef Shown order
-    look_at(core, index, &order)
-    at = put_array(at, RESTING_FIELDS)
-    at = put_number(at, order.order_id)
-    at = put_number(at, order.account)
-    at = put_code(at, order.side)
-    at = put_code(at, order.terms.order_type)
-    at = put_code(at, order.terms.time_in_force)
-    at = put_code(at, order.mode)
-    at = put_flag(at, order.post_only)
-    at = put_flag(at, order.terms.same_baron)
-    at = put_number(at, order.price)
-    at = put_number(at, order.quantity)
-    at = put_number(at, order.leaves)
-    at = put_number(at, order.shown)
-    at = put_number(at, order.terms.display)
-    at = put_number(at, order.terms.min_quantity)
-    at = put_number(at, order.terms.stop_price)
-    at = put_number(at, order.terms.window_end_h)
-    at = put_number(at, order.terms.baron)
-    at = put_number(at, order.terms.tag)
-    at = put_number(at, order.terms.features)
-    at = put_number(at, order.terms.hours)
-    at = put_number(at, order.terms.lot)
-    at = put_number(at, order.terms.min_rating)
-    at = put_flag(at, order.terms.triggered)
+cdef int put_bill(WireSink *sink, Bill bill) except -1:
+    """As `engine.dues.Bill`."""
+    cdef uint8_t *at = put_array(room(sink, RECORD_BYTES), BILL_FIELDS)
+    at = put_number(at, bill.bill_id)
+    at = put_number(at, bill.renter)
+    at = put_number(at, bill.provider)
+    at = put_number(at, bill.due_ns)
+    at = put_number(at, bill.charge_micros)
+    at = put_number(at, bill.receivable_micros)
+    at = put_number(at, bill.run_from_ns)
+    at = put_number(at, bill.over_ns)
     written(sink, at)
+    put_pairs(sink, bill.stopped)
+    at = room(sink, RECORD_BYTES)
+    at = put_number(at, bill.out_ns)
+    at = put_number(at, bill.out_until_ns)
+    written(sink, at)
+    return put_object(sink, bill.hours)
+
+
+cdef int put_bills(WireSink *sink, IdTable bills) except -1:
+    """All of them, by id."""
+    cdef Place *places = places_of(bills, id_of_bill)
+    cdef uint64_t place
+    try:
+        open_table(sink, bills.length())
+        for place in range(bills.length()):
+            put_bill(sink, <Bill><PyObject *>places[place].record)
+        return 0
+    finally:
+        free(places)
+
+
+# ---- all of them
+
+
+cdef int put_body(WireSink *sink, Core state) except -1:
+    """As `engine.snapshot.Body`."""
+    by_number = sorted(state.accounts.items(), key=itemgetter(0))
+    accounts = [saved_account(<Account?>each) for _, each in by_number]
+    few = snapshot.body_with(state, snapshot.Many(accounts, [], [], [], []))
+    open_table(sink, BODY_FIELDS)
+    for name in BEFORE:
+        put_object(sink, getattr(few, name))
+    put_orders(sink, state.orders)
+    put_leases(sink, state.leases)
+    put_bills(sink, state.bills)
+    put_books(sink, state.books)
+    for name in BEHIND:
+        put_object(sink, getattr(few, name))
     return 0
 
 
-cdef object saved_side(BookCore *core, bint sells):
-    """All orders at rest of a side, in priority order."""
-    cdef Ladder *ladder = &core.sides[1 if sells else 0]
-    cdef int64_t key = ladder.best_key
-    cdef WireSink sink
-    cdef uint32_t index
-    memset(&sink, 0, sizeof(WireSink))
-    try:
-        while key != NO_KEY:
-            index = ladder.levels[level_at(core, ladder, key)].first
-            while index:
-                put_resting(&sink, core, index)
-                index = core.nodes[index].next
-            key = key_behind(core, ladder, key)
-        return raw(&sink, sink.events)
-    finally:
-        free_sink(&sink)
-
-
-cdef object saved_stops(BookCore *core):
-    """All stops that wait, in order of entry."""
-    cdef uint32_t index = core.stop_first
-    cdef WireSink sink
-    memset(&sink, 0, sizeof(WireSink))
-    try:
-        while index:
-            put_resting(&sink, core, index)
-            index = core.nodes[index].next
-        return raw(&sink, sink.events)
-    finally:
-        free_sink(&sink)
-
-
-cdef object saved_book(FastBook book):
-    """A book's state with its orders encoded."""
-    cdef BookCore *core = &book.core
-    book.enter()
-    try:
-        bids, asks = saved_side(core, False), saved_side(core, True)
-        return state_with(core, book.limits, bids, asks, saved_stops(core))
-    finally:
-        book.leave()
-
-
-def many_of(Core state not None):
-    """What `engine.snapshot.many_of` gives, encoded: the same bytes in a snapshot."""
-    return Many(
-        [saved_account(<Account?>each) for _, each in sorted(state.accounts.items(), key=itemgetter(0))],
-        saved_orders(state.orders),
-        saved_leases(state),
-        [saved_book(book) for _, book in sorted(state.books.items(), key=itemgetter(0))],
+cdef bytes digest_of(const WireSink *sink, size_t begin):
+    """Of all that is written from there on."""
+    return snapshot.digest_of(
+        PyMemoryView_FromMemory(<char *>sink.data + begin, <Py_ssize_t>(sink.size - begin), PyBUF_READ)
     )
+
+
+def encoded(Core state not None):
+    """As `engine.snapshot.encode`."""
+    cdef WireSink sink
+    cdef View all_of_it
+    cdef bytes digest
+    memset(&sink, 0, sizeof(WireSink))
+    try:
+        room(&sink, HEAD_BYTES)[0] = FORMAT
+        sink.size = HEAD_BYTES
+        put_body(&sink, state)
+        digest = digest_of(&sink, HEAD_BYTES)
+        memcpy(sink.data + 1, PyBytes_AS_STRING(digest), len(digest))
+        all_of_it.data, all_of_it.size = sink.data, sink.size
+        return bytes_of(&all_of_it)
+    finally:
+        free_sink(&sink)
+
+
+def hash_of(Core state not None):
+    """As `engine.snapshot.state_hash`."""
+    cdef WireSink sink
+    memset(&sink, 0, sizeof(WireSink))
+    try:
+        put_body(&sink, state)
+        return digest_of(&sink, 0).hex()
+    finally:
+        free_sink(&sink)

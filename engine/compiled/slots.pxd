@@ -198,6 +198,13 @@ cdef inline void _link(Slots *slots, uint32_t *head, uint32_t index) noexcept no
     head[0] = index
 
 
+cdef inline int reserve_chains(Slots *slots, uint64_t orders) except -1:
+    """So many may be admitted before the table grows."""
+    while orders << 1 >> (32 - slots.shift) and slots.shift > 2:
+        _grow_table(slots)
+    return 0
+
+
 cdef inline int admit_slot(Slots *slots, uint32_t index) except -1:
     """An order is live from now on."""
     # Twice as many chains as orders, so that most chains are of one.

@@ -80,8 +80,12 @@ cdef inline void _move_chains(BookCore *core, uint32_t some) noexcept nogil:
 
 cdef inline int _grow(BookCore *core) noexcept nogil:
     """A table of twice the size; 0, or -1 when there is no memory."""
+    return _widen(core, FIRST_BITS if core.ids.now.heads == NULL else 33 - core.ids.now.shift)
+
+
+cdef inline int _widen(BookCore *core, uint32_t bits) noexcept nogil:
+    """A larger table, of so many bits; 0, or -1 when there is no memory."""
     cdef Table *ids = &core.ids
-    cdef uint32_t bits = FIRST_BITS if ids.now.heads == NULL else 33 - ids.now.shift
     cdef uint64_t size = <uint64_t>1 << bits
     cdef uint32_t *heads
     if bits >= LAST_BITS:
@@ -108,6 +112,16 @@ cdef inline int reserve_id(BookCore *core) noexcept nogil:
     if core.ids.count >= core.ids.grow_at:
         return _grow(core)
     return 0
+
+
+cdef inline int reserve_ids(BookCore *core, uint64_t count) noexcept nogil:
+    """Room for so many ids; 0, or -1 when there is no memory. Not while somebody waits for the book: chains
+    that move are moved by the ids that come.
+    """
+    cdef uint32_t bits = FIRST_BITS
+    while bits < LAST_BITS and <uint64_t>1 << (bits - 1) < count:
+        bits += 1
+    return _widen(core, bits) if core.ids.grow_at < count else 0
 
 
 cdef inline void insert_order(BookCore *core, uint64_t order_id, uint32_t node) noexcept nogil:

@@ -1,19 +1,33 @@
 """The pools of orders and of terms: slots with a chain of the free ones, so that what left is used again."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from engine.fast.core cimport RARE, BookCore, Node, Terms
 from engine.fast.memory cimport grown_by_quarter, resize
 
+cdef enum:
+    # Indices have 32 bits.
+    NODES_MAX = 0xFFFF0000
+
 
 cdef inline int reserve_node(BookCore *core) noexcept nogil:
     """Room for one more order; 0, or -1 when there is no memory."""
-    cdef uint32_t capacity
     if core.node_spare:
         return 0
-    if core.node_capacity >= <uint32_t>-65536:
+    return _widen_nodes(core, grown_by_quarter(core.node_capacity, 16))
+
+
+cdef inline int reserve_nodes(BookCore *core, uint64_t count) noexcept nogil:
+    """The same for so many more."""
+    if core.node_spare >= count:
+        return 0
+    return _widen_nodes(core, core.node_capacity + (count - core.node_spare) + 1)
+
+
+cdef inline int _widen_nodes(BookCore *core, uint64_t wanted) noexcept nogil:
+    cdef uint32_t capacity = <uint32_t>wanted
+    if wanted >= NODES_MAX:
         return -1
-    capacity = <uint32_t>grown_by_quarter(core.node_capacity, 16)
     if core.term_of != NULL and resize(
         <void **>&core.term_of, core.node_capacity, capacity, sizeof(uint32_t), True
     ) < 0:

@@ -33,6 +33,7 @@ cdef object state_of(BookCore *core, object limits)
 cdef object state_with(BookCore *core, object limits, object bids, object asks, object stops)
 cdef int restore_state(BookCore *core, object state) except -1
 cdef int restore_bare(BookCore *core, object state) except -1
+cdef int reserve_orders(BookCore *core, uint64_t count) noexcept nogil
 cdef int restore_order(BookCore *core, Taker *taker, uint32_t shown, bint waits) except -1
 cdef uint64_t pool_bytes(BookCore *core) noexcept
 cdef int take_limits(BookCore *core, object limits) except -1

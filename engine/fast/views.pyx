@@ -15,12 +15,12 @@ from engine.fast.core cimport (
     Level, Node, Pair, Taker, Terms,
 )
 from engine.fast.eligibility cimport RATING_SHIFT, is_conditional, is_rare
-from engine.fast.ids cimport find_order
+from engine.fast.ids cimport find_order, reserve_ids
 from engine.fast.levels cimport clear_ladder, key_behind, level_at, price_end
 from engine.fast.lives cimport price_of, reserve_rest, rest, wait
 from engine.fast.maps cimport reserve_pair, set_value
 from engine.fast.owners cimport drop_owners, owner_bytes
-from engine.fast.pool cimport shown_of, terms_of
+from engine.fast.pool cimport reserve_nodes, shown_of, terms_of
 from engine.fast.records cimport BUY, SELL, TIME_GTC, TYPE_LIMIT, EventRecord
 
 from engine.book import BookState, RestingOrder
@@ -204,6 +204,13 @@ cdef int _restore_struct(BookCore *core, object order, bint waits) except -1:
     return restore_order(core, &taker, order.shown, waits)
 
 
+cdef int reserve_orders(BookCore *core, uint64_t count) noexcept nogil:
+    """Room for so many more orders, got at once; 0, or -1 when there is no memory."""
+    if reserve_nodes(core, count) < 0 or reserve_ids(core, core.ids.count + count) < 0:
+        return -1
+    return 0
+
+
 cdef int restore_order(BookCore *core, Taker *taker, uint32_t shown, bint waits) except -1:
     """The same of an order whose values are all in `taker`, POSTED in its flags, and what it showed."""
     cdef Terms *terms = &taker.terms
@@ -227,8 +234,8 @@ cdef int restore_order(BookCore *core, Taker *taker, uint32_t shown, bint waits)
         wait(core, taker)
         return 0
     rest(core, taker)
-    index = find_order(core, taker.order_id)
     if terms.display and terms.shown != shown:
+        index = find_order(core, taker.order_id)
         level = &core.sides[taker.sells].levels[core.nodes[index].place >> 8]
         if taker.flags & CONDITIONAL:
             level.conditional += <uint64_t>shown - terms.shown

@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from bench import machine as bench_machine
+from bench.machines import flow as bench_flow
+from bench.machines import replay
 from bench.machines.crowds import Crowd, leases, yielding
-from bench.machines.flow import mixed, opened, played
+from bench.machines.flow import batched_s, mixed, opened, played
+from bench.machines.replay import Stream, replayed
 from engine.book import BookLimits
 from engine.halves import compiled_half
+from engine.limits import Limits
+from engine.machine import Machine
 from engine.records import COMMAND_BYTES, EVENT_BYTES
 
 
@@ -35,6 +42,44 @@ def test_the_bare_book_ends_as_the_machines_book() -> None:
         assert len(book) == len(machine.state.books[instrument])
 
 
+def test_a_stream_of_chunks_is_the_same_each_time_and_its_replay_ends_in_its_state() -> None:
+    stream, again = Stream(50), Stream(50)
+    assert stream.opening == again.opening
+    chunks = [stream.records(700) for _ in range(2)]
+    assert chunks == [again.records(700) for _ in range(2)]
+    assert all(len(chunk) >= 700 for chunk in chunks)
+    machine = compiled_half().machine(0, Limits())
+    for records in (stream.opening, *chunks):
+        batched_s(machine, records)
+    assert machine.state_hash() == stream.machine.state_hash()
+    counts = machine.counts()
+    assert counts.leases > 10
+    assert counts.open_orders > 10
+
+
+def test_a_replay_is_of_as_many_commands_as_it_says() -> None:
+    done = replayed(1_500, 50)
+    assert done.commands >= 1_500
+    assert done.seconds > 0
+
+
+def test_a_replay_that_differs_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(machine: Machine, records: list[bytes]) -> float:
+        return batched_s(machine, records[:-1])
+
+    monkeypatch.setattr(replay, "batched_s", forgetful)
+    with pytest.raises(replay.ReplayDiffers):
+        replayed(500, 50)
+
+
+def test_orders_of_a_long_flow_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_flow, "RESTING_AT_ONCE", 100)
+    flow = mixed(1_000, 50)
+    machine = opened(flow)
+    played(machine, flow.steps)
+    assert machine.counts().open_orders <= 100
+
+
 def test_a_crowd_yields() -> None:
     took = yielding(50, 5)
     assert took.displaced_us > 0
@@ -52,6 +97,7 @@ def test_a_quick_run_says_every_figure(tmp_path: Path) -> None:
     assert {
         "whole path",
         "to the bare book",
+        "replay",
         "displacement",
         "fill of a year",
         "pre-emption",
