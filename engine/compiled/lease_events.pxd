@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint8_t
 
 from engine.compiled.wire cimport (
     ARRAY_16, FIX_ARRAY, LENGTH_BYTES, NUMBER_BYTES, View, WireSink, put_blob, put_code, put_flag,
-    put_number, put_text, room, written,
+    put_long, put_number, put_text, room, written,
 )
 
 cdef enum:
@@ -68,9 +68,9 @@ cdef inline int write_lease_scheduled(WireSink *sink, const LeaseScheduledEvent 
     at[1] = 0
     at[2] = LEASE_SCHEDULED_FIELDS
     at[3] = TAG_LEASE_SCHEDULED
-    at = put_number(at + 4, event.lease_id)
-    at = put_number(at, event.obligation_id)
-    at = put_number(at, event.order_id)
+    at = put_long(at + 4, event.lease_id)
+    at = put_long(at, event.obligation_id)
+    at = put_long(at, event.order_id)
     at = put_number(at, event.renter)
     at = put_number(at, event.provider)
     at = put_number(at, event.baron)
@@ -78,8 +78,8 @@ cdef inline int write_lease_scheduled(WireSink *sink, const LeaseScheduledEvent 
     at = put_code(at, event.kind)
     at = put_number(at, event.quantity)
     at = put_number(at, event.price_ticks)
-    at = put_number(at, event.start_ns)
-    at = put_number(at, event.term_end_ns)
+    at = put_long(at, event.start_ns)
+    at = put_long(at, event.term_end_ns)
     at = put_number(at, event.minimum_s)
     at = put_number(at, event.renter_fee_ppm)
     at = put_number(at, event.provider_fee_ppm)
@@ -100,13 +100,13 @@ cdef inline int write_lease_changed(WireSink *sink, const LeaseChangedEvent *eve
     at[1] = 0
     at[2] = LEASE_CHANGED_FIELDS
     at[3] = TAG_LEASE_CHANGED
-    at = put_number(at + 4, event.lease_id)
+    at = put_long(at + 4, event.lease_id)
     at = put_number(at, event.renter)
     at = put_number(at, event.provider)
     at = put_number(at, event.baron)
     at = put_code(at, event.state)
     at = put_code(at, event.reason)
-    at = put_number(at, event.active_ns)
+    at = put_long(at, event.active_ns)
     at = put_number(at, event.ended_ns)
     at = put_number(at, event.charged_micros)
     at = put_flag(at, event.wiped)
@@ -127,9 +127,9 @@ cdef inline int write_lease_priced(
     cdef uint8_t *at = room(sink, 2 + 4 * NUMBER_BYTES)
     at[0] = FIX_ARRAY | 5
     at[1] = TAG_LEASE_PRICED
-    at = put_number(at + 2, lease_id)
+    at = put_long(at + 2, lease_id)
     at = put_number(at, price_ticks)
-    at = put_number(at, from_ns)
+    at = put_long(at, from_ns)
     at = put_number(at, term_end_ns)
     written(sink, at)
     return 0

@@ -8,8 +8,8 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
 from engine.compiled.wire cimport (
-    ARRAY_16, FIX_ARRAY, LENGTH_BYTES, NUMBER_BYTES, View, WireSink, put_code, put_flag, put_number,
-    put_text, room, written,
+    ARRAY_16, FIX_ARRAY, LENGTH_BYTES, NUMBER_BYTES, View, WireSink, put_code, put_flag, put_long,
+    put_number, put_text, room, written,
 )
 
 cdef enum:
@@ -92,7 +92,7 @@ cdef inline int write_accepted(WireSink *sink, const AcceptedEvent *event) excep
     at[1] = 0
     at[2] = ACCEPTED_FIELDS
     at[3] = TAG_ACCEPTED
-    at = put_number(at + 4, event.order_id)
+    at = put_long(at + 4, event.order_id)
     at = put_number(at, event.account)
     at = put_number(at, event.instrument)
     at = put_code(at, event.side)
@@ -105,7 +105,7 @@ cdef inline int write_accepted(WireSink *sink, const AcceptedEvent *event) excep
     at = put_text(at, &event.client_order_id)
     at = put_number(at, event.hours)
     at = put_number(at, event.baron)
-    at = put_number(at, event.window_end_ns)
+    at = put_long(at, event.window_end_ns)
     if terms == NULL:
         memcpy(at, PLAIN_TERMS, PLAIN_TERMS_BYTES)
         at += PLAIN_TERMS_BYTES
@@ -142,7 +142,7 @@ cdef inline int write_rejected(
     at = put_code(at, reason)
     at = put_text(at, field)
     at = put_text(at, client_order_id)
-    at = put_number(at, order_id)
+    at = put_long(at, order_id)
     at = put_code(at, order_status)
     at = put_number(at, needed_micros)
     at = put_number(at, available_micros)
@@ -159,7 +159,7 @@ cdef inline int write_duplicate(
     at = put_number(at + 2, account)
     at = put_text(at, client_order_id)
     at = put_number(at, first_seq)
-    at = put_number(at, order_id)
+    at = put_long(at, order_id)
     written(sink, at)
     return 0
 
@@ -168,14 +168,14 @@ cdef inline int write_amended(WireSink *sink, const AmendedEvent *event) except 
     cdef uint8_t *at = room(sink, 4 + 8 * NUMBER_BYTES)
     at[0] = FIX_ARRAY | 11
     at[1] = TAG_AMENDED
-    at = put_number(at + 2, event.order_id)
+    at = put_long(at + 2, event.order_id)
     at = put_number(at, event.account)
     at = put_number(at, event.instrument)
     at = put_number(at, event.price_ticks)
     at = put_number(at, event.quantity)
     at = put_number(at, event.leaves_quantity)
     at = put_flag(at, event.kept_priority)
-    at = put_number(at, event.window_end_ns)
+    at = put_long(at, event.window_end_ns)
     at = put_code(at, event.reason)
     at = put_number(at, event.expire_ns)
     written(sink, at)
@@ -188,7 +188,7 @@ cdef inline int write_canceled(
     cdef uint8_t *at = room(sink, 3 + 4 * NUMBER_BYTES)
     at[0] = FIX_ARRAY | 6
     at[1] = TAG_CANCELED
-    at = put_number(at + 2, order_id)
+    at = put_long(at + 2, order_id)
     at = put_number(at, account)
     at = put_number(at, instrument)
     at = put_number(at, quantity)
@@ -204,7 +204,7 @@ cdef inline int write_triggered(
     cdef uint8_t *at = room(sink, 2 + 5 * NUMBER_BYTES)
     at[0] = FIX_ARRAY | 6
     at[1] = TAG_TRIGGERED
-    at = put_number(at + 2, order_id)
+    at = put_long(at + 2, order_id)
     at = put_number(at, account)
     at = put_number(at, instrument)
     at = put_number(at, price_ticks)
@@ -220,7 +220,7 @@ cdef inline int write_refilled(
     cdef uint8_t *at = room(sink, 2 + 6 * NUMBER_BYTES)
     at[0] = FIX_ARRAY | 7
     at[1] = TAG_REFILLED
-    at = put_number(at + 2, order_id)
+    at = put_long(at + 2, order_id)
     at = put_number(at, account)
     at = put_number(at, instrument)
     at = put_number(at, price_ticks)

@@ -262,7 +262,7 @@ cdef int forget(Core state, Account account, uint32_t index, uint8_t status) exc
     state.part(account, index)
     drop_slot(&state.orders.slots, index)
     account.open_orders -= 1
-    account.closed_orders.remember(order.order_id, status, <uint64_t>state.max_client_ids)
+    account.closed_orders.remember_new(order.order_id, status, <uint64_t>state.max_client_ids)
     if order.rare:
         let_go(state, account, order)
     if order.side == SIDE_BUY:

@@ -92,8 +92,8 @@ cdef class Core:
             self.spent_quotes = {}
         if self.short_rows:
             self.short_rows = {}
-        if self.drafts.drafts:
-            self.drafts.clear()
+        if self.drafts.count:
+            self.drafts.forget()
         if self.entering_ticks:
             self.entering_ticks = {}
         return 0

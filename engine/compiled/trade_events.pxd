@@ -7,7 +7,8 @@ orders' terms and of leases' lives.
 from libc.stdint cimport int64_t, uint8_t
 
 from engine.compiled.wire cimport (
-    ARRAY_16, FIX_ARRAY, NUMBER_BYTES, WireSink, put_code, put_flag, put_number, room, written,
+    ARRAY_16, FIX_ARRAY, NUMBER_BYTES, WireSink, put_code, put_flag, put_long, put_number, room,
+    written,
 )
 
 cdef enum:
@@ -77,19 +78,19 @@ cdef inline int write_traded(WireSink *sink, const TradedEvent *event) except -1
     at[1] = 0
     at[2] = TRADED_FIELDS
     at[3] = TAG_TRADED
-    at = put_number(at + 4, event.trade_id)
+    at = put_long(at + 4, event.trade_id)
     at = put_number(at, event.instrument)
     at = put_number(at, event.price_ticks)
     at = put_number(at, event.quantity)
-    at = put_number(at, event.maker_order_id)
-    at = put_number(at, event.taker_order_id)
+    at = put_long(at, event.maker_order_id)
+    at = put_long(at, event.taker_order_id)
     at = put_number(at, event.maker_leaves)
     at = put_number(at, event.taker_leaves)
     at = put_code(at, event.taker_side)
     at = put_number(at, event.buyer)
     at = put_number(at, event.seller)
     at = put_number(at, event.baron)
-    at = put_number(at, event.lease_id)
+    at = put_long(at, event.lease_id)
     at = put_flag(at, event.auction)
     at = put_number(at, event.displaced_lease_id)
     written(sink, at)
@@ -100,16 +101,16 @@ cdef inline int write_obligation_opened(WireSink *sink, const ObligationOpenedEv
     cdef uint8_t *at = room(sink, 2 + 10 * NUMBER_BYTES)
     at[0] = FIX_ARRAY | 11
     at[1] = TAG_OBLIGATION_OPENED
-    at = put_number(at + 2, event.obligation_id)
-    at = put_number(at, event.lease_id)
+    at = put_long(at + 2, event.obligation_id)
+    at = put_long(at, event.lease_id)
     at = put_number(at, event.provider)
     at = put_number(at, event.holder)
     at = put_number(at, event.baron)
     at = put_number(at, event.instrument)
     at = put_number(at, event.quantity)
     at = put_number(at, event.price_ticks)
-    at = put_number(at, event.start_ns)
-    at = put_number(at, event.end_ns)
+    at = put_long(at, event.start_ns)
+    at = put_long(at, event.end_ns)
     written(sink, at)
     return 0
 
@@ -120,7 +121,7 @@ cdef inline int write_obligation_changed(WireSink *sink, const ObligationChanged
     at[1] = 0
     at[2] = OBLIGATION_CHANGED_FIELDS
     at[3] = TAG_OBLIGATION_CHANGED
-    at = put_number(at + 4, event.obligation_id)
+    at = put_long(at + 4, event.obligation_id)
     at = put_number(at, event.provider)
     at = put_number(at, event.holder)
     at = put_number(at, event.baron)
@@ -131,7 +132,7 @@ cdef inline int write_obligation_changed(WireSink *sink, const ObligationChanged
     at = put_number(at, event.price_ticks)
     at = put_number(at, event.escrow_micros)
     at = put_number(at, event.bond_micros)
-    at = put_number(at, event.lease_id)
+    at = put_long(at, event.lease_id)
     at = put_flag(at, event.addressed)
     at = put_flag(at, event.live)
     at = put_code(at, event.change)
@@ -153,7 +154,7 @@ cdef inline int write_transfer(
     at = put_code(at, credit_pot)
     at = put_number(at, amount_micros)
     at = put_code(at, code)
-    at = put_number(at, ref)
+    at = put_long(at, ref)
     written(sink, at)
     return 0
 
