@@ -54,14 +54,17 @@ cdef inline void lines(const void *address, uint32_t count) noexcept nogil:
 
 
 cdef inline void ask_place(const Ring *ring, uint64_t key) noexcept nogil:
-    if ring.count:
+    """Where a search for a key begins."""
+    if ring.places != NULL:
         prefetch(&ring.places[home_of(ring, key)])
+    elif ring.count:
+        prefetch(ring.keys)
 
 
 cdef inline void ask_key(const Ring *ring, uint64_t key) noexcept nogil:
     """The key that is at home here, which most likely is the one, and its value."""
     cdef uint64_t place
-    if ring.count == 0:
+    if ring.places == NULL:
         return
     place = ring.places[home_of(ring, key)]
     if place:
@@ -76,6 +79,7 @@ cdef inline void ask_end(const Ring *ring, uint64_t key) noexcept nogil:
         slot = ring.tail & (ring.slots - 1)
         prefetch(&ring.keys[slot])
         prefetch(&ring.values[slot * ring.value_size])
+    if ring.places != NULL:
         prefetch(&ring.places[home_of(ring, key)])
 
 

@@ -44,7 +44,7 @@ cdef inline Bill open_bill(Core core, Lease lease, int64_t at_ns):
     if bill is None:
         bill = Bill.__new__(Bill)
         bill.bill_id, bill.renter, bill.provider = lease.lease_id, lease.renter, lease.provider
-        core.bills.put(lease.lease_id, bill)
+        core.bills.put_new(lease.lease_id, bill)
         set_month(core, bill, month_end_ns(at_ns))
     return bill
 

@@ -65,6 +65,11 @@ def table_put(IdTable table, uint64_t number, value):
     table.put(number, value)
 
 
+def table_put_new(IdTable table, uint64_t number, value):
+    """For a number that isn't in."""
+    table.put_new(number, value)
+
+
 def table_drop(IdTable table, uint64_t number):
     return table.drop(number)
 
@@ -85,6 +90,11 @@ def memory_find(IdMemory memory, uint64_t number):
 
 def memory_remember(IdMemory memory, uint64_t number, uint8_t value, uint64_t most):
     memory.remember(number, value, most)
+
+
+def memory_remember_new(IdMemory memory, uint64_t number, uint8_t value, uint64_t most):
+    """For a number that isn't in."""
+    memory.remember_new(number, value, most)
 
 
 def memory_walk(IdMemory memory):

@@ -113,9 +113,12 @@ cdef int grow_events(Core state, uint64_t room) except -1:
     return 0
 
 
-cdef int told(Core state, Listed listed, int64_t count, uint32_t entering, bint keeps_remainder) except -1:
-    """Take in what a book did; `entering`: the slot of a new order."""
+cdef int told(
+    Core state, Listed listed, int64_t count, uint32_t entering, int64_t hold, bint keeps_remainder
+) except -1:
+    """Take in what a book did; `entering`: the slot of a new order, and what is to be held for it."""
     cdef const EventRecord *event
+    cdef OrderSlot *order
     cdef uint32_t index
     cdef int64_t place
     if count > 1:
@@ -123,7 +126,8 @@ cdef int told(Core state, Listed listed, int64_t count, uint32_t entering, bint 
     for place in range(count):
         event = &state.book_events[place]
         if event.kind == KIND_ACCEPTED:
-            admit(state, account_of(state, slot_at(&state.orders.slots, entering).account), entering)
+            order = slot_at(&state.orders.slots, entering)
+            admit(state, account_of(state, order.account), order, entering, hold)
             if count > 1:
                 ask_makers(state, count, 1)
         elif event.kind == KIND_TRADE and is_known(state, listed, event):
@@ -301,7 +305,7 @@ cdef int enter(
         order.kind == KIND_SPOT and order.side == SIDE_BUY and order.time_in_force != TIME_FOK
         and not order.post_only
     )
-    told(state, listed, count, index, displaces)
+    told(state, listed, count, index, needed, displaces)
     note_book(state, listed)
     if displaces and order.admitted:
         displace(state, listed, account, order, index)
@@ -405,7 +409,7 @@ cdef bint cancel(Core state, const PlainCommand *command) except -1:
     memset(&record, 0, sizeof(record))
     record.op, record.order_id, record.ts_ns = OP_CANCEL, order.order_id, state.last_ts_ns
     record.reason = REQUESTED
-    told(state, listed, ask_book(state, listed.book, &record), 0, False)
+    told(state, listed, ask_book(state, listed.book, &record), 0, 0, False)
     note_book(state, listed)
     follow(state)
     return True

@@ -5,8 +5,10 @@ GPUs move from ask to lease in the hours of their row, the bid's share of its ho
 command ends each draft is a lease, or what `forwards` makes of it. It doesn't know how orders met.
 """
 
+from cpython.list cimport PyList_GET_ITEM
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from engine.compiled.ahead cimport ask_place
 from engine.compiled.arithmetic cimport NS_PER_HOUR, needed_micros, ondemand_bond_micros
@@ -24,7 +26,7 @@ from engine.compiled.standing cimport (
     account_of, add_to_grid, baron_of, capacity_changed, forget, has_more, hour_after, hour_of, row_of_ask,
     stand,
 )
-from engine.compiled.state cimport Core, Listed, Touched, note_row
+from engine.compiled.state cimport TOUCHED_FEW, Core, Listed, note_row
 from engine.compiled.trade_events cimport (
     ObligationOpenedEvent, TradedEvent, write_obligation_opened, write_traded,
 )
@@ -66,8 +68,11 @@ cdef int trade(Core state, Listed listed, const EventRecord *event) except -1:
     taker.leaves_quantity -= event.quantity
     if maker.leaves_quantity != event.leaves or taker.leaves_quantity != event.other_leaves:
         raise Broken(f"the book and the shard differ in what {event.order_id} and {event.other_id} leave")
-    draft.share_micros -= order_hold(state, buyer, bid, bid.leaves_quantity)
-    draft.ask_share_micros -= order_hold(state, seller, ask, ask.leaves_quantity)
+    # Nothing holds nothing.
+    if bid.leaves_quantity:
+        draft.share_micros -= order_hold(state, buyer, bid, bid.leaves_quantity)
+    if ask.leaves_quantity:
+        draft.ask_share_micros -= order_hold(state, seller, ask, ask.leaves_quantity)
     draft.bond_ticks += <int64_t>event.quantity * (ask.price_ticks if auction else event.price)
     draft.quantity += event.quantity
     if ask.origin == ORIGIN_OFFER:
@@ -101,12 +106,10 @@ cdef Draft draft_of(
     Core state, Account buyer, OrderSlot *bid, OrderSlot *ask, uint32_t bid_index, uint32_t ask_index,
     int64_t price_ticks, bint bid_takes, bint ask_takes
 ):
-    cdef Draft draft = None
-    if state.drafts.drafts:
-        draft = state.drafts.find(bid, ask, price_ticks, bid_takes, ask_takes)
+    cdef Draft draft = state.drafts.find(bid, ask, price_ticks, bid_takes, ask_takes)
     if draft is not None:
         return draft
-    draft = Draft.__new__(Draft)
+    draft = state.drafts.begin()
     if bid.kind != KIND_FORWARD:
         draft.obligation_id = state.next_id()
         draft.lease_id = state.next_id()
@@ -117,7 +120,6 @@ cdef Draft draft_of(
     draft.table, draft.bid_slot, draft.ask_slot = state.orders, bid, ask
     draft.bid_index, draft.ask_index = bid_index, ask_index
     draft.price_ticks, draft.bid_takes, draft.ask_takes = price_ticks, bid_takes, ask_takes
-    state.drafts.drafts.append(draft)
     return draft
 
 
@@ -142,19 +144,19 @@ cdef int take_gpus(Core state, OrderSlot *bid, OrderSlot *ask, int64_t quantity)
 
 
 cdef int capacity_follows(Core state) except -1:
-    cdef Touched touched
+    cdef PyObject *touched[TOUCHED_FEW]
+    cdef uint32_t count = state.near_rows.count
     cdef uint32_t place
-    cdef Row row
     if state.far_rows:
         trades.capacity_follows(state)
         return 0
-    if state.near_rows.count == 0:
+    if count == 0:
         return 0
-    touched = state.near_rows
+    # What is touched on the way follows another time.
+    memcpy(touched, state.near_rows.items, count * sizeof(PyObject *))
     state.near_rows.count = 0
-    for place in range(touched.count):
-        row = <Row>touched.items[place]
-        capacity_changed(state, baron_of(state, row.baron), row)
+    for place in range(count):
+        capacity_changed(state, baron_of(state, (<Row>touched[place]).baron), <Row>touched[place])
     return 0
 
 
@@ -162,10 +164,13 @@ cdef int capacity_follows(Core state) except -1:
 
 
 cdef int open_leases(Core state) except -1:
-    cdef list drafts = state.drafts.drafts
+    cdef Py_ssize_t place
+    cdef Py_ssize_t first = state.drafts.first
+    cdef Py_ssize_t last = state.drafts.count
     cdef Draft draft
-    state.drafts.drafts = []
-    for draft in drafts:
+    state.drafts.first = last
+    for place in range(first, last):
+        draft = <Draft>PyList_GET_ITEM(state.drafts.pool, place)
         if draft.bid_slot.kind == KIND_FORWARD:
             settle(state, draft)
         elif baron_of(state, draft.ask_slot.baron).provider != draft.ask_slot.account:
@@ -199,12 +204,11 @@ cdef int open_lease(Core state, Draft draft) except -1:
         lease.term_end_ns = lease.start_ns + <int64_t>bid.hours * NS_PER_HOUR
     lease.minimum_s = state.spot_minimum_s if spot else state.ondemand_minimum_s
     lease.auto_extend = draft.auto_extend
-    lease.access, lease.detail = b"", ""
-    if spot:
-        lease.delivery = b""
-    else:
+    lease.access, lease.detail, lease.delivery = b"", "", b""
+    if not spot:
         lease.limit_ticks = draft.limit_ticks if draft.limit_ticks else bid.price_ticks
-        lease.delivery = <bytes>bid.delivery if bid.delivery != NULL else b""
+        if bid.delivery != NULL:
+            lease.delivery = <bytes>bid.delivery
         lease.features, lease.min_rating = bid.features, bid.min_rating
         lease.same_baron = bid.same_baron
     begin(state, lease)
@@ -218,7 +222,7 @@ cdef int begin(Core state, Lease lease) except -1:
     cdef Row row = baron_of(state, lease.baron).own_row
     add_lease(state, lease)
     if lease.kind_code == KIND_ONDEMAND:
-        row.firm_leases.remember(lease.lease_id, 0, NO_BOUND)
+        row.firm_leases.remember_new(lease.lease_id, 0, NO_BOUND)
         row.firm_gpus += lease.quantity
     else:
         row.spot_leases.insert(lease.price_ticks, -<int64_t>lease.lease_id)

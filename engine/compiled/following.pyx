@@ -23,7 +23,7 @@ cdef int follow(Core state) except -1:
     state.near_books.count = 0
     if dict_size(<PyObject *>state.far_books):
         state.far_books = {}
-    if list_size(<PyObject *>state.drafts.drafts):
+    if state.drafts.first != state.drafts.count:
         open_leases(state)
     return 0
 

@@ -272,7 +272,9 @@ cdef int _changed(Core core, Lease lease, bint wiped) except -1:
     event.wiped, event.auto_extend, event.overdue = wiped, lease.auto_extend, lease.overdue
     event.quantity = lease.quantity
     view_bytes(&event.access, lease.access)
-    view_text(&event.detail, lease.detail)
+    event.detail.data, event.detail.size = NULL, 0
+    if lease.detail:
+        view_text(&event.detail, lease.detail)
     event.delivery.data, event.delivery.size = NULL, 0
     return write_lease_changed(&core.events.sink, &event)
 

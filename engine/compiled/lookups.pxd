@@ -3,7 +3,7 @@
 A row that isn't there is None. It knows no rule of the market.
 """
 
-from cpython.dict cimport PyDict_GetItem
+from cpython.dict cimport PyDict_GetItem, PyDict_GetItemWithError
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
@@ -58,7 +58,7 @@ cdef inline int rearm(Core core, uint8_t kind, uint64_t number, int64_t before_n
 
 cdef inline PairSet displaceable(Core core, int64_t instrument):
     """The leases of a spot instrument that a bid may displace; None: there never was one."""
-    return <PairSet>_given(PyDict_GetItem(core.spot_index, instrument))
+    return <PairSet>_given(PyDict_GetItemWithError(core.spot_index, instrument))
 
 
 cdef inline int yields(PairSet index, Lease lease) except -1:
@@ -78,8 +78,8 @@ cdef inline int add_lease(Core core, Lease lease) except -1:
     cdef Baron baron = baron_of(core, lease.baron)
     if baron.leases is None:
         baron.leases = IdTable.__new__(IdTable)
-    core.leases.put(lease.lease_id, lease)
-    baron.leases.put(lease.lease_id, lease)
+    core.leases.put_new(lease.lease_id, lease)
+    baron.leases.put_new(lease.lease_id, lease)
     return 0
 
 
@@ -90,5 +90,5 @@ cdef inline int forget_lease(Core core, Lease lease) except -1:
     baron_of(core, lease.baron).leases.drop(lease.lease_id)
     renter.leases -= 1
     renter.gpus -= lease.quantity
-    renter.wiped_leases.remember(lease.lease_id, 0, <uint64_t>core.max_client_ids)
+    renter.wiped_leases.remember_new(lease.lease_id, 0, <uint64_t>core.max_client_ids)
     return 0

@@ -3,43 +3,35 @@
 from libc.stdint cimport int64_t
 
 cdef enum:
-    EPOCH_YEAR = 1970
+    # Years are counted from a March on, so that a leap day is a year's last; 400 of them are a cycle.
+    DAYS_TO_EPOCH = 719468
+    DAYS_A_CYCLE = 146097
+    DAYS_A_CENTURY = 36524
+    DAYS_FOUR_YEARS = 1460
     DAYS_A_YEAR = 365
-    # The longest: a year number reckoned by it is never too late.
-    DAYS_A_LEAP_YEAR = 366
-    FEBRUARY = 1
+    # From March on months are 31 and 30 days by turns, but for a pause in August: 153 days for each five.
+    DAYS_FIVE_MONTHS = 153
+    FEBRUARY = 11
 
 cdef extern from *:
     """
     #define HOURBOOK_NS_PER_DAY 86400000000000LL
-    static const unsigned char hourbook_month_days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     """
     const int64_t NS_PER_DAY "HOURBOOK_NS_PER_DAY"
-    const unsigned char *MONTH_DAYS "hourbook_month_days"
-
-
-cdef inline int64_t _leap_days(int64_t year) noexcept nogil:
-    """Leap days of all years before this one."""
-    return (year - 1) // 4 - (year - 1) // 100 + (year - 1) // 400
-
-
-cdef inline int64_t _first_day(int64_t year) noexcept nogil:
-    """Days from the epoch to a year's first."""
-    return (year - EPOCH_YEAR) * DAYS_A_YEAR + _leap_days(year) - _leap_days(EPOCH_YEAR)
 
 
 cdef inline int64_t month_end_ns(int64_t ts_ns) noexcept nogil:
     """The end of the month that holds a time after the epoch (`engine.periods.month_end_ns`)."""
     cdef int64_t day = ts_ns // NS_PER_DAY
-    cdef int64_t year = EPOCH_YEAR + day // DAYS_A_LEAP_YEAR
-    cdef int64_t end
-    cdef int month = 0
-    while _first_day(year + 1) <= day:
+    cdef int64_t of_cycle = (day + DAYS_TO_EPOCH) % DAYS_A_CYCLE
+    cdef int64_t year = (
+        of_cycle - of_cycle // DAYS_FOUR_YEARS + of_cycle // DAYS_A_CENTURY - of_cycle // (DAYS_A_CYCLE - 1)
+    ) // DAYS_A_YEAR
+    cdef int64_t of_year = of_cycle - (DAYS_A_YEAR * year + year // 4 - year // 100)
+    cdef int64_t month = (5 * of_year + 2) // DAYS_FIVE_MONTHS
+    cdef int64_t end = (DAYS_FIVE_MONTHS * (month + 1) + 2) // 5
+    if month == FEBRUARY:
+        # The calendar's year begins in it, two months before ours does.
         year += 1
-    end = _first_day(year) + MONTH_DAYS[0]
-    while end <= day:
-        month += 1
-        end += MONTH_DAYS[month]
-        if month == FEBRUARY and _first_day(year + 1) - _first_day(year) == DAYS_A_LEAP_YEAR:
-            end += 1
-    return end * NS_PER_DAY
+        end = DAYS_A_YEAR + (year % 4 == 0 and (year % 100 != 0 or year % 400 == 0))
+    return (day - of_year + end) * NS_PER_DAY

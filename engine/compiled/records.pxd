@@ -160,8 +160,17 @@ cdef class Draft
 
 cdef class Drafts:
     """A command's drafts in the order in which they began; for Python rooms a dict by the law's keys."""
-    cdef list drafts
+    # Theirs are those from `first` to `count`. Those before are leases already, those behind were drafts of
+    # commands before and begin anew.
+    cdef list pool
+    cdef Py_ssize_t first
+    cdef Py_ssize_t count
 
+    # Before a command.
+    cdef int forget(self) except -1
+    # The next, with what it is to be told yet: its orders, price, ids, and who took.
+    cdef Draft begin(self)
+    cdef int add(self, Draft draft) except -1
     cdef Draft find(
         self, const OrderSlot *bid, const OrderSlot *ask, int64_t price_ticks, bint bid_takes, bint ask_takes
     )
@@ -186,3 +195,5 @@ cdef class Draft:
     cdef public bint bid_takes
     cdef public bint ask_takes
     cdef public bint auto_extend
+
+    cdef void empty(self) noexcept

@@ -7,6 +7,9 @@ holds the names and first values of both against each other. It knows no rule of
 """
 
 cimport cython
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport _Py_REFCNT
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.ordered cimport PairSet
@@ -31,6 +34,8 @@ cdef enum:
     STATE_ENDED = 5
     STATE_FAILED = 6
     PRESENCE_REPORTING = 1
+    # So many stay for later commands.
+    DRAFTS_KEPT = 64
 
 
 @cython.final
@@ -309,14 +314,44 @@ cdef class Lease:
 @cython.no_gc
 cdef class Drafts:
     def __cinit__(self):
-        self.drafts = []
+        self.pool = []
+
+    cdef int forget(self) except -1:
+        self.first = self.count = 0
+        if len(self.pool) > DRAFTS_KEPT:
+            del self.pool[DRAFTS_KEPT:]
+        return 0
+
+    cdef Draft begin(self):
+        cdef PyObject *pooled
+        cdef Draft draft
+        if self.count < PyList_GET_SIZE(self.pool):
+            pooled = PyList_GET_ITEM(self.pool, self.count)
+            # Whoever has kept one keeps it as it is.
+            if _Py_REFCNT(pooled) == 1:
+                self.count += 1
+                (<Draft>pooled).empty()
+                return <Draft>pooled
+        draft = Draft.__new__(Draft)
+        self.add(draft)
+        return draft
+
+    cdef int add(self, Draft draft) except -1:
+        if self.count < len(self.pool):
+            self.pool[self.count] = draft
+        else:
+            self.pool.append(draft)
+        self.count += 1
+        return 0
 
     cdef Draft find(
         self, const OrderSlot *bid, const OrderSlot *ask, int64_t price_ticks, bint bid_takes, bint ask_takes
     ):
         """The draft of a bid, a seller, its Baron, a price, and who took; None: there is none."""
+        cdef Py_ssize_t place
         cdef Draft draft
-        for draft in self.drafts:
+        for place in range(self.first, self.count):
+            draft = <Draft>PyList_GET_ITEM(self.pool, place)
             if (
                 draft.bid_slot == bid and draft.price_ticks == price_ticks
                 and draft.ask_slot.account == ask.account and draft.ask_slot.baron == ask.baron
@@ -327,7 +362,7 @@ cdef class Drafts:
 
     def get(self, key):
         cdef Draft draft
-        for draft in self.drafts:
+        for draft in self.values():
             if (
                 draft.bid_slot.order_id, draft.ask_slot.account, draft.ask_slot.baron, draft.price_ticks,
                 draft.bid_takes, draft.ask_takes,
@@ -338,24 +373,24 @@ cdef class Drafts:
     def __setitem__(self, key, Draft draft not None):
         if self.get(key) is not None:
             raise KeyError(key)
-        self.drafts.append(draft)
+        self.add(draft)
 
     def values(self):
-        return list(self.drafts)
+        return self.pool[self.first:self.count]
 
     def clear(self):
-        self.drafts.clear()
+        """There are none any more; those that there were stay as they are until the command is over."""
+        self.first = self.count
 
     def __iter__(self):
-        return iter(self.drafts)
+        return iter(self.values())
 
     def __len__(self):
-        return len(self.drafts)
+        return self.count - self.first
 
 
 @cython.final
 @cython.no_gc
-@cython.freelist(64)
 cdef class Draft:
     def __init__(
         self, uint64_t lease_id, uint64_t obligation_id, Order bid not None, Order ask not None,
@@ -366,6 +401,13 @@ cdef class Draft:
         self.ask_slot, self.ask_index = ask.slot, ask.index
         self.lease_id, self.obligation_id, self.price_ticks = lease_id, obligation_id, price_ticks
         self.bid_takes, self.ask_takes = bid_takes, ask_takes
+
+    cdef void empty(self) noexcept:
+        """As one that is made."""
+        self.lease_id = self.obligation_id = 0
+        self.share_micros = self.ask_share_micros = self.bond_ticks = 0
+        self.quantity = self.offer_quantity = self.limit_ticks = 0
+        self.auto_extend = False
 
     @property
     def bid(self):

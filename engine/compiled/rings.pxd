@@ -1,8 +1,9 @@
 """A hash of ids that keeps their order of entry, in C: what a dict is for numbers, at a third of its bytes.
 
-Keys and values stand in a ring, oldest first; an open-addressed index says in which slot of it a key is.
-The oldest leaves without a trace, so that a bounded memory never pauses; one from the middle leaves a gap,
-and gaps are closed when the ring is full. What a value is, its owner knows; nothing here knows Python.
+Keys and values stand in a ring, oldest first. A few are looked through; of more, an open-addressed index
+says in which slot a key is. The oldest leaves without a trace, so that a bounded memory never pauses; one
+from the middle leaves a gap, and gaps are closed when the ring is full. What a value is, its owner knows;
+nothing here knows Python.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -11,6 +12,8 @@ from libc.string cimport memcpy, memset
 
 cdef enum:
     FIRST_SLOTS = 8
+    # So many are looked through in the time in which an index's line comes from memory.
+    LOOKED_THROUGH = 32
     NO_SLOT = -1
     # The index has twice as many places as there are slots.
     INDEX_BITS = 1
@@ -20,14 +23,15 @@ cdef struct Ring:
     # One piece of memory: the keys, behind them the places, behind those the values.
     uint64_t *keys
     char *values
-    # Slot + 1 of the key that is at home here or was moved on; 0: none.
+    # Slot + 1 of the key that is at home here or was moved on; 0: none. NULL while there are few slots: then
+    # every slot without a key says so.
     uint32_t *places
     # The oldest's turn and the turn behind the newest's: they only go up, and modulo the size they are slots.
     uint64_t head
     uint64_t tail
-    uint64_t count
+    uint32_t count
     # How many slots there are, a power of two; 0 before the first key.
-    uint64_t slots
+    uint32_t slots
     uint32_t value_size
     # By how much a key's hash is shifted to be a place.
     uint32_t shift
@@ -39,7 +43,7 @@ cdef struct Ring:
 
 cdef extern from *:
     """
-    /* No id; the key of a slot whose own is gone. */
+    /* No id; the key of a slot that has none, or whose own is gone. */
     #define HOURBOOK_GONE 0xFFFFFFFFFFFFFFFFULL
     """
     const uint64_t GONE "HOURBOOK_GONE"
@@ -51,20 +55,35 @@ cdef inline uint64_t home_of(const Ring *ring, uint64_t key) noexcept nogil:
 
 
 cdef inline uint64_t index_mask(const Ring *ring) noexcept nogil:
-    return (ring.slots << INDEX_BITS) - 1
+    return (<uint64_t>ring.slots << INDEX_BITS) - 1
 
 
 cdef inline int64_t ring_find(const Ring *ring, uint64_t key) noexcept nogil:
     """The slot of a key, or NO_SLOT."""
     cdef uint64_t place, slot
-    if ring.count == 0 or key == GONE:
-        return NO_SLOT
+    if ring.places == NULL:
+        return look_through(ring, key)
     place = home_of(ring, key)
     while ring.places[place]:
         slot = ring.places[place] - 1
         if ring.keys[slot] == key:
             return <int64_t>slot
         place = (place + 1) & index_mask(ring)
+    return NO_SLOT
+
+
+cdef inline int64_t look_through(const Ring *ring, uint64_t key) noexcept nogil:
+    """As `ring_find`, without an index."""
+    cdef uint64_t first = 0
+    cdef int nth
+    if key == GONE:
+        return NO_SLOT
+    while first < ring.slots:
+        # As many as there always are: the compiler makes eight comparisons of it.
+        for nth in range(FIRST_SLOTS):
+            if ring.keys[first + nth] == key:
+                return <int64_t>(first + nth)
+        first += FIRST_SLOTS
     return NO_SLOT
 
 
@@ -95,8 +114,12 @@ cdef inline void leave_slot(Ring *ring, uint64_t key, uint64_t slot) noexcept no
     ring.places[hole] = 0
 
 
+cdef inline uint64_t index_bytes(const Ring *ring) noexcept nogil:
+    return 0 if ring.slots <= LOOKED_THROUGH else (<uint64_t>ring.slots << INDEX_BITS) * sizeof(uint32_t)
+
+
 cdef inline uint64_t ring_bytes(const Ring *ring) noexcept nogil:
-    return ring.slots * (sizeof(uint64_t) + ring.value_size + (sizeof(uint32_t) << INDEX_BITS))
+    return ring.slots * (sizeof(uint64_t) + ring.value_size) + index_bytes(ring)
 
 
 cdef inline void ring_free(Ring *ring) noexcept nogil:
@@ -108,61 +131,81 @@ cdef inline void ring_free(Ring *ring) noexcept nogil:
     ring.head = ring.tail = ring.count = ring.slots = 0
 
 
-cdef inline int ring_room(Ring *ring) noexcept nogil:
-    """Room for one more, in twice the size where less than a quarter are gaps.
+cdef inline bint ring_is_full(const Ring *ring) noexcept nogil:
+    """Whether there is no room for one more before `ring_widen`."""
+    return ring.tail - ring.head >= ring.slots
+
+
+cdef inline int ring_widen(Ring *ring) noexcept nogil:
+    """Into another piece of memory without the gaps: of twice the size where they are less than a quarter.
 
     0, or -1: there is no memory, and nothing changed.
     """
     cdef Ring wider = ring[0]
-    cdef uint64_t turn, slot
-    if ring.tail - ring.head < ring.slots:
-        return 0
+    cdef uint64_t slot
     wider.slots = FIRST_SLOTS
     wider.shift = 64 - INDEX_BITS - 3
-    while wider.slots <= ring.count + ring.count // 3:
+    while wider.slots <= <uint64_t>ring.count + ring.count // 3:
+        if wider.slots >> 31:
+            return -1
         wider.slots <<= 1
         wider.shift -= 1
-    if wider.slots > <uint64_t>1 << 31:
-        return -1
     wider.keys = <uint64_t *>malloc(ring_bytes(&wider))
     if wider.keys == NULL:
         return -1
-    wider.places = <uint32_t *>(wider.keys + wider.slots)
-    wider.values = <char *>(wider.places + (wider.slots << INDEX_BITS))
-    memset(wider.places, 0, (wider.slots << INDEX_BITS) * sizeof(uint32_t))
-    wider.head = wider.tail = 0
-    for turn in range(ring.head, ring.tail):
-        slot = turn & (ring.slots - 1)
-        if ring.keys[slot] == GONE:
-            continue
-        wider.keys[wider.tail] = ring.keys[slot]
-        memcpy(
-            &wider.values[wider.tail * wider.value_size], &ring.values[slot * ring.value_size],
-            ring.value_size,
-        )
-        enter_slot(&wider, ring.keys[slot], wider.tail)
-        wider.tail += 1
+    wider.values = <char *>(wider.keys + wider.slots) + index_bytes(&wider)
+    wider.places = NULL
+    if index_bytes(&wider):
+        wider.places = <uint32_t *>(wider.keys + wider.slots)
+        memset(wider.places, 0, index_bytes(&wider))
+    else:
+        memset(wider.keys, 0xFF, wider.slots * sizeof(uint64_t))
+    move_all(ring, &wider)
+    if wider.places != NULL:
+        for slot in range(wider.tail):
+            enter_slot(&wider, wider.keys[slot], slot)
     ring_free(ring)
     ring[0] = wider
     return 0
 
 
-cdef inline int64_t ring_add(Ring *ring, uint64_t key) noexcept nogil:
-    """The slot of a key that isn't in yet, for its value; NO_SLOT: no memory, and nothing changed."""
-    cdef uint64_t slot
-    if ring_room(ring) < 0:
-        return NO_SLOT
-    slot = ring.tail & (ring.slots - 1)
+cdef inline void move_all(const Ring *ring, Ring *wider) noexcept nogil:
+    """Keys and values in their order to the beginning of another ring, run by run between the gaps."""
+    cdef uint64_t turn = ring.head
+    cdef uint64_t slot, run
+    wider.head = wider.tail = 0
+    while turn < ring.tail:
+        slot = turn & (ring.slots - 1)
+        run = 0
+        while turn + run < ring.tail and slot + run < ring.slots and ring.keys[slot + run] != GONE:
+            run += 1
+        if run == 0:
+            turn += 1
+            continue
+        memcpy(&wider.keys[wider.tail], &ring.keys[slot], run * sizeof(uint64_t))
+        memcpy(
+            &wider.values[wider.tail * wider.value_size], &ring.values[slot * ring.value_size],
+            run * ring.value_size,
+        )
+        wider.tail += run
+        turn += run
+
+
+cdef inline uint64_t ring_add(Ring *ring, uint64_t key) noexcept nogil:
+    """The slot of a key that isn't in yet, for its value; the ring isn't full."""
+    cdef uint64_t slot = ring.tail & (ring.slots - 1)
     ring.keys[slot] = key
-    enter_slot(ring, key, slot)
+    if ring.places != NULL:
+        enter_slot(ring, key, slot)
     ring.tail += 1
     ring.count += 1
-    return <int64_t>slot
+    return slot
 
 
 cdef inline void ring_drop(Ring *ring, uint64_t slot) noexcept nogil:
     """Take out the key that is in this slot."""
-    leave_slot(ring, ring.keys[slot], slot)
+    if ring.places != NULL:
+        leave_slot(ring, ring.keys[slot], slot)
     ring.keys[slot] = GONE
     ring.count -= 1
     while ring.head < ring.tail and ring.keys[ring.head & (ring.slots - 1)] == GONE:

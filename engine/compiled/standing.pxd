@@ -83,6 +83,6 @@ cdef int settle(Core state, Baron baron, Row row) except -1
 # A new order into the tables, with its hold; a live one out of them. An order that `has_more` rare terms than
 # a client id, a tag, an expiry and a connection leaves by the law's rooms.
 cdef bint has_more(Core state, OrderSlot *order) except -1
-cdef int admit(Core state, Account account, uint32_t index) except -1
+cdef int admit(Core state, Account account, OrderSlot *order, uint32_t index, int64_t hold) except -1
 cdef int close(Core state, uint32_t index, uint8_t reason) except -1
 cdef int forget(Core state, Account account, uint32_t index, uint8_t status) except -1

@@ -142,10 +142,8 @@ cdef Asks asks_of(Row row, const OrderSlot *ask):
     return row.spot_asks if ask.kind == KIND_SPOT else row.firm_asks
 
 
-cdef int admit(Core state, Account account, uint32_t index) except -1:
-    cdef OrderSlot *order = slot_at(&state.orders.slots, index)
+cdef int admit(Core state, Account account, OrderSlot *order, uint32_t index, int64_t hold) except -1:
     cdef uint8_t code = CODE_COVER if order.origin == ORIGIN_COVER else CODE_HOLD
-    cdef int64_t hold
     cdef Row row
     admit_slot(&state.orders.slots, index)
     state.join(account, index)
@@ -153,7 +151,6 @@ cdef int admit(Core state, Account account, uint32_t index) except -1:
     say_accepted(state, order)
     if order.rare and state.orders.rare_of(order).expire_ns:
         state.timers.insert(state.orders.rare_of(order).expire_ns, TIMER_ORDER_EXPIRED, order.order_id)
-    hold = order_hold(state, account, order, order.leaves_quantity)
     change_hold(state, account, hold, order.order_id, code)
     if order.side == SIDE_BUY:
         account.gpus += order.leaves_quantity
@@ -262,7 +259,7 @@ cdef int forget(Core state, Account account, uint32_t index, uint8_t status) exc
     state.part(account, index)
     drop_slot(&state.orders.slots, index)
     account.open_orders -= 1
-    account.closed_orders.remember(order.order_id, status, <uint64_t>state.max_client_ids)
+    account.closed_orders.remember_new(order.order_id, status, <uint64_t>state.max_client_ids)
     if order.rare:
         let_go(state, account, order)
     if order.side == SIDE_BUY:

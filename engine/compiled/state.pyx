@@ -85,7 +85,7 @@ cdef class Core:
             dict_size(<PyObject *>self.dry_holdings) | dict_size(<PyObject *>self.far_barons)
             | dict_size(<PyObject *>self.far_books) | dict_size(<PyObject *>self.far_rows)
             | dict_size(<PyObject *>self.spent_quotes) | dict_size(<PyObject *>self.short_rows)
-            | dict_size(<PyObject *>self.entering_ticks) | list_size(<PyObject *>self.drafts.drafts)
+            | dict_size(<PyObject *>self.entering_ticks) | <Py_ssize_t>self.drafts.count
         ):
             self.clean_far()
         return 0
@@ -94,7 +94,7 @@ cdef class Core:
         """The same of what Python rooms filled."""
         self.dry_holdings, self.spent_quotes, self.short_rows, self.entering_ticks = {}, {}, {}, {}
         self.far_barons, self.far_books, self.far_rows = {}, {}, {}
-        self.drafts.clear()
+        self.drafts.forget()
         return 0
 
     # ---- what was touched

@@ -16,10 +16,9 @@ cdef class ById:
     cdef uint64_t changes
 
     cdef object value_at(self, uint64_t slot)
-    # Another value in a slot, which is empty if it `is_new`.
-    cdef int set_value(self, uint64_t slot, object value, bint is_new) except -1
+    # A new one, or another in an old one's place.
+    cdef int put(self, uint64_t key, object value) except -1
     cdef int drop_slot(self, uint64_t slot) except -1
-    cdef int store(self, uint64_t key, object value) except -1
     cdef uint64_t length(self) noexcept
     cdef bint has(self, uint64_t key) noexcept
     # Whether it was there.
@@ -33,8 +32,8 @@ cdef class IdTable(ById):
 
     # NULL when there is none.
     cdef PyObject *find(self, uint64_t key) noexcept
-    # A new one, or another in an old one's place.
-    cdef int put(self, uint64_t key, object value) except -1
+    # One of which it is known that its key isn't in yet, and below 2^64 - 1.
+    cdef int put_new(self, uint64_t key, object value) except -1
     # The next in order of entry, from turn 0 on; NULL at the end. Not while the table changes.
     cdef PyObject *walk(self, uint64_t *turn) noexcept
 
@@ -57,5 +56,8 @@ cdef class IdMemory(ById):
     cdef int find(self, uint64_t key) noexcept
     # Take one in, or its number; beyond `most` ids the oldest is forgotten.
     cdef int remember(self, uint64_t key, uint8_t number, uint64_t most) except -1
+    # The same where it is known that the key isn't in yet, and below 2^64 - 1.
+    cdef int remember_new(self, uint64_t key, uint8_t number, uint64_t most) except -1
+    cdef int forget_beyond(self, uint64_t most) except -1
     # The next in order of entry, from turn 0 on; False at the end. Not while the memory changes.
     cdef bint walk(self, uint64_t *turn, uint64_t *key, uint8_t *number) noexcept

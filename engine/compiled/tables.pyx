@@ -9,7 +9,7 @@ as dicts; to Cython rooms a lookup is a few nanoseconds and makes no object. Key
 from cpython.long cimport PyLong_AsUnsignedLongLong, PyLong_Check
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
@@ -18,7 +18,8 @@ cimport cython
 from collections.abc import ItemsView, KeysView, MutableMapping, ValuesView
 
 from engine.compiled.rings cimport (
-    GONE, NO_SLOT, Ring, ring_add, ring_bytes, ring_drop, ring_find, ring_free, ring_next,
+    GONE, NO_SLOT, Ring, ring_add, ring_bytes, ring_drop, ring_find, ring_free, ring_is_full, ring_next,
+    ring_widen,
 )
 
 cdef object NOTHING = object()
@@ -44,13 +45,23 @@ cdef inline uint64_t id_of(object key) except? 18446744073709551615:
         return GONE
 
 
+cdef int make_room(Ring *ring) except -1:
+    if ring_widen(ring) < 0:
+        raise MemoryError("no memory for a table by id")
+    return 0
+
+
+cdef int not_an_id() except -1:
+    raise OverflowError("an id is from 0 to 2^64 - 2")
+
+
 cdef class ById:
     """What both tables are: a dict of numbers. They say what a value is."""
 
     cdef object value_at(self, uint64_t slot):
         raise TypeError("take an IdTable or an IdMemory")
 
-    cdef int set_value(self, uint64_t slot, object value, bint is_new) except -1:
+    cdef int put(self, uint64_t key, object value) except -1:
         raise TypeError("take an IdTable or an IdMemory")
 
     cdef int drop_slot(self, uint64_t slot) except -1:
@@ -74,22 +85,6 @@ cdef class ById:
     cdef uint64_t size_bytes(self) noexcept:
         return ring_bytes(&self.ring)
 
-    cdef int store(self, uint64_t key, object value) except -1:
-        cdef int64_t slot = ring_find(&self.ring, key)
-        if slot != NO_SLOT:
-            return self.set_value(slot, value, False)
-        if key == GONE:
-            raise OverflowError("an id is from 0 to 2^64 - 2")
-        slot = ring_add(&self.ring, key)
-        if slot == NO_SLOT:
-            raise MemoryError("no memory for a table")
-        self.changes += 1
-        try:
-            return self.set_value(slot, value, True)
-        except BaseException:
-            ring_drop(&self.ring, slot)
-            raise
-
     def __len__(self):
         return self.ring.count
 
@@ -106,7 +101,7 @@ cdef class ById:
         return self.value_at(slot)
 
     def __setitem__(self, key, value):
-        self.store(id_of(key), value)
+        self.put(id_of(key), value)
 
     def __delitem__(self, key):
         if not self.drop(id_of(key)):
@@ -130,13 +125,13 @@ cdef class ById:
         cdef int64_t slot = ring_find(&self.ring, id_of(key))
         if slot != NO_SLOT:
             return self.value_at(slot)
-        self.store(id_of(key), default)
+        self.put(id_of(key), default)
         return default
 
     def update(self, given):
         """Take in a mapping, or (key, value) after (key, value)."""
         for key, value in given.items() if hasattr(given, "items") else given:
-            self.store(id_of(key), value)
+            self.put(id_of(key), value)
 
     def clear(self):
         cdef uint64_t turn = 0
@@ -237,6 +232,7 @@ cdef int widen(Ring *ring, uint64_t key) except -1:
     return 0
 
 
+@cython.final
 cdef class IdTable(ById):
     """Objects by id: each is held by the table."""
 
@@ -261,19 +257,34 @@ cdef class IdTable(ById):
     cdef object value_at(self, uint64_t slot):
         return <object>(<PyObject **>self.ring.values)[slot]
 
-    cdef int set_value(self, uint64_t slot, object value, bint is_new) except -1:
-        cdef PyObject **held = &(<PyObject **>self.ring.values)[slot]
-        cdef PyObject *before = NULL if is_new else held[0]
-        cdef uint64_t key = self.ring.keys[slot]
-        if is_new and self.ring.near_size <= key < NEAR_FIRST + NEAR_TIMES * self.ring.count:
-            held[0] = NULL
-            widen(&self.ring, key)
+    cdef int put(self, uint64_t key, object value) except -1:
+        cdef int64_t slot = ring_find(&self.ring, key)
+        cdef PyObject **held
+        cdef PyObject *before
+        if slot == NO_SLOT:
+            return self.put_new(key, value) if key != GONE else not_an_id()
+        held = &(<PyObject **>self.ring.values)[slot]
+        before = held[0]
         Py_INCREF(value)
         held[0] = <PyObject *>value
         if key < self.ring.near_size:
             self.ring.near[key] = <void *>held[0]
         # Last: letting an object go runs what it likes.
         Py_XDECREF(before)
+        return 0
+
+    cdef int put_new(self, uint64_t key, object value) except -1:
+        cdef uint64_t slot
+        if self.ring.near_size <= key < NEAR_FIRST + NEAR_TIMES * (<uint64_t>self.ring.count + 1):
+            widen(&self.ring, key)
+        if ring_is_full(&self.ring):
+            make_room(&self.ring)
+        slot = ring_add(&self.ring, key)
+        self.changes += 1
+        Py_INCREF(value)
+        (<PyObject **>self.ring.values)[slot] = <PyObject *>value
+        if key < self.ring.near_size:
+            self.ring.near[key] = <void *><PyObject *>value
         return 0
 
     cdef int drop_slot(self, uint64_t slot) except -1:
@@ -288,17 +299,15 @@ cdef class IdTable(ById):
     cdef PyObject *find(self, uint64_t key) noexcept:
         return find_in(&self.ring, key)
 
-    cdef int put(self, uint64_t key, object value) except -1:
-        return self.store(key, value)
-
     cdef PyObject *walk(self, uint64_t *turn) noexcept:
         cdef int64_t slot = ring_next(&self.ring, turn)
         return NULL if slot == NO_SLOT else (<PyObject **>self.ring.values)[slot]
 
 
+@cython.final
 @cython.no_gc
 cdef class IdMemory(ById):
-    """A small number by id, at about twenty bytes each: what is kept for as many ids as the caller says."""
+    """A small number by id, at nine to twenty bytes each: what is kept for as many ids as the caller says."""
 
     def __cinit__(self, members, given=()):
         self.ring.value_size = sizeof(uint8_t)
@@ -316,9 +325,8 @@ cdef class IdMemory(ById):
     cdef object value_at(self, uint64_t slot):
         return self.members[<uint8_t>self.ring.values[slot]]
 
-    cdef int set_value(self, uint64_t slot, object value, bint is_new) except -1:
-        self.ring.values[slot] = <char><uint8_t>self.members.index(value)
-        return 0
+    cdef int put(self, uint64_t key, object value) except -1:
+        return self.remember(key, <uint8_t>self.members.index(value), UINT64_MAX)
 
     cdef int find(self, uint64_t key) noexcept:
         cdef int64_t slot = ring_find(&self.ring, key)
@@ -326,15 +334,23 @@ cdef class IdMemory(ById):
 
     cdef int remember(self, uint64_t key, uint8_t number, uint64_t most) except -1:
         cdef int64_t slot = ring_find(&self.ring, key)
-        cdef uint64_t turn = 0
         if slot == NO_SLOT:
-            slot = ring_add(&self.ring, key) if key != GONE else NO_SLOT
-            if slot == NO_SLOT:
-                raise MemoryError("no memory for what is remembered")
-            self.changes += 1
+            return self.remember_new(key, number, most) if key != GONE else not_an_id()
         self.ring.values[slot] = <char>number
+        return self.forget_beyond(most)
+
+    cdef int remember_new(self, uint64_t key, uint8_t number, uint64_t most) except -1:
+        if ring_is_full(&self.ring):
+            make_room(&self.ring)
+        self.changes += 1
+        self.ring.values[ring_add(&self.ring, key)] = <char>number
+        return self.forget_beyond(most)
+
+    cdef inline int forget_beyond(self, uint64_t most) except -1:
+        """The oldest goes when there is one too many."""
+        cdef uint64_t turn = 0
         if self.ring.count > most:
-            self.drop_slot(ring_next(&self.ring, &turn))
+            self.drop_slot(<uint64_t>ring_next(&self.ring, &turn))
         return 0
 
     cdef bint walk(self, uint64_t *turn, uint64_t *key, uint8_t *number) noexcept:
