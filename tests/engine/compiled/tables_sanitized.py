@@ -66,11 +66,20 @@ def ids_live(seed: int, steps: int) -> None:
 
 def main(library: str, *seeds: str) -> int:
     use(Path(library).resolve())
-    from engine.compiled import doors_arithmetic, doors_ids, doors_tables, ordered, remembered, saving, tables
+    from engine.compiled import (
+        doors_arithmetic,
+        doors_ids,
+        doors_tables,
+        ordered,
+        remembered,
+        restoring,
+        saving,
+        tables,
+    )
     from tests.engine.compiled import test_arithmetic, test_blake2b, test_ordered, test_tables
     from tests.engine.machines import test_snapshots
 
-    for module in (doors_arithmetic, doors_ids, doors_tables, ordered, remembered, saving, tables):
+    for module in (doors_arithmetic, doors_ids, doors_tables, ordered, remembered, restoring, saving, tables):
         assert Path(module.__file__ or "").is_relative_to(Path(library).resolve()), f"{module} isn't sanitized"
     for seed in seeds:
         test_ordered.test_long_lives(int(seed))
@@ -81,6 +90,9 @@ def main(library: str, *seeds: str) -> int:
     test_tables.test_letting_go_may_change_the_table()
     test_blake2b.test_every_length_that_an_order_can_have_and_more()
     test_snapshots.test_as_much_as_it_may_remember(255)
+    for count in (1, 17, 33):
+        test_snapshots.test_more_orders_than_are_read_ahead(count)
+    test_snapshots.test_every_field_of_a_bill_is_saved_and_read()
     for check in (test_arithmetic.test_usage, test_arithmetic.test_fees, test_arithmetic.test_a_price_that_changes):
         check()
     test_snapshots.test_what_is_damaged_under_a_right_digest_is_judged_by_the_law(int(seeds[0]))

@@ -21,13 +21,13 @@ from engine.dues import Bill, PaidHours
 from engine.kinds import EndReason, Kind, LeaseState, OrderStatus, OrderType, Origin, Side, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
-from engine.messages import Command, ListMarket, OpenAccount, RegisterBaron
+from engine.messages import CancelOrder, Command, ListMarket, OpenAccount, RegisterBaron
 from engine.records import SelfTrade
 from engine.state import POTS, Account, Lease, Order, Remembered
 from tests.engine import sequences
 from tests.engine.compiled.damage import damaged
 from tests.engine.sequences import Step
-from tests.engine.shard import HOUR, START, Shard, bid
+from tests.engine.shard import ALICE, HOUR, START, Shard, bid, offered
 from tests.engine.test_snapshot import lived
 
 ACCOUNT: Final = 11
@@ -285,6 +285,29 @@ def test_any_life_is_saved_as_by_the_law_and_lived_on_by_the_other(steps: list[S
     assert shard.twin.snapshot() == data
     assert Machine.restore(shard.twin.snapshot(), PlainBook).snapshot() == data
     sequences.wind_down(shard)
+    assert shard.twin.snapshot() == shard.machine.snapshot()
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 15, 16, 17, 33, 70])
+def test_more_orders_than_are_read_ahead(count: int) -> None:
+    """Slots of orders that went are used again, so ids don't follow each other in them; prices lie apart."""
+    shard = Shard()
+    shard.offer(offered(20_000, 8))
+    gone = [shard.place(bid(ALICE, 100 + n, 1)) for n in range(count)]
+    for n, order_id in enumerate(reversed(gone)):
+        shard.do(CancelOrder(account=ALICE, order_id=order_id))
+        order = bid(ALICE, 100 + n * 7_919 % 5_000, 2)
+        shard.place(msgspec.structs.replace(order, delivery=b"key" * (1 + n % 3)))
+    data = shard.twin.snapshot()
+    assert data == shard.machine.snapshot()
+    again = FastMachine.restore(data)
+    assert again.snapshot() == data
+    assert [each.order_id for each in again.state.orders_by(ALICE)] == [
+        each.order_id for each in shard.twin.state.orders_by(ALICE)
+    ]
+    shard.twin = again
+    for rests in shard.machine.state.orders_by(ALICE):
+        shard.do(CancelOrder(account=ALICE, order_id=rests.order_id))
     assert shard.twin.snapshot() == shard.machine.snapshot()
 
 
