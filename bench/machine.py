@@ -1,6 +1,6 @@
 """The whole machine: orders a second through risk, hours, book, transfers and events, and what crowds cost it.
 
-`python -m bench.machine [--quick]`. One run measures the machine and, on the same commands, the bare book that it runs on.
+`python -m bench.machine [--quick]`. One run measures the machine and, on the same commands, books alone.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from bench.common.report import Row, parser, publish, report
+from bench.machines.alone import bare_s, compiled_s
 from bench.machines.crowds import Crowd, leases, resting, year_filled_us, yielding
 from bench.machines.flow import Flow, batched_s, logged, mixed, opened, played
 from bench.machines.replay import replayed
-from bench.order_books.engines import BATCH, EVENTS_ROOM
 from bench.order_books.memory import resident_bytes, settle
-from engine.book import BookLimits
 from engine.halves import compiled_half
-from engine.records import COMMAND_BYTES, EVENT_BYTES
+from engine.records import COMMAND_BYTES
 
 ACCOUNTS: Final = 10_000
 BEST_OF: Final = 3
@@ -48,9 +47,10 @@ def run(*, quick: bool) -> list[Row]:
 
 
 def _whole_path(flow: Flow) -> list[Row]:
-    """The flow through the machine, and what it asked of its books through a bare book."""
+    """The flow through the machine, and what it asked of its books through books alone (docs/decisions/011)."""
     machine_s = min(_played_s(flow) for _ in range(BEST_OF))
-    book_s = min(_bare_s(flow) for _ in range(BEST_OF))
+    compiled_book_s = min(compiled_s(flow) for _ in range(BEST_OF))
+    bare_book_s = min(bare_s(flow) for _ in range(BEST_OF))
     asked = sum(len(records) for records in flow.book_commands.values()) // COMMAND_BYTES
     singly_s = _singly_s(flow)
     steps = len(flow.steps)
@@ -63,7 +63,8 @@ def _whole_path(flow: Flow) -> list[Row]:
         ),
         _at_least("whole path", flow.orders / machine_s, "orders/s", 1_000_000, "in batches, log's records in and out"),
         Row("one command at a time", _rounded(flow.orders / singly_s), "orders/s", against="messages in and out"),
-        _at_most("to the bare book", machine_s / book_s, "x", 4, f"batch of the {asked:,} commands that its books had"),
+        _at_most("to the bare book", machine_s / bare_book_s, "x", 4, f"the {asked:,} commands that its books had"),
+        Row("to the compiled book", _rounded(machine_s / compiled_book_s), "x", against="the same, by batch"),
     ]
 
 
@@ -130,20 +131,6 @@ def _singly_s(flow: Flow) -> float:
     before = time.perf_counter()
     played(machine, flow.steps)
     return time.perf_counter() - before
-
-
-def _bare_s(flow: Flow) -> float:
-    """A bare book for each instrument, one after the other, by `batch`."""
-    out = bytearray(EVENTS_ROOM * EVENT_BYTES)
-    seconds = 0.0
-    for records in flow.book_commands.values():
-        book, view = compiled_half().book(BookLimits(fires=False)), memoryview(records)
-        step = BATCH * COMMAND_BYTES
-        before = time.perf_counter()
-        for first in range(0, len(view), step):
-            book.batch(view[first : first + step], out)
-        seconds += time.perf_counter() - before
-    return seconds
 
 
 def _at_least(name: str, value: float, unit: str, goal: float, against: str) -> Row:
