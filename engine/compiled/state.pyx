@@ -85,16 +85,17 @@ cdef class Core:
             dict_size(<PyObject *>self.dry_holdings) | dict_size(<PyObject *>self.far_barons)
             | dict_size(<PyObject *>self.far_books) | dict_size(<PyObject *>self.far_rows)
             | dict_size(<PyObject *>self.spent_quotes) | dict_size(<PyObject *>self.short_rows)
-            | dict_size(<PyObject *>self.entering_ticks) | <Py_ssize_t>self.drafts.count
+            | dict_size(<PyObject *>self.entering_ticks)
         ):
             self.clean_far()
+        if self.drafts.count:
+            self.drafts.forget()
         return 0
 
     cdef int clean_far(self) except -1:
         """The same of what Python rooms filled."""
         self.dry_holdings, self.spent_quotes, self.short_rows, self.entering_ticks = {}, {}, {}, {}
         self.far_barons, self.far_books, self.far_rows = {}, {}, {}
-        self.drafts.forget()
         return 0
 
     # ---- what was touched
