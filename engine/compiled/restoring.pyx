@@ -405,6 +405,8 @@ cdef int read_many(Core state, object body) except -1:
     count = open_table(&cursor, leases)
     for _place in range(count):
         lease = read_lease(&cursor, interned)
+        if state.leases.has(lease.lease_id):
+            raise NotPlain
         add_lease(state, lease)
     books = decode_books(body.books)
     if len(books) != len(body.instruments):
