@@ -37,6 +37,8 @@ cdef enum:
     PPM = 1000000
     NS_PER_S = 1000000000
     NS_PER_HOUR = 3600000000000
+    # At a tick an hour, a GPU's use is a micro-dollar each so many ns: what is divided by it stays short.
+    NS_PER_MICRO = 36000000000
 
 
 cdef struct PriceStep:
@@ -47,19 +49,19 @@ cdef struct PriceStep:
 
 cdef inline int64_t usage_micros(int64_t price_ticks, int64_t quantity, int128_t duration_ns) noexcept nogil:
     """Charge for so many GPUs at a price over a time, rounded down."""
-    return floor_of(<int128_t>price_ticks * MICROS_PER_TICK * quantity * duration_ns, NS_PER_HOUR)
+    return floor_of(<int128_t>price_ticks * quantity * duration_ns, NS_PER_MICRO)
 
 
 cdef inline int64_t usage_micros_up(
     int64_t price_ticks, int64_t quantity, int128_t duration_ns
 ) noexcept nogil:
     """The same, rounded up: what a hold or a prefund needs."""
+    cdef uint64_t hours
     if 0 <= duration_ns <= INT64_MAX and <uint64_t>duration_ns % <uint64_t>NS_PER_HOUR == 0:
         # Whole hours need no division of 128 bits.
-        return price_ticks * MICROS_PER_TICK * quantity * <int64_t>(
-            <uint64_t>duration_ns // <uint64_t>NS_PER_HOUR
-        )
-    return ceiling_of(<int128_t>price_ticks * MICROS_PER_TICK * quantity * duration_ns, NS_PER_HOUR)
+        hours = <uint64_t>duration_ns // <uint64_t>NS_PER_HOUR
+        return price_ticks * MICROS_PER_TICK * quantity * <int64_t>hours
+    return ceiling_of(<int128_t>price_ticks * quantity * duration_ns, NS_PER_MICRO)
 
 
 cdef inline int64_t fee_micros(int64_t usage, int64_t fee_ppm) noexcept nogil:

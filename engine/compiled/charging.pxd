@@ -56,9 +56,8 @@ cdef inline int set_month(Core core, Bill bill, int64_t due_ns) except -1:
     return 0
 
 
-cdef inline int bill_ended(Core core, Lease lease, int64_t over_ns) except -1:
-    """Its lease is over: one that charged nothing has nothing to close."""
-    cdef Bill bill = bill_of(core, lease.lease_id)
+cdef inline int bill_ended(Core core, Lease lease, Bill bill, int64_t over_ns) except -1:
+    """The bill's lease is over: one that charged nothing has nothing to close, and there may be none."""
     if bill is None:
         return 0
     if bill.over_ns and bill.over_ns < over_ns:
@@ -75,8 +74,11 @@ cdef inline int bill_ended(Core core, Lease lease, int64_t over_ns) except -1:
     return 0
 
 
-cdef inline int post(Core core, Lease lease, Account renter, int64_t due_micros) except -1:
-    """Bring what is posted to what is due in all, or refund, no more than this month's charge."""
+cdef inline Bill post(Core core, Lease lease, Account renter, int64_t due_micros):
+    """Bring what is posted to what is due in all, or refund, no more than this month's charge.
+
+    The lease's bill, or None: nothing was ever charged.
+    """
     cdef Bill bill = bill_of(core, lease.lease_id)
     cdef int64_t least = lease.usage_micros - (bill.charge_micros if bill is not None else 0)
     cdef int64_t more, renter_fee, provider_fee
@@ -88,7 +90,7 @@ cdef inline int post(Core core, Lease lease, Account renter, int64_t due_micros)
     renter_fee = fee_micros(due_micros, lease.renter_fee_ppm) - lease.renter_fee_micros
     provider_fee = fee_micros(due_micros, lease.provider_fee_ppm) - lease.provider_fee_micros
     if more == 0 and renter_fee == 0 and provider_fee == 0:
-        return 0
+        return bill
     provider, exchange = account_of(core, lease.provider), account_of(core, 0)
     if more >= 0:
         transfer(core, renter, POT_HELD, provider, POT_RECEIVABLE, more, CODE_USAGE, ref)
@@ -101,15 +103,16 @@ cdef inline int post(Core core, Lease lease, Account renter, int64_t due_micros)
         transfer(core, exchange, POT_FEES, renter, POT_AVAILABLE, -renter_fee, CODE_REFUND, ref)
         transfer(core, provider, POT_RECEIVABLE, renter, POT_AVAILABLE, -more, CODE_REFUND, ref)
     if lease.prefund_micros < 0:
-        return overdrawn(ref, -lease.prefund_micros)
+        overdrawn(ref, -lease.prefund_micros)
     if more:
-        bill = open_bill(core, lease, core.last_ts_ns)
+        if bill is None:
+            bill = open_bill(core, lease, core.last_ts_ns)
         bill.charge_micros += more
         bill.receivable_micros += more - provider_fee
     lease.usage_micros = due_micros
     lease.renter_fee_micros += renter_fee
     lease.provider_fee_micros += provider_fee
-    return 0
+    return bill
 
 
 cdef inline int64_t missing_micros(Core core, Lease lease, int64_t at_ns) noexcept:

@@ -39,6 +39,7 @@ from engine.compiled.standing cimport (
     account_of, admit, close, find_account, find_baron, forget, hour_of,
 )
 from engine.compiled.state cimport Core, Listed, listed_of, note_book
+from engine.compiled.tables cimport find_in
 from engine.compiled.wire cimport View, bytes_of, text_of, view_bytes
 from engine.fast.records cimport (
     FLAG_POST_ONLY, KIND_ACCEPTED, KIND_CANCELED, KIND_REJECTED, KIND_TRADE, OP_CANCEL, OP_NEW,
@@ -357,8 +358,8 @@ cdef int displace(Core state, Listed listed, Account account, OrderSlot *bid, ui
     does it.
     """
     cdef Pair first
-    cheapest = state.spot_index.get(listed.number)
-    if cheapest is not None and (<PairSet?>cheapest).first(&first):
+    cdef PyObject *cheapest = find_in(&state.spot_index.ring, listed.instrument)
+    if cheapest != NULL and (<PairSet>cheapest).first(&first):
         if first.first * 10 <= <int64_t>bid.price_ticks * OF_TEN:
             displacement.follow(state, state.orders.handle(index))
             return 0

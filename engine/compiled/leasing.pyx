@@ -159,8 +159,7 @@ cdef bint _finish(Core core, Lease lease, int64_t ended_ns, uint8_t reason) exce
         row.firm_gpus -= lease.quantity
     _leaves(core, lease)
     lease.reason_code = reason
-    post(core, lease, renter, ended_usage(lease, ended_ns))
-    bill_ended(core, lease, ended_ns)
+    bill_ended(core, lease, post(core, lease, renter, ended_usage(lease, ended_ns)), ended_ns)
     micros = lease.prefund_micros
     lease.prefund_micros = 0
     release(core, renter, micros, lease.lease_id)

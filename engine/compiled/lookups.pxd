@@ -3,7 +3,7 @@
 A row that isn't there is None. It knows no rule of the market.
 """
 
-from cpython.dict cimport PyDict_GetItem, PyDict_GetItemWithError
+from cpython.dict cimport PyDict_GetItem
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
@@ -56,9 +56,9 @@ cdef inline int rearm(Core core, uint8_t kind, uint64_t number, int64_t before_n
 # ---------------------------------------------------------------- leases
 
 
-cdef inline PairSet displaceable(Core core, int64_t instrument):
+cdef inline PairSet displaceable(Core core, uint32_t instrument):
     """The leases of a spot instrument that a bid may displace; None: there never was one."""
-    return <PairSet>_given(PyDict_GetItemWithError(core.spot_index, instrument))
+    return <PairSet>_given(find_in(&core.spot_index.ring, instrument))
 
 
 cdef inline int yields(PairSet index, Lease lease) except -1:
@@ -74,7 +74,7 @@ cdef inline int yields_no_more(PairSet index, Lease lease) except -1:
 
 
 cdef inline int add_lease(Core core, Lease lease) except -1:
-    """A lease is known by its id and by its Baron (`Core.add_lease`)."""
+    """A new lease is known by its id and by its Baron (`Core.add_lease`)."""
     cdef Baron baron = baron_of(core, lease.baron)
     if baron.leases is None:
         baron.leases = IdTable.__new__(IdTable)

@@ -2,12 +2,12 @@
 
 Keys and values stand in a ring, oldest first. A few are looked through; of more, an open-addressed index
 says in which slot a key is. The oldest leaves without a trace, so that a bounded memory never pauses; one
-from the middle leaves a gap, and gaps are closed when the ring is full. What a value is, its owner knows;
-nothing here knows Python.
+from the middle leaves a gap, and gaps are closed when the ring is full. What a value is, its owner knows.
+The memory is of Python's pools, whose small pieces come and go quickly; no more of Python is known here.
 """
 
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 cdef enum:
@@ -122,9 +122,9 @@ cdef inline uint64_t ring_bytes(const Ring *ring) noexcept nogil:
     return ring.slots * (sizeof(uint64_t) + ring.value_size) + index_bytes(ring)
 
 
-cdef inline void ring_free(Ring *ring) noexcept nogil:
+cdef inline void ring_free(Ring *ring) noexcept:
     """Give all back; what the values are was let go by their owner."""
-    free(ring.keys)
+    PyMem_Free(ring.keys)
     ring.keys = NULL
     ring.values = NULL
     ring.places = NULL
@@ -136,7 +136,7 @@ cdef inline bint ring_is_full(const Ring *ring) noexcept nogil:
     return ring.tail - ring.head >= ring.slots
 
 
-cdef inline int ring_widen(Ring *ring) noexcept nogil:
+cdef inline int ring_widen(Ring *ring) noexcept:
     """Into another piece of memory without the gaps: of twice the size where they are less than a quarter.
 
     0, or -1: there is no memory, and nothing changed.
@@ -150,7 +150,7 @@ cdef inline int ring_widen(Ring *ring) noexcept nogil:
             return -1
         wider.slots <<= 1
         wider.shift -= 1
-    wider.keys = <uint64_t *>malloc(ring_bytes(&wider))
+    wider.keys = <uint64_t *>PyMem_Malloc(ring_bytes(&wider))
     if wider.keys == NULL:
         return -1
     wider.values = <char *>(wider.keys + wider.slots) + index_bytes(&wider)

@@ -81,7 +81,7 @@ cdef class Core:
     cdef public list covers
     cdef public dict auction_ends
     cdef readonly TimerSet timers
-    cdef readonly dict spot_index
+    cdef readonly IdTable spot_index
     cdef public set yielding
     cdef public set waiting
     cdef public set shutting

@@ -49,7 +49,7 @@ cdef class Core:
         self.bills, self.paid_of, self.covers = IdTable(), {}, []
         self.obligations, self.obligations_of, self.neighbours, self.handovers = {}, {}, {}, {}
         self.books, self.auction_ends = IdTable(), {}
-        self.timers, self.spot_index = TimerSet(), {}
+        self.timers, self.spot_index = TimerSet(), IdTable()
         self.events = EventTape()
         self.yielding, self.waiting, self.shutting, self.expiring = set(), set(), set(), set()
         self.far_barons, self.far_books, self.far_rows = {}, {}, {}

@@ -178,36 +178,32 @@ cdef inline str text_of(const View *view):
 
 cdef inline uint8_t *put_number(uint8_t *at, int64_t number) noexcept nogil:
     """A number in the fewest bytes, at most NUMBER_BYTES."""
+    # A negative one is among the greatest: it is told apart from those alone.
+    cdef uint64_t whole = <uint64_t>number
     cdef uint16_t two
     cdef uint32_t four
-    cdef uint64_t eight
-    if unlikely(number < 0):
-        return _put_negative(at, number)
-    if number <= 0x7F:
-        at[0] = <uint8_t>number
+    if whole <= 0x7F:
+        at[0] = <uint8_t>whole
         return at + 1
-    if number <= 0xFF:
+    if whole <= 0xFF:
         at[0] = UINT_8
-        at[1] = <uint8_t>number
+        at[1] = <uint8_t>whole
         return at + 2
-    if number <= 0xFFFF:
+    if whole <= 0xFFFF:
         at[0] = UINT_16
-        two = swapped_16(<uint16_t>number)
+        two = swapped_16(<uint16_t>whole)
         memcpy(at + 1, &two, 2)
         return at + 3
-    if number <= UINT32_MAX:
+    if whole <= UINT32_MAX:
         at[0] = UINT_32
-        four = swapped_32(<uint32_t>number)
+        four = swapped_32(<uint32_t>whole)
         memcpy(at + 1, &four, 4)
         return at + 5
-    at[0] = UINT_64
-    eight = swapped_64(<uint64_t>number)
-    memcpy(at + 1, &eight, 8)
-    return at + 9
+    return put_long(at, number) if likely(number > 0) else _put_negative(at, number)
 
 
 cdef inline uint8_t *put_long(uint8_t *at, int64_t number) noexcept nogil:
-    """An id or a time: as `put_number`, and at once where it takes all bytes, as most do."""
+    """As `put_number`, and at once what takes all bytes, as most ids and times do."""
     cdef uint64_t eight
     if unlikely(number <= UINT32_MAX):
         return put_number(at, number)

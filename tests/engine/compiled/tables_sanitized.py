@@ -34,6 +34,9 @@ def tables_live(seed: int, steps: int) -> None:
         kept[number] = step % 256
         if len(kept) > 300:
             del kept[next(iter(kept))]
+        if step % 500 == 499:
+            for oldest in list(kept)[: len(kept) - step % 40]:
+                del kept[oldest], memory[oldest]
     assert list(table.items()) == list(law.items())
     assert list(memory.items()) == list(kept.items())
     table.clear()

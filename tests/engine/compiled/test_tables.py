@@ -45,6 +45,13 @@ class Tables(RuleBasedStateMachine):
             self.seen[key] = value
         self.law[key] = value
 
+    @rule(key=ids, value=values)
+    def put_new(self, key: int, value: int) -> None:
+        """By who knows that it isn't in."""
+        if key not in self.law:
+            doors.table_put_new(self.seen, key, value)
+            self.law[key] = value
+
     @rule(start=st.integers(0, 300), count=st.integers(1, 100))
     def put_many(self, start: int, count: int) -> None:
         some = {number: number % 7 for number in range(start, start + count)}
@@ -117,6 +124,59 @@ TestTables = Tables.TestCase
 TestTables.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
+class Memories(RuleBasedStateMachine):
+    """An IdMemory beside a dict, with few ids and many: some of each are looked through, more have an index."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: IdMemory[int] = IdMemory(range(6))
+        self.law: dict[int, int] = {}
+        self.made = 0
+
+    @rule(key=ids, value=values, most=st.sampled_from([1, 7, 8, 9, 31, 33, 1_000]))
+    def remember(self, key: int, value: int, most: int) -> None:
+        if key in self.law:
+            doors.memory_remember(self.seen, key, value, most)
+        else:
+            doors.memory_remember_new(self.seen, key, value, most)
+        self.law[key] = value
+        if len(self.law) > most:
+            del self.law[next(iter(self.law))]
+
+    @rule(count=st.integers(1, 40), value=values)
+    def remember_many(self, count: int, value: int) -> None:
+        for _ in range(count):
+            self.made += 1
+            self.law[make_id(1, self.made, 7)] = value
+            doors.memory_remember_new(self.seen, make_id(1, self.made, 7), value, 2**62)
+
+    @rule(chance=st.randoms(use_true_random=False), share=st.integers(1, 4))
+    def drop_some(self, chance: Any, share: int) -> None:
+        for key in [key for key in self.law if chance.randrange(4) < share]:
+            assert self.seen.pop(key) == self.law.pop(key)
+
+    @rule(key=ids)
+    def look(self, key: int) -> None:
+        assert doors.memory_find(self.seen, key) == self.law.get(key, -1)
+        assert (key in self.seen) == (key in self.law)
+
+    @rule()
+    def clear(self) -> None:
+        self.seen.clear()
+        self.law.clear()
+
+    @invariant()
+    def equal(self) -> None:
+        assert doors.memory_walk(self.seen) == list(self.law.items()) == list(self.seen.items())
+        assert all(doors.memory_find(self.seen, key) == value for key, value in self.law.items())
+        assert doors.memory_find(self.seen, NOBODY) == -1
+        assert len(self.seen) == len(self.law)
+
+
+TestMemories = Memories.TestCase
+TestMemories.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
 @given(st.lists(st.tuples(ids, st.sampled_from(OrderStatus)), max_size=60), st.integers(1, 9))
 def test_a_memory_forgets_its_oldest_as_the_law_does(closed: list[tuple[int, OrderStatus]], most: int) -> None:
     """As `engine.client_ids.closed` keeps a dict; in Python's words and in one call."""
@@ -156,6 +216,15 @@ def test_a_bounded_memory_keeps_its_size() -> None:
         doors.memory_remember(memory, number, 0, 100)
     assert doors.size_bytes(memory) == before
     assert list(memory) == list(range(MANY - 100, MANY))
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 16, 32])
+def test_bytes_of_few(count: int) -> None:
+    """Most accounts remember a few: there is nothing but their keys and numbers."""
+    memory: IdMemory[None] = IdMemory([None])
+    for seq in range(1, count + 1):
+        doors.memory_remember_new(memory, make_id(1, seq, 0), 0, 10_000)
+    assert doors.size_bytes(memory) <= 9 * max(8, 2 * (count - 1))
 
 
 def test_bytes_of_many() -> None:
