@@ -1,5 +1,5 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""A snapshot written in C, once and into one piece of memory: orders, leases and bills; books by
+"""A snapshot written in C, once and into the bytes that it is: orders, leases and bills; books by
 `engine.compiled.saving_books`, what accounts remember by `engine.compiled.memories`.
 
 The bytes are those that the law's encoder makes of its structs (`engine.snapshot`), field by field in their
@@ -20,12 +20,13 @@ from engine.compiled.orders cimport Orders, Rare
 from engine.compiled.places cimport Place, new_places, sort_places
 from engine.compiled.records cimport Account, Lease
 from engine.compiled.saving_books cimport open_table, put_books, put_object
+from engine.compiled.sheets cimport Sheet, space, throw_away, torn_off
 from engine.compiled.slots cimport OrderSlot, slot_at
 from engine.compiled.state cimport Core
 from engine.compiled.tables cimport IdTable
 from engine.compiled.wire cimport (
-    LENGTH_BYTES, View, WireSink, bytes_of, free_sink, put_array, put_blob, put_code, put_flag, put_number,
-    put_text, room, view_bytes, view_text, written,
+    LENGTH_BYTES, View, WireSink, put_array, put_blob, put_code, put_flag, put_number, put_text, view_bytes,
+    view_text, written,
 )
 
 from operator import itemgetter
@@ -61,7 +62,7 @@ cdef tuple BEHIND = snapshot.BEHIND_MANY
 cdef int put_pairs(WireSink *sink, list pairs) except -1:
     """Pairs of numbers; None is no pair."""
     cdef uint32_t count = 0 if pairs is None else <uint32_t>len(pairs)
-    cdef uint8_t *at = put_array(room(sink, LENGTH_BYTES + PAIR_BYTES * count), count)
+    cdef uint8_t *at = put_array(space(sink, LENGTH_BYTES + PAIR_BYTES * count), count)
     for first, second in pairs or ():
         at = put_number(put_number(put_array(at, 2), first), second)
     written(sink, at)
@@ -85,7 +86,7 @@ cdef int put_order(WireSink *sink, Orders orders, OrderSlot *slot) except -1:
         view_text(&quote_set, rare.quote_set)
     if not sells and slot.delivery != NULL:
         view_bytes(&delivery, <bytes>slot.delivery)
-    at = room(sink, RECORD_BYTES + client_order_id.size + tag.size + quote_set.size + delivery.size)
+    at = space(sink, RECORD_BYTES + client_order_id.size + tag.size + quote_set.size + delivery.size)
     at = put_array(at, ORDER_FIELDS)
     at = put_number(at, slot.order_id)
     at = put_number(at, slot.account)
@@ -184,7 +185,7 @@ cdef int put_lease(WireSink *sink, Lease lease) except -1:
     view_bytes(&access, lease.access)
     view_text(&detail, lease.detail)
     view_bytes(&delivery, lease.delivery)
-    at = room(sink, RECORD_BYTES + access.size + detail.size + delivery.size)
+    at = space(sink, RECORD_BYTES + access.size + detail.size + delivery.size)
     at = put_array(at, LEASE_FIELDS)
     at = put_number(at, lease.lease_id)
     at = put_number(at, lease.renter)
@@ -213,7 +214,7 @@ cdef int put_lease(WireSink *sink, Lease lease) except -1:
     at = put_number(at, lease.ends_ns)
     written(sink, at)
     put_pairs(sink, lease.priced)
-    at = room(sink, RECORD_BYTES + delivery.size)
+    at = space(sink, RECORD_BYTES + delivery.size)
     at = put_number(at, lease.limit_ticks)
     at = put_flag(at, lease.auto_extend)
     at = put_number(at, lease.auto_due_ns)
@@ -247,7 +248,7 @@ cdef int put_leases(WireSink *sink, IdTable leases) except -1:
 
 cdef int put_bill(WireSink *sink, Bill bill) except -1:
     """As `engine.dues.Bill`."""
-    cdef uint8_t *at = put_array(room(sink, RECORD_BYTES), BILL_FIELDS)
+    cdef uint8_t *at = put_array(space(sink, RECORD_BYTES), BILL_FIELDS)
     at = put_number(at, bill.bill_id)
     at = put_number(at, bill.renter)
     at = put_number(at, bill.provider)
@@ -258,7 +259,7 @@ cdef int put_bill(WireSink *sink, Bill bill) except -1:
     at = put_number(at, bill.over_ns)
     written(sink, at)
     put_pairs(sink, bill.stopped)
-    at = room(sink, RECORD_BYTES)
+    at = space(sink, RECORD_BYTES)
     at = put_number(at, bill.out_ns)
     at = put_number(at, bill.out_until_ns)
     written(sink, at)
@@ -307,28 +308,26 @@ cdef bytes digest_of(const WireSink *sink, size_t begin):
 
 def encoded(Core state not None):
     """As `engine.snapshot.encode`."""
-    cdef WireSink sink
-    cdef View all_of_it
+    cdef Sheet sheet
     cdef bytes digest
-    memset(&sink, 0, sizeof(WireSink))
+    memset(&sheet, 0, sizeof(Sheet))
     try:
-        room(&sink, HEAD_BYTES)[0] = FORMAT
-        sink.size = HEAD_BYTES
-        put_body(&sink, state)
-        digest = digest_of(&sink, HEAD_BYTES)
-        memcpy(sink.data + 1, PyBytes_AS_STRING(digest), len(digest))
-        all_of_it.data, all_of_it.size = sink.data, sink.size
-        return bytes_of(&all_of_it)
+        space(&sheet.sink, HEAD_BYTES)[0] = FORMAT
+        sheet.sink.size = HEAD_BYTES
+        put_body(&sheet.sink, state)
+        digest = digest_of(&sheet.sink, HEAD_BYTES)
+        memcpy(sheet.sink.data + 1, PyBytes_AS_STRING(digest), len(digest))
+        return torn_off(&sheet)
     finally:
-        free_sink(&sink)
+        throw_away(&sheet)
 
 
 def hash_of(Core state not None):
     """As `engine.snapshot.state_hash`."""
-    cdef WireSink sink
-    memset(&sink, 0, sizeof(WireSink))
+    cdef Sheet sheet
+    memset(&sheet, 0, sizeof(Sheet))
     try:
-        put_body(&sink, state)
-        return digest_of(&sink, 0).hex()
+        put_body(&sheet.sink, state)
+        return digest_of(&sheet.sink, 0).hex()
     finally:
-        free_sink(&sink)
+        throw_away(&sheet)

@@ -6,9 +6,10 @@ into the same memory.
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.book_fast cimport FastBook
+from engine.compiled.sheets cimport space
 from engine.compiled.tables cimport IdTable
 from engine.compiled.wire cimport (
-    LENGTH_BYTES, NUMBER_BYTES, View, WireSink, put_array, put_code, put_encoded, put_flag, put_number, room,
+    LENGTH_BYTES, NUMBER_BYTES, View, WireSink, put_array, put_code, put_encoded, put_flag, put_number,
     view_bytes, written,
 )
 from engine.fast.core cimport NO_KEY, BookCore, Ladder
@@ -31,7 +32,7 @@ cdef object encode = msgspec.msgpack.Encoder().encode
 
 cdef int open_table(WireSink *sink, uint64_t count) except -1:
     """An array of so many records begins."""
-    written(sink, put_array(room(sink, LENGTH_BYTES), <uint32_t>count))
+    written(sink, put_array(space(sink, LENGTH_BYTES), <uint32_t>count))
     return 0
 
 
@@ -40,12 +41,13 @@ cdef int put_object(WireSink *sink, object value) except -1:
     cdef View encoded
     cdef bytes made = encode(value)
     view_bytes(&encoded, made)
+    space(sink, encoded.size)
     return put_encoded(sink, encoded.data, encoded.size)
 
 
 cdef int put_resting(WireSink *sink, BookCore *core, uint32_t index) except -1:
     """As `engine.book.RestingOrder`."""
-    cdef uint8_t *at = room(sink, RESTING_BYTES)
+    cdef uint8_t *at = space(sink, RESTING_BYTES)
     cdef Shown order
     look_at(core, index, &order)
     at = put_array(at, RESTING_FIELDS)
