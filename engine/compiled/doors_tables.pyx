@@ -4,7 +4,7 @@ Nothing else may use them.
 """
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
 
 from engine.compiled.ordered cimport Pair, PairSet, Timer, TimerSet
 from engine.compiled.tables cimport IdMemory, IdTable
@@ -24,8 +24,13 @@ def timer_has(TimerSet timers, int64_t due_ns, uint8_t kind, uint64_t number):
 
 def timer_first(TimerSet timers):
     """None when there is none."""
+    return timer_due(timers, INT64_MAX)
+
+
+def timer_due(TimerSet timers, int64_t now_ns):
+    """None when none is due by then."""
     cdef Timer timer
-    return (timer.due_ns, timer.kind, timer.id) if timers.first(&timer) else None
+    return (timer.due_ns, timer.kind, timer.id) if timers.due(now_ns, &timer) else None
 
 
 def pair_insert(PairSet pairs, int64_t first, int64_t second):

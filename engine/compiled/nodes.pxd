@@ -20,13 +20,27 @@ cdef enum:
     LINE_BYTES = 64
     # More than keys that fit any memory need.
     HEIGHT_MAX = 12
+    # Of a key.
+    KIND_SHIFT = 56
+    TAIL_BITS = 8
+    WORD_BITS = 64
 
 
 cdef packed struct Key:
-    # In this order; 17 bytes, because there may be a million of them.
+    # In this order; 17 bytes, because there may be a million of them. A number, a kind and another: the kind
+    # and all but the last byte of the other are in `rest`, so that most of a key is one of 128 bits.
     int64_t first
-    uint8_t kind
-    uint64_t last
+    uint64_t rest
+    uint8_t tail
+
+
+cdef extern from *:
+    """
+    typedef __int128 hourbook_int128;
+    typedef unsigned __int128 hourbook_uint128;
+    """
+    ctypedef long long int128_t "hourbook_int128"
+    ctypedef unsigned long long uint128_t "hourbook_uint128"
 
 
 cdef struct Leaf:
@@ -61,27 +75,49 @@ cdef inline void approach(const void *node) noexcept nogil:
         prefetch(<const char *>node + line * LINE_BYTES)
 
 
+cdef inline int128_t whole(const Key *key) noexcept nogil:
+    """A key but for its tail: two of them are compared in three instructions."""
+    return <int128_t>(<uint128_t>key.first << WORD_BITS | key.rest)
+
+
 cdef inline bint is_less(const Key *one, const Key *other) noexcept nogil:
-    """Without a branch: which way it goes is chance."""
-    return (one.first < other.first) | (
-        (one.first == other.first)
-        & ((one.kind < other.kind) | ((one.kind == other.kind) & (one.last < other.last)))
-    )
+    return whole(one) < whole(other) or (whole(one) == whole(other) and one.tail < other.tail)
 
 
 cdef inline bint is_equal(const Key *one, const Key *other) noexcept nogil:
-    return one.first == other.first and one.kind == other.kind and one.last == other.last
+    return one.first == other.first and one.rest == other.rest and one.tail == other.tail
+
+
+cdef inline Key key_of(int64_t first, uint8_t kind, uint64_t last) noexcept nogil:
+    cdef Key key
+    key.first = first
+    key.rest = <uint64_t>kind << KIND_SHIFT | last >> TAIL_BITS
+    key.tail = <uint8_t>last
+    return key
+
+
+cdef inline uint8_t kind_of(const Key *key) noexcept nogil:
+    return <uint8_t>(key.rest >> KIND_SHIFT)
+
+
+cdef inline uint64_t last_of(const Key *key) noexcept nogil:
+    return key.rest << TAIL_BITS | key.tail
 
 
 cdef inline uint32_t less_than(const Key *keys, uint32_t count, const Key *key) noexcept nogil:
     """How many of these keys, in order, are less than this one."""
-    cdef uint32_t begin = 0
+    cdef const Key *at = keys
+    cdef const Key *end = keys + count
+    cdef int128_t wanted = whole(key)
     cdef uint32_t half
     while count:
+        # Without a branch: which way it goes is chance.
         half = (count + 1) >> 1
-        begin += half if is_less(&keys[begin + half - 1], key) else 0
+        at += half if whole(&at[half - 1]) < wanted else 0
         count -= half
-    return begin
+    while at < end and whole(at) == wanted and at.tail < key.tail:
+        at += 1
+    return <uint32_t>(at - keys)
 
 
 cdef inline uint32_t child_of(const Branch *branch, const Key *key) noexcept nogil:

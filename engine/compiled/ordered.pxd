@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
+from engine.compiled.agenda cimport Agenda
 from engine.compiled.nodes cimport Key
 from engine.compiled.trees cimport Tree
 
@@ -17,11 +18,14 @@ cdef struct Pair:
 
 
 cdef class OrderedSet:
-    # Changes only through the methods below.
-    cdef Tree tree
-
     cdef int to_key(self, object item, Key *key) except -1
     cdef tuple to_item(self, const Key *key)
+    # A tree in which all items stand, until the next change.
+    cdef Tree *sorted(self) except NULL
+    cdef bint put(self, const Key *key) except -1
+    cdef bint take(self, const Key *key) noexcept
+    cdef bint holds(self, const Key *key) noexcept
+    cdef bint least(self, Key *key) except -1
     cdef uint64_t length(self) noexcept
     # Bytes of all that it has allocated.
     cdef uint64_t size_bytes(self) noexcept
@@ -30,17 +34,26 @@ cdef class OrderedSet:
 cdef class TimerSet(OrderedSet):
     """(due_ns, kind, id), each once, in this order."""
 
+    # Changes only through the methods.
+    cdef Agenda agenda
+
     # True: it is new. False: it was there already, and nothing changed.
     cdef bint insert(self, int64_t due_ns, uint8_t kind, uint64_t id) except -1
     # Whether it was there.
     cdef bint drop(self, int64_t due_ns, uint8_t kind, uint64_t id) noexcept
     cdef bint has(self, int64_t due_ns, uint8_t kind, uint64_t id) noexcept
-    # The least one, left where it is; False when there is none.
-    cdef bint first(self, Timer *timer) noexcept
+    # The least one, left where it is; False when none is due by then.
+    cdef bint due(self, int64_t now_ns, Timer *timer) except -1
+    # What `insert` and `drop` leave over, out of their way.
+    cdef bint insert_at_length(self, int64_t due_ns, uint8_t kind, uint64_t id) except -1
+    cdef bint drop_at_length(self, int64_t due_ns, uint8_t kind, uint64_t id) noexcept
 
 
 cdef class PairSet(OrderedSet):
     """(first, second), each once, in this order."""
+
+    # Changes only through the methods.
+    cdef Tree tree
 
     cdef bint insert(self, int64_t first, int64_t second) except -1
     cdef bint drop(self, int64_t first, int64_t second) noexcept

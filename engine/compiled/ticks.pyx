@@ -24,7 +24,7 @@ cdef int tick(Core core) except -1:
         # What a command before left to be gone on with is the law's.
         machine.tick(core, fire)
         return 0
-    while left and core.timers.first(&timer) and timer.due_ns <= core.last_ts_ns:
+    while left and core.timers.due(core.last_ts_ns, &timer):
         # What was traded in this Tick is settled before anything else happens.
         if core.events.sink.events >= EVENTS_ENOUGH or core.fills_left < core.max_looked:
             return 0

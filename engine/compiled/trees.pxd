@@ -14,6 +14,11 @@ from engine.compiled.nodes cimport (
 )
 
 
+cdef enum:
+    # A tree of so few levels is near enough.
+    NEAR_HEIGHT = 1
+
+
 cdef struct Tree:
     void *root
     # Levels of branches over the leaves.
@@ -32,7 +37,8 @@ cdef inline Leaf *leaf_of(const Tree *tree, const Key *key) noexcept nogil:
     cdef uint32_t _level
     for _level in range(tree.height):
         node = (<Branch *>node).children[child_of(<Branch *>node, key)]
-        approach(node)
+        if tree.height > NEAR_HEIGHT:
+            approach(node)
     return <Leaf *>node
 
 
@@ -49,7 +55,8 @@ cdef inline Leaf *leaf_on(const Tree *tree, const Key *key, Path *path) noexcept
         path.at_first &= path.places[level] == 0
         path.at_last &= path.places[level] == branch.count - 1
         node = branch.children[path.places[level]]
-        approach(node)
+        if tree.height > NEAR_HEIGHT:
+            approach(node)
     return <Leaf *>node
 
 

@@ -79,17 +79,21 @@ def main(library: str, *seeds: str) -> int:
         saving,
         tables,
     )
-    from tests.engine.compiled import test_arithmetic, test_blake2b, test_ordered, test_tables
+    from tests.engine.compiled import test_agenda, test_arithmetic, test_blake2b, test_ordered, test_tables
     from tests.engine.machines import test_snapshots
 
     for module in (doors_arithmetic, doors_ids, doors_tables, ordered, remembered, restoring, saving, tables):
         assert Path(module.__file__ or "").is_relative_to(Path(library).resolve()), f"{module} isn't sanitized"
     for seed in seeds:
         test_ordered.test_long_lives(int(seed))
+        test_agenda.test_long_lives(int(seed))
         tables_live(int(seed), 20_000)
         ids_live(int(seed), 30_000)
         print(f"seed {seed}", flush=True)
     test_ordered.test_memory_of_timers_by_chance()
+    test_agenda.test_memory_of_a_crowd_and_it_goes_back()
+    for before in (0, test_agenda.A_CROWD):
+        test_agenda.test_a_crowd_whose_timers_were_chosen_to_be_in_each_others_way_goes_back_to_the_tree(before)
     test_tables.test_letting_go_may_change_the_table()
     test_blake2b.test_every_length_that_an_order_can_have_and_more()
     test_snapshots.test_as_much_as_it_may_remember(255)

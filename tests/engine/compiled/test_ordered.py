@@ -201,17 +201,17 @@ def test_what_a_key_cannot_hold_is_refused() -> None:
         PairSet()[0]
 
 
-def test_timers_that_come_in_order_are_packed_and_memory_goes_back() -> None:
-    timers = TimerSet()
-    assert doors.size_bytes(timers) == 0, "a row without spot leases costs nothing"
-    for due_ns in range(MANY):
-        timers.add((due_ns, 1, due_ns))
-    assert doors.size_bytes(timers) < 19 * MANY
-    for due_ns in range(MANY):
-        timers.remove((due_ns, 1, due_ns))
-    assert doors.size_bytes(timers) < 2_000
-    timers.clear()
-    assert doors.size_bytes(timers) == 0
+def test_pairs_that_come_in_order_are_packed_and_memory_goes_back() -> None:
+    pairs = PairSet()
+    assert doors.size_bytes(pairs) == 0, "a row without spot leases costs nothing"
+    for price_ticks in range(MANY):
+        pairs.add((price_ticks, price_ticks))
+    assert doors.size_bytes(pairs) < 19 * MANY
+    for price_ticks in range(MANY):
+        pairs.remove((price_ticks, price_ticks))
+    assert doors.size_bytes(pairs) < 2_000
+    pairs.clear()
+    assert doors.size_bytes(pairs) == 0
 
 
 def test_memory_of_timers_by_chance() -> None:
