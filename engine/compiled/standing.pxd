@@ -57,11 +57,11 @@ cdef inline Row row_of_ask(Core state, Baron baron, const OrderSlot *ask):
 
 
 cdef inline uint32_t hour_of(int64_t ts_ns) noexcept nogil:
-    return <uint32_t>(ts_ns // NS_PER_HOUR)
+    return <uint32_t>(<uint64_t>ts_ns // <uint64_t>NS_PER_HOUR)
 
 
 cdef inline uint32_t hour_after(int64_t ts_ns) noexcept nogil:
-    return <uint32_t>((ts_ns + NS_PER_HOUR - 1) // NS_PER_HOUR)
+    return <uint32_t>((<uint64_t>ts_ns + NS_PER_HOUR - 1) // <uint64_t>NS_PER_HOUR)
 
 
 cdef int64_t deliverable_to_spot(Core state, Baron baron, Row row) noexcept
