@@ -6,12 +6,12 @@ One is the machine's own compiled book, by `batch`; the other the bare book of l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Final
 
 from bench.machines.flow import Flow
-from bench.order_books.bare import BareBook, Call
+from bench.order_books.bare import QUANTITY, BareBook, Call
 from bench.order_books.engines import BATCH, EVENTS_ROOM
 from engine.book import BookLimits
 from engine.halves import compiled_half
@@ -54,19 +54,30 @@ def _calls(book: BareBook, records: bytes) -> list[Call]:
 
 def _call(book: BareBook, record: bytes) -> Call:
     order_id, _, _, price, quantity, *_, op, shape, _, _ = COMMAND.unpack(record)
-    if op == Op.NEW:
-        enter = book.ioc if shape >> _TIME_SHIFT & 3 == _IOC else book.limit
-        return enter, (order_id, shape & 1, price, quantity)
-    if op == Op.CANCEL:
-        return _cancel_of(book), (order_id,)
-    raise ValueError(f"no order or cancel asks a book for operation {op}")
+    match op:
+        case Op.NEW:
+            enter = book.ioc if shape >> _TIME_SHIFT & 3 == _IOC else book.limit
+            return enter, (order_id, shape & 1, price, quantity)
+        case Op.CANCEL:
+            return partial(_cancel, book), (order_id,)
+        case Op.REDUCE:
+            return partial(_reduce, book), (order_id, quantity)
+        case _:
+            raise ValueError(f"no order, cancel or cut asks a book for operation {op}")
 
 
-def _cancel_of(book: BareBook) -> Callable[[int], None]:
+def _cancel(book: BareBook, order_id: int) -> None:
     """A cancel that forgives: the bare book knows no windows, so it may have sold what the machine's still had."""
+    if order_id in book.orders:
+        book.cancel(order_id)
 
-    def cancel(order_id: int) -> None:
-        if order_id in book.orders:
-            book.cancel(order_id)
 
-    return cancel
+def _reduce(book: BareBook, order_id: int, quantity: int) -> None:
+    """What a Baron lost is less to sell; the bare book has no word for it."""
+    order = book.orders.get(order_id)
+    if order is None:
+        return
+    if order[QUANTITY] > quantity:
+        order[QUANTITY] -= quantity
+    else:
+        book.cancel(order_id)
