@@ -145,6 +145,10 @@ cdef inline void prefetch_head(BookCore *core, uint64_t order_id) noexcept nogil
 
 cdef inline void prefetch_node(BookCore *core, uint64_t order_id) noexcept nogil:
     """Once its head is near: the first node of the chain, which most likely is the one."""
-    cdef uint32_t node = core.ids.now.heads[hash_of(order_id) >> core.ids.now.shift]
+    cdef uint32_t node
+    # A book that is empty may have given all its memory back.
+    if core.ids.count == 0:
+        return
+    node = core.ids.now.heads[hash_of(order_id) >> core.ids.now.shift]
     prefetch(&core.nodes[node])
     prefetch(&core.ids.behind[node])

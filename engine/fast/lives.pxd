@@ -141,8 +141,11 @@ cdef inline void taker_of(BookCore *core, uint32_t index, Taker *taker) noexcept
 
 cdef inline void prefetch_around(BookCore *core, uint64_t order_id) noexcept nogil:
     """Once its node is near: what a live order's leaving touches beside it."""
-    cdef uint32_t index = core.ids.now.heads[hash_of(order_id) >> core.ids.now.shift]
+    cdef uint32_t index
     cdef Node *node
+    if core.ids.count == 0:
+        return
+    index = core.ids.now.heads[hash_of(order_id) >> core.ids.now.shift]
     if index == 0:
         return
     node = &core.nodes[index]

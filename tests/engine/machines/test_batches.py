@@ -10,17 +10,18 @@ from engine.codec import DecodeError, encode_command
 from engine.compiled.batch import play
 from engine.compiled.machine import FastMachine
 from engine.halves import PLAIN, compiled_half
+from engine.ids import make_id
 from engine.kinds import OrderType, TimeInForce
 from engine.limits import Limits
 from engine.machine import Machine
-from engine.messages import CancelOrder, Command, Rejected, Tick
+from engine.messages import CancelAll, CancelOrder, Command, PlaceOrder, Rejected, Tick
 from engine.reasons import Reason
 from engine.records import SelfTrade
-from tests.engine.shard import ALICE, BOB, HOUR, ONDEMAND, PAT, QUINN, Shard, ask, bid
+from tests.engine.shard import ALICE, BOB, HOUR, ONDEMAND, PAT, QUINN, START, Shard, ask, bid
 from tests.engine.test_lives import LIMITS, Life
 
 STEPS = 500
-BUNCHES = (1, 1, 2, 7, 40)
+BUNCHES = (1, 1, 1, 1, 2, 7, 40)
 
 
 @pytest.mark.timeout(600)
@@ -48,6 +49,41 @@ def played_alike(shard: Shard, limits: Limits, chance: Random, said: str) -> Non
         at += len(bunch)
     assert fast.snapshot() == law.snapshot() == shard.machine.snapshot(), said
     assert fast.state_hash() == law.state_hash(), said
+
+
+GONE: dict[str, tuple[tuple[PlaceOrder, ...], Command | None]] = {
+    "at once": ((bid(ALICE, 10_000, 2, time_in_force=TimeInForce.IOC),), None),
+    "cancelled": ((bid(ALICE, 10_000, 2),), CancelAll(account=ALICE)),
+    "expired": ((bid(ALICE, 10_000, 2, time_in_force=TimeInForce.GTD, expire_ns=START + 10),), Tick()),
+    "an ask": ((ask(PAT, 40_000, 2, ONDEMAND, max_hours=30),), CancelAll(account=PAT)),
+    "left to the law": ((bid(ALICE, 10_000, 2, time_in_force=TimeInForce.IOC, same_baron=True),), None),
+    "met": ((ask(PAT, 10_000, 2), bid(ALICE, 20_000, 2)), None),
+}
+"""Orders, and what takes them away: then their books are empty, and have given their memory back."""
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["one by one", "at once"])
+@pytest.mark.parametrize("before", ["unused", "emptied", "restored"])
+@pytest.mark.parametrize(("orders", "goes"), GONE.values(), ids=GONE)
+def test_a_cancel_looks_ahead_at_what_has_just_gone(
+    orders: tuple[PlaceOrder, ...], goes: Command | None, before: str, alone: bool
+) -> None:
+    shard = Shard()
+    if before != "unused":
+        for order in (bid(BOB, 10_000, 1), ask(PAT, 40_000, 1, ONDEMAND, max_hours=30)):
+            shard.do(CancelOrder(account=order.account, order_id=shard.place(order)))
+    law: Machine = shard.machine
+    fast: Machine = machine_of(shard)
+    if before == "restored":
+        law, fast = PLAIN.restored(fast.snapshot()), compiled_half().restored(law.snapshot())
+    first = law.last_seq + 1
+    commands: list[Command] = [*orders, *([goes] if goes else [])]
+    for place, order in enumerate(orders):
+        commands.append(CancelOrder(account=order.account, order_id=make_id(law.state.shard, first + place, 0)))
+    records = [encode_command(START + 10, command) for command in commands]
+    for bunch in [[record] for record in records] if alone else [records]:
+        assert fast.batch(bunch, fast.last_seq + 1) == law.batch(bunch, law.last_seq + 1)
+    assert fast.snapshot() == law.snapshot()
 
 
 def machine_of(shard: Shard) -> FastMachine:
