@@ -10,10 +10,11 @@ from libc.stdlib cimport free
 
 from engine.compiled.crowds cimport (
     NO_PLACE, NOWHERE, WINDOW_BITS, Crowd, Member, crowd_bytes, crowd_drop, crowd_find, crowd_fit,
-    crowd_insert, crowd_make, key_in, member_of, sorted_members, window_of,
+    crowd_insert, crowd_make, home_of, key_in, member_of, sorted_members, window_of,
 )
 from engine.compiled.nodes cimport Key, Leaf, key_of, kind_of, last_of
 from engine.compiled.trees cimport Tree, tree_clear, tree_drop, tree_has, tree_insert, tree_seek
+from engine.fast.core cimport prefetch
 
 cdef enum:
     # By the last bits of their windows: an hour and a quarter of a day ahead fit side by side.
@@ -257,6 +258,14 @@ cdef inline bint agenda_has(Agenda *agenda, int64_t due_ns, uint8_t kind, uint64
         return tree_has(&agenda.tree, &key)
     member = member_of(due_ns, kind, id)
     return crowd_find(crowd, &member) >= 0
+
+
+cdef inline void agenda_ask(const Agenda *agenda, int64_t due_ns, uint8_t kind, uint64_t id) noexcept nogil:
+    """Soon asked for: its place in its crowd, if it has one."""
+    cdef const Crowd *crowd = &agenda.crowds[window_of(due_ns) & (CROWDS - 1)]
+    cdef Member member = member_of(due_ns, kind, id)
+    if crowd.window == window_of(due_ns):
+        prefetch(&crowd.members[home_of(&member, crowd.capacity)])
 
 
 # ---- in order

@@ -8,15 +8,22 @@ looked for once, and known to the steps that follow.
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from engine.compiled.codes cimport KIND_SPOT, SIDE_SELL
-from engine.compiled.commands cimport CANCEL_ORDER, END_LEASE, LEASE_WIPED, PLACE_ORDER, PlainCommand
+from engine.compiled.agenda cimport agenda_ask
+from engine.compiled.codes cimport (
+    KIND_ONDEMAND, KIND_SPOT, SIDE_SELL, TIME_FOK, TIME_IOC, TIMER_LEASE_HOUR, TIMER_MONTH_CLOSE,
+    TIMER_WINDOW_CLOSED, TIMER_WIPE_OVERDUE,
+)
+from engine.compiled.commands cimport (
+    CANCEL_ORDER, END_LEASE, LEASE_ACTIVE, LEASE_WIPED, PLACE_ORDER, PlainCommand,
+)
+from engine.compiled.months cimport month_end_ns
 from engine.compiled.records cimport Account, Baron, Lease, Row
 from engine.compiled.rings cimport Ring, home_of
-from engine.compiled.slots cimport OrderSlot, Slots, hash_of, index_of, slot_at
+from engine.compiled.slots cimport OrderSlot, Slots, index_of, slot_at
 from engine.compiled.state cimport Core, Listed
-from engine.compiled.tables cimport find_in
+from engine.compiled.tables cimport ById, find_in
 from engine.fast.core cimport prefetch
-from engine.fast.ids cimport prefetch_head, prefetch_node
+from engine.fast.ids cimport chain_of, prefetch_head, prefetch_node
 from engine.fast.lives cimport prefetch_around
 from engine.grid_fast cimport PAGE_HOURS, PAGES_MAX, Page, row_of
 
@@ -37,6 +44,10 @@ cdef struct Coming:
     PyObject *baron
     PyObject *row
     uint32_t index
+
+
+cdef inline uint64_t hour_of(int64_t ts_ns) noexcept nogil:
+    return <uint64_t>ts_ns // HOUR_NS
 
 
 cdef inline void two_lines(const void *address) noexcept nogil:
@@ -70,6 +81,13 @@ cdef inline void ask_key(const Ring *ring, uint64_t key) noexcept nogil:
     if place:
         prefetch(&ring.keys[place - 1])
         prefetch(&ring.values[(place - 1) * ring.value_size])
+
+
+cdef inline void ask_table(ById table) noexcept:
+    """What a table says of itself, however it lies in its lines."""
+    if table is not None:
+        prefetch(&table.ring)
+        prefetch(&table.changes)
 
 
 cdef inline void ask_end(const Ring *ring, uint64_t key) noexcept nogil:
@@ -112,7 +130,7 @@ cdef inline PyObject *ask_account(Core core, int64_t number) noexcept:
 cdef inline void ask_memory(PyObject *account) noexcept:
     """What it knows of its closed orders."""
     if account != NULL:
-        two_lines(<void *>(<Account>account).closed_orders)
+        ask_table((<Account>account).closed_orders)
 
 
 cdef inline void ask_closed(PyObject *account, uint64_t order_id) noexcept:
@@ -142,13 +160,13 @@ cdef inline void ask_of_row(Core core, PyObject *row, bint spot) noexcept:
     """What the row keeps beside itself."""
     if row != NULL:
         prefetch(&(<Row>row).grid.first_page)
-        prefetch(&(<Row>row).grid.slots[<uint64_t>core.last_ts_ns // HOUR_NS // PAGE_HOURS % PAGES_MAX])
+        prefetch(&(<Row>row).grid.slots[hour_of(core.last_ts_ns) // PAGE_HOURS % PAGES_MAX])
         prefetch(<void *>(<Row>row).spot_asks if spot else <void *>(<Row>row).firm_asks)
 
 
 cdef inline void ask_hours(Core core, PyObject *row, bint spot) noexcept:
     """Its hours from now on, for firm asks a day of them, and the ask behind which a new one stands."""
-    cdef uint64_t now_h = <uint64_t>core.last_ts_ns // HOUR_NS
+    cdef uint64_t now_h = hour_of(core.last_ts_ns)
     cdef const Page *page
     cdef int count
     if row == NULL:
@@ -174,8 +192,10 @@ cdef inline void look_ahead(Core core, uint64_t seq, Coming *coming, uint32_t st
         _for_place(core, seq, coming, step)
     elif coming.tag == CANCEL_ORDER:
         _for_cancel(core, coming, step)
-    elif coming.tag == END_LEASE or coming.tag == LEASE_WIPED:
+    elif coming.tag == END_LEASE or coming.tag == LEASE_WIPED or coming.tag == LEASE_ACTIVE:
         _for_lease(core, coming, step)
+        if coming.tag == LEASE_ACTIVE and step == 2:
+            _ask_running(core, &coming.command)
 
 
 cdef inline void _for_place(Core core, uint64_t seq, Coming *coming, uint32_t step) noexcept:
@@ -184,12 +204,14 @@ cdef inline void _for_place(Core core, uint64_t seq, Coming *coming, uint32_t st
     # The first id that it will make.
     cdef uint64_t order_id = <uint64_t>core.shard << 56 | seq << 16
     cdef bint sells = coming.command.side == SIDE_SELL
+    # Most likely it is closed before its command is over.
+    cdef bint passes = coming.command.time_in_force in (TIME_IOC, TIME_FOK)
     if step == 5:
         coming.account = ask_account(core, coming.command.account)
         coming.baron = ask_baron(core, coming.command.baron) if sells else NULL
-        prefetch(&slots.heads[hash_of(order_id) >> slots.shift])
+        prefetch(&slots.heads[chain_of(order_id, slots.shift)])
         return
-    if step == 2:
+    if step == 2 and passes:
         ask_closed(coming.account, order_id)
     listed = find_in(&core.listed.ring, <uint64_t>coming.command.instrument)
     if listed == NULL:
@@ -200,11 +222,17 @@ cdef inline void _for_place(Core core, uint64_t seq, Coming *coming, uint32_t st
         if coming.account != NULL:
             ask_neighbour(slots, (<Account>coming.account).last_order)
             prefetch(<void *>(<Account>coming.account).last_delivery)
-            ask_memory(coming.account)
+            if passes:
+                ask_memory(coming.account)
     elif step == 3:
         ask_of_row(core, coming.row, (<Listed>listed).kind_code == KIND_SPOT)
     elif step == 2:
         ask_hours(core, coming.row, (<Listed>listed).kind_code == KIND_SPOT)
+    elif step == 1 and sells and (<Listed>listed).kind_code == KIND_ONDEMAND:
+        _ask_window(
+            core, hour_of(coming.command.ts_ns) + <uint64_t>coming.command.max_hours,
+            coming.command.min_hours, order_id,
+        )
 
 
 cdef inline void _for_cancel(Core core, Coming *coming, uint32_t step) noexcept:
@@ -214,9 +242,9 @@ cdef inline void _for_cancel(Core core, Coming *coming, uint32_t step) noexcept:
     if step == 6:
         coming.account = ask_account(core, coming.command.account)
         coming.baron = coming.row = NULL
-        prefetch(&slots.heads[hash_of(order_id) >> slots.shift])
+        prefetch(&slots.heads[chain_of(order_id, slots.shift)])
     elif step == 5:
-        coming.index = slots.heads[hash_of(order_id) >> slots.shift]
+        coming.index = slots.heads[chain_of(order_id, slots.shift)]
         ask_memory(coming.account)
         if coming.index:
             two_lines(slot_at(slots, coming.index))
@@ -237,6 +265,8 @@ cdef inline PyObject *ask_around(Core core, const OrderSlot *slot) noexcept:
     if listed != NULL:
         prefetch_head(&(<Listed>listed).book.core, slot.order_id)
     if slot.side != SIDE_SELL:
+        if slot.delivery != NULL:
+            prefetch(slot.delivery)
         return NULL
     ask_row_neighbour(&core.orders.slots, slot.row_prev)
     ask_row_neighbour(&core.orders.slots, slot.row_next)
@@ -255,6 +285,22 @@ cdef inline void _for_order(Core core, Coming *coming, const OrderSlot *slot, ui
         ask_of_row(core, coming.row, slot.kind == KIND_SPOT)
     else:
         ask_hours(core, coming.row, slot.kind == KIND_SPOT)
+        if slot.side == SIDE_SELL and slot.kind == KIND_ONDEMAND:
+            _ask_window(core, slot.window_end_h, slot.hours, slot.order_id)
+
+
+cdef inline void _ask_window(Core core, uint64_t end_h, int64_t least_h, uint64_t order_id) noexcept:
+    """Where the timer stands, or would, of an on-demand ask whose window closes."""
+    cdef uint64_t least = <uint64_t>least_h if least_h > 1 else 1
+    agenda_ask(&core.timers.agenda, <int64_t>((end_h - least) * HOUR_NS + 1), TIMER_WINDOW_CLOSED, order_id)
+
+
+cdef inline void _ask_running(Core core, const PlainCommand *command) noexcept:
+    """Where a lease that runs from now on gets its bill, and the timers of its first hour and month."""
+    cdef uint64_t lease_id = <uint64_t>command.lease_id
+    ask_end(&core.bills.ring, lease_id)
+    agenda_ask(&core.timers.agenda, command.ts_ns + HOUR_NS, TIMER_LEASE_HOUR, lease_id)
+    agenda_ask(&core.timers.agenda, month_end_ns(command.ts_ns), TIMER_MONTH_CLOSE, lease_id)
 
 
 cdef inline void _for_lease(Core core, Coming *coming, uint32_t step) noexcept:
@@ -263,7 +309,7 @@ cdef inline void _for_lease(Core core, Coming *coming, uint32_t step) noexcept:
     cdef PyObject *lease
     cdef PyObject *bill
     if step == 6:
-        coming.account = coming.baron = NULL
+        coming.account = coming.baron = coming.row = NULL
         ask_place(&core.leases.ring, lease_id)
         ask_place(&core.bills.ring, lease_id)
         return
@@ -285,6 +331,8 @@ cdef inline void _for_lease(Core core, Coming *coming, uint32_t step) noexcept:
     elif step == 3:
         coming.account = ask_account(core, (<Lease>lease).renter)
         ask_account(core, (<Lease>lease).provider)
+        if coming.tag == LEASE_WIPED:
+            agenda_ask(&core.timers.agenda, (<Lease>lease).wipe_due_ns, TIMER_WIPE_OVERDUE, lease_id)
         coming.baron = ask_baron(core, (<Lease>lease).baron)
 
 
@@ -293,10 +341,11 @@ cdef inline void _for_ended(Core core, Coming *coming, uint64_t lease_id, uint32
     if coming.baron == NULL or coming.account == NULL:
         return
     if step == 2:
-        ask_row(coming.baron)
-        two_lines(<void *>(<Account>coming.account).wiped_leases)
-        two_lines(<void *>(<Baron>coming.baron).leases)
+        coming.row = ask_row(coming.baron)
+        ask_table((<Account>coming.account).wiped_leases)
+        ask_table((<Baron>coming.baron).leases)
         return
+    ask_of_row(core, coming.row, True)
     ask_end(&(<Account>coming.account).wiped_leases.ring, lease_id)
     if (<Baron>coming.baron).leases is not None:
         ask_place(&(<Baron>coming.baron).leases.ring, lease_id)

@@ -27,11 +27,12 @@ from engine.compiled.reading cimport Cursor, read_nil
 from engine.compiled.records cimport Account, Lease
 from engine.compiled.restoring_books cimport read_books
 from engine.compiled.slots cimport (
-    OrderSlot, Slots, admit_slot, hash_of, reserve_chains, take_slot,
+    OrderSlot, Slots, admit_slot, reserve_chains, take_slot,
 )
 from engine.compiled.state cimport Core
 from engine.compiled.wire cimport FIX_ARRAY, View, bytes_of, view_bytes
 from engine.fast.core cimport prefetch
+from engine.fast.ids cimport chain_of
 
 import msgspec
 
@@ -214,7 +215,7 @@ cdef int read_orders(Cursor *cursor, Core state, dict interned) except -1:
     for turn in range(count + AHEAD):
         if turn < count:
             after = read_order(cursor, state, interned, after)
-            prefetch(&slots.heads[hash_of(after) >> slots.shift])
+            prefetch(&slots.heads[chain_of(after, slots.shift)])
         if turn >= AHEAD:
             admit_slot(slots, <uint32_t>(first + turn - AHEAD))
     return 0

@@ -11,6 +11,8 @@ from libc.stdint cimport int32_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
+from engine.fast.ids cimport chain_of
+
 cdef extern from *:
     """
     typedef struct {
@@ -95,11 +97,6 @@ cdef struct Slots:
     uint32_t first_gone
 
 
-cdef inline uint32_t hash_of(uint64_t order_id) noexcept nogil:
-    """32 bits of an id, well mixed by the golden ratio's multiple."""
-    return <uint32_t>(((order_id ^ (order_id >> 32)) * <uint64_t>0x9E3779B97F4A7C15) >> 32)
-
-
 cdef inline int open_slots(Slots *slots) except -1:
     """Slots that are all zero become an empty table."""
     slots.used = 1
@@ -116,7 +113,7 @@ cdef inline OrderSlot *slot_at(const Slots *slots, uint32_t index) noexcept nogi
 
 cdef inline uint32_t index_of(const Slots *slots, uint64_t order_id) noexcept nogil:
     """The index of an order that is live, or was until this command; 0: there is none."""
-    cdef uint32_t index = slots.heads[hash_of(order_id) >> slots.shift]
+    cdef uint32_t index = slots.heads[chain_of(order_id, slots.shift)]
     while index and slot_at(slots, index).order_id != order_id:
         index = slot_at(slots, index).behind
     return index
@@ -185,7 +182,7 @@ cdef inline int _grow_table(Slots *slots) except -1:
         index = old[chain]
         while index:
             following = slot_at(slots, index).behind
-            _link(slots, &heads[hash_of(slot_at(slots, index).order_id) >> (32 - bits)], index)
+            _link(slots, &heads[chain_of(slot_at(slots, index).order_id, 32 - bits)], index)
             index = following
     slots.heads = heads
     slots.shift = 32 - bits
@@ -210,7 +207,7 @@ cdef inline int admit_slot(Slots *slots, uint32_t index) except -1:
     # Twice as many chains as orders, so that most chains are of one.
     if <uint64_t>slots.hashed << 1 >> (32 - slots.shift) and slots.shift > 2:
         _grow_table(slots)
-    _link(slots, &slots.heads[hash_of(slot_at(slots, index).order_id) >> slots.shift], index)
+    _link(slots, &slots.heads[chain_of(slot_at(slots, index).order_id, slots.shift)], index)
     slot_at(slots, index).admitted = 1
     slots.hashed += 1
     slots.live += 1
@@ -229,7 +226,7 @@ cdef inline void drop_slot(Slots *slots, uint32_t index) noexcept nogil:
 
 cdef inline void unhash_slot(Slots *slots, uint32_t index) noexcept nogil:
     """It isn't known by its id any more."""
-    cdef uint32_t *link = &slots.heads[hash_of(slot_at(slots, index).order_id) >> slots.shift]
+    cdef uint32_t *link = &slots.heads[chain_of(slot_at(slots, index).order_id, slots.shift)]
     while link[0] != index:
         link = &slot_at(slots, link[0]).behind
     link[0] = slot_at(slots, index).behind

@@ -167,6 +167,8 @@ cdef struct Table:
     Heads old
     # For each node the next of its chain.
     uint32_t *behind
+    # No order with a greater id was ever here: most newcomers need not be looked for.
+    uint64_t newest
     uint32_t moved
     uint32_t count
     uint32_t grow_at

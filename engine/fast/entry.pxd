@@ -14,7 +14,7 @@ from engine.fast.core cimport (
 )
 from engine.fast.deltas cimport reserve_changes
 from engine.fast.eligibility cimport is_rare
-from engine.fast.ids cimport find_order
+from engine.fast.ids cimport is_live
 from engine.fast.lives cimport bury, reserve_rest, rest, taker_of, wait
 from engine.fast.maps cimport value_of
 from engine.fast.matching cimport (
@@ -243,7 +243,7 @@ cdef inline int enter_new(BookCore *core, Sink *sink, const CommandRecord *comma
     cdef Taker taker
     cdef bint stops
     cdef int reason
-    if unlikely(find_order(core, command.order_id) != 0):
+    if unlikely(is_live(core, command.order_id)):
         return REASON_DUPLICATE_ORDER_ID
     reason = new_refusal(core, command)
     if unlikely(reason != 0):

@@ -17,15 +17,26 @@ cdef enum:
     # Up to so many bits a table moves in one go.
     WHOLE_BITS = 12
     LAST_BITS = 32
+    # An id's last bits are its number within its command; a run is of so many commands, in bits.
+    WITHIN_BITS = 16
+    WITHIN = 0xFFFF
+    RUN_BITS = 9
 
 
-cdef inline uint32_t hash_of(uint64_t order_id) noexcept nogil:
-    """32 bits of an id, well mixed: the golden ratio's multiple spreads ids that differ in a few bits."""
-    return <uint32_t>(((order_id ^ (order_id >> 32)) * <uint64_t>0x9E3779B97F4A7C15) >> 32)
+cdef inline uint32_t chain_of(uint64_t order_id, uint32_t shift) noexcept nogil:
+    """The chain of an id in a table of 32 - shift bits.
+
+    Newcomers of a market follow each other by their command (`engine.ids`): their chains do too, so that they
+    are near when the next one comes. Where one such run begins is spread, and so are ids within a command.
+    """
+    cdef uint64_t command = order_id >> WITHIN_BITS
+    cdef uint32_t spread = <uint32_t>(order_id & WITHIN) * <uint32_t>0x9E3779B1
+    spread += <uint32_t>(command >> RUN_BITS) * <uint32_t>0x85EBCA6B
+    return (<uint32_t>command + spread) & (<uint32_t>0xFFFFFFFF >> shift)
 
 
 cdef inline uint32_t _found_in(BookCore *core, Heads *table, uint64_t order_id) noexcept nogil:
-    cdef uint32_t node = table.heads[hash_of(order_id) >> table.shift]
+    cdef uint32_t node = table.heads[chain_of(order_id, table.shift)]
     while node and core.nodes[node].order_id != order_id:
         node = core.ids.behind[node]
     return node
@@ -42,16 +53,21 @@ cdef inline uint32_t find_order(BookCore *core, uint64_t order_id) noexcept nogi
     return node
 
 
+cdef inline bint is_live(BookCore *core, uint64_t order_id) noexcept nogil:
+    """Whether a live order has this id."""
+    return unlikely(order_id <= core.ids.newest) and find_order(core, order_id) != 0
+
+
 cdef inline void _link(BookCore *core, uint64_t order_id, uint32_t node) noexcept nogil:
     """A node becomes the first of its chain."""
-    cdef uint32_t *head = &core.ids.now.heads[hash_of(order_id) >> core.ids.now.shift]
+    cdef uint32_t *head = &core.ids.now.heads[chain_of(order_id, core.ids.now.shift)]
     core.ids.behind[node] = head[0]
     head[0] = node
 
 
 cdef inline bint _unlink(BookCore *core, Heads *table, uint64_t order_id, uint32_t node) noexcept nogil:
     """A node leaves its chain; whether it was there."""
-    cdef uint32_t *link = &table.heads[hash_of(order_id) >> table.shift]
+    cdef uint32_t *link = &table.heads[chain_of(order_id, table.shift)]
     while link[0] != node:
         if link[0] == 0:
             return False
@@ -129,6 +145,8 @@ cdef inline void insert_order(BookCore *core, uint64_t order_id, uint32_t node) 
     if unlikely(core.ids.old.heads != NULL):
         _move_chains(core, MOVED_AT_ONCE)
     _link(core, order_id, node)
+    if order_id > core.ids.newest:
+        core.ids.newest = order_id
     core.ids.count += 1
 
 
@@ -140,7 +158,7 @@ cdef inline void remove_order(BookCore *core, uint64_t order_id, uint32_t node) 
 
 
 cdef inline void prefetch_head(BookCore *core, uint64_t order_id) noexcept nogil:
-    prefetch(&core.ids.now.heads[hash_of(order_id) >> core.ids.now.shift])
+    prefetch(&core.ids.now.heads[chain_of(order_id, core.ids.now.shift)])
 
 
 cdef inline void prefetch_node(BookCore *core, uint64_t order_id) noexcept nogil:
@@ -149,6 +167,6 @@ cdef inline void prefetch_node(BookCore *core, uint64_t order_id) noexcept nogil
     # A book that is empty may have given all its memory back.
     if core.ids.count == 0:
         return
-    node = core.ids.now.heads[hash_of(order_id) >> core.ids.now.shift]
+    node = core.ids.now.heads[chain_of(order_id, core.ids.now.shift)]
     prefetch(&core.nodes[node])
     prefetch(&core.ids.behind[node])

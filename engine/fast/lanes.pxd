@@ -11,7 +11,7 @@ from engine.fast.core cimport (
     FLAGS, HEIGHTS, MODE_SHIFT, PLACE_SHIFT, POSTED, RARE, SELLS, BookCore, Ladder, Level, Node, unlikely,
 )
 from engine.fast.deltas cimport touch
-from engine.fast.ids cimport find_order, insert_order, remove_order
+from engine.fast.ids cimport find_order, insert_order, is_live, remove_order
 from engine.fast.levels cimport (
     close_if_empty, join_level, key_of, leave_level, link_node, open_level, unlink_node,
 )
@@ -91,7 +91,7 @@ cdef inline bint rests_at_once(BookCore *core, Sink *sink, const CommandRecord *
         or core.branch_spare < HEIGHTS
     ):
         return False
-    if unlikely(find_order(core, order_id) != 0):
+    if unlikely(is_live(core, order_id)):
         return False
     core.now_ns = ts_ns
     emit_plain(

@@ -7,7 +7,7 @@ from engine.fast.core cimport (
     ARMED, BARE, CONDITIONAL, PLACE_SHIFT, RARE, SELLS, BookCore, Ladder, Node, Taker, Terms, likely,
     prefetch, unlikely,
 )
-from engine.fast.ids cimport hash_of, insert_order, remove_order, reserve_id
+from engine.fast.ids cimport chain_of, insert_order, remove_order, reserve_id
 from engine.fast.levels cimport join_level, leave_level, open_level, reserve_level
 from engine.fast.maps cimport add_to, reserve_pair
 from engine.fast.owners cimport count_owner, reserve_owner
@@ -145,10 +145,14 @@ cdef inline void prefetch_around(BookCore *core, uint64_t order_id) noexcept nog
     cdef Node *node
     if core.ids.count == 0:
         return
-    index = core.ids.now.heads[hash_of(order_id) >> core.ids.now.shift]
+    index = core.ids.now.heads[chain_of(order_id, core.ids.now.shift)]
     if index == 0:
         return
     node = &core.nodes[index]
+    if node.order_id != order_id:
+        # Another of its chain: the next one is it, most likely.
+        prefetch(&core.nodes[core.ids.behind[index]])
+        return
     prefetch(&core.nodes[node.prev])
     prefetch(&core.nodes[node.next])
     prefetch(&core.sides[1 if node.place & SELLS else 0].levels[node.place >> PLACE_SHIFT])

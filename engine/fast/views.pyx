@@ -15,7 +15,7 @@ from engine.fast.core cimport (
     Level, Node, Pair, Taker, Terms,
 )
 from engine.fast.eligibility cimport RATING_SHIFT, is_conditional, is_rare
-from engine.fast.ids cimport find_order, reserve_ids
+from engine.fast.ids cimport find_order, is_live, reserve_ids
 from engine.fast.levels cimport clear_ladder, key_behind, level_at, price_end
 from engine.fast.lives cimport price_of, reserve_rest, rest, wait
 from engine.fast.maps cimport reserve_pair, set_value
@@ -224,7 +224,7 @@ cdef int restore_order(BookCore *core, Taker *taker, uint32_t shown, bint waits)
         taker.flags |= RARE
     if is_conditional(terms):
         taker.flags |= CONDITIONAL
-    if find_order(core, taker.order_id):
+    if is_live(core, taker.order_id):
         raise ValueError("the state holds an order twice")
     if not waits and not 1 <= taker.price < price_end(core.height):
         raise ValueError("the state holds an order at no price")
