@@ -22,6 +22,8 @@ NATIVE_OUTPUTS = ("hourbook-init", "libnvidia-ml.so.1")
 COMPILE_ARGS = ["-O3", "-fno-strict-aliasing", "-Wall", "-Wno-unused-function"]
 # Each module is one unit of many small rooms: with the usual bound on its growth the compiler stops inlining half way.
 COMPILE_ARGS += ["--param", "inline-unit-growth=200"]
+# And a command passes through more code than the nearest cache holds: nothing is padded.
+COMPILE_ARGS += ["-fno-align-loops", "-fno-align-jumps", "-fno-align-labels"]
 SANITIZE_ARGS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1"]
 
 

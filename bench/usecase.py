@@ -47,9 +47,11 @@ def run(folder: Path, price_ticks: int, *, quick: bool) -> list[Row]:
     try:
         year = Reservation(books, terms)
         outcome = year.trade()
-        until_ns = year.now_ns + 20 * NS_PER_DAY if quick else YEAR_END_NS
-        year.deliver(until_ns)
-        rows = [*_year(outcome, terms), *_delivered(year, outcome, quick=quick), *_proof(books)]
+        year.deliver(year.now_ns + 20 * NS_PER_DAY if quick else YEAR_END_NS - 184 * NS_PER_DAY)
+        running = _running(year, quick=quick)
+        if not quick:
+            year.deliver(YEAR_END_NS)
+        rows = [*_year(outcome, terms), *running, *_delivered(year, outcome, quick=quick), *_proof(books)]
     finally:
         books.close()
     rows += _what_ifs(folder, price_ticks)
@@ -74,6 +76,16 @@ def _year(outcome: Outcome, terms: Terms) -> list[Row]:
     ]
 
 
+def _running(year: Reservation, *, quick: bool) -> list[Row]:
+    """What runs on the first of July, or after the first days: leases of the startup, and of those whom it sold to."""
+    gpus, when = sum(year.delivered.values()), "after 20 days" if quick else "on 1 July"
+    rows = [Row("leases running", len(year.delivered), "", against=f"{when}: the startup's, and those it sold to")]
+    return [
+        *rows,
+        exactly("GPUs running", gpus, "", 0 if quick and not gpus else 1_000, f"{when}, on the hardware reserved"),
+    ]
+
+
 def _delivered(year: Reservation, outcome: Outcome, *, quick: bool) -> list[Row]:
     """Once the year is over all escrow is paid out, and providers have what was first paid for their hours."""
     escrow = sum(year.pot(provider, Pot.ESCROW) for provider in PROVIDERS)
@@ -81,11 +93,9 @@ def _delivered(year: Reservation, outcome: Outcome, *, quick: bool) -> list[Row]
     earned = sum(
         year.pot(provider, Pot.AVAILABLE) + year.pot(provider, Pot.RECEIVABLE) - WEALTH_MICROS for provider in PROVIDERS
     )
-    rows = [Row("leases running", len(year.delivered), "", against="of the startup and of those whom it sold to")]
     if quick:
-        return [*rows, Row("escrow left", _usd(escrow), "$")]
+        return [Row("escrow left", _usd(escrow), "$")]
     return [
-        *rows,
         exactly("escrow left", _usd(escrow + bond), "$", _usd(0), "every hour is paid or refunded"),
         exactly("providers' pay", _usd(earned), "$", _usd(outcome.paid_micros), "what the startup paid at first"),
     ]

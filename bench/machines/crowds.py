@@ -84,16 +84,31 @@ def order(account: int, instrument: int, side: Side, price_ticks: int, quantity:
     )
 
 
-def leases(crowd: Crowd, number: int, gpus_a_baron: int) -> None:
-    """So many active spot leases of one GPU each, at thousands of prices, on Barons that they fill."""
+def leases(crowd: Crowd, number: int, gpus_a_baron: int, *, spare: int = 0) -> None:
+    """So many active spot leases of one GPU each, at thousands of prices, on Barons that they fill but for `spare` GPUs."""
     for place in range(number):
         baron = 1 + place // gpus_a_baron
         if place % gpus_a_baron == 0:
-            crowd.baron(baron, gpus_a_baron)
+            crowd.baron(baron, gpus_a_baron + spare)
         crowd.do(order(PROVIDER, SPOT, Side.SELL, LEAST_PAID + place * 7_919 % PRICES, 1, baron))
         for event in crowd.do(order(1 + place % RENTERS, SPOT, Side.BUY, LEAST_PAID + PRICES, 1)):
             if isinstance(event, LeaseScheduled):
                 crowd.do(LeaseActive(lease_id=event.lease_id, access=b"port"))
+
+
+def hours(crowd: Crowd, barons: int) -> None:
+    """On each of the first Barons a GPU is sold for a year to come, and another is offered by the hour for a day."""
+    year = listed_year(crowd)
+    for baron in range(1, barons + 1):
+        crowd.do(order(PROVIDER, ONDEMAND, Side.SELL, 3 * MIDDLE, 1, baron))
+        crowd.do(order(PROVIDER, year, Side.SELL, MIDDLE, 1, baron))
+        crowd.do(order(1 + baron % RENTERS, year, Side.BUY, MIDDLE, 1))
+
+
+def listed_year(crowd: Crowd) -> int:
+    """The instrument of YEAR."""
+    (year,) = (listed.instrument for listed in crowd.machine.state.instruments.values() if listed.period == YEAR)
+    return year
 
 
 def yielding(number: int, times: int) -> Took:
@@ -112,7 +127,7 @@ def year_filled_us(times: int) -> float:
     """Median microseconds of a bid that takes a GPU for a whole year, hours, obligation, escrow and bond counted in."""
     crowd = Crowd()
     crowd.baron(1, times)
-    (year,) = (listed.instrument for listed in crowd.machine.state.instruments.values() if listed.period == YEAR)
+    year = listed_year(crowd)
     crowd.do(order(PROVIDER, year, Side.SELL, MIDDLE, times, 1))
     return _median_us([_timed(crowd, order(1 + place % RENTERS, year, Side.BUY, MIDDLE, 1)) for place in range(times)])
 

@@ -1,7 +1,7 @@
-"""A replay of many million commands: the mixed flow, made as it goes, put to a second machine that ends as the first.
+"""A replay of many million commands: the mixed flow, whole, put to a second machine that ends as the one that made it.
 
-A flow of so many commands would fill the memory. So it is made in chunks, and a machine that replays them is timed by
-nothing but its batches.
+The records lie in memory meanwhile, 150 bytes each; the machine that made them is gone when they are played, as it is when
+a server starts again. Timed is nothing but the batches.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from engine.limits import Limits
 from engine.messages import Command, Event, LeaseActive, LeaseScheduled, LeaseWiped, Tick
 
 CHUNK: Final = 200_000
-"""Commands that are held at once."""
+"""Commands that are made at once."""
 BLOCK: Final = 256
 """Orders that are put to the maker's machine at once: what their leases need comes behind them."""
 
@@ -85,16 +85,23 @@ class Stream:
 
 def replayed(commands: int, accounts: int) -> Replayed:
     """A machine that replays so many commands of a market; ReplayDiffers unless it ends as the one that they were made on."""
-    stream, machine = Stream(accounts), compiled_half().machine(0, Limits())
-    batched_s(machine, stream.opening)
-    done, seconds = 0, 0.0
-    while done < commands:
-        records = stream.records(min(CHUNK, commands - done))
-        seconds += batched_s(machine, records)
-        done += len(records)
-    if machine.state_hash() != stream.machine.state_hash():
+    opening, chunks, made_hash = _made(commands, accounts)
+    machine = compiled_half().machine(0, Limits())
+    batched_s(machine, opening)
+    seconds = sum(batched_s(machine, records) for records in chunks)
+    done = sum(map(len, chunks))
+    if machine.state_hash() != made_hash:
         raise ReplayDiffers(
             f"after {done:,} commands the state is {machine.state_hash()}, and not what they were made on"
         )
     counts = machine.counts()
     return Replayed(done, seconds, counts.open_orders, counts.leases)
+
+
+def _made(commands: int, accounts: int) -> tuple[list[bytes], list[list[bytes]], str]:
+    """What opens the market, the records behind it, and the state that they end in."""
+    stream, chunks, made = Stream(accounts), list[list[bytes]](), 0
+    while made < commands:
+        chunks.append(stream.records(min(CHUNK, commands - made)))
+        made += len(chunks[-1])
+    return stream.opening, chunks, stream.machine.state_hash()

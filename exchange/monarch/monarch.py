@@ -152,7 +152,8 @@ class Monarch:
         events = await self._log.open_writer(config.shard, EVENTS)
         self._close_later("event log", events.close)
         limits = Limits(max_term_hours=config.max_term_hours)
-        recovered = await recover(config.home, config.shard, commands, events, limits, compiled_half())
+        half = compiled_half(large_pages=True)
+        recovered = await recover(config.home, config.shard, commands, events, limits, half)
         self._machine = recovered.machine
         return Sequencer(
             recovered.machine,

@@ -10,7 +10,7 @@ import pytest
 from bench import machine as bench_machine
 from bench.machines import flow as bench_flow
 from bench.machines import replay
-from bench.machines.crowds import Crowd, leases, yielding
+from bench.machines.crowds import Crowd, hours, leases, yielding
 from bench.machines.flow import batched_s, mixed, opened, played
 from bench.machines.replay import Stream, replayed
 from engine.book import BookLimits
@@ -85,8 +85,11 @@ def test_a_crowd_yields() -> None:
     assert took.displaced_us > 0
     assert took.preempted_us > 0
     crowd = Crowd()
-    leases(crowd, 20, 5)
+    leases(crowd, 20, 5, spare=2)
     assert crowd.machine.counts().leases == 20
+    hours(crowd, 4)
+    assert len(crowd.machine.state.obligations) == 4
+    assert len(crowd.machine.state.orders) == 4
 
 
 def test_a_quick_run_says_every_figure(tmp_path: Path) -> None:
