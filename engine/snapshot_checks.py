@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from engine.book import RestingOrder
 from engine.kinds import Kind, Pot, Side
 from engine.messages import EXCHANGE_ACCOUNT
 from engine.state import Account, Instrument, Order, State
-from engine.units import NS_PER_HOUR
+from engine.units import NS_PER_DAY, NS_PER_HOUR
+
+LATE_MAX_NS: Final = 366 * NS_PER_DAY
+"""How late the earliest timer may be: the longest time in which nobody sent a Tick."""
 
 
 def agree(state: State) -> None:
@@ -40,6 +43,8 @@ def agree_few(state: State) -> None:
     for cover in state.covers:
         _known(state.accounts, [cover.account], "a cover's account")
         _known(state.instruments, [cover.instrument], "a cover's instrument")
+    if state.timers and state.timers[0][0] < state.last_ts_ns - LATE_MAX_NS:
+        raise ValueError(f"something is due since {state.timers[0][0]} ns: what comes by the hour would never catch up")
     held = Counter(obligation.holder for obligation in state.obligations.values())
     for number, account in state.accounts.items():
         if account.obligations != held[number]:

@@ -22,7 +22,7 @@ from engine.codec import DecodeError
 from engine.compiled.machine import FastMachine
 from engine.kinds import Kind, OrderType, Side
 from engine.machine import Machine
-from engine.state import Account, Lease, Order, State
+from engine.state import Account, Calendar, Lease, Order, State
 from tests.engine.test_lives import Life
 
 HEAD: Final = 1 + snapshot.DIGEST_BYTES
@@ -226,6 +226,8 @@ NAMED: Final[dict[str, Change]] = {
     "another shard than there can be": _whole("shard", 128),
     "no accounts": _whole("accounts", []),
     "lists in lists without an end": _nested,
+    "a day that ended long ago": lambda body: give(table(body, "calendars")[0], Calendar, due_ns=3),
+    "an hour of use that ended long ago": _of_lease(due_ns=3),
     "nothing": lambda body: body.clear(),
 }
 
