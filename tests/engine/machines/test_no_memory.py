@@ -14,29 +14,32 @@ __all__ = ["failing"]
 
 STORY: Final = """
 import ctypes
-from tests.engine.shard import ALICE, BOB, PAT, Shard, ask, bid
-from tests.engine.book.words import tick
+from engine.compiled.machine import FastMachine
 from engine.units import AMOUNT_MAX_MICROS
+from tests.engine.shard import BOB, PAT, Shard, ask, bid
 
 pools = ctypes.c_int.in_dll(ctypes.CDLL(None), "pools_left")
 shard = Shard(gpus=1_000, usd=AMOUNT_MAX_MICROS // 10**6)
 shard.auditor.every = 10**9
 for _ in range(300):
     shard.place(ask(PAT, 20_000, 1))
-machine, order = shard.twin, bid(BOB, 20_000, 300)
-pools.value = 0
-try:
-    machine.apply(machine.last_seq + 1, shard.now_ns, order)
-except MemoryError:
-    pools.value = -1
-else:
-    raise AssertionError("there was memory for more events than there is room for at first")
-book = machine.state.books[order.instrument]
-for ask_again in (lambda: book.submit(tick(ts_ns=shard.now_ns)), book.state):
+data, order, lost = shard.twin.snapshot(), bid(BOB, 20_000, 300), 0
+for room in range(1_000):
+    machine = FastMachine.restore(data)
+    pools.value = room
     try:
-        ask_again()
+        machine.apply(machine.last_seq + 1, shard.now_ns, order)
+    except MemoryError:
+        pools.value = -1
+    else:
+        pools.value = -1
+        break
+    try:
+        machine.state.books[order.instrument].state()
     except MemoryError as error:
         assert "events were lost" in str(error), error
+        lost += 1
+assert room and lost, (room, lost)
 print("told")
 """
 
