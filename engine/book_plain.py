@@ -22,6 +22,7 @@ from engine.book_plain_reference import rounded
 from engine.book_plain_sessions import Sessions
 from engine.book_plain_stops import reaches
 from engine.book_plain_walk import Act
+from engine.book_state import check
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.reasons import Reason
 from engine.records import Command, EventFlag, EventKind, Given, Op, Session, Sides
@@ -369,6 +370,7 @@ class PlainBook(Sessions):
         vars(self).update(vars(fresh), _turn=self._turn, _commands=self._commands)
 
     def _fill(self, state: BookState) -> None:
+        check(state)
         self._limits = state.limits
         self._session = state.session
         self._now_ns = state.last_ts_ns

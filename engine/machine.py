@@ -86,7 +86,7 @@ from engine.reasons import Reason
 from engine.records import Session
 from engine.state import BookFactory, Refused, State
 from engine.timers import TimerKind
-from engine.units import INT64_MAX
+from engine.units import INT64_MAX, TIME_MAX_NS
 
 EVENTS_ENOUGH: Final = 2**14
 """A Tick that made so many events fires no more: they are numbered in 16 bits, and one dead-man switch makes 20,000."""
@@ -234,8 +234,9 @@ class Machine:
             raise ValueError(f"command {seq} comes after {state.last_seq}: the sequence must grow")
         state.last_seq = seq
         state.begin()
-        if ts_ns < state.last_ts_ns:
-            return [_rejected(state, command, Refused(Reason.TIME_WENT_BACK))]
+        if not state.last_ts_ns <= ts_ns <= TIME_MAX_NS:
+            reason = Reason.TIME_WENT_BACK if ts_ns < state.last_ts_ns else Reason.TIME_TOO_LATE
+            return [_rejected(state, command, Refused(reason))]
         state.last_ts_ns = ts_ns
         try:
             self._play(command)

@@ -106,6 +106,7 @@ class Reason(IntEnum):
     WINDOW_CLOSED = 95
     WINDOW_MOVED = 96
     # the sequence itself
+    TIME_TOO_LATE = 98
     TIME_WENT_BACK = 99
 
 
@@ -187,5 +188,6 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.NO_LEASE_NOW: "A lease delivers it already, or its last one isn't wiped yet: end that one, or wait.",
     Reason.INVALID_OUTAGE: "Report a time of this month in which the lease ran, up to now.",
     Reason.LEASE_SCHEDULED: "The lease waits for its GPUs, and nobody can displace it before it is active: raise its price then.",
+    Reason.TIME_TOO_LATE: "Set the exchange's clock: it is beyond the year 2116.",
     Reason.TIME_WENT_BACK: "Commands carry times that never decrease.",
 }

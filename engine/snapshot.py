@@ -9,18 +9,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from operator import itemgetter
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
-from engine import bills, leases, obligations, rows, spot_leases, stops, timers
+from engine import (
+    bills,
+    leases,
+    obligations,
+    rows,
+    snapshot_bounds,
+    snapshot_checks,
+    spot_leases,
+    stops,
+    timers,
+)
 from engine.book import BookState
 from engine.codec import DecodeError
 from engine.dues import Bill, Cover
 from engine.grid import Run
+from engine.ids import SEQ_MAX
 from engine.kinds import Kind
 from engine.limits import Limits
+from engine.messages import EXCHANGE_ACCOUNT
 from engine.obligation import Obligation
 from engine.row import Listing, Row
 from engine.state import (
@@ -33,9 +46,12 @@ from engine.state import (
     Order,
     State,
 )
+from engine.units import NUMBER_MAX, TIME_MAX_NS
 
 FORMAT: Final = 6
 DIGEST_BYTES: Final = 32
+FORGED: Final = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, msgspec.MsgspecError)
+"""What a body that is no state's raises, at whatever step: whoever restores one gets a DecodeError instead."""
 
 R = TypeVar("R")
 
@@ -152,13 +168,32 @@ def body_of(data: bytes) -> memoryview:
 
 
 def decode(data: bytes, make: Callable[[int, Limits], State]) -> State:
-    """The state of a snapshot, in a new one of its shard and limits; DecodeError when the bytes are damaged or not ours."""
+    """The state of a snapshot, in a new one of its shard and limits; DecodeError when the bytes are damaged or not ours.
+
+    Its digest says that nothing happened to it by chance. Who wrote it may be anybody; so all that it says is checked.
+    """
+    body = body_of(data)
     try:
-        body = _decode(body_of(data))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise DecodeError(str(error)) from error
+        state = read(body, make)
+        snapshot_checks.agree(state)
+    except FORGED as error:
+        raise no_state(error) from error
+    return state
+
+
+def no_state(error: Exception) -> DecodeError:
+    """What to raise for an error of FORGED."""
+    return DecodeError(f"the snapshot is of no state ({error!r}); take an older one")
+
+
+def read(data: bytes | memoryview, make: Callable[[int, Limits], State]) -> State:
+    """The state that a body says, each of its rows by itself in order; whatever is wrong with it, an error of FORGED."""
+    body = _decode(data)
+    snapshot_bounds.shard(body.shard, body.limits)
     state = make(body.shard, body.limits)
+    check_accounts(body.accounts)
     for account in body.accounts:
+        snapshot_bounds.memories(account)
         state.accounts[account.account] = state.records.own(account)
     fill_tables(state, body)
     _fill_many(state, body)
@@ -166,6 +201,15 @@ def decode(data: bytes, make: Callable[[int, Limits], State]) -> State:
     _index_many(state, body)
     timers.rearm(state)
     return state
+
+
+def check_accounts(accounts: list[Account]) -> None:
+    """Accounts but for what they remember: the exchange's own first."""
+    snapshot_checks.ascending([account.account for account in accounts], "accounts")
+    if not accounts or accounts[0].account != EXCHANGE_ACCOUNT:
+        raise ValueError("the exchange has no account")
+    for account in accounts:
+        snapshot_bounds.account(account)
 
 
 def digest_of(body: bytes | memoryview) -> bytes:
@@ -224,29 +268,47 @@ def _row_state(state: State, row: Row) -> _RowState:
 def fill_tables(state: State, body: Body) -> None:
     """What stands before orders in a body, but for accounts and rows."""
     own = state.records.own
+    if not (0 <= body.last_seq <= SEQ_MAX and 0 <= body.last_ts_ns <= TIME_MAX_NS):
+        raise ValueError(f"command {body.last_seq} at {body.last_ts_ns} ns is none that was")
     state.last_seq = body.last_seq
     state.last_ts_ns = body.last_ts_ns
+    snapshot_checks.ascending([baron.baron for baron in body.barons], "Barons")
     for baron in body.barons:
+        snapshot_bounds.check(baron)
         state.add_baron(own(baron))
+    snapshot_checks.ascending([instrument.instrument for instrument in body.instruments], "instruments")
     for instrument in body.instruments:
+        snapshot_bounds.check(instrument)
         state.add_instrument(instrument)
         state.touched_books[instrument.instrument] = None
 
 
 def _fill_many(state: State, body: Body) -> None:
     own = state.records.own
+    snapshot_checks.ascending([order.order_id for order in body.orders], "orders")
     for order in body.orders:
+        snapshot_bounds.order(order)
         state.add_order(own(order))
+    snapshot_checks.ascending([lease.lease_id for lease in body.leases], "leases")
     for lease in body.leases:
+        snapshot_bounds.lease(lease)
         state.add_lease(own(lease))
+    snapshot_checks.ascending([bill.bill_id for bill in body.bills], "bills")
     for bill in body.bills:
+        snapshot_bounds.bill(bill)
         state.bills[bill.bill_id] = own(bill)
+    limits = state.limits.of_book()
     for instrument, book in zip(body.instruments, body.books, strict=True):
+        if book.limits != limits or book.last_ts_ns > state.last_ts_ns:
+            raise ValueError(
+                f"the book of instrument {instrument.instrument} has other limits than its shard, or is ahead"
+            )
         state.books[instrument.instrument].restore(book)
 
 
 def fill_rest(state: State, row_states: list[_RowState], body: Body) -> None:
     """Rows, which name orders, and what stands behind books in a body."""
+    _check_rest(body)
     for row_state in row_states:
         _restore_row(state, row_state)
     state.auction_ends = dict(body.auction_ends)
@@ -260,6 +322,28 @@ def fill_rest(state: State, row_states: list[_RowState], body: Body) -> None:
     state.covers = body.covers
     state.expiring = set(body.expiring)
     stops.look(state)
+
+
+def _check_rest(body: Body) -> None:
+    """What stands behind books, each by itself and in order."""
+    ascending = snapshot_checks.ascending
+    ascending([instrument for instrument, _ in body.auction_ends], "auctions")
+    snapshot_bounds.times(due_ns for _, due_ns in body.auction_ends)
+    if not 0 < body.next_instrument <= NUMBER_MAX:
+        raise ValueError(f"{body.next_instrument} is no number of an instrument")
+    ascending([row.market for row in body.calendars], "calendars")
+    ascending([row.instrument for row in body.closing_trades], "closing trades")
+    for record in (*body.calendars, *body.closing_trades):
+        snapshot_bounds.check(record)
+    if len({obligation.obligation_id for obligation in body.obligations}) < len(body.obligations):
+        raise ValueError("obligations are each there once")
+    for obligation in body.obligations:
+        snapshot_bounds.obligation(obligation)
+    for cover in body.covers:
+        snapshot_bounds.cover(cover)
+    ascending(body.yielding, "rows that yield")
+    ascending(body.shutting, "Barons that shut")
+    ascending(body.expiring, "instruments that expire")
 
 
 def _index_many(state: State, body: Body) -> None:
@@ -287,15 +371,24 @@ def _paid_until(bill: Bill) -> int:
 
 
 def _restore_row(state: State, saved: _RowState) -> None:
+    snapshot_bounds.row(saved)
+    if (saved.account, saved.baron) in state.rows:
+        raise ValueError(f"account {saved.account} has two rows of Baron {saved.baron}")
     row = rows.row_of(state, saved.account, saved.baron)
+    if any(run.end_h > behind.start_h for run, behind in pairwise(saved.hours)):
+        raise ValueError(f"hours of {saved.account} on {saved.baron} are out of order")
     for run in saved.hours:
         row.grid.add_bought(run.start_h, run.end_h, run.bought)
         row.grid.add_sold(run.start_h, run.end_h, run.sold)
         row.grid.add_reserved(run.start_h, run.end_h, run.reserved)
-    row.spot_asks.update(dict.fromkeys(saved.spot_asks))
-    row.firm_asks.update(dict.fromkeys(saved.firm_asks))
-    row.spot_asked_gpus = sum(state.orders[order_id].leaves_quantity for order_id in saved.spot_asks)
+    if row.grid.runs(rows.hour_of(state.last_ts_ns)) != saved.hours:
+        raise ValueError(f"hours of {saved.account} on {saved.baron} aren't as a grid says them")
+    row.spot_asked_gpus = state.take_asks(row, True, saved.spot_asks)
+    state.take_asks(row, False, saved.firm_asks)
+    snapshot_checks.ascending([listing.instrument for listing in saved.listings], "a row's offers")
     row.listings = {listing.instrument: listing for listing in saved.listings}
     row.spot_gpus, row.leaving_gpus = saved.spot_gpus, saved.leaving_gpus
     row.claims = dict.fromkeys(saved.claims)
+    if len(row.claims) < len(saved.claims):
+        raise ValueError("a row's claims are each there once")
     row.look_ahead_ns = saved.look_ahead_ns

@@ -21,6 +21,7 @@ from engine.kinds import (
     Kind,
     OrderStatus,
     Pot,
+    Side,
 )
 from engine.limits import Limits
 from engine.messages import EXCHANGE_ACCOUNT, Event
@@ -234,9 +235,26 @@ class State:
         )
 
     def add_order(self, order: Order) -> None:
-        """An order is live: the newest of its account."""
+        """An order is live: the newest of its account. ValueError for one that is live already."""
+        if order.order_id in self.orders:
+            raise ValueError(f"order {order.order_id} is live already")
         self.orders[order.order_id] = order
         self.orders_of.setdefault(order.account, {})[order.order_id] = order
+
+    def take_asks(self, row: Row, spot: bool, order_ids: list[int]) -> int:
+        """Live asks stand in a row that has none yet, oldest first, as spot asks or as firm ones; GPUs that they leave.
+
+        ValueError for what isn't such an ask of this row, or comes twice; KeyError for what isn't live.
+        """
+        asks = row.spot_asks if spot else row.firm_asks
+        for order_id in order_ids:
+            order = self.orders[order_id]
+            if (order.account, order.baron, order.side) != (row.account, row.baron, Side.SELL) or order_id in asks:
+                raise ValueError(f"order {order_id} doesn't stand in this row")
+            if (order.kind is Kind.SPOT) != spot:
+                raise ValueError(f"order {order_id} stands among spot asks, and is firm, or the other way round")
+            asks[order_id] = None
+        return sum(self.orders[order_id].leaves_quantity for order_id in order_ids)
 
     def drop_order(self, order: Order) -> None:
         """An order is live no more."""

@@ -30,6 +30,8 @@ RATING_NEW: Final = 70
 AMOUNT_MAX_MICROS: Final = 10**17
 """No single deposit, and no account's sum of pots, is above this; larger products still fit int64."""
 INT64_MAX: Final = 2**63 - 1
+TIME_MAX_NS: Final = 2**62
+"""No command comes later (a day in February 2116): what is reckoned ahead of it, a month's end or a term's, fits int64 too."""
 NUMBER_MAX: Final = 2**32 - 1
 """The registry's numbers of accounts and Barons: what the order book's records hold."""
 

@@ -41,6 +41,7 @@ from engine.compiled.standing cimport (
 from engine.compiled.state cimport Core, Listed, listed_of, note_book
 from engine.compiled.tables cimport find_in
 from engine.compiled.wire cimport View, bytes_of, text_of, view_bytes
+from engine.fast.core cimport LOST
 from engine.fast.records cimport (
     FLAG_POST_ONLY, KIND_ACCEPTED, KIND_CANCELED, KIND_REJECTED, KIND_TRADE, OP_CANCEL, OP_NEW,
     SESSION_CONTINUOUS, CommandRecord, EventRecord, Sink,
@@ -95,7 +96,7 @@ cdef int64_t ask_book(Core state, FastBook book, const CommandRecord *command) e
     answer = book.apply(command, &sink)
     while book.core.pending_count != 0 and answer >= 0:
         count = <uint64_t>(sink.next - state.book_events)
-        grow_events(state, 2 * state.book_room)
+        grow_told(state, book)
         sink.next, sink.end = state.book_events + count, state.book_events + state.book_room
         waits = book.drain(&sink)
         if waits < 0:
@@ -104,6 +105,18 @@ cdef int64_t ask_book(Core state, FastBook book, const CommandRecord *command) e
     if answer < 0:
         raise MemoryError("no memory for this command: nothing was done")
     return sink.next - state.book_events
+
+
+cdef int grow_told(Core state, FastBook book) except -1:
+    """More room for what a book says. Without it a command is told by half: the book answers no more, and
+    says why.
+    """
+    try:
+        return grow_events(state, 2 * state.book_room)
+    except MemoryError:
+        book.core.held |= LOST
+        book.leave()
+        raise
 
 
 cdef int grow_events(Core state, uint64_t room) except -1:

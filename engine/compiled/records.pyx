@@ -31,6 +31,7 @@ cdef tuple KNOWN = (None,)
 cdef tuple PRESENCES = (None, *Presence)
 
 cdef enum:
+    SELL = 2
     STATE_ENDED = 5
     STATE_FAILED = 6
     PRESENCE_REPORTING = 1
@@ -72,12 +73,17 @@ cdef class Asks:
         cdef uint32_t index = index_of(&self.table.slots, order_id)
         if index == 0:
             raise KeyError(order_id)
+        if slot_at(&self.table.slots, index).side != SELL:
+            # Where an ask has its links, a bid has where to deliver.
+            raise ValueError(f"order {order_id} is no ask")
         if index != self.last and not slot_at(&self.table.slots, index).row_next:
             self.link(slot_at(&self.table.slots, index), index)
 
     def __delitem__(self, uint64_t order_id):
         cdef uint32_t index = index_of(&self.table.slots, order_id)
         if index == 0 or (index != self.first and not slot_at(&self.table.slots, index).row_prev):
+            raise KeyError(order_id)
+        if slot_at(&self.table.slots, index).side != SELL:
             raise KeyError(order_id)
         self.unlink(slot_at(&self.table.slots, index))
 

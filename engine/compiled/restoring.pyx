@@ -10,7 +10,7 @@ refuse: here nothing is decided. It knows no rule of the market.
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memset
 
 from engine.compiled.dues cimport Bill
@@ -20,8 +20,7 @@ from engine.compiled.memories cimport read_account
 from engine.compiled.ordered cimport TimerSet
 from engine.compiled.orders cimport Orders, Rare
 from engine.compiled.plain cimport (
-    any_id, any_number, code, few, flag, not_plain, number, open_record, open_table, price, skip, small, text,
-    view_any_text, view_blob,
+    any_number, code, flag, not_plain, number, open_record, open_table, skip, text, view_any_text, view_blob,
 )
 from engine.compiled.reading cimport Cursor, read_nil
 from engine.compiled.records cimport Account, Lease
@@ -36,7 +35,8 @@ from engine.fast.ids cimport chain_of
 
 import msgspec
 
-from engine import snapshot, timers
+from engine import snapshot, snapshot_bounds, timers
+from engine.compiled.agreeing import agree
 from engine.compiled.parts import part
 from engine.dues import Bill as LawBill
 from engine.dues import PaidHours
@@ -71,7 +71,42 @@ cdef uint8_t LAST_SELF_TRADE = max(SelfTrade)
 cdef uint8_t LAST_LEASE_STATE = max(LeaseState)
 cdef uint8_t LAST_END_REASON = max(EndReason)
 # What the law's rooms raise over what is no state; those that are its own errors are raised by it again.
-cdef tuple DOUBTS = (ValueError, LookupError, TypeError, ArithmeticError, msgspec.MsgspecError)
+cdef tuple DOUBTS = snapshot.FORGED
+
+
+# ---- what numbers may be (`engine.snapshot_bounds`), field by field
+
+
+cdef struct Range:
+    int64_t least
+    int64_t most
+
+
+cdef Range ORDER[32]
+cdef Range LEASE[40]
+cdef Range BILL[12]
+cdef Range PRICE[2]
+cdef Range OUTAGE[2]
+
+
+cdef int take_bounds(Range *ranges, Py_ssize_t room, bounds) except -1:
+    cdef Py_ssize_t place
+    if len(bounds) != room:
+        raise ValueError(f"{len(bounds)} fields, and {room} are read")
+    for place in range(room):
+        ranges[place].least, ranges[place].most = bounds[place]
+    return 0
+
+
+take_bounds(&ORDER[0], 32, snapshot_bounds.of_fields(LawOrder, snapshot_bounds.ORDER))
+take_bounds(&LEASE[0], 40, snapshot_bounds.of_fields(LawLease, snapshot_bounds.LEASE))
+take_bounds(&BILL[0], 12, snapshot_bounds.of_fields(LawBill, snapshot_bounds.BILL))
+take_bounds(&PRICE[0], 2, snapshot_bounds.PRICE)
+take_bounds(&OUTAGE[0], 2, snapshot_bounds.OUTAGE)
+
+
+cdef inline int64_t within(Cursor *cursor, const Range *bounds) except? -1:
+    return number(cursor, bounds.least, bounds.most)
 
 
 cdef tuple MEMORIES = ("client_ids", "older_live_ids", "closed_orders", "wiped_leases")
@@ -111,38 +146,38 @@ cdef uint64_t read_order(Cursor *cursor, Core state, dict interned, uint64_t aft
     cdef View delivery
     memset(&read, 0, sizeof(OrderSlot))
     open_record(cursor, ORDER_FIELDS)
-    read.order_id = any_id(cursor)
-    read.account = small(cursor)
-    read.instrument = small(cursor)
+    read.order_id = <uint64_t>within(cursor, &ORDER[0])
+    read.account = <uint32_t>within(cursor, &ORDER[1])
+    read.instrument = <uint32_t>within(cursor, &ORDER[2])
     read.kind = code(cursor, 1, LAST_KIND)
     read.side = code(cursor, BUY, SELL)
     read.order_type = code(cursor, 1, LAST_TYPE)
     read.time_in_force = code(cursor, 1, LAST_TIME)
-    read.price_ticks = price(cursor)
-    read.quantity = small(cursor)
-    read.leaves_quantity = small(cursor)
+    read.price_ticks = <int32_t>within(cursor, &ORDER[7])
+    read.quantity = <uint32_t>within(cursor, &ORDER[8])
+    read.leaves_quantity = <uint32_t>within(cursor, &ORDER[9])
     read.origin = code(cursor, 1, LAST_ORIGIN)
     read.post_only = flag(cursor)
     rare.client_order_id = text(cursor)
-    hours = few(cursor)
-    read.baron = small(cursor)
-    window_end_ns = number(cursor, 0, INT64_MAX)
+    hours = <uint16_t>within(cursor, &ORDER[13])
+    read.baron = <uint32_t>within(cursor, &ORDER[14])
+    window_end_ns = within(cursor, &ORDER[15])
     view_blob(cursor, &delivery)
-    rare.stop_price_ticks = price(cursor)
-    rare.display_quantity = small(cursor)
-    rare.min_quantity = small(cursor)
+    rare.stop_price_ticks = <int32_t>within(cursor, &ORDER[17])
+    rare.display_quantity = <uint32_t>within(cursor, &ORDER[18])
+    rare.min_quantity = <uint32_t>within(cursor, &ORDER[19])
     read.self_trade = code(cursor, 0, LAST_SELF_TRADE)
-    read.features = <uint32_t>number(cursor, 0, FEATURES_MAX)
+    read.features = <uint32_t>within(cursor, &ORDER[21])
     read.same_baron = flag(cursor)
-    read.lot = few(cursor)
-    min_hours = few(cursor)
+    read.lot = <uint16_t>within(cursor, &ORDER[23])
+    min_hours = <uint16_t>within(cursor, &ORDER[24])
     rare.tag = text(cursor)
-    rare.expire_ns = number(cursor, 0, INT64_MAX)
+    rare.expire_ns = within(cursor, &ORDER[26])
     read.armed = flag(cursor)
-    rare.connection = any_number(cursor)
+    rare.connection = within(cursor, &ORDER[28])
     rare.quote_set = text(cursor)
-    read.min_rating = <uint32_t>number(cursor, 0, RATING_MAX)
-    read.hold_ticks = price(cursor)
+    read.min_rating = <uint32_t>within(cursor, &ORDER[30])
+    read.hold_ticks = <int32_t>within(cursor, &ORDER[31])
     if read.order_id <= after or window_end_ns % HOUR_NS:
         not_plain()
     if (hours or delivery.size) if read.side == SELL else min_hours:
@@ -224,8 +259,8 @@ cdef int read_orders(Cursor *cursor, Core state, dict interned) except -1:
 # ---- leases and bills
 
 
-cdef list read_pairs(Cursor *cursor):
-    """Pairs of numbers; None where there are none."""
+cdef list read_pairs(Cursor *cursor, const Range *bounds):
+    """Pairs of numbers in bounds; None where there are none."""
     cdef uint32_t count = open_table(cursor, 2)
     cdef uint32_t _place
     if count == 0:
@@ -233,8 +268,8 @@ cdef list read_pairs(Cursor *cursor):
     pairs = []
     for _place in range(count):
         open_record(cursor, 2)
-        first = any_number(cursor)
-        pairs.append((first, any_number(cursor)))
+        first = within(cursor, &bounds[0])
+        pairs.append((first, within(cursor, &bounds[1])))
     return pairs
 
 
@@ -243,46 +278,46 @@ cdef Lease read_lease(Cursor *cursor, dict interned):
     cdef View detail
     detail.data, detail.size = NULL, 0
     open_record(cursor, LEASE_FIELDS)
-    lease.lease_id = any_id(cursor)
-    lease.renter = small(cursor)
-    lease.provider = small(cursor)
-    lease.baron = small(cursor)
+    lease.lease_id = <uint64_t>within(cursor, &LEASE[0])
+    lease.renter = <uint32_t>within(cursor, &LEASE[1])
+    lease.provider = <uint32_t>within(cursor, &LEASE[2])
+    lease.baron = <uint32_t>within(cursor, &LEASE[3])
     lease.kind_code = code(cursor, 1, LAST_KIND)
-    lease.quantity = any_number(cursor)
-    lease.offer_quantity = any_number(cursor)
-    lease.price_ticks = any_number(cursor)
-    lease.start_ns = any_number(cursor)
-    lease.term_end_ns = any_number(cursor)
-    lease.minimum_s = any_number(cursor)
-    lease.renter_fee_ppm = any_number(cursor)
-    lease.provider_fee_ppm = any_number(cursor)
-    lease.prefund_micros = any_number(cursor)
+    lease.quantity = within(cursor, &LEASE[5])
+    lease.offer_quantity = within(cursor, &LEASE[6])
+    lease.price_ticks = within(cursor, &LEASE[7])
+    lease.start_ns = within(cursor, &LEASE[8])
+    lease.term_end_ns = within(cursor, &LEASE[9])
+    lease.minimum_s = within(cursor, &LEASE[10])
+    lease.renter_fee_ppm = within(cursor, &LEASE[11])
+    lease.provider_fee_ppm = within(cursor, &LEASE[12])
+    lease.prefund_micros = within(cursor, &LEASE[13])
     lease.state_code = code(cursor, 1, LAST_LEASE_STATE)
     lease.reason_code = code(cursor, 0, LAST_END_REASON)
-    lease.active_ns = any_number(cursor)
-    lease.ended_ns = any_number(cursor)
-    lease.due_ns = any_number(cursor)
-    lease.usage_micros = any_number(cursor)
-    lease.renter_fee_micros = any_number(cursor)
-    lease.provider_fee_micros = any_number(cursor)
+    lease.active_ns = within(cursor, &LEASE[16])
+    lease.ended_ns = within(cursor, &LEASE[17])
+    lease.due_ns = within(cursor, &LEASE[18])
+    lease.usage_micros = within(cursor, &LEASE[19])
+    lease.renter_fee_micros = within(cursor, &LEASE[20])
+    lease.provider_fee_micros = within(cursor, &LEASE[21])
     lease.access = blob(cursor, interned)
     view_any_text(cursor, &detail)
     lease.detail = PyUnicode_DecodeUTF8(<const char *>detail.data, detail.size, NULL) if detail.size else ""
-    lease.ends_ns = any_number(cursor)
-    lease.priced = read_pairs(cursor)
-    lease.limit_ticks = any_number(cursor)
+    lease.ends_ns = within(cursor, &LEASE[24])
+    lease.priced = read_pairs(cursor, &PRICE[0])
+    lease.limit_ticks = within(cursor, &LEASE[26])
     lease.auto_extend = flag(cursor)
-    lease.auto_due_ns = any_number(cursor)
-    lease.wipe_due_ns = any_number(cursor)
+    lease.auto_due_ns = within(cursor, &LEASE[28])
+    lease.wipe_due_ns = within(cursor, &LEASE[29])
     lease.overdue = flag(cursor)
     lease.returned = flag(cursor)
-    lease.waits_for = any_id(cursor)
-    lease.promised_to = any_id(cursor)
-    lease.bond_micros = any_number(cursor)
-    lease.obligation_id = any_id(cursor)
+    lease.waits_for = <uint64_t>within(cursor, &LEASE[32])
+    lease.promised_to = <uint64_t>within(cursor, &LEASE[33])
+    lease.bond_micros = within(cursor, &LEASE[34])
+    lease.obligation_id = <uint64_t>within(cursor, &LEASE[35])
     lease.delivery = blob(cursor, interned)
-    lease.features = any_number(cursor)
-    lease.min_rating = any_number(cursor)
+    lease.features = within(cursor, &LEASE[37])
+    lease.min_rating = within(cursor, &LEASE[38])
     lease.same_baron = flag(cursor)
     return lease
 
@@ -307,23 +342,25 @@ cdef object read_paid(Cursor *cursor):
     if read_nil(cursor):
         return None
     open_record(cursor, len(PaidHours.__struct_fields__))
-    return PaidHours(**{name: any_number(cursor) for name in PaidHours.__struct_fields__})
+    paid = PaidHours(**{name: any_number(cursor) for name in PaidHours.__struct_fields__})
+    snapshot_bounds.check(paid)
+    return paid
 
 
 cdef Bill read_bill(Cursor *cursor):
     cdef Bill bill = Bill.__new__(Bill)
     open_record(cursor, BILL_FIELDS)
-    bill.bill_id = any_id(cursor)
-    bill.renter = small(cursor)
-    bill.provider = small(cursor)
-    bill.due_ns = any_number(cursor)
-    bill.charge_micros = any_number(cursor)
-    bill.receivable_micros = any_number(cursor)
-    bill.run_from_ns = any_number(cursor)
-    bill.over_ns = any_number(cursor)
-    bill.stopped = read_pairs(cursor)
-    bill.out_ns = any_number(cursor)
-    bill.out_until_ns = any_number(cursor)
+    bill.bill_id = <uint64_t>within(cursor, &BILL[0])
+    bill.renter = <uint32_t>within(cursor, &BILL[1])
+    bill.provider = <uint32_t>within(cursor, &BILL[2])
+    bill.due_ns = within(cursor, &BILL[3])
+    bill.charge_micros = within(cursor, &BILL[4])
+    bill.receivable_micros = within(cursor, &BILL[5])
+    bill.run_from_ns = within(cursor, &BILL[6])
+    bill.over_ns = within(cursor, &BILL[7])
+    bill.stopped = read_pairs(cursor, &OUTAGE[0])
+    bill.out_ns = within(cursor, &BILL[9])
+    bill.out_until_ns = within(cursor, &BILL[10])
     bill.hours = read_paid(cursor)
     return bill
 
@@ -393,7 +430,9 @@ cdef object read_body(object data, make):
     begin = cursor.at
     skip(&cursor, FEW_BEFORE)
     before = decode_before(some(begin, cursor.at, FEW_BEFORE))
+    snapshot_bounds.shard(before.shard, before.limits)
     state = make(before.shard, before.limits)
+    snapshot.check_accounts(before.accounts)
     read_accounts(state, before.accounts)
     snapshot.fill_tables(state, before)
     read_orders(&cursor, state, interned)
@@ -410,9 +449,19 @@ cdef object read_body(object data, make):
 def decode(bytes data not None, make):
     """As `engine.snapshot.decode`, of a compiled state."""
     body = snapshot.body_of(data)
+    try:
+        state = read(body, make)
+        agree(state)
+    except DOUBTS as error:
+        raise snapshot.no_state(error) from error
+    return state
+
+
+def read(body, make):
+    """As `engine.snapshot.read`, of a compiled state."""
     if len(body) == 0:
-        return snapshot.decode(data, make)
+        return snapshot.read(body, make)
     try:
         return read_body(body, make)
     except DOUBTS:
-        return snapshot.decode(data, make)
+        return snapshot.read(body, make)

@@ -12,8 +12,8 @@ from libc.stdlib cimport free
 
 from engine.compiled.orders cimport Order
 from engine.compiled.ordered cimport TimerSet
-from engine.compiled.records cimport Account, Baron, Drafts, Lease, Row
-from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
+from engine.compiled.records cimport Account, Asks, Baron, Drafts, Lease, Row
+from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, find_slot, index_of, slot_at
 from engine.compiled.tables cimport IdTable
 from engine.compiled.tape cimport EventTape
 
@@ -22,6 +22,10 @@ from engine.ids import INDEX_MAX, SEQ_MAX, SHARD_MAX
 from engine.messages import EXCHANGE_ACCOUNT
 
 from engine.units import NS_PER_S
+
+cdef enum:
+    SPOT = 1
+    SELL = 2
 
 cdef int64_t MOST_OF_A_COMMAND = INDEX_MAX
 cdef uint64_t LAST_SEQ = SEQ_MAX
@@ -216,8 +220,30 @@ cdef class Core:
         """An order is live: the newest of its account."""
         if order.table is not self.orders or order.here().admitted or order.slot.gone:
             raise ValueError(f"order {order.number} can't be admitted")
+        if find_slot(&self.orders.slots, order.number) != NULL:
+            raise ValueError(f"order {order.number} is live already")
         admit_slot(&self.orders.slots, order.index)
         self.join(<Account?>self.accounts[order.slot.account], order.index)
+
+    def take_asks(self, Row row not None, bint spot, list order_ids not None):
+        """Live asks stand in a row that has none yet (`engine.state.State.take_asks`)."""
+        cdef Asks asks = row.spot_asks if spot else row.firm_asks
+        cdef OrderSlot *slot
+        cdef uint64_t number
+        cdef int64_t gpus = 0
+        cdef uint32_t index
+        for number in order_ids:
+            index = index_of(&self.orders.slots, number)
+            if index == 0:
+                raise KeyError(number)
+            slot = slot_at(&self.orders.slots, index)
+            if slot.side != SELL or slot.account != row.account or slot.baron != row.baron:
+                raise ValueError(f"order {number} doesn't stand in this row")
+            if (slot.kind == SPOT) != spot or index == asks.last or slot.row_next:
+                raise ValueError(f"order {number} stands among these asks twice, or isn't of their kind")
+            asks.link(slot, index)
+            gpus += slot.leaves_quantity
+        return gpus
 
     def drop_order(self, Order order not None):
         """An order is live no more; it can be read until the command is over."""

@@ -25,6 +25,7 @@ from engine.fast.records cimport BUY, SELL, TIME_GTC, TYPE_LIMIT, EventRecord
 
 from engine.book import BookState, RestingOrder
 from engine.book import Level as DepthLevel
+from engine.book_state import check, check_bare
 from engine.kinds import OrderType, Side, TimeInForce
 from engine.records import SelfTrade, Session
 
@@ -246,7 +247,8 @@ cdef int restore_order(BookCore *core, Taker *taker, uint32_t shown, bint waits)
 
 
 cdef int restore_state(BookCore *core, object state) except -1:
-    """A core that has just been made becomes what `state` says."""
+    """A core that has just been made becomes what `state` says; ValueError for what no book is."""
+    check(state)
     restore_bare(core, state)
     for order in (*state.bids, *state.asks):
         _restore_struct(core, order, False)
@@ -257,6 +259,7 @@ cdef int restore_state(BookCore *core, object state) except -1:
 
 cdef int restore_bare(BookCore *core, object state) except -1:
     """The same, but for the orders."""
+    check_bare(state)
     core.session = state.session
     core.now_ns = state.last_ts_ns
     core.last_price = state.last_price

@@ -41,6 +41,7 @@ from engine.messages import (
     SetSession,
     Tick,
 )
+from engine.units import TIME_MAX_NS
 from exchange.log.interface import LogWriter, Record
 from exchange.sequencer.errors import InvalidCommand, RecoveryError
 from exchange.sequencer.interface import OutcomeUnknown, Overloaded, Subscriber
@@ -286,7 +287,8 @@ class Sequencer:
 
     def _due(self, ts_ns: int) -> bool:
         due_ns = self._machine.next_due_ns()
-        return due_ns is not None and due_ns <= ts_ns
+        # Beyond the engine's last time it refuses Ticks as all else: none is sent, for none would ever end.
+        return due_ns is not None and due_ns <= ts_ns <= TIME_MAX_NS
 
     def _apply(self, ts_ns: int, command: Command) -> Reply:
         seq = self._machine.last_seq + 1

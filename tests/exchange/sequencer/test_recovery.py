@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.codec import encode_command, encode_events
-from engine.halves import PLAIN
+from engine.halves import PLAIN, Half, compiled_half
 from engine.kinds import Presence
 from engine.limits import Limits
 from engine.messages import (
@@ -28,6 +29,7 @@ from engine.messages import (
     Traded,
 )
 from engine.records import Session
+from engine.snapshot import DIGEST_BYTES, FORMAT, Body, digest_of
 from exchange.log.embedded import EmbeddedLog
 from exchange.log.interface import Record
 from exchange.log.sqlite import Damaged
@@ -320,6 +322,47 @@ async def test_a_snapshot_that_lies_about_its_state_is_passed_over(
     assert recovered.snapshot_seq < whole.seq
     assert recovered.machine.state_hash() == state_hash
     assert "restores to another state" in caplog.text
+
+
+def no_such_time(state: bytes) -> bytes:
+    """It says a time that there isn't."""
+    body = msgspec.msgpack.decode(state[1 + DIGEST_BYTES :], strict=False)
+    body[Body.__struct_fields__.index("last_ts_ns")] = 2**63
+    return sealed(msgspec.msgpack.encode(body))
+
+
+def two_of_an_order(state: bytes) -> bytes:
+    body = msgspec.msgpack.decode(state[1 + DIGEST_BYTES :], strict=False)
+    orders = body[Body.__struct_fields__.index("orders")]
+    orders.append(orders[-1])
+    return sealed(msgspec.msgpack.encode(body))
+
+
+def too_deep(_state: bytes) -> bytes:
+    return sealed(b"\x91" * 100_000)
+
+
+def sealed(body: bytes) -> bytes:
+    """A state with the digest that is right for it, which anybody can reckon."""
+    return bytes([FORMAT]) + digest_of(body) + body
+
+
+@pytest.mark.parametrize("half", [PLAIN, compiled_half()], ids=["law", "compiled"])
+@pytest.mark.parametrize("forge", [no_such_time, two_of_an_order, too_deep])
+async def test_a_forged_snapshot_falls_back_to_the_one_before(
+    house: House, caplog: pytest.LogCaptureFixture, forge: Callable[[bytes], bytes], half: Half
+) -> None:
+    _, state_hash = await run(house, snapshot_every=15)
+    store = SnapshotStore(house.home, SHARD)
+    whole, older, *_ = store.newest_first()
+    state = forge(whole.state)
+    store.write(Snapshot(SHARD, whole.seq, whole.events_seq, digest_of(state[1 + DIGEST_BYTES :]).hex(), state))
+    commands = await EmbeddedLog(house.home).open_reader(SHARD, COMMANDS)
+    machine = await replay_to(house.home, SHARD, commands, await commands.last_seq(), half)
+    await commands.close()
+    assert machine.state_hash() == state_hash
+    assert f"can't restore the snapshot at {whole.seq}" in caplog.text
+    assert older.seq < whole.seq
 
 
 def test_only_the_newest_are_kept_and_drafts_are_swept(tmp_path: Path) -> None:
