@@ -92,11 +92,9 @@ def hours_allowed(max_term_hours: int) -> str:
 
 
 def instrument_named(rejected: Rejected, command: Command) -> int:
-    """The instrument that a command with one is about, of several the first; 0 of a command that names none."""
+    """The instrument that a command is about; 0 of one that names none, or several to choose from (a rental)."""
     if isinstance(command, PlaceOrder | SetSession):
         return command.instrument
-    if isinstance(command, Rent):
-        return command.instruments[0]
     if isinstance(command, SetQuotes):
         place = rejected.field.partition("[")[2].partition("]")[0]
         return command.quotes[int(place)].instrument if place else 0
@@ -109,7 +107,7 @@ def session_words(row: InstrumentRow | None, command: Command | None = None) -> 
         return Words()
     session = row.session
     if session is Session.HALTED:
-        return Words(f"{row.symbol} is halted, and takes cancels alone", f"Cancel, or {_WAIT}.")
+        return Words(f"{row.symbol} is halted, and takes cancels alone{_elsewhere(command)}", f"Cancel, or {_WAIT}.")
     if session is Session.EXPIRED:
         return Words(f"{row.symbol} has expired", "Choose another instrument.")
     if session is Session.CONTINUOUS:
@@ -117,13 +115,19 @@ def session_words(row: InstrumentRow | None, command: Command | None = None) -> 
     wrong = f"{row.symbol} is in {_named(row)}"
     if command is None or isinstance(command, Rent):
         return Words(
-            f"{wrong}, and nothing trades at once there", f"Rent later ({_WAIT}), or place a plain limit order."
+            f"{wrong}, and nothing trades at once there{_elsewhere(command)}",
+            f"Rent later ({_WAIT}), or place a plain limit order.",
         )
     if isinstance(command, AmendOrder):
         return Words(f"{wrong}, and takes amends of plain limit orders alone", f"Cancel it, or {_WAIT}.")
     if isinstance(command, PlaceOrder) and not _is_plain(command, row.kind):
         return Words(f"{wrong}, and takes {_PLAIN} alone", f"Send such an order, or {_WAIT}.")
     return Words(f"{wrong}, whose clearing isn't finished", "Send it again in a moment.")
+
+
+def _elsewhere(command: Command | None) -> str:
+    """Of a rental that might have been served by other instruments too: a closed one is named where none gives it."""
+    return "; no other region has it now" if isinstance(command, Rent) and len(command.instruments) > 1 else ""
 
 
 def _field(field: str, command: Command, expiry: str) -> str:
