@@ -12,7 +12,18 @@ from typing import Final, NamedTuple
 from engine.ids import format_id
 from engine.kinds import Kind, OrderStatus, OrderType, TimeInForce, edge_name
 from engine.limits import Limits
-from engine.messages import AmendOrder, Command, PlaceOrder, Rejected, Rent, Reply, SetQuotes, SetSession
+from engine.messages import (
+    AmendOrder,
+    CancelOrder,
+    Command,
+    PlaceOrder,
+    Rejected,
+    ReleaseLease,
+    Rent,
+    Reply,
+    SetQuotes,
+    SetSession,
+)
 from engine.reasons import Reason
 from engine.records import Session
 from engine.units import NS_PER_S, format_money
@@ -136,6 +147,8 @@ def _field(field: str, command: Command, expiry: str) -> str:
     if isinstance(command, AmendOrder) and field == "display_quantity":
         # An amend has none: it is the new total that is too much for the order's.
         return "quantity"
+    if isinstance(command, AmendOrder | CancelOrder) and field == "order_id" and not command.order_id:
+        return "client_order_id"
     return public_field(field)
 
 
@@ -149,6 +162,8 @@ def _words(rejected: Rejected, command: Command, max_term_hours: int, closed: In
             return _of_quantities(rejected.field, command)
         case Reason.INVALID_QUANTITY if isinstance(command, AmendOrder):
             return _of_amended_quantity(rejected.field)
+        case Reason.INVALID_QUANTITY if isinstance(command, ReleaseLease):
+            return Words(f"The lease has fewer GPUs than {command.quantity}", "Give at most as many as it has.")
         case Reason.INSUFFICIENT_FUNDS if rejected.needed_micros:
             needed, has = (format_money(micros) for micros in (rejected.needed_micros, rejected.available_micros))
             return Words(f"This needs {needed} dollars, and the account has {has} available for it")
