@@ -23,10 +23,13 @@ _BEST_REASON: Final = (
     Reason.SELF_TRADE,
     Reason.WALK_LIMIT,
     Reason.OUTSIDE_BAND,
-    Reason.NO_LIQUIDITY,
     Reason.SESSION_CLOSED,
+    Reason.NO_LIQUIDITY,
 )
-"""Of several instruments that can't serve a rental, the one nearest to it says why."""
+"""Of several instruments that can't serve a rental, the one nearest to it says why.
+
+A closed session comes before an empty book: what stands in an auction is there once it is over.
+"""
 _STOPPED: Final = {
     Stop.SELF_TRADE: Reason.SELF_TRADE,
     Stop.WALK_LIMIT: Reason.WALK_LIMIT,

@@ -200,6 +200,9 @@ OF_FIELD: Final[dict[str, dict[str, str]]] = {
         "tag": _FORM_OF_NAMES,
         "client_order_id": _FORM_OF_NAMES,
     },
+    "unknown_order": {
+        "client_order_id": f"Give one of your live orders, or of your last {_LIMITS.max_client_ids} that had one; or an order_id."
+    },
     "invalid_expiry": {"after_ms": "Give at most a day, in milliseconds; 0 switches it off."},
     "too_many_orders": {
         "name": "Withdraw a set of quotes first: send it with an empty list.",

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from engine.ids import INDEX_MAX, SEQ_MAX
-from engine.messages import AmendOrder, Command, Rejected, Reply
+from engine.messages import AmendOrder, Command, Rejected, Rent, Reply
 from engine.reasons import Reason
+from engine.records import Session
 from exchange.gateway.deps import Deps
 from exchange.gateway.errors import RETRY_AFTER_MS, Problem, outcome_unknown, overloaded
 from exchange.gateway.idempotency import InFlight
@@ -65,11 +66,19 @@ class Gateway:
         """The instrument whose session didn't take a command, as it was then; None where that isn't known in time."""
         if not await self.deps.read.reached(seq, READ_WAIT_S):
             return None
+        if isinstance(command, Rent):
+            return await self._closed_to(command)
         number = instrument_named(rejected, command)
         if isinstance(command, AmendOrder):
             order = await self.deps.read.order(command.order_id)
             number = 0 if order is None else order.instrument
         return await self.deps.read.instrument(number)
+
+    async def _closed_to(self, rental: Rent) -> InstrumentRow | None:
+        """Of the instruments that a rental named, the first whose session doesn't trade at once; else the first."""
+        rows = [await self.deps.read.instrument(number) for number in rental.instruments]
+        closed = (row for row in rows if row is not None and row.session is not Session.CONTINUOUS)
+        return next(closed, rows[0])
 
     async def read_from(self, seq: int) -> None:
         """Wait until the read models have `seq`; Problem read_side_behind."""

@@ -56,8 +56,9 @@ _MARKET_CODES: Final = {
 
 
 async def read_body(request: Request) -> bytes:
-    """The raw body of a request that must carry JSON; Problem when it is of another type, too large or too slow."""
+    """The raw body of a request that must carry JSON; Problem when it is of another type, encoded, too large or too slow."""
     _check_media_type(request.headers.getlist("content-type"))
+    _check_encoding(request.headers.getlist("content-encoding"))
     length = request.headers.get("content-length", "0")
     if length.isascii() and length.isdigit() and len(length.lstrip("0")) > len(str(MAX_BODY_BYTES)):
         raise _too_large()
@@ -163,6 +164,17 @@ def _check_media_type(content_types: list[str]) -> None:
         # `charset*` is another way to write the same parameter; none of its values is plain "utf-8".
         if name.strip().startswith("charset") and value.strip().strip('"') not in _CHARSETS:
             raise Problem("unsupported_media_type", f"The body's charset is given as {value.strip()[:64]!r}")
+
+
+def _check_encoding(encodings: list[str]) -> None:
+    """Problem unsupported_media_type: what claims to be compressed is not read as if it weren't."""
+    for encoding in ",".join(encodings).lower().split(","):
+        if encoding.strip() not in ("", "identity"):
+            raise Problem(
+                "unsupported_media_type",
+                f"The body's encoding is given as {encoding.strip()[:64]!r}",
+                advice="Send the body as it is, without Content-Encoding.",
+            )
 
 
 async def _has_body(request: Request) -> bool:

@@ -12,7 +12,18 @@ from typing import Final, NamedTuple
 from engine.ids import format_id
 from engine.kinds import Kind, OrderStatus, OrderType, TimeInForce, edge_name
 from engine.limits import Limits
-from engine.messages import AmendOrder, Command, PlaceOrder, Rejected, Rent, Reply, SetQuotes, SetSession
+from engine.messages import (
+    AmendOrder,
+    CancelOrder,
+    Command,
+    PlaceOrder,
+    Rejected,
+    ReleaseLease,
+    Rent,
+    Reply,
+    SetQuotes,
+    SetSession,
+)
 from engine.reasons import Reason
 from engine.records import Session
 from engine.units import NS_PER_S, format_money
@@ -92,11 +103,9 @@ def hours_allowed(max_term_hours: int) -> str:
 
 
 def instrument_named(rejected: Rejected, command: Command) -> int:
-    """The instrument that a command with one is about, of several the first; 0 of a command that names none."""
+    """The instrument that a command is about; 0 of one that names none, or several to choose from (a rental)."""
     if isinstance(command, PlaceOrder | SetSession):
         return command.instrument
-    if isinstance(command, Rent):
-        return command.instruments[0]
     if isinstance(command, SetQuotes):
         place = rejected.field.partition("[")[2].partition("]")[0]
         return command.quotes[int(place)].instrument if place else 0
@@ -109,7 +118,7 @@ def session_words(row: InstrumentRow | None, command: Command | None = None) -> 
         return Words()
     session = row.session
     if session is Session.HALTED:
-        return Words(f"{row.symbol} is halted, and takes cancels alone", f"Cancel, or {_WAIT}.")
+        return Words(f"{row.symbol} is halted, and takes cancels alone{_elsewhere(command)}", f"Cancel, or {_WAIT}.")
     if session is Session.EXPIRED:
         return Words(f"{row.symbol} has expired", "Choose another instrument.")
     if session is Session.CONTINUOUS:
@@ -117,7 +126,8 @@ def session_words(row: InstrumentRow | None, command: Command | None = None) -> 
     wrong = f"{row.symbol} is in {_named(row)}"
     if command is None or isinstance(command, Rent):
         return Words(
-            f"{wrong}, and nothing trades at once there", f"Rent later ({_WAIT}), or place a plain limit order."
+            f"{wrong}, and nothing trades at once there{_elsewhere(command)}",
+            f"Rent later ({_WAIT}), or place a plain limit order.",
         )
     if isinstance(command, AmendOrder):
         return Words(f"{wrong}, and takes amends of plain limit orders alone", f"Cancel it, or {_WAIT}.")
@@ -126,12 +136,19 @@ def session_words(row: InstrumentRow | None, command: Command | None = None) -> 
     return Words(f"{wrong}, whose clearing isn't finished", "Send it again in a moment.")
 
 
+def _elsewhere(command: Command | None) -> str:
+    """Of a rental that might have been served by other instruments too: a closed one is named where none gives it."""
+    return "; no other region has it now" if isinstance(command, Rent) and len(command.instruments) > 1 else ""
+
+
 def _field(field: str, command: Command, expiry: str) -> str:
     if field == "expire_ns":
         return expiry
     if isinstance(command, AmendOrder) and field == "display_quantity":
         # An amend has none: it is the new total that is too much for the order's.
         return "quantity"
+    if isinstance(command, AmendOrder | CancelOrder) and field == "order_id" and not command.order_id:
+        return "client_order_id"
     return public_field(field)
 
 
@@ -145,6 +162,8 @@ def _words(rejected: Rejected, command: Command, max_term_hours: int, closed: In
             return _of_quantities(rejected.field, command)
         case Reason.INVALID_QUANTITY if isinstance(command, AmendOrder):
             return _of_amended_quantity(rejected.field)
+        case Reason.INVALID_QUANTITY if isinstance(command, ReleaseLease):
+            return Words(f"The lease has fewer GPUs than {command.quantity}", "Give at most as many as it has.")
         case Reason.INSUFFICIENT_FUNDS if rejected.needed_micros:
             needed, has = (format_money(micros) for micros in (rejected.needed_micros, rejected.available_micros))
             return Words(f"This needs {needed} dollars, and the account has {has} available for it")

@@ -146,7 +146,7 @@ class OpenPage(Page, frozen=True):
 
 
 class LeasePage(OpenPage, frozen=True):
-    """`role`: leases that the account rents, or those that its Barons deliver."""
+    """`role`: leases that the account rents, or those that it provides: on its Barons, or of hours that it bought and let (§8)."""
 
     role: Literal["renter", "provider"] = "renter"
 

@@ -11,7 +11,7 @@ import asyncio
 import resource
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from exchange.gateway.http_protocol import HttpProtocol
 
 MAX_CONNECTIONS: Final = 8_192
 FILES_RESERVED: Final = 256
@@ -29,8 +29,8 @@ def raise_file_limit() -> int:
     return max(16, min(MAX_CONNECTIONS, (soft - FILES_RESERVED) // 2))
 
 
-class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's HTTP with the bounds above; `max_connections` is set by `bounded`."""
+class BoundedHttp(HttpProtocol):
+    """The gateway's HTTP with the bounds above; `max_connections` is set by `bounded`."""
 
     max_connections: int = MAX_CONNECTIONS
     _head: asyncio.TimerHandle | None = None

@@ -27,6 +27,8 @@ from tests.engine.shard import (
     ALICE,
     BARON,
     BOB,
+    ELSEWHERE_SPOT,
+    FAR_BARON,
     HOUR,
     MINUTE,
     NO_INSTRUMENT,
@@ -145,6 +147,18 @@ def test_a_breach_of_the_band_opens_an_auction_that_ends_by_itself() -> None:
     events = shard.do(bid(ALICE, 40_000, 1))
     assert [event.reason for event in only(events, Canceled)] == [Reason.OUTSIDE_BAND]
     assert only(events, InstrumentSession) == []
+
+
+def test_a_rental_that_only_a_closed_session_keeps_away_says_so() -> None:
+    shard = Shard()
+    shard.place(ask(PAT, 20_000, 2))
+    shard.do(session(Session.AUCTION))
+    wish = rental(ALICE, 1, 1, ELSEWHERE_SPOT, SPOT)
+    shard.refuse(wish, Reason.SESSION_CLOSED)
+    # An open instrument is tried all the same: it says what it lacks, and serves once it can.
+    shard.place(ask(PAT, 30_000, 1, ELSEWHERE_SPOT, baron=FAR_BARON))
+    shard.refuse(rental(ALICE, 2, 1, ELSEWHERE_SPOT, SPOT), Reason.FOK_KILLED)
+    assert [trade.instrument for trade in only(shard.do(wish), Traded)] == [ELSEWHERE_SPOT]
 
 
 def test_an_operator_ends_an_auction_before_its_time() -> None:

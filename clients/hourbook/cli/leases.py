@@ -31,7 +31,11 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     rent.set_defaults(run=_rent)
     leases = commands.add_parser("leases", parents=[common], help="your leases, newest first")
     leases.add_argument("--all", action="store_true", help="those that are over as well")
-    leases.add_argument("--provider", action="store_true", help="those that your Barons deliver")
+    leases.add_argument(
+        "--provider",
+        action="store_true",
+        help="those that you provide: on your Barons, or of bought hours that you let",
+    )
     leases.add_argument("--limit", type=int, default=50, help="at most so many (50)")
     leases.set_defaults(run=_leases)
     end = commands.add_parser("end", parents=[common], help="end a lease; the minimum of its kind is charged")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 
@@ -114,6 +115,18 @@ async def test_a_charset_that_json_isnt_in(exchange: Floor, parameter: str) -> N
     for content in (body.encode(), body.encode("utf-16")):
         problem = await exchange.admin.refused("POST", "/accounts", content=content, headers=headers)
         assert (problem["status"], problem["code"]) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "Deflate", "identity, br", "x"])
+async def test_a_body_that_claims_to_be_encoded_is_refused(exchange: Floor, encoding: str) -> None:
+    body = b'{"name": "x", "scopes": ["read"]}'
+    headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+    for content in (body, gzip.compress(body)):
+        problem = await exchange.admin.refused("POST", "/accounts", content=content, headers=headers)
+        assert (problem["status"], problem["code"]) == (415, "unsupported_media_type")
+        assert "without Content-Encoding" in problem["detail"]
+    plain = headers | {"Content-Encoding": "identity"}
+    assert (await exchange.admin.ask("POST", "/accounts", content=body, headers=plain)).status_code == 201
 
 
 async def test_a_body_that_is_too_large_declared_or_not(exchange: Floor) -> None:

@@ -54,6 +54,7 @@ async def test_what_is_no_limit_is_refused(exchange: Floor, limits: Json, code: 
     renter = await exchange.renter()
     problem = await exchange.admin.refused("PUT", f"/accounts/{renter.account}/limits", limits)
     assert (problem["status"], problem["code"], problem["field"]) == (422, code, field)
+    assert "from 0" not in problem["detail"], "no limit may be 0"
 
 
 async def test_an_unknown_account_has_no_limits(exchange: Floor) -> None:

@@ -15,7 +15,8 @@ from exchange.read.interface import InstrumentRow
 from tests.exchange.gateway.floor import ONDEMAND, SKU, SPOT, START_NS, Floor, Json
 
 BID = {"instrument": SPOT, "side": "buy", "quantity": 4, "price": "1.5000"}
-RENTAL = {"sku": SKU, "kind": "spot", "gpus": 1, "hours": 1, "regions": ["us-east"]}
+ANYWHERE: Json = {"sku": SKU, "kind": "spot", "gpus": 1, "hours": 1}
+RENTAL = ANYWHERE | {"regions": ["us-east"]}
 PLACE = PlaceOrder(
     account=1,
     instrument=7,
@@ -72,6 +73,12 @@ async def test_an_auction_says_what_it_takes_and_until_when(exchange: Floor) -> 
     assert problem["detail"].startswith(f"{said} takes amends of plain limit orders alone."), problem
     problem = await renter.refused("POST", "/rentals", RENTAL)
     assert problem["detail"].startswith(f"{said} nothing trades at once there. Rent later"), problem
+    # Another region is open, and named first: it has nothing, and what is closed is said.
+    for wish in (ANYWHERE, ANYWHERE | {"regions": ["us-west", "us-east"]}):
+        problem = await renter.refused("POST", "/rentals", wish)
+        assert problem["code"] == "session_closed"
+        said_of_all = f"{said} nothing trades at once there; no other region has it now. Rent later"
+        assert problem["detail"].startswith(said_of_all), problem
 
 
 def row(session: Session, until_ns: int = 0, kind: Kind = Kind.ONDEMAND) -> InstrumentRow:
@@ -106,7 +113,7 @@ def test_the_instrument_of_a_command() -> None:
     cases: list[tuple[Any, str, int]] = [
         (PLACE, "", 7),
         (SetSession(instrument=5, session=Session.HALTED), "session", 5),
-        (Rent(account=1, instruments=(6, 8), quantity=1, hours=1, max_price_ticks=0, delivery=b""), "", 6),
+        (Rent(account=1, instruments=(6, 8), quantity=1, hours=1, max_price_ticks=0, delivery=b""), "", 0),
         (SetQuotes(account=1, name="mm", quotes=quotes), "quotes[1]", 4),
         (SetQuotes(account=1, name="mm", quotes=quotes), "connection", 0),
         (AmendOrder(account=1, order_id=9), "", 0),

@@ -90,6 +90,8 @@ async def test_what_cannot_be_released_says_why(exchange: Floor) -> None:
     ):
         problem = await holder.refused("POST", path, body)
         assert (problem["code"], problem.get("field")) == (code, field), body
+    problem = await holder.refused("POST", path, {"as": "spot", "quantity": 5, "price": "2.5"})
+    assert problem["detail"] == "The lease has fewer GPUs than 5. Give at most as many as it has."
     stranger = await exchange.open("stranger")
     problem = await stranger.refused("POST", path, {"as": "spot", "quantity": 1, "price": "2.5"})
     assert problem["code"] == "unknown_lease"

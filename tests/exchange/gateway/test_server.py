@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 
 from engine.messages import LeaseActive
+from exchange.gateway.http_protocol import HttpProtocol
 from tests.exchange.gateway.floor import ACCESS, SKU, Client, Floor, floor, number_of
 from tests.waiting import TIMEOUT_S, wait_until_async
 
@@ -21,7 +22,9 @@ from tests.waiting import TIMEOUT_S, wait_until_async
 @asynccontextmanager
 async def served(home: Path) -> AsyncIterator[tuple[Floor, int]]:
     async with floor(home) as exchange:
-        config = uvicorn.Config(exchange.app, log_level="critical", lifespan="off", ws="websockets-sansio")
+        config = uvicorn.Config(
+            exchange.app, log_level="critical", lifespan="off", http=HttpProtocol, ws="websockets-sansio"
+        )
         server = uvicorn.Server(config)
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
@@ -36,12 +39,17 @@ async def served(home: Path) -> AsyncIterator[tuple[Floor, int]]:
 
 
 async def _send(port: int, request: bytes) -> tuple[int, bytes]:
+    head, body = await _answer(port, request)
+    return int(head.split(b" ")[1]), body
+
+
+async def _answer(port: int, request: bytes) -> tuple[bytes, bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)
         async with asyncio.timeout(TIMEOUT_S):
             head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-        return int(head.split(b" ")[1]), body
+        return head, body
     finally:
         writer.close()
         await writer.wait_closed()
@@ -87,6 +95,39 @@ async def test_bytes_that_are_no_good_request_are_never_a_500(tmp_path: Path) ->
             assert status in statuses, request
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
             assert (await Client(http, exchange.admin.token).get("/account"))["scopes"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (b"FOO /v1/orders HTTP/1.1\r\nHost: x\r\n\r\n", 405, "method_not_allowed"),
+        (b"post /v1/orders HTTP/1.1\r\nHost: x\r\n\r\n", 405, "method_not_allowed"),
+        (b"PROPFIND /v1/orders HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 405, "method_not_allowed"),
+        (b"FOO\r\n\r\n", 400, "malformed_request"),
+        (b"\x16\x03\x01\x02\x00", 400, "malformed_request"),
+        (b"GET /v1/orders HTTP/1.1\r\n: x\r\n\r\n", 400, "malformed_request"),
+        (b"POST /v1/keys HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "malformed_request"),
+    ],
+)
+async def test_what_the_server_itself_refuses_is_a_problem_too(
+    tmp_path: Path, request_: bytes, status: int, code: str
+) -> None:
+    async with served(tmp_path) as (_, port):
+        head, body = await _answer(port, request_)
+        problem = json.loads(body)
+        assert head.startswith(b"HTTP/1.1 %d " % status)
+        assert (problem["status"], problem["code"], problem["outcome"]) == (status, code, "rejected")
+        assert b"content-type: application/problem+json" in head.lower()
+        assert (b"\r\nallow: " in head.lower()) is (status == 405)
+
+
+async def test_what_follows_a_request_that_is_being_done_isnt_taken_for_its_answer(tmp_path: Path) -> None:
+    async with served(tmp_path) as (exchange, port):
+        body = b'{"name": "x", "scopes": ["read"]}'
+        head = f"POST /v1/accounts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {exchange.admin.token}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        answer = await _answer(port, head.encode() + body + b"FOO / HTTP/1.1\r\n\r\n")
+        assert answer == (b"", b"")
 
 
 async def test_a_slow_body_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -308,6 +308,17 @@ async def test_what_there_is_not_is_an_error(exchange: House) -> None:
             assert (await wire.refused(op, **params))["code"] == code, (op, params)
 
 
+async def test_an_unknown_order_is_blamed_on_the_name_that_it_was_given_by(exchange: House) -> None:
+    renter = await exchange.party()
+    async with exchange.trade(renter) as wire:
+        for op, more in (("order.cancel", {}), ("order.amend", {"quantity": 1})):
+            by_own = await wire.refused(op, client_order_id="never-given", **more)
+            assert (by_own["code"], by_own["field"]) == ("unknown_order", "client_order_id")
+            assert "order_id" in by_own["detail"], "it may be named by the exchange's id as well"
+            by_id = await wire.refused(op, order_id="ord_0000000000001", **more)
+            assert (by_id["code"], by_id["field"]) == ("unknown_order", "order_id")
+
+
 async def test_an_order_without_an_ssh_key_is_refused(exchange: House) -> None:
     renter = await exchange.party()
     (row,) = await exchange.registry.ssh_keys(renter.account)
