@@ -26,6 +26,7 @@ from hourbook.errors import (
     settles,
     still_unknown,
 )
+from hourbook.proxies import named, proxy_for
 
 TIMEOUT_S: Final = 15.0
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -37,6 +38,7 @@ SILENCE_S: Final = 45.0
 _RETRY_CODES: Final = frozenset({"idempotency_in_flight"})
 _REPLAYED: Final = "Idempotent-Replayed"
 """The header of an answer that is the stored one of the first request with its key."""
+_NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _SAFE: Final = frozenset({"GET", "PUT"})
 """May be repeated without a key: a PUT says how things should be, however often it is said."""
 
@@ -51,7 +53,10 @@ class Transport:
         if key:
             headers["Authorization"] = f"Bearer {key}"
         timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+        proxy = proxy_for(url)
+        way = httpx.HTTPTransport(proxy=proxy or None)
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout, transport=way)
+        self._through = f" through the proxy {named(proxy)} (no_proxy would go past it)" if proxy else ""
 
     def close(self) -> None:
         self._http.close()
@@ -90,10 +95,10 @@ class Transport:
             with self._http.stream("GET", path, headers={"Accept": "text/event-stream"}, timeout=timeout) as response:
                 if not response.is_success:
                     response.read()
-                    raise _refused("GET", response, "", False)
+                    raise self._refused("GET", response, "", False)
                 yield from response.iter_lines()
         except httpx.HTTPError as error:
-            raise _lost("GET", path, error, "") from error
+            raise self._lost("GET", path, error, "") from error
 
     def _request(
         self, method: str, path: str, body: dict[str, Any] | None, query: dict[str, Any] | None, idempotency_key: str
@@ -114,14 +119,15 @@ class Transport:
             failed: HourbookError
             try:
                 response = self._http.send(request)
-            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-                failed = Unreachable(made_here("unreachable", f"{self._http.base_url} doesn't answer: {error}"))
+            except _NEVER_SENT as error:
+                detail = f"{self._http.base_url} doesn't answer{self._through}: {error}"
+                failed = Unreachable(made_here("unreachable", detail))
             except httpx.HTTPError as error:
-                failed = _lost(method, request.url.path, error, idempotency_key)
+                failed = self._lost(method, request.url.path, error, idempotency_key)
             else:
                 if response.is_success:
                     return response.content
-                failed = _refused(method, response, idempotency_key, engine_knows_repeats)
+                failed = self._refused(method, response, idempotency_key, engine_knows_repeats)
             if last or not _may_repeat(method, failed, idempotency_key):
                 raise failed if doubt is None else _in_doubt(doubt, failed)
             if isinstance(failed, OutcomeUnknown) and method != "GET":
@@ -129,32 +135,35 @@ class Transport:
             time.sleep(_pause_s(attempt, failed))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    def _lost(self, method: str, path: str, error: httpx.HTTPError, idempotency_key: str) -> HourbookError:
+        """The connection broke or time ran out after the request may have been sent."""
+        detail = f"no answer to {method} {path}{self._through}: {str(error) or type(error).__name__}"
+        if method == "GET":
+            return Unreachable(made_here("unreachable", detail))
+        return OutcomeUnknown(
+            made_here("outcome_unknown", f"{detail}; it may have been done", "unknown"), idempotency_key
+        )
+
+    def _refused(
+        self, method: str, response: httpx.Response, idempotency_key: str, engine_knows_repeats: bool
+    ) -> HourbookError:
+        try:
+            problem = msgspec.json.decode(response.content, type=Problem)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            # Something between answered, not the exchange: a proxy's 5xx says nothing of what became of a change.
+            outcome = "unknown" if response.is_server_error and method != "GET" else "rejected"
+            answered = f"{response.url} answered {response.status_code}{self._through}"
+            detail = f"{answered} without a problem document: is this an exchange?"
+            problem = Problem(
+                code=f"http_{response.status_code}", detail=detail, status=response.status_code, outcome=outcome
+            )
+            return from_problem(problem, idempotency_key)
+        replayed = response.headers.get(_REPLAYED) == "true"
+        return from_problem(problem, idempotency_key, settles(problem, replayed, engine_knows_repeats))
+
 
 def _without_none(fields: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if fields is None else {name: value for name, value in fields.items() if value is not None}
-
-
-def _lost(method: str, path: str, error: httpx.HTTPError, idempotency_key: str) -> HourbookError:
-    """The connection broke or time ran out after the request may have been sent."""
-    detail = f"no answer to {method} {path}: {str(error) or type(error).__name__}"
-    if method == "GET":
-        return Unreachable(made_here("unreachable", detail))
-    return OutcomeUnknown(made_here("outcome_unknown", f"{detail}; it may have been done", "unknown"), idempotency_key)
-
-
-def _refused(method: str, response: httpx.Response, idempotency_key: str, engine_knows_repeats: bool) -> HourbookError:
-    try:
-        problem = msgspec.json.decode(response.content, type=Problem)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        # Something between answered, not the exchange: a proxy's 5xx says nothing of what became of a change.
-        outcome = "unknown" if response.is_server_error and method != "GET" else "rejected"
-        detail = f"{response.url} answered {response.status_code} without a problem document: is this an exchange?"
-        problem = Problem(
-            code=f"http_{response.status_code}", detail=detail, status=response.status_code, outcome=outcome
-        )
-        return from_problem(problem, idempotency_key)
-    replayed = response.headers.get(_REPLAYED) == "true"
-    return from_problem(problem, idempotency_key, settles(problem, replayed, engine_knows_repeats))
 
 
 def _in_doubt(doubt: OutcomeUnknown, failed: HourbookError) -> HourbookError:

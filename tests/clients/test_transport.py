@@ -203,6 +203,58 @@ def test_a_list_of_offers_in_doubt_stays_so_whatever_refuses_its_repeat() -> Non
     assert (raised.value.idempotency_key, [seen.method for seen in server.seen]) == ("", ["PUT", "PUT"])
 
 
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A port where nobody listens; the environment names no proxy."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+def test_no_proxy_stands_before_this_machine_itself(
+    monkeypatch: pytest.MonkeyPatch, nowhere: str, variable: str
+) -> None:
+    monkeypatch.setenv(variable, f"http://{nowhere}")
+    with serving(BALANCES) as server:
+        for url in (server.url, server.url.replace("127.0.0.1", "localhost")):
+            with Client(url) as client:
+                assert client.balances().seq == 7
+
+
+def test_a_proxy_takes_requests_to_elsewhere_but_for_what_no_proxy_names(
+    monkeypatch: pytest.MonkeyPatch, nowhere: str
+) -> None:
+    with serving(BALANCES) as server:
+        monkeypatch.setenv("http_proxy", server.url.replace("http://", "http://me:secret@"))
+        with Client("http://exchange.invalid") as client:
+            assert client.balances().seq == 7
+        assert server.seen[0].path == "http://exchange.invalid/v1/balances"
+        monkeypatch.setenv("no_proxy", "invalid")
+        with Client("http://exchange.invalid") as client, pytest.raises(Unreachable) as raised:
+            client.balances()
+    assert "proxy" not in str(raised.value)
+
+
+def test_a_proxy_that_fails_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch, nowhere: str) -> None:
+    monkeypatch.setenv("http_proxy", f"http://me:secret@{nowhere}")
+    with Client("http://exchange.invalid") as client, pytest.raises(Unreachable) as raised:
+        client.rent("X")
+    assert f"exchange.invalid doesn't answer through the proxy http://{nowhere} (no_proxy" in str(raised.value)
+    with serving(Answer(502, b"<html>bad gateway</html>")) as server:
+        monkeypatch.setenv("http_proxy", server.url)
+        with Client("http://exchange.invalid") as client, pytest.raises(Rejected) as refused:
+            client.balances()
+    assert f"answered 502 through the proxy {server.url} " in str(refused.value)
+    with serving(HANG_UP) as server:
+        monkeypatch.setenv("http_proxy", server.url)
+        with Client("http://exchange.invalid") as client, pytest.raises(OutcomeUnknown) as unknown:
+            client.end_lease("lse_1")
+    assert f"no answer to DELETE /v1/leases/lse_1 through the proxy {server.url} " in str(unknown.value)
+
+
 @pytest.mark.parametrize("price", [2.1, True])
 def test_a_float_is_refused_before_anything_is_sent(price: Any) -> None:
     with serving(QUOTES) as server, Client(server.url) as client:
