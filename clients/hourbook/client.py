@@ -148,7 +148,7 @@ class Client:
         """
         wish = _wish(sku, gpus, hours, kind, regions, max_price, _asked(features, same_baron, min_rating))
         body = wish | {"ssh_keys": ssh_keys, "auto_extend": auto_extend}
-        return self._post("/v1/rentals", models.Rental, body, idempotency_key)
+        return self._post("/v1/rentals", models.Rental, body, idempotency_key, engine_knows_repeats=True)
 
     def leases(
         self, only_open: bool = False, role: Literal["renter", "provider"] = "renter", limit: int = PAGE
@@ -191,7 +191,8 @@ class Client:
         them. With each sale the lease goes on with fewer GPUs: its sandbox starts again, and what was in it is gone.
         """
         body = {"as": release_as, "quantity": quantity, "price": to_text(price)}
-        return self._post(f"/v1/leases/{lease_id}/release", models.Released, body, idempotency_key)
+        path = f"/v1/leases/{lease_id}/release"
+        return self._post(path, models.Released, body, idempotency_key, engine_knows_repeats=True)
 
     def set_auto_extend(self, lease_id: str, auto_extend: bool) -> models.Lease:
         """Whether an on-demand lease extends itself by an hour at a time."""
@@ -275,7 +276,7 @@ class Client:
             "max_hours": max_hours,
             "reduce_only": reduce_only or None,
         }
-        return self._post("/v1/orders", models.Placed, body, idempotency_key)
+        return self._post("/v1/orders", models.Placed, body, idempotency_key, engine_knows_repeats=True)
 
     def orders(self, only_open: bool = False, limit: int = PAGE) -> list[models.Order]:
         return self._list("/v1/orders", _Orders, "orders", limit, open=only_open)
@@ -391,8 +392,22 @@ class Client:
     def _get(self, path: str, answer: type[T], **query: Any) -> T:
         return self._transport.ask("GET", path, answer, query=_query(query))
 
-    def _post(self, path: str, answer: type[T], body: Mapping[str, Any], idempotency_key: str = "") -> T:
-        return self._transport.ask("POST", path, answer, dict(body), idempotency_key=idempotency_key)
+    def _post(
+        self,
+        path: str,
+        answer: type[T],
+        body: Mapping[str, Any],
+        idempotency_key: str = "",
+        engine_knows_repeats: bool = False,
+    ) -> T:
+        return self._transport.ask(
+            "POST",
+            path,
+            answer,
+            dict(body),
+            idempotency_key=idempotency_key,
+            engine_knows_repeats=engine_knows_repeats,
+        )
 
     def _list(self, path: str, answer: type[Any], field: str, limit: int, **query: Any) -> list[Any]:
         return [row for page in self._pages(path, answer, limit, query) for row in getattr(page, field)]

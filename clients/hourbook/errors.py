@@ -6,7 +6,15 @@ treats the second as the first may buy twice.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+_MADE_BEFORE: Final = "idempotency_secret_shown_once"
+"""It was made before, and only its secret can't be shown again."""
+_OF_ANOTHER: Final = "duplicate_client_order_id"
+"""The id stands for an order already, which may be the one that is repeated: so it tells nothing of that."""
+_FIRST_FAULT_STATUS: Final = 500
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,15 +67,27 @@ class HourbookError(Exception):
 
 
 class Rejected(HourbookError):
-    """The exchange refused; nothing was changed by the request."""
+    """The exchange refused; nothing was changed by the request.
+
+    `settles`: that holds of what was sent before with the same idempotency key (or client_order_id) as well, because it is
+    the engine's own word, which knows a repeat, or the stored first answer. A refusal at the door tells only of itself.
+    """
+
+    def __init__(self, problem: Problem, settles: bool = False) -> None:
+        super().__init__(problem)
+        self.settles = settles
 
 
 class OutcomeUnknown(HourbookError):
-    """It may or may not have been done: look for it, or repeat it with the same `idempotency_key`."""
+    """It may or may not have been done: look for it, or repeat it with the same `idempotency_key`.
 
-    def __init__(self, problem: Problem, idempotency_key: str = "") -> None:
+    `last`: what its latest repeat met, which doesn't tell what became of it; None where there was none.
+    """
+
+    def __init__(self, problem: Problem, idempotency_key: str = "", last: Problem | None = None) -> None:
         super().__init__(problem)
         self.idempotency_key = idempotency_key
+        self.last = last
 
 
 class Unreachable(HourbookError):
@@ -78,11 +98,32 @@ class StreamEnded(HourbookError):
     """The WebSocket is over; connect again, and begin from the snapshots that the channels send."""
 
 
-def from_problem(problem: Problem, idempotency_key: str = "") -> Rejected | OutcomeUnknown:
-    """The exception that a problem of the exchange stands for."""
+def from_problem(problem: Problem, idempotency_key: str = "", settles: bool = False) -> Rejected | OutcomeUnknown:
+    """The exception that a problem of the exchange stands for; `settles` as in Rejected."""
     if problem.outcome == "unknown":
         return OutcomeUnknown(problem, idempotency_key)
-    return Rejected(problem)
+    return Rejected(problem, settles)
+
+
+def settles(problem: Problem, replayed: bool, engine_knows_repeats: bool) -> bool:
+    """Whether a refusal tells of earlier attempts too: `replayed`: it is the stored answer of the first of them.
+
+    `engine_knows_repeats`: the command carries an id by which the engine answers a repeat as it did the first. It looks
+    for that before anything else, so what it refuses wasn't done before; `seq` says that the refusal is its own.
+    """
+    if replayed or problem.code == _MADE_BEFORE:
+        return True
+    by_engine = problem.seq is not None and problem.status < _FIRST_FAULT_STATUS
+    return engine_knows_repeats and by_engine and problem.code != _OF_ANOTHER
+
+
+def still_unknown(doubt: str, met: HourbookError, idempotency_key: str = "") -> OutcomeUnknown:
+    """What was in doubt (`doubt` says why) stays so: its repeat met `met`, which doesn't tell what became of it."""
+    detail = f"{doubt.rstrip('.')}. The repeat doesn't tell: {met}"
+    problem = Problem(
+        code="outcome_unknown", detail=detail, outcome="unknown", retry_after_ms=met.problem.retry_after_ms
+    )
+    return OutcomeUnknown(problem, idempotency_key, met.problem)
 
 
 def made_here(code: str, detail: str, outcome: str = "rejected") -> Problem:

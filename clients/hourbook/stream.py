@@ -19,7 +19,18 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketExce
 from websockets.typing import Subprotocol
 
 from hourbook.decimals import Number, to_text
-from hourbook.errors import HourbookError, OutcomeUnknown, Problem, StreamEnded, Unreachable, from_problem, made_here
+from hourbook.errors import (
+    HourbookError,
+    OutcomeUnknown,
+    Problem,
+    Rejected,
+    StreamEnded,
+    Unreachable,
+    from_problem,
+    made_here,
+    settles,
+    still_unknown,
+)
 
 SUBPROTOCOL: Final = Subprotocol("hourbook.v1.json")
 PATHS: Final = {"trade": "/ws/v1/trade", "market": "/ws/v1/market"}
@@ -28,6 +39,8 @@ REPLY_TIMEOUT_S: Final = 10.0
 MAX_EVENTS: Final = 10_000
 """Kept for a reader; one more ends the stream."""
 MAX_MESSAGE_BYTES: Final = 16 << 20
+MAX_DOUBTFUL: Final = 10_000
+"""Orders without a reply whose ids are kept, as many as the exchange keeps of an account; one more drops the oldest."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +85,7 @@ class Stream:
         self._key = key
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._replies: dict[int, asyncio.Future[Any]] = {}
+        self._doubtful: dict[str, str] = {}
         self._seqs: dict[str, int] = {}
         self._ids = itertools.count(1)
         self._socket: ClientConnection | None = None
@@ -120,11 +134,15 @@ class Stream:
     async def place(
         self, instrument: str, side: Literal["buy", "sell"], quantity: int, price: Number | None = None, **options: Any
     ) -> dict[str, Any]:
-        """Place an order; the execution report of its entry. `options`: further fields of the order."""
+        """Place an order; the execution report of its entry. `options`: further fields of the order.
+
+        With a `client_order_id` it may be repeated when its outcome is unknown. What refuses the repeat without knowing of
+        the first leaves that unknown; on another connection `Rejected.settles` says whether it does.
+        """
         params = {"instrument": instrument, "side": side, "quantity": quantity, **_priced(options)}
         if price is not None:
             params["price"] = to_text(price)
-        return dict(await self.ask("order.place", params))
+        return await self._placed(params)
 
     async def amend(
         self, order_id: str, price: Number | None = None, quantity: int | None = None, expire_us: int | None = None
@@ -186,6 +204,24 @@ class Stream:
             raise StreamEnded(self._why or made_here("stream_ended", "the stream has ended"))
         return event
 
+    async def _placed(self, params: dict[str, Any]) -> dict[str, Any]:
+        client_order_id = str(params.get("client_order_id") or "")
+        try:
+            report = dict(await self.ask("order.place", params))
+        except OutcomeUnknown as error:
+            if client_order_id:
+                self._doubtful.setdefault(client_order_id, error.detail)
+                if len(self._doubtful) > MAX_DOUBTFUL:
+                    del self._doubtful[next(iter(self._doubtful))]
+            raise
+        except Rejected as error:
+            if client_order_id in self._doubtful and not error.settles:
+                raise still_unknown(self._doubtful[client_order_id], error) from error
+            self._doubtful.pop(client_order_id, None)
+            raise
+        self._doubtful.pop(client_order_id, None)
+        return report
+
     async def _read(self, socket: ClientConnection) -> None:
         why = made_here("stream_ended", "the exchange closed the connection")
         try:
@@ -211,7 +247,8 @@ class Stream:
         if reply is None or reply.done():
             return
         if message.error is not None:
-            reply.set_exception(from_problem(message.error))
+            # Only an order carries an id by which a repeat is known, and only of an order is `settles` of use.
+            reply.set_exception(from_problem(message.error, settles=settles(message.error, False, True)))
         else:
             reply.set_result(message.result)
 

@@ -1,7 +1,8 @@
 """Requests over HTTP: one at a time, with a time limit, a bounded number of repeats, and an honest word on the outcome.
 
 A POST carries an Idempotency-Key and may be repeated whatever happened to it; other changes are repeated only when the
-exchange said that nothing was done, or when they were never sent. It knows nothing of what the requests mean.
+exchange said that nothing was done, or when they were never sent. Once an attempt's outcome is unknown, only an answer
+for its key ends the doubt. It knows nothing of what the requests mean.
 """
 
 from __future__ import annotations
@@ -14,7 +15,18 @@ from typing import Any, Final, TypeVar
 import httpx
 import msgspec
 
-from hourbook.errors import HourbookError, OutcomeUnknown, Problem, Rejected, Unreachable, from_problem, made_here
+from hourbook.errors import (
+    HourbookError,
+    OutcomeUnknown,
+    Problem,
+    Rejected,
+    Unreachable,
+    from_problem,
+    made_here,
+    settles,
+    still_unknown,
+)
+from hourbook.proxies import named, proxy_for
 
 TIMEOUT_S: Final = 15.0
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -24,6 +36,9 @@ MAX_BACKOFF_S: Final = 5.0
 SILENCE_S: Final = 45.0
 """Longer than the exchange ever is silent on an open stream."""
 _RETRY_CODES: Final = frozenset({"idempotency_in_flight"})
+_REPLAYED: Final = "Idempotent-Replayed"
+"""The header of an answer that is the stored one of the first request with its key."""
+_NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _SAFE: Final = frozenset({"GET", "PUT"})
 """May be repeated without a key: a PUT says how things should be, however often it is said."""
 
@@ -38,7 +53,10 @@ class Transport:
         if key:
             headers["Authorization"] = f"Bearer {key}"
         timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
+        proxy = proxy_for(url)
+        way = httpx.HTTPTransport(proxy=proxy or None)
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout, transport=way)
+        self._through = f" through the proxy {named(proxy)} (no_proxy would go past it)" if proxy else ""
 
     def close(self) -> None:
         self._http.close()
@@ -51,11 +69,16 @@ class Transport:
         body: dict[str, Any] | None = None,
         query: dict[str, Any] | None = None,
         idempotency_key: str = "",
+        engine_knows_repeats: bool = False,
     ) -> T:
-        """The answer, decoded; Rejected, OutcomeUnknown or Unreachable. None in `body` or `query` means left out."""
+        """The answer, decoded; Rejected, OutcomeUnknown or Unreachable. None in `body` or `query` means left out.
+
+        `engine_knows_repeats`: of a POST whose command the engine knows again by the key, whatever else was forgotten.
+        """
         if method == "POST" and not idempotency_key:
             idempotency_key = str(uuid.uuid4())
-        content = self._ask(method, path, _without_none(body), _without_none(query), idempotency_key)
+        request = self._request(method, path, _without_none(body), _without_none(query), idempotency_key)
+        content = self._ask(request, idempotency_key, engine_knows_repeats)
         try:
             return msgspec.json.decode(content, type=answer)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -72,64 +95,82 @@ class Transport:
             with self._http.stream("GET", path, headers={"Accept": "text/event-stream"}, timeout=timeout) as response:
                 if not response.is_success:
                     response.read()
-                    raise _refused("GET", response, "")
+                    raise self._refused("GET", response, "", False)
                 yield from response.iter_lines()
         except httpx.HTTPError as error:
-            raise _lost("GET", path, error, "") from error
+            raise self._lost("GET", path, error, "") from error
 
-    def _ask(
+    def _request(
         self, method: str, path: str, body: dict[str, Any] | None, query: dict[str, Any] | None, idempotency_key: str
-    ) -> bytes:
+    ) -> httpx.Request:
+        """What is sent, however often: the same bytes under the same key."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         content = None
         if body is not None:
             headers["Content-Type"] = "application/json"
             content = msgspec.json.encode(body)
-        in_doubt: HourbookError | None = None
+        return self._http.build_request(method, path, content=content, params=query, headers=headers)
+
+    def _ask(self, request: httpx.Request, idempotency_key: str, engine_knows_repeats: bool) -> bytes:
+        method = request.method
+        doubt: OutcomeUnknown | None = None
         for attempt in range(ATTEMPTS):
             last = attempt == ATTEMPTS - 1
             failed: HourbookError
             try:
-                response = self._http.request(method, path, content=content, params=query, headers=headers)
-            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-                failed = Unreachable(made_here("unreachable", f"{self._http.base_url} doesn't answer: {error}"))
+                response = self._http.send(request)
+            except _NEVER_SENT as error:
+                detail = f"{self._http.base_url} doesn't answer{self._through}: {error}"
+                failed = Unreachable(made_here("unreachable", detail))
             except httpx.HTTPError as error:
-                failed = _lost(method, path, error, idempotency_key)
+                failed = self._lost(method, request.url.path, error, idempotency_key)
             else:
                 if response.is_success:
                     return response.content
-                failed = _refused(method, response, idempotency_key)
-            in_doubt = in_doubt or (failed if isinstance(failed, OutcomeUnknown) else None)
+                failed = self._refused(method, response, idempotency_key, engine_knows_repeats)
             if last or not _may_repeat(method, failed, idempotency_key):
-                # What an earlier attempt left open, a later one that never arrived doesn't close.
-                raise in_doubt if in_doubt and isinstance(failed, Unreachable) else failed
+                raise failed if doubt is None else _in_doubt(doubt, failed)
+            if isinstance(failed, OutcomeUnknown) and method != "GET":
+                doubt = doubt or failed
             time.sleep(_pause_s(attempt, failed))
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _lost(self, method: str, path: str, error: httpx.HTTPError, idempotency_key: str) -> HourbookError:
+        """The connection broke or time ran out after the request may have been sent."""
+        detail = f"no answer to {method} {path}{self._through}: {str(error) or type(error).__name__}"
+        if method == "GET":
+            return Unreachable(made_here("unreachable", detail))
+        return OutcomeUnknown(
+            made_here("outcome_unknown", f"{detail}; it may have been done", "unknown"), idempotency_key
+        )
+
+    def _refused(
+        self, method: str, response: httpx.Response, idempotency_key: str, engine_knows_repeats: bool
+    ) -> HourbookError:
+        try:
+            problem = msgspec.json.decode(response.content, type=Problem)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            # Something between answered, not the exchange: a proxy's 5xx says nothing of what became of a change.
+            outcome = "unknown" if response.is_server_error and method != "GET" else "rejected"
+            answered = f"{response.url} answered {response.status_code}{self._through}"
+            detail = f"{answered} without a problem document: is this an exchange?"
+            problem = Problem(
+                code=f"http_{response.status_code}", detail=detail, status=response.status_code, outcome=outcome
+            )
+            return from_problem(problem, idempotency_key)
+        replayed = response.headers.get(_REPLAYED) == "true"
+        return from_problem(problem, idempotency_key, settles(problem, replayed, engine_knows_repeats))
 
 
 def _without_none(fields: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if fields is None else {name: value for name, value in fields.items() if value is not None}
 
 
-def _lost(method: str, path: str, error: httpx.HTTPError, idempotency_key: str) -> HourbookError:
-    """The connection broke or time ran out after the request may have been sent."""
-    detail = f"no answer to {method} {path}: {str(error) or type(error).__name__}"
-    if method == "GET":
-        return Unreachable(made_here("unreachable", detail))
-    return OutcomeUnknown(made_here("outcome_unknown", f"{detail}; it may have been done", "unknown"), idempotency_key)
-
-
-def _refused(method: str, response: httpx.Response, idempotency_key: str) -> HourbookError:
-    try:
-        return from_problem(msgspec.json.decode(response.content, type=Problem), idempotency_key)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        # Something between answered, not the exchange: a proxy's 5xx says nothing of what became of a change.
-        outcome = "unknown" if response.is_server_error and method != "GET" else "rejected"
-        detail = f"{response.url} answered {response.status_code} without a problem document: is this an exchange?"
-        problem = Problem(
-            code=f"http_{response.status_code}", detail=detail, status=response.status_code, outcome=outcome
-        )
-        return from_problem(problem, idempotency_key)
+def _in_doubt(doubt: OutcomeUnknown, failed: HourbookError) -> HourbookError:
+    """What to raise when an earlier attempt may have been done, and the last one failed like this."""
+    if isinstance(failed, OutcomeUnknown) or (isinstance(failed, Rejected) and failed.settles):
+        return failed
+    return still_unknown(doubt.detail, failed, doubt.idempotency_key)
 
 
 def _may_repeat(method: str, failed: HourbookError, idempotency_key: str) -> bool:

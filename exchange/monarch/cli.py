@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from engine.halves import CompiledHalfMissing
-from exchange.monarch.config import Config, ConfigError, load
+from exchange.monarch.config import Config, ConfigError, check_ports, load
 
 _Tasks: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 PRIVATE_UMASK = 0o077
@@ -247,4 +247,5 @@ def _demo(options: argparse.Namespace) -> int:
     from exchange.monarch.demo.run import run
 
     ports = LocalPorts(options.api_port, options.agents_port, options.gate_port_first, options.gate_port_last)
+    check_ports(*ports)
     return run(options.home, ports, options.once)

@@ -19,6 +19,7 @@ OTHERS_VARIABLES: Final = frozenset(
     for name in ("URL", "KEY", "CONFIG", "IDENTITY", "BARON_HOME", "BARON_TOOLS", "SIMULATED", "LEASE", "NVML_STUB")
 )
 """Variables with the same prefix that the client, the agent and a lease read; Monarch leaves them alone."""
+MAX_PORT: Final = 65_535
 
 
 class Market(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,9 +80,28 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]
     values |= {name: value for name, value in flags.items() if value is not None}
     values.setdefault("home", str(default_home(environ)))
     try:
-        return msgspec.convert(values, Config, strict=False, dec_hook=_path)
+        config = msgspec.convert(values, Config, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise ConfigError(f"configuration: {error}") from error
+    check_ports(config.api_port, config.agents_port, config.gate_port_first, config.gate_port_last)
+    return config
+
+
+def check_ports(api: int, agents: int, gate_first: int, gate_last: int) -> None:
+    """ConfigError for a port that there can't be, and for a range of the gate's that holds none."""
+    for name, port in (
+        ("api_port", api),
+        ("agents_port", agents),
+        ("gate_port_first", gate_first),
+        ("gate_port_last", gate_last),
+    ):
+        if not 0 <= port <= MAX_PORT:
+            raise ConfigError(f"{name} is {port}; give a port from 1 to {MAX_PORT}, or 0 for any free one")
+    if (gate_first, gate_last) != (0, 0) and not 1 <= gate_first <= gate_last:
+        raise ConfigError(
+            f"gate_port_first is {gate_first} and gate_port_last {gate_last}: that range has no port for a lease; "
+            "give the lower one first, or 0 and 0 for any free ones"
+        )
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:

@@ -1,14 +1,18 @@
-"""A real HTTP server that answers as a test tells it: with a status and a body, or by hanging up. For faults alone."""
+"""Real HTTP servers for faults alone: one answers as a test tells it, one stands before an exchange and loses an answer."""
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+WAIT_S = 30.0
 
 
 class Seen(NamedTuple):
@@ -24,6 +28,7 @@ class Answer(NamedTuple):
 
     status: int = 0
     body: Any = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Faulty:
@@ -70,6 +75,8 @@ def serving(*answers: Answer) -> Iterator[Faulty]:
             body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
             self.send_response(answer.status)
             self.send_header("Content-Length", str(len(body)))
+            for name, value in answer.headers:
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 
@@ -78,12 +85,55 @@ def serving(*answers: Answer) -> Iterator[Faulty]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Nothing: tests look at what was seen."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with _running(Handler) as url:
+        faulty.url = url
+        yield faulty
+
+
+@contextmanager
+def losing_an_answer(upstream: str, then: Callable[[], object]) -> Iterator[str]:
+    """The address of what passes all on to the exchange `upstream`, but keeps its first answer to a POST, and calls `then`."""
+    lost = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _pass_on(self) -> None:
+            sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            connection = http.client.HTTPConnection(urlsplit(upstream).netloc, timeout=WAIT_S)
+            connection.request(self.command, self.path, sent, dict(self.headers))
+            answer = connection.getresponse()
+            body = answer.read()
+            connection.close()
+            if self.command == "POST" and not lost.is_set():
+                lost.set()
+                then()
+                self.connection.shutdown(socket.SHUT_RDWR)
+                self.close_connection = True
+                return
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("date", "connection"):
+                    self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_DELETE = _pass_on  # noqa: N815 - the base class's names
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            """Nothing: tests look at what came of it."""
+
+    with _running(Handler) as url:
+        yield url
+
+
+@contextmanager
+def _running(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    faulty.url = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield faulty
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

@@ -7,12 +7,15 @@ import os
 import re
 import stat
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exchange.monarch.demo.world import REGION, SKU, script
+from hourbook.client import Client
+from tests.clients.faulty import losing_an_answer
 from tests.e2e.exchange import ONDEMAND, SPOT, Exchange
 
 COMMAND_S = 60.0
@@ -308,6 +311,34 @@ def test_a_rental_with_a_key_of_its_own_may_be_repeated(renter: Shell) -> None:
     first = renter.answer(*RENT, "--no-wait", "--idempotency-key", "by-hand-once")
     again = renter.answer(*RENT, "--no-wait", "--idempotency-key", "by-hand-once")
     assert [lease["id"] for lease in again] == [lease["id"] for lease in first]
+
+
+def test_an_order_whose_answer_was_lost_is_never_called_refused(renter: Shell, exchange: Exchange) -> None:
+    words = ("buy", SPOT, "1", "1.1100", "--post-only")
+    with Client(exchange.url, exchange.world.key("renter")) as client:
+        made = client.create_key(["read", "trade", "rent"])
+        with losing_an_answer(exchange.url, lambda: client.revoke_key(made.id)) as url:
+            lost = renter.run(*words, HOURBOOK_URL=url, HOURBOOK_KEY=made.token or "")
+        assert lost.returncode == 3, lost.stderr
+        assert "it may have been done. The repeat doesn't tell: unauthorized: " in lost.stderr
+        assert "hourbook login" in lost.stderr
+        (key,) = re.findall(r"--idempotency-key (\S+)", lost.stderr)
+        by_hand = renter.run(*words, "--idempotency-key", key, HOURBOOK_KEY=made.token or "")
+        assert (by_hand.returncode, f"--idempotency-key {key}" in by_hand.stderr) == (3, True)
+        as_json = renter.run(*words, "--json", "--idempotency-key", key, HOURBOOK_KEY=made.token or "")
+        told = json.loads(as_json.stderr)
+        assert (as_json.returncode, told["outcome"], told["idempotency_key"]) == (3, "unknown", key)
+        (standing,) = [order for order in client.orders(only_open=True) if order.price == Decimal("1.11")]
+    assert renter.answer(*words, "--idempotency-key", key)["order"]["id"] == standing.id
+
+
+def test_a_repeat_is_refused_only_by_the_engine_or_by_the_answer_that_is_kept_for_its_key(renter: Shell) -> None:
+    crossing = renter.run("buy", SPOT, "1", "2.00", "--post-only", "--idempotency-key", "by-hand-crossing")
+    assert (crossing.returncode, "post_only_would_trade" in crossing.stderr) == (1, True)
+    off_grid = [renter.run("buy", SPOT, "1", "1.23456", "--idempotency-key", "by-hand-off-grid") for _ in range(2)]
+    assert ["invalid_price" in done.stderr for done in off_grid] == [True, True]
+    # The first might have been the repeat of an order; the second is told what the first was.
+    assert [done.returncode for done in off_grid] == [3, 1]
 
 
 def test_a_forward_is_bought_and_shown(provider: Shell, renter: Shell) -> None:

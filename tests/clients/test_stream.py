@@ -157,6 +157,31 @@ async def test_a_reply_that_never_comes_is_given_up() -> None:
             await trade.ask("order.place", {}, timeout_s=0.01)
 
 
+@pytest.mark.parametrize(("seq", "settles"), [(None, False), (9, True)])
+async def test_only_the_engines_refusal_ends_the_doubt_of_an_order_that_is_repeated(
+    seq: int | None, settles: bool
+) -> None:
+    doubt = {"code": "outcome_unknown", "detail": "Perhaps.", "status": 503, "outcome": "unknown"}
+    refusal = {"code": "no", "detail": "No.", "status": 409, "outcome": "rejected", "seq": seq}
+
+    async def doubt_one_and_refuse_the_others(connection: ServerConnection) -> None:
+        error = doubt
+        async for message in connection:
+            await connection.send(json.dumps({"id": json.loads(message)["id"], "status": 409, "error": error}))
+            error = refusal
+
+    async with faulty(doubt_one_and_refuse_the_others) as url, Stream(url) as trade:
+        with pytest.raises(OutcomeUnknown, match="Perhaps"):
+            await trade.place("X", "buy", 1, "1", client_order_id="mine")
+        with pytest.raises(Rejected if settles else OutcomeUnknown, match="no: No") as raised:
+            await trade.place("X", "buy", 1, "1", client_order_id="mine")
+        if isinstance(raised.value, OutcomeUnknown):
+            assert raised.value.last is not None
+            assert (raised.value.last.code, raised.value.outcome) == ("no", "unknown")
+        with pytest.raises(Rejected):
+            await trade.place("X", "buy", 1, "1", client_order_id="another")
+
+
 async def test_a_gap_ends_the_stream() -> None:
     async def skip_one(connection: ServerConnection) -> None:
         for message in (event(5, 5, "snapshot"), event(6, 5), event(9, 8)):

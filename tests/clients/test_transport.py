@@ -145,9 +145,114 @@ def test_doubt_of_an_earlier_attempt_outlives_a_later_one_that_never_arrived() -
 
     thread = threading.Thread(target=take_one_and_vanish)
     thread.start()
-    with Client(url) as client, pytest.raises(OutcomeUnknown):
+    with Client(url) as client, pytest.raises(OutcomeUnknown, match=r"unreachable: .*doesn't answer"):
         client.rent("X")
     thread.join()
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        problem("unauthorized", 401),
+        problem("missing_scope", 403),
+        problem("too_many_idempotency_keys", 429),
+        problem("idempotency_key_reused", 422),
+        problem("duplicate_client_order_id", 422, seq=9),
+        problem("overloaded", 503, retry_after_ms=1),
+        problem("time_went_back", 503, seq=9),
+        Answer(407, b"<html>proxy authentication required</html>"),
+    ],
+)
+def test_a_refusal_that_knows_nothing_of_the_first_attempt_leaves_it_in_doubt(refusal: Answer) -> None:
+    with serving(HANG_UP, refusal) as server, Client(server.url) as client, pytest.raises(OutcomeUnknown) as raised:
+        client.place("X", "buy", 1, "1", idempotency_key="mine")
+    told = raised.value
+    assert (told.idempotency_key, told.code, told.outcome) == ("mine", "outcome_unknown", "unknown")
+    assert told.last is not None
+    assert (told.last.status, told.last.code in told.detail) == (refusal.status, True)
+    assert "it may have been done" in told.detail
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        problem("insufficient_funds", 409, seq=9),
+        Answer(409, problem("too_early_to_extend", 409, seq=9).body, (("Idempotent-Replayed", "true"),)),
+        problem("idempotency_secret_shown_once", 409, made_id="key_1"),
+    ],
+)
+def test_an_answer_for_the_key_ends_the_doubt(answer: Answer) -> None:
+    with serving(HANG_UP, answer) as server, Client(server.url) as client, pytest.raises(Rejected) as raised:
+        client.place("X", "buy", 1, "1")
+    assert (raised.value.code, raised.value.settles) == (answer.body["code"], True)
+
+
+def test_a_refusal_of_what_the_engine_knows_no_repeat_of_leaves_it_in_doubt() -> None:
+    early = problem("too_early_to_extend", 409, seq=9)
+    with serving(HANG_UP, early) as server, Client(server.url) as client, pytest.raises(OutcomeUnknown):
+        client.extend("lse_1")
+    with serving(early) as server, Client(server.url) as client, pytest.raises(Rejected) as raised:
+        client.extend("lse_1")
+    assert not raised.value.settles
+
+
+def test_a_list_of_offers_in_doubt_stays_so_whatever_refuses_its_repeat() -> None:
+    poor = problem("insufficient_funds", 409, seq=9)
+    with serving(HANG_UP, poor) as server, Client(server.url) as client, pytest.raises(OutcomeUnknown) as raised:
+        client.put_asks([])
+    assert (raised.value.idempotency_key, [seen.method for seen in server.seen]) == ("", ["PUT", "PUT"])
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A port where nobody listens; the environment names no proxy."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+def test_no_proxy_stands_before_this_machine_itself(
+    monkeypatch: pytest.MonkeyPatch, nowhere: str, variable: str
+) -> None:
+    monkeypatch.setenv(variable, f"http://{nowhere}")
+    with serving(BALANCES) as server:
+        for url in (server.url, server.url.replace("127.0.0.1", "localhost")):
+            with Client(url) as client:
+                assert client.balances().seq == 7
+
+
+def test_a_proxy_takes_requests_to_elsewhere_but_for_what_no_proxy_names(
+    monkeypatch: pytest.MonkeyPatch, nowhere: str
+) -> None:
+    with serving(BALANCES) as server:
+        monkeypatch.setenv("http_proxy", server.url.replace("http://", "http://me:secret@"))
+        with Client("http://exchange.invalid") as client:
+            assert client.balances().seq == 7
+        assert server.seen[0].path == "http://exchange.invalid/v1/balances"
+        monkeypatch.setenv("no_proxy", "invalid")
+        with Client("http://exchange.invalid") as client, pytest.raises(Unreachable) as raised:
+            client.balances()
+    assert "proxy" not in str(raised.value)
+
+
+def test_a_proxy_that_fails_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch, nowhere: str) -> None:
+    monkeypatch.setenv("http_proxy", f"http://me:secret@{nowhere}")
+    with Client("http://exchange.invalid") as client, pytest.raises(Unreachable) as raised:
+        client.rent("X")
+    assert f"exchange.invalid doesn't answer through the proxy http://{nowhere} (no_proxy" in str(raised.value)
+    with serving(Answer(502, b"<html>bad gateway</html>")) as server:
+        monkeypatch.setenv("http_proxy", server.url)
+        with Client("http://exchange.invalid") as client, pytest.raises(Rejected) as refused:
+            client.balances()
+    assert f"answered 502 through the proxy {server.url} " in str(refused.value)
+    with serving(HANG_UP) as server:
+        monkeypatch.setenv("http_proxy", server.url)
+        with Client("http://exchange.invalid") as client, pytest.raises(OutcomeUnknown) as unknown:
+            client.end_lease("lse_1")
+    assert f"no answer to DELETE /v1/leases/lse_1 through the proxy {server.url} " in str(unknown.value)
 
 
 @pytest.mark.parametrize("price", [2.1, True])

@@ -37,6 +37,8 @@ ANOTHER_EXCHANGE = {
     "HOURBOOK_NO_SUCH_SETTING": "1",
 }
 """What may be set where somebody starts a demo, and must not reach it."""
+PROXY = {"http_proxy": "http://127.0.0.1:9", "no_proxy": "", "NO_PROXY": ""}
+"""A proxy for the world outside, which reaches nothing on this machine."""
 
 Start = Callable[..., "Demo"]
 
@@ -55,7 +57,7 @@ class Demo:
             *command,
         ]
         self._printed = home.parent / "printed"
-        variables = environment() | ANOTHER_EXCHANGE | ({"PATH": path} if path is not None else {})
+        variables = environment() | ANOTHER_EXCHANGE | PROXY | ({"PATH": path} if path is not None else {})
         with self._printed.open("wb") as printed:
             self.process = subprocess.Popen(
                 command,
@@ -119,9 +121,15 @@ def start(home: Path) -> Iterator[Start]:
 
 def typed(line: str, words: str = "") -> subprocess.CompletedProcess[str]:
     """What a shell without a terminal makes of the line: nothing could answer a prompt."""
-    shell = ["/bin/sh", "-c", line]
     return subprocess.run(
-        shell, input=words, capture_output=True, text=True, start_new_session=True, timeout=DEMO_S, check=False
+        ["/bin/sh", "-c", line],
+        input=words,
+        capture_output=True,
+        text=True,
+        env=dict(os.environ) | PROXY,
+        start_new_session=True,
+        timeout=DEMO_S,
+        check=False,
     )
 
 

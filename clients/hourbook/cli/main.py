@@ -18,7 +18,7 @@ from hourbook.cli.config import UsageError
 from hourbook.cli.output import note
 from hourbook.cli.session import Session
 from hourbook.client import Client
-from hourbook.errors import HourbookError, OutcomeUnknown, Unreachable
+from hourbook.errors import HourbookError, OutcomeUnknown, Rejected, Unreachable, still_unknown
 
 REFUSED: Final = 1
 USAGE: Final = 2
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         note(f"hourbook: {error}")
         return USAGE
     except HourbookError as error:
-        return _tell(error, options.json)
+        return _tell(error, options)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -88,18 +88,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _tell(error: HourbookError, as_json: bool) -> int:
-    if as_json:
-        note(msgspec.json.encode(error.problem).decode())
+def _tell(error: HourbookError, options: argparse.Namespace) -> int:
+    error = _of_repeat(error, getattr(options, "idempotency_key", ""))
+    key = error.idempotency_key if isinstance(error, OutcomeUnknown) else ""
+    if options.json:
+        told = msgspec.to_builtins(error.problem) | ({"idempotency_key": key} if key else {})
+        note(msgspec.json.encode(told).decode())
     else:
         note(f"hourbook: {error}")
-        if hint := _HINTS.get(error.code):
+        met = error.last if isinstance(error, OutcomeUnknown) else None
+        if hint := _HINTS.get(met.code if met else error.code):
             note(hint)
+        if key and hasattr(options, "idempotency_key"):
+            note(f"To repeat the very same request: --idempotency-key {key}")
     if isinstance(error, OutcomeUnknown):
-        if error.idempotency_key and not as_json:
-            note(f"To repeat the very same request: --idempotency-key {error.idempotency_key}")
         return UNKNOWN
     return NO_ANSWER if isinstance(error, Unreachable) else REFUSED
+
+
+def _of_repeat(error: HourbookError, idempotency_key: str) -> HourbookError:
+    """The error of a command that repeats an earlier one: it is still unknown what became of that, unless it says so."""
+    if not idempotency_key or isinstance(error, OutcomeUnknown) or (isinstance(error, Rejected) and error.settles):
+        return error
+    return still_unknown("an earlier request with this key may have been done", error, idempotency_key)
 
 
 if __name__ == "__main__":

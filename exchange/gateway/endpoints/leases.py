@@ -25,7 +25,7 @@ async def rent(gateway: Gateway, call: Call[RentalBody, Nothing]) -> views.Renta
     reply = await gateway.enter(command)
     duplicate = duplicate_of(reply)
     if duplicate is not None:
-        await gateway.read_from(duplicate.first_seq)
+        await gateway.read_done(duplicate.first_seq)
         order = await gateway.deps.read.order(duplicate.order_id)
         rows = await gateway.deps.read.leases_of_order(duplicate.order_id)
     else:
@@ -67,7 +67,7 @@ async def end_lease(gateway: Gateway, call: Call[Nothing, Nothing]) -> views.Lea
     before = await gateway.deps.read.lease(lease_id)
     reply = await gateway.enter(EndLease(account=call.account, lease_id=lease_id))
     if before is None:
-        await gateway.read_from(reply.seq)
+        await gateway.read_done(reply.seq)
         return await _lease_view(gateway, await own_lease(gateway, call.asker, lease_id), call.account)
     after = Result(reply, lease=before).lease(lease_id)
     return await _lease_view(gateway, after, call.account)

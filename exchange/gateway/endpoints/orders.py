@@ -37,7 +37,7 @@ async def place(gateway: Gateway, call: Call[OrderBody, Nothing]) -> views.Place
     duplicate = duplicate_of(reply)
     fills: list[views.Fill] = []
     if duplicate is not None:
-        await gateway.read_from(duplicate.first_seq)
+        await gateway.read_done(duplicate.first_seq)
         row = await gateway.deps.read.order(duplicate.order_id)
         leases = await gateway.deps.read.leases_of_order(duplicate.order_id)
     else:

@@ -36,10 +36,15 @@ INTERRUPTED: Final = 130
 def run(home: Path, ports: LocalPorts, once: bool) -> int:
     """Run the demo; 0 when all went well and nothing is left."""
     home = home.resolve()
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (home / "lock").open("w")
+    except OSError as error:
+        print(f"monarch: {home} can't hold the demo ({error.strerror}); give another --home.", file=sys.stderr)
+        return 1
     for number in stop_signals():
         signal.signal(number, signal.default_int_handler)
-    with (home / "lock").open("w") as lock:
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -28,6 +28,7 @@ GPUS_PER_BARON = 8
 RENTER_DOLLARS = "1000.00"
 PROVIDER_DOLLARS = "1000.00"
 BARON_COMMAND_S = 300
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class DemoError(Exception):
@@ -40,8 +41,15 @@ def script(name: str) -> str:
 
 
 def environment() -> dict[str, str]:
-    """The caller's, without settings of hourbook: what somebody set for another exchange is none of the demo's."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    """The caller's, without settings of hourbook: what somebody set for another exchange is none of the demo's.
+
+    A proxy that it names is for the world outside: it isn't taken to loopback, where all of the demo is.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
+    past = kept.get("no_proxy") or kept.get("NO_PROXY") or ""
+    if past != "*":
+        past = ",".join(filter(None, (past, *LOOPBACK)))
+    return kept | {"no_proxy": past, "NO_PROXY": past}
 
 
 class World:

@@ -167,6 +167,30 @@ async def test_a_crash_between_engine_and_registry_does_nothing_twice(exchange: 
     assert len((await renter.get("/leases", min_seq=exchange.machine.last_seq))["leases"]) == 1
 
 
+async def test_a_repeat_of_what_was_done_that_cant_be_told_yet_is_no_rejection(
+    exchange: Floor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await exchange.seller()
+    renter = await exchange.renter()
+    order = {"instrument": SPOT, "side": "buy", "quantity": 1, "price": "1"}
+    first = [
+        await renter.ask("POST", path, body, headers=KEY) for path, body in (("/rentals", WANTED), ("/orders", order))
+    ]
+    engine = create_engine(f"sqlite:///{tmp_path / 'registry.db'}")
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM idempotency"))
+    engine.dispose()
+
+    async def behind(_seq: int, _timeout_s: float) -> bool:
+        return False
+
+    monkeypatch.setattr(exchange.deps.read, "reached", behind)
+    for path, body, answer in (("/rentals", WANTED, first[0]), ("/orders", order, first[1])):
+        problem = await renter.refused("POST", path, body, headers=KEY)
+        assert (problem["status"], problem["code"], problem["outcome"]) == (503, "read_side_behind", "unknown")
+        assert problem["seq"] == answer.json()["seq"]
+
+
 async def test_one_in_flight_and_one_whose_outcome_isnt_known(tmp_path: Path) -> None:
     gate = asyncio.Event()
     arrived = asyncio.Event()

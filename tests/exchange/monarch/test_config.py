@@ -42,6 +42,31 @@ def test_a_missing_file_is_said_so(tmp_path: Path) -> None:
         load(tmp_path / "none.toml", {}, {})
 
 
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"gate_port_first": 23_200, "gate_port_last": 23_100}, "gate_port_first is 23200 and gate_port_last 23100"),
+        ({"gate_port_first": 0}, "gate_port_first is 0 and gate_port_last 22999"),
+        ({"gate_port_last": 0}, "gate_port_first is 22000 and gate_port_last 0"),
+        ({"gate_port_last": 65_536}, "gate_port_last is 65536"),
+        ({"gate_port_first": -1}, "gate_port_first is -1"),
+        ({"api_port": 99_999}, "api_port is 99999"),
+        ({"agents_port": -8701}, "agents_port is -8701"),
+    ],
+)
+def test_a_port_that_there_cannot_be_is_refused(tmp_path: Path, given: dict[str, int], names: str) -> None:
+    for environ, flags in (({}, given), ({f"HOURBOOK_{name.upper()}": str(port) for name, port in given.items()}, {})):
+        with pytest.raises(ConfigError, match=names):
+            load(None, environ, {"home": tmp_path, **flags})
+
+
+def test_the_widest_range_of_ports_and_any_free_ones_are_taken(tmp_path: Path) -> None:
+    for first, last in ((1, 65_535), (65_535, 65_535), (0, 0)):
+        flags = {"home": tmp_path, "api_port": 65_535, "gate_port_first": first, "gate_port_last": last}
+        config = load(None, {}, flags)
+        assert (config.gate_port_first, config.gate_port_last) == (first, last)
+
+
 def test_a_misspelt_variable_is_refused_and_those_of_others_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="HOURBOOK_API_PRT"):
         load(None, {"HOURBOOK_API_PRT": "1"}, {"home": tmp_path})

@@ -164,11 +164,22 @@ def account_of(rest: Rest) -> str | None:
         return None
 
 
-@pytest.mark.parametrize("words", [["up", "--config", "/nonexistent.toml"], ["verify", "--home", "/nonexistent"]])
-def test_what_cannot_be_done_is_said_in_a_line(words: list[str]) -> None:
-    done = monarch(*words)
-    assert done.returncode in {1, 2}
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("up --config /nonexistent.toml", 2),
+        ("up --home /nonexistent --gate-port-first 23200 --gate-port-last 23100", 2),
+        ("verify --home /nonexistent", 1),
+        ("demo --home /etc/passwd", 1),
+        ("demo --home /etc/passwd --api-port 99999", 2),
+        ("demo --home /etc/passwd --gate-port-first 23200 --gate-port-last 23100", 2),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(words: str, code: int) -> None:
+    done = monarch(*words.split())
+    assert done.returncode == code
     assert done.stderr.startswith("monarch: ")
+    assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
 
 
