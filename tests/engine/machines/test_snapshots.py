@@ -168,14 +168,17 @@ bills = st.fixed_dictionaries(
         "due_ns": times,
         "outages": st.lists(st.tuples(times, times), max_size=20),
         "hours": st.none()
-        | st.builds(
-            PaidHours,
-            baron=counts,
-            lease_id=times,
-            quantity=counts,
-            hour_micros=numbers,
-            from_h=times,
-            until_h=st.integers(0, 3),
+        | st.lists(
+            st.builds(
+                PaidHours,
+                baron=st.integers(1, 3),
+                obligation_id=times,
+                quantity=counts,
+                hour_micros=numbers,
+                from_h=times,
+                until_h=st.integers(0, 3),
+            ),
+            max_size=20,
         ),
     }
 )
