@@ -53,6 +53,10 @@ class SeenBill:
     hours: dict[int, tuple[int, int]] = dataclasses.field(default_factory=dict)
     """A forward's that were paid in the open month, and not refunded: (GPUs, what one of them pays)."""
 
+    def outages_until(self, end_ns: int) -> list[tuple[int, int]]:
+        """Those before a time, for it may have ended before one that was noted; 0: all."""
+        return [(begin, min(end, end_ns or end)) for begin, end in self.outages if not end_ns or begin < end_ns]
+
 
 class Billing:
     def __init__(self, max_outages: int) -> None:
@@ -66,8 +70,8 @@ class Billing:
         """What was said to have failed last; None: a Baron was lost since."""
 
     def closed_micros(self, lease_id: int) -> int:
-        """What the lease's months charged that were closed while it ran."""
-        return self.bills[lease_id].closed
+        """What the lease's months charged that were closed while it ran; a forward's charges nothing itself."""
+        return 0 if lease_id in self.starts else self.bills[lease_id].closed
 
     def take(self, event: Event) -> None:
         match event:
@@ -92,7 +96,8 @@ class Billing:
                 bill = self.bills[event.lease_id]
                 bill.outages.append((event.from_ns, event.to_ns))
                 # Of very many, late reports of long ago don't count.
-                assert event.out_ns == _union(bill.outages, 0) or len(bill.outages) > self.max_outages
+                out_ns = _union(bill.outages_until(bill.over_ns), 0)
+                assert event.out_ns == out_ns or len(bill.outages) > self.max_outages
             case BillClosed():
                 self._close(self.bills[event.lease_id], event)
 
@@ -175,7 +180,7 @@ class Billing:
         run_ns = max(0, until_ns - begins_ns) if bill.active_ns else 0
         assert event.run_ns == run_ns
         assert event.over == (bill.over_ns > 0)
-        out_ns = _union([(begin, min(end, until_ns)) for begin, end in bill.outages], begins_ns)
+        out_ns = _union(bill.outages_until(until_ns), begins_ns)
         assert event.out_ns == min(run_ns, out_ns) or len(bill.outages) > self.max_outages
         due = math.floor(bill.charge * credit(run_ns, event.out_ns))
         # What went out for this close is off the receivable already.
