@@ -6,10 +6,10 @@ keeps a bounded list of outages, of which overlapping ones count once. It reckon
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from msgspec.structs import replace
+from sortedcontainers import SortedList
 
 from engine import money, periods, timers
 from engine.dues import Bill, PaidHours
@@ -17,7 +17,7 @@ from engine.kinds import Pot, TransferCode
 from engine.messages import BillClosed, OutageNoted, ReportOutage
 from engine.obligation import Obligation
 from engine.reasons import Reason
-from engine.state import Refused, State
+from engine.state import Lease, Refused, State
 from engine.units import NS_PER_DAY, NS_PER_HOUR
 
 SLA_LEAST_NS: Final = NS_PER_DAY
@@ -44,59 +44,69 @@ def posted(bill: Bill, usage_micros: int, provider_fee_micros: int) -> None:
     bill.receivable_micros += usage_micros - provider_fee_micros
 
 
-def delivered(state: State, obligation: Obligation, pay_micros: int) -> None:
-    """An hour of a forward's obligation was paid into its provider's receivable; its lease, if it has one, has no bill."""
+def began(state: State, lease: Lease) -> None:
+    """A forward's lease runs from its start on, with a key or without, for the hours that it delivers are paid alike (§9)."""
+    bill = of(state, lease.lease_id, lease.renter, lease.provider, lease.start_ns)
+    bill.run_from_ns = lease.start_ns
+
+
+# ---------------------------------------------------------------- a forward's hours
+
+
+def of_hour(state: State, obligation: Obligation) -> Bill:
+    """The bill that an obligation's next hour is paid on: that of the lease that delivers it, whichever obligations share it.
+
+    An hour that is over without a lease, for its holder has none or let all of it, is on the obligation's own; that never ran.
+    """
     from_ns = obligation.start_h * NS_PER_HOUR
-    bill = of(state, obligation.obligation_id, obligation.holder, obligation.provider, from_ns)
-    bill.run_from_ns = bill.run_from_ns or from_ns
-    # A lost Baron came back before all that it owed had failed.
-    bill.over_ns = 0
+    lease = state.leases.get(obligation.lease_id)
+    delivers = lease is not None and lease.live and lease.start_ns < from_ns + NS_PER_HOUR
+    bill_id = obligation.lease_id if delivers else obligation.obligation_id
+    return of(state, bill_id, obligation.holder, obligation.provider, from_ns)
+
+
+def delivered(state: State, bill: Bill, obligation: Obligation, pay_micros: int) -> None:
+    """An hour of a forward's obligation was paid into its provider's receivable."""
     posted(bill, pay_micros, 0)
     _forget_hours(state, bill)
-    goes_on = bill.hours is not None and bill.hours.until_h == obligation.start_h
-    first_h = bill.hours.from_h if bill.hours is not None and goes_on else obligation.start_h
-    bill.hours = PaidHours(
+    paid = PaidHours(
         baron=obligation.baron,
-        lease_id=obligation.lease_id,
+        obligation_id=obligation.obligation_id,
         quantity=obligation.quantity,
         hour_micros=pay_micros,
-        from_h=first_h,
+        from_h=obligation.start_h,
         until_h=obligation.start_h + 1,
     )
+    hours = bill.hours = bill.hours or []
+    if hours and hours[-1] == replace(paid, from_h=hours[-1].from_h, until_h=paid.from_h):
+        hours[-1].until_h = paid.until_h
+    else:
+        hours.append(paid)
     index(state, bill)
 
 
 def index(state: State, bill: Bill) -> None:
-    """Its last hour was paid after those of all other bills of the Baron."""
-    if bill.hours is not None:
-        state.paid_of.setdefault(bill.hours.baron, {})[bill.bill_id] = None
+    """Have its paid hours found by their Baron."""
+    if bill.hours:
+        last = bill.hours[-1]
+        state.paid_of.setdefault(last.baron, SortedList()).add((last.until_h, bill.bill_id))
 
 
-def _index_anew(state: State, bill: Bill) -> None:
-    """Its last hours are none of it any more: in the order of those that were paid it stands further back."""
-    index(state, bill)
-    if bill.hours is not None:
-        paid = state.paid_of[bill.hours.baron]
-        state.paid_of[bill.hours.baron] = dict.fromkeys(sorted(paid, key=lambda number: _paid_until(state, number)))
+def undelivered(state: State, baron: int, as_of_ns: int) -> list[Bill]:
+    """Bills that were paid for an hour of a Baron in which it failed, or for a later one; the last paid first."""
+    paid = state.paid_of.get(baron)
+    first = (as_of_ns // NS_PER_HOUR + 1, 0)
+    return [state.bills[bill_id] for _, bill_id in paid.irange(first, reverse=True)] if paid else []
 
 
-def _paid_until(state: State, bill_id: int) -> tuple[int, int]:
-    hours = state.bills[bill_id].hours
-    return hours.until_h if hours is not None else 0, bill_id
+def undelivered_of(state: State, obligation: Obligation, as_of_ns: int) -> list[Bill]:
+    """Those of them that hours of an obligation are on, or hours before it that its lease delivered."""
 
+    def has(bill: Bill) -> bool:
+        return any(paid.obligation_id == obligation.obligation_id for paid in bill.hours or ())
 
-def undelivered(state: State, baron: int, as_of_ns: int, lease_id: int = 0) -> Iterator[Bill]:
-    """Bills that were paid for an hour of a Baron in which it failed, or for a later one; the last paid first.
-
-    lease_id: of those that this lease delivered alone; 0: of all.
-    """
-    hour = as_of_ns // NS_PER_HOUR
-    for bill_id in reversed(list(state.paid_of.get(baron, ()))):
-        bill = state.bills[bill_id]
-        if bill.hours is None or bill.hours.until_h <= hour:
-            return
-        if lease_id in (0, bill.hours.lease_id):
-            yield bill
+    late = undelivered(state, obligation.baron, as_of_ns)
+    return [bill for bill in late if bill.bill_id == obligation.lease_id or has(bill)]
 
 
 def undo(state: State, bill: Bill, as_of_ns: int, quantity: int = 0) -> None:
@@ -105,37 +115,45 @@ def undo(state: State, bill: Bill, as_of_ns: int, quantity: int = 0) -> None:
     quantity: of so many GPUs, the others of which it delivered; 0: of all. The pay is the bill's receivable still, for a close
     forgets its hours: what was paid out stays paid.
     """
-    hours = bill.hours
-    from_h = max(hours.from_h, as_of_ns // NS_PER_HOUR) if hours is not None else 0
-    if hours is None or hours.until_h <= from_h:
-        return
-    failed = min(quantity or hours.quantity, hours.quantity)
-    hour_micros = hours.hour_micros // hours.quantity * failed
-    micros = min(hour_micros * (hours.until_h - from_h), bill.receivable_micros)
+    hour = as_of_ns // NS_PER_HOUR
+    kept: list[PaidHours] = []
+    micros = 0
+    for paid in bill.hours or ():
+        from_h = max(paid.from_h, hour)
+        if paid.until_h <= from_h:
+            kept.append(paid)
+            continue
+        failed = min(quantity or paid.quantity, paid.quantity)
+        hour_micros = paid.hour_micros // paid.quantity * failed
+        micros += hour_micros * (paid.until_h - from_h)
+        if paid.from_h < from_h:
+            # Its Baron may turn out to have been lost before.
+            kept.append(replace(paid, until_h=from_h))
+        if failed < paid.quantity:
+            left, left_micros = paid.quantity - failed, paid.hour_micros - hour_micros
+            kept.append(replace(paid, from_h=from_h, quantity=left, hour_micros=left_micros))
     receivable, available = (bill.provider, Pot.RECEIVABLE), (bill.renter, Pot.AVAILABLE)
     money.transfer(state, receivable, available, micros, TransferCode.REFUND, bill.bill_id)
     posted(bill, -micros, 0)
-    if failed < hours.quantity:
-        left = hours.quantity - failed
-        bill.hours = replace(hours, quantity=left, hour_micros=hours.hour_micros - hour_micros)
-        return
     _forget_hours(state, bill)
-    bill.hours = None
-    if hours.from_h < from_h:
-        # Its Baron may turn out to have been lost before.
-        bill.hours = replace(hours, until_h=from_h)
-        _index_anew(state, bill)
-    ended(state, bill.bill_id, from_h * NS_PER_HOUR)
+    bill.hours = kept or None
+    index(state, bill)
+    if bill.over_ns and bill.charge_micros == 0:
+        _drop(state, bill)
 
 
 def _forget_hours(state: State, bill: Bill) -> None:
     """None of its hours are undone any more, or others are its last."""
-    if bill.hours is None:
+    if not bill.hours:
         return
-    paid = state.paid_of[bill.hours.baron]
-    del paid[bill.bill_id]
+    last = bill.hours[-1]
+    paid = state.paid_of[last.baron]
+    paid.remove((last.until_h, bill.bill_id))
     if not paid:
-        del state.paid_of[bill.hours.baron]
+        del state.paid_of[last.baron]
+
+
+# ---------------------------------------------------------------- what it has
 
 
 def refundable_micros(state: State, bill_id: int) -> int:
@@ -149,8 +167,7 @@ def ended(state: State, bill_id: int, over_ns: int) -> None:
     bill = state.bills.get(bill_id)
     if bill is None:
         return
-    # Hours that were undone are no part of it any more.
-    over_ns = bill.over_ns = min(over_ns, bill.over_ns or over_ns)
+    bill.over_ns = over_ns
     # A failure may be charged to before an outage that was reported.
     bill.outages = [(from_ns, min(to_ns, over_ns)) for from_ns, to_ns in bill.outages if from_ns < over_ns]
     if bill.charge_micros == 0:
@@ -162,9 +179,7 @@ def ended(state: State, bill_id: int, over_ns: int) -> None:
 
 def report_outage(state: State, command: ReportOutage) -> None:
     """Count what of a time lies in the month that the lease's bill is open for; refused where nothing of it does."""
-    lease = state.leases.get(command.lease_id)
-    # A forward's lease has no bill: the obligation that it delivers has.
-    bill = state.bills.get(lease.obligation_id if lease is not None and lease.obligation_id else command.lease_id)
+    bill = state.bills.get(command.lease_id)
     if bill is None:
         raise Refused(Reason.UNKNOWN_LEASE, "lease_id")
     if command.to_ns > state.last_ts_ns:

@@ -1,14 +1,15 @@
 """Delivery: an obligation whose hours have begun has a lease, once its holder has said where to (rulebook §8, §9).
 
 Obligations of equal quantity that follow one another share a lease; where the quantity changes, the one ends and another
-begins. Money goes by the obligation's hours, whatever becomes of its lease, so a forward's lease charges nothing.
+begins. Money goes by the obligation's hours, whatever becomes of its lease: a forward's lease charges nothing, and its bill has
+the pay of the hours that it delivered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine import cuts, leases, obligation_hours, obligations, order_terms, rows, subleases, timers
+from engine import bills, cuts, leases, obligation_hours, obligations, order_terms, rows, subleases, timers
 from engine.kinds import Kind, LeaseState, ObligationChange
 from engine.messages import LeasePriced, LeaseScheduled, SetDelivery
 from engine.obligation import Obligation
@@ -119,6 +120,7 @@ def _open(state: State, obligation: Obligation, start_ns: int, quantity: int) ->
         obligation_id=obligation.obligation_id,
     )
     leases.begin(state, lease)
+    bills.began(state, lease)
     obligation.lease_id = lease.lease_id
     obligations.say(state, obligation, ObligationChange.LEASED)
     state.emit(

@@ -34,11 +34,10 @@ class Cover(_Due):
 
 
 class PaidHours(_Due):
-    """Hours of a forward's obligation that were paid in an open month, and may turn out not to have been delivered (§9)."""
+    """Hours of a forward's obligation, alike and in a row, that were paid in an open month; they may turn out undelivered (§9)."""
 
     baron: int
-    lease_id: int
-    """What delivered the last of them; 0: nothing did, which is the holder's affair."""
+    obligation_id: int
     quantity: int
     hour_micros: int
     """The pay of each, for so many GPUs."""
@@ -49,7 +48,8 @@ class PaidHours(_Due):
 class Bill(_Due):
     """What a lease earns its seller in the running month, and how it ran, until that month's close (§9).
 
-    An obligation that no lease delivers has one too: `bill_id` is the lease's id, or else the obligation's.
+    A forward's lease has one, whichever obligations it delivers; and an obligation, of its hours that no lease delivered:
+    `bill_id` is the lease's id, or else the obligation's.
     """
 
     bill_id: int
@@ -71,5 +71,5 @@ class Bill(_Due):
     """All of those that were before `outages`."""
     out_until_ns: int = 0
     """Up to when those were, and no report counts any more."""
-    hours: PaidHours | None = None
-    """An obligation's, since the last close; None once they are undone."""
+    hours: list[PaidHours] | None = None
+    """A forward's, since the last close, in their order; None: it has none that may be undone."""

@@ -445,9 +445,9 @@ class OutageNoted(_Event, frozen=True, tag=32):
 class BillClosed(_Event, frozen=True, tag=33):
     """A lease's month is closed (§9): what it charged, how long it ran and was out, and where its receivable went.
 
-    lease_id: the lease's, or a forward's obligation's. from_ns: since when it ran in it; 0: not at all. credit_micros: to the
-    renter, `bond_micros` of it from the seller's bond. paid_micros: to the provider. over: it has ended, and this was its last
-    month.
+    lease_id: the lease's, or that of an obligation, for hours that no lease delivered. from_ns: since when it ran in it; 0: not at
+    all. credit_micros: to the renter, `bond_micros` of it from the seller's bond. paid_micros: to the provider. over: it has
+    ended, and this was its last month.
     """
 
     lease_id: int

@@ -254,9 +254,8 @@ def _finish(
         cover.of_lease(state, lease, bond_micros)
     if lease.kind is Kind.FORWARD:
         keep(state, lease)
-        if reason is EndReason.PROVIDER_FAILED:
-            for bill in bills.undelivered(state, lease.baron, ended_ns, lease.lease_id):
-                bills.undo(state, bill, ended_ns, lease.quantity)
+        if reason is EndReason.PROVIDER_FAILED and (bill := state.bills.get(lease.lease_id)) is not None:
+            bills.undo(state, bill, ended_ns, lease.quantity)
     if reason is EndReason.PROVIDER_FAILED:
         _stood_on(state, lease, ended_ns, follows=follows)
 
@@ -276,7 +275,7 @@ def _stood_on(state: State, lease: Lease, as_of_ns: int, *, follows: bool) -> No
     lease.returned = True
     _give_back(state, lease, rows.row_of_lease(state, lease))
     for obligation, quantity in [] if follows else subleases.behind(state, lease):
-        if (bill := state.bills.get(obligation.obligation_id)) is not None:
+        for bill in bills.undelivered_of(state, obligation, as_of_ns):
             bills.undo(state, bill, as_of_ns, quantity)
         fail_obligation(state, obligations.cut_off(state, obligation, quantity), as_of_ns)
 

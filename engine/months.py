@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from engine import bills, charging, leases, periods, timers
 from engine.dues import Bill
+from engine.kinds import Kind
 from engine.state import State
 from engine.units import NS_PER_HOUR
 
@@ -16,7 +17,7 @@ def close(state: State, bill: Bill) -> None:
     """The timer of a bill's month."""
     month_end_ns = bill.due_ns
     lease = state.leases.get(bill.bill_id)
-    if lease is not None and lease.live and lease.active_ns:
+    if lease is not None and lease.kind is not Kind.FORWARD and lease.live and lease.active_ns:
         if month_end_ns - lease.active_ns < NS_PER_HOUR:
             timers.arm_bill(state, bill, periods.month_end_ns(month_end_ns))
             return

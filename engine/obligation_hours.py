@@ -1,7 +1,7 @@
 """An obligation's hours as they pass: paid one by one, or refunded because they weren't delivered (rulebook §8, §9).
 
 An hour is delivered unless its provider fails in it; what is left in escrow and bond belongs to the hours left, so no more
-can ever be paid out than was paid in. It knows no orders, and leases only by their ids.
+can ever be paid out than was paid in. It knows no orders, and of leases only their bills.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ def begin(state: State, obligation: Obligation) -> None:
 
 def pay(state: State, obligation: Obligation) -> bool:
     """An hour of it is over, and delivered: its pay, and its part of the bond. False when that was the last."""
-    provider, ref = obligation.provider, obligation.obligation_id
+    provider, bond_ref = obligation.provider, obligation.obligation_id
     bond_micros = obligation.bond_micros // (obligation.end_h - obligation.start_h)
     pay_micros = obligation.price_ticks * MICROS_PER_TICK * obligation.quantity
+    bill = bills.of_hour(state, obligation)
+    ref = bill.bill_id
     money.transfer(state, (provider, Pot.ESCROW), (provider, Pot.RECEIVABLE), pay_micros, TransferCode.USAGE, ref)
-    money.transfer(state, (provider, Pot.BOND), (provider, Pot.AVAILABLE), bond_micros, TransferCode.RELEASE, ref)
-    bills.delivered(state, obligation, pay_micros)
+    money.transfer(state, (provider, Pot.BOND), (provider, Pot.AVAILABLE), bond_micros, TransferCode.RELEASE, bond_ref)
+    bills.delivered(state, bill, obligation, pay_micros)
     obligation.bond_micros -= bond_micros
     with obligations.changing(state, obligation, (obligation.start_h + 2) * NS_PER_HOUR):
         obligation.start_h += 1

@@ -48,7 +48,7 @@ from engine.state import (
 )
 from engine.units import NUMBER_MAX, TIME_MAX_NS
 
-FORMAT: Final = 6
+FORMAT: Final = 7
 DIGEST_BYTES: Final = 32
 FORGED: Final = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, msgspec.MsgspecError)
 """What a body that is no state's raises, at whatever step: whoever restores one gets a DecodeError instead."""
@@ -350,7 +350,7 @@ def _index_many(state: State, body: Body) -> None:
     for lease in state.leases.values():
         index_lease(state, lease)
     spot_leases.rearm(state)
-    index_paid(state, (bill for bill in body.bills if bill.hours is not None))
+    index_paid(state, body.bills)
 
 
 def index_lease(state: State, lease: Lease) -> None:
@@ -361,13 +361,9 @@ def index_lease(state: State, lease: Lease) -> None:
 
 
 def index_paid(state: State, paid: Iterable[Bill]) -> None:
-    """Bills with hours that may be undone, by id."""
-    for bill in sorted(paid, key=_paid_until):
+    """Bills with hours that may be undone."""
+    for bill in paid:
         bills.index(state, bill)
-
-
-def _paid_until(bill: Bill) -> int:
-    return bill.hours.until_h if bill.hours is not None else 0
 
 
 def _restore_row(state: State, saved: _RowState) -> None:

@@ -94,7 +94,7 @@ BILL: Final[dict[str, Range]] = {
 OUTAGE: Final = (_TIME, _TIME)
 _PAID: Final[dict[str, Range]] = {
     "baron": _NUMBER,
-    "lease_id": _ID,
+    "obligation_id": _ID,
     "quantity": (1, QUANTITY_MAX),
     "hour_micros": _MICROS,
     **dict.fromkeys(("from_h", "until_h"), _HOUR),
@@ -236,7 +236,7 @@ def bill(given: Bill) -> None:
     check(given)
     _pairs(given.outages, OUTAGE)
     if given.hours is not None:
-        check(given.hours)
+        paid_hours(given.hours)
 
 
 def account(given: Account) -> None:
@@ -293,3 +293,11 @@ def _pairs(pairs: Iterable[tuple[int, int]], bounds: tuple[Range, Range]) -> Non
     for pair in pairs:
         if not all(least <= value <= most for value, (least, most) in zip(pair, bounds, strict=True)):
             raise ValueError(f"{pair}: a time and what goes with it are out of range")
+
+
+def paid_hours(given: list[PaidHours]) -> None:
+    """The hours of a bill that may be undone: None says that there are none."""
+    if not given:
+        raise ValueError("a bill has hours that may be undone, and names none")
+    for paid in given:
+        check(paid)

@@ -172,8 +172,8 @@ class State:
         self.handovers: dict[tuple[int, int, int, int], dict[int, None]] = {}
         """By (renter, Baron, GPUs, end of term): leases whose obligation is over, for one that begins as they end (§8)."""
         self.bills: dict[int, Bill] = {}
-        self.paid_of: dict[int, dict[int, None]] = {}
-        """By Baron: bills with hours that may still be undone, those whose last hour was paid first before the others."""
+        self.paid_of: dict[int, SortedList[tuple[int, int]]] = {}
+        """By Baron: (end of the last hour that was paid, id) of the bills with hours that may still be undone."""
         self.covers: list[Cover] = []
         """Those still to enter, at the end of the command or with the next Tick."""
         self.books: dict[int, Book] = {}

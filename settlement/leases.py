@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engine.kinds import EndReason, LeaseState
-from engine.messages import BillClosed, LeaseChanged, LeasePriced, LeaseScheduled, ObligationChanged, Reply
+from engine.messages import (
+    BillClosed,
+    LeaseChanged,
+    LeasePriced,
+    LeaseScheduled,
+    ObligationChanged,
+    OutageNoted,
+    Reply,
+)
 from settlement.tables import BILLS
 
 
@@ -44,6 +52,16 @@ class LeaseTerms(msgspec.Struct, frozen=True, kw_only=True):
     charged_micros: int
     wiped: bool
     ends_ns: int
+
+    @property
+    def is_forward(self) -> bool:
+        """It delivers obligations, whose hours are paid out of escrow; nothing else is let at no price (§2, §8)."""
+        return self.price_ticks == 0
+
+    @property
+    def runs_from_ns(self) -> int:
+        """Since when it runs for its bill: a forward's from its start, for its hours are paid whether it is active or not (§9)."""
+        return self.start_ns if self.is_forward else self.active_ns
 
 
 _TERMS = (
@@ -94,6 +112,7 @@ class LeaseRows:
         self.changed: dict[int, dict[str, Any]] = {}
         self.prices: dict[tuple[int, int], dict[str, int]] = {}
         self.bills: list[dict[str, Any]] = []
+        self.outages: list[dict[str, int]] = []
         self.obligations: dict[int, dict[str, Any]] = {}
 
     obligation_columns = _OWED[1:]
@@ -113,6 +132,8 @@ class LeaseRows:
                 self.prices[event.lease_id, event.from_ns] = price
             elif isinstance(event, BillClosed):
                 self.bills.append({name: getattr(event, name) for name in _BILL})
+            elif isinstance(event, OutageNoted):
+                self.outages.append({"lease_id": event.lease_id, "from_ns": event.from_ns, "to_ns": event.to_ns})
             elif isinstance(event, ObligationChanged):
                 self.obligations[event.obligation_id] = {name: getattr(event, name) for name in _OWED}
 

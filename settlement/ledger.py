@@ -28,7 +28,7 @@ from settlement.errors import LedgerHalted
 from settlement.leases import LeaseRows
 from settlement.postings import Posting, net, postings
 from settlement.queries import Position
-from settlement.tables import BALANCES, BILLS, LEASE_PRICES, LEASES, OBLIGATIONS, POSITION, POSTINGS
+from settlement.tables import BALANCES, BILLS, LEASE_PRICES, LEASES, OBLIGATIONS, OUTAGES, POSITION, POSTINGS
 from settlement.views import BalanceRow, Statement, TransferRow
 
 MAX_BATCH_RECORDS: Final = 4_096
@@ -221,6 +221,9 @@ def _keep_leases(connection: Connection, leases: LeaseRows) -> None:
             )
     if leases.bills:
         connection.execute(insert(BILLS), leases.bills)
+    if leases.outages:
+        # One may be reported again.
+        connection.execute(upsert(OUTAGES).on_conflict_do_nothing(), leases.outages)
     if leases.prices:
         statement = upsert(LEASE_PRICES)
         statement = statement.on_conflict_do_update(

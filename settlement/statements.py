@@ -119,7 +119,7 @@ def _net_from(connection: Connection, account: int, first: int) -> int:
 def _moved(connection: Connection, account: int, positions: range) -> Iterator[_Moved]:
     """The account's postings at these positions, gathered."""
     columns = POSTINGS.c
-    # A forward's hours are no lease's: they show in the lines alone.
+    # A forward's hours that no lease delivered show in the lines alone.
     leased = and_(
         columns.code.in_((*CHARGE_CODES, *CLOSE_CODES)), columns.ref.not_in(select(OBLIGATIONS.c.obligation_id))
     )

@@ -1,5 +1,5 @@
 """The ledger's tables: postings, the balances that they sum to, what each lease's charge depends on, the prices of those
-whose price changed, forwards' obligations, and the position.
+whose price changed, forwards' obligations, closed months, outages, and the position.
 
 The one description of them that queries use; migrations build the same, and a test compares the two. Postings are only
 ever added, and no row is taken away. This room knows no event.
@@ -108,6 +108,15 @@ BILLS: Final = Table(
     Column("paid_micros", BigInteger, nullable=False),
     Column("bond_micros", BigInteger, nullable=False),
     Column("over", Boolean, nullable=False),
+)
+
+# When leases were out, as it was noted; what overlaps stands as it was said.
+OUTAGES: Final = Table(
+    "outages",
+    METADATA,
+    Column("lease_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("from_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("to_ns", BigInteger, primary_key=True, autoincrement=False),
 )
 
 # One row, made with the table: an update that finds another sequence than the expected one changes nothing.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, not_, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from engine.kinds import EndReason, LeaseState, Pot, TransferCode
@@ -196,10 +196,10 @@ def _prove_leases(findings: _Findings, connection: Connection, clock: Clock) -> 
             "charge belongs to a lease's parties", f"lease {ref}", "renter, provider and exchange", "others"
         )
     prices = _prices(connection)
-    months, settled = bills.closed_months(connection), bills.settled(connection)
+    billed = bills.billed(connection)
     for owed, pay_micros in _owed(connection):
-        own_months, moved = months.pop(owed.obligation_id, []), settled.pop(owed.obligation_id, bills.Settled())
-        bills.prove_obligation(findings.compare, owed, own_months, moved, pay_micros, clock)
+        own = billed.pop(owed.obligation_id, bills.Billed())
+        bills.prove_obligation(findings.compare, owed, own, pay_micros, clock)
     count = running = 0
     for row in connection.execute(select(*(LEASES.c[name] for name in _TERMS)).order_by(LEASES.c.lease_id)):
         count += 1
@@ -211,10 +211,12 @@ def _prove_leases(findings: _Findings, connection: Connection, clock: Clock) -> 
         posted = paid.pop(lease.lease_id, Charge(0, 0, 0))
         own_prices = prices.pop(lease.lease_id, [])
         subject = f"lease {lease.lease_id}"
-        own_months = months.pop(lease.lease_id, [])
-        moved = settled.pop(lease.lease_id, bills.Settled())
-        bills.prove(findings.compare, lease, own_prices, own_months, moved, posted.usage_micros, clock)
-        closed_ns = bills.paid_until_ns(own_months)
+        own = billed.pop(lease.lease_id, bills.Billed())
+        bills.prove(findings.compare, lease, own_prices, own, posted.usage_micros, clock)
+        closed_ns = bills.paid_until_ns(own.months)
+        if lease.is_forward:
+            # What it delivers is paid by the hour; the lease itself costs nothing.
+            posted = posted._replace(usage_micros=0)
         if lease.state in _OVER:
             # A running lease says what was posted when it last changed, and its full hours change nothing.
             findings.compare("lease says what was posted", subject, posted.usage_micros, lease.charged_micros)
@@ -227,7 +229,7 @@ def _prove_leases(findings: _Findings, connection: Connection, clock: Clock) -> 
             findings.compare("lease is charged its full hours", subject, sorted(allowed), posted)
     for lease_id in prices:
         findings.compare("price has a lease", f"lease {lease_id}", "a lease", "none")
-    for lease_id in (*months, *settled):
+    for lease_id in billed:
         findings.compare("closed month has a lease", f"lease {lease_id}", "a lease", "none")
     for ref in paid:
         findings.compare("charge has a lease", f"lease {ref}", "a lease", "none")
@@ -336,11 +338,14 @@ def _paid(connection: Connection) -> tuple[dict[int, Charge], list[int]]:
     renter_in = columns.credit_account == parties.renter
     provider_out = columns.debit_account == parties.provider
     provider_in = columns.credit_account == parties.provider
+    forward = parties.price_ticks == 0
+    hour_pay = and_(provider_out, provider_in, columns.debit_pot == Pot.ESCROW, columns.credit_pot == Pot.RECEIVABLE)
     exchange_out = and_(columns.debit_account == EXCHANGE_ACCOUNT, columns.debit_pot == Pot.FEES)
     exchange_in = and_(columns.credit_account == EXCHANGE_ACCOUNT, columns.credit_pot == Pot.FEES)
     direction = case(
         (parties.lease_id.is_(None), 0),
-        (and_(renter_out, provider_in), 1),
+        (and_(forward, hour_pay), 1),
+        (and_(not_(forward), renter_out, provider_in), 1),
         (and_(provider_out, renter_in), -1),
         (and_(renter_out, exchange_in), 2),
         (and_(exchange_out, renter_in), -2),

@@ -44,6 +44,7 @@ class LeaseChargeLine(msgspec.Struct, frozen=True, kw_only=True):
     """What one lease moved in the month, seen from the account: usage and fee less refunds (negative: paid).
 
     credit_micros: for outages, or for its provider's failure (negative: given). paid_out_micros: from receivable to available.
+    A forward's hours are paid inside the provider's account, from escrow to receivable: there they show as they are paid out.
     """
 
     lease: int

@@ -339,12 +339,16 @@ cdef int read_leases(Cursor *cursor, Core state, dict interned) except -1:
 
 cdef object read_paid(Cursor *cursor):
     """The hours of a bill that may be undone, or None."""
+    cdef uint32_t count, _place
+    cdef list hours = []
     if read_nil(cursor):
         return None
-    open_record(cursor, len(PaidHours.__struct_fields__))
-    paid = PaidHours(**{name: any_number(cursor) for name in PaidHours.__struct_fields__})
-    snapshot_bounds.check(paid)
-    return paid
+    count = open_table(cursor, len(PaidHours.__struct_fields__))
+    for _place in range(count):
+        open_record(cursor, len(PaidHours.__struct_fields__))
+        hours.append(PaidHours(**{name: any_number(cursor) for name in PaidHours.__struct_fields__}))
+    snapshot_bounds.paid_hours(hours)
+    return hours
 
 
 cdef Bill read_bill(Cursor *cursor):

@@ -87,11 +87,11 @@ def test_so_is_the_last_hour_of_what_is_over_and_the_lease_went_on_or_ended() ->
     events = shard.wait(9 * MINUTE) + shard.do(lost((start_h + DAY_H) * HOUR - SECOND))
     assert sorted(taken_back(events)) == [(PAT, ALICE, PAY), (PAT, BOB, PAY // 2)]
     assert not shard.machine.state.obligations
-    # What is left of them is paid out at the month's close, and their run ends with the hour before.
+    # What is left of them is paid out at the month's close; their leases ran until they ended, Alice's as of the loss.
     closed = only(until(shard, start_h + 40 * DAY_H), BillClosed)
     assert sorted((each.charge_micros, each.run_ns, each.over) for each in closed) == [
-        (23 * PAY // 2, 23 * HOUR, True),
-        (23 * PAY, 23 * HOUR, True),
+        (23 * PAY // 2, DAY_H * HOUR, True),
+        (23 * PAY, DAY_H * HOUR - SECOND, True),
     ]
     assert pots(shard, PAT).get(Pot.RECEIVABLE, 0) == 0
 

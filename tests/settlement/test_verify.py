@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kinds import EndReason, Fault, LeaseState, Pot
-from engine.messages import Withdraw
+from engine.messages import ReportOutage, Withdraw
 from engine.units import NS_PER_HOUR, NS_PER_S
 from settlement.errors import LedgerError
 from settlement.verify import MAX_FINDINGS, Proof, ledger_moment
@@ -37,6 +37,7 @@ def live_a_while(market: Market, data: st.DataObject) -> None:
                 "extend",
                 "price",
                 "fail",
+                "out",
                 "wipe",
                 "pass",
                 "pass",
@@ -73,6 +74,9 @@ def live_a_while(market: Market, data: st.DataObject) -> None:
             market.raise_price(lease, data.draw(st.integers(9_974, 30_000)))
         elif act == "wipe":
             market.wipe(lease)
+        elif act == "out":
+            to_ns = market.now_ns - data.draw(st.just(0) | PASSED_NS)
+            market.enter(ReportOutage(lease_id=lease, from_ns=to_ns - data.draw(PASSED_NS), to_ns=to_ns))
         else:
             market.fail(lease, data.draw(st.sampled_from(Fault)), data.draw(st.just(0) | PASSED_NS))
 

@@ -11,7 +11,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
-from engine.kinds import LeaseState, ObligationChange, Pot, Presence, TransferCode
+from engine.kinds import Kind, LeaseState, ObligationChange, Pot, Presence, TransferCode
 from engine.messages import (
     BaronPresence,
     BillClosed,
@@ -48,49 +48,56 @@ class SeenBill:
     """Out of the receivable, since the last close."""
     bond: int = 0
     """Out of its bond to the renter, likewise."""
-    gpu_hour_micros: int = 0
-    """What an hour of one GPU pays: an obligation's."""
-    quantity: int = 0
-    """Of how many GPUs its last hours were paid."""
     baron: int = 0
-    until_h: int = 0
-    """Up to when its hours were paid."""
+    """A forward's: which is to deliver."""
+    hours: dict[int, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    """A forward's that were paid in the open month, and not refunded: (GPUs, what one of them pays)."""
+
+    def outages_until(self, end_ns: int) -> list[tuple[int, int]]:
+        """Those before a time, for it may have ended before one that was noted; 0: all."""
+        return [(begin, min(end, end_ns or end)) for begin, end in self.outages if not end_ns or begin < end_ns]
 
 
 class Billing:
     def __init__(self, max_outages: int) -> None:
         self.max_outages = max_outages
         self.bills: dict[int, SeenBill] = {}
-        self.delivers: dict[int, int] = {}
-        """By forward's lease: its obligation."""
+        self.paying: Transfer | None = None
+        """What came out of an escrow for an hour of which nothing was said yet."""
+        self.starts: dict[int, int] = {}
+        """By forward's lease."""
         self.failing: LeaseChanged | None = None
         """What was said to have failed last; None: a Baron was lost since."""
 
     def closed_micros(self, lease_id: int) -> int:
-        """What the lease's months charged that were closed while it ran."""
-        return self.bills[lease_id].closed
+        """What the lease's months charged that were closed while it ran; a forward's charges nothing itself."""
+        return 0 if lease_id in self.starts else self.bills[lease_id].closed
 
     def take(self, event: Event) -> None:
         match event:
             case LeaseScheduled():
-                self.bills[event.lease_id] = SeenBill(event.renter, event.provider)
+                bill = self.bills[event.lease_id] = SeenBill(event.renter, event.provider, baron=event.baron)
+                if event.kind is Kind.FORWARD:
+                    self.starts[event.lease_id] = bill.active_ns = event.start_ns
             case BaronPresence():
                 self.failing = None
             case LeaseChanged():
                 if event.state is LeaseState.FAILED and not event.wiped:
                     self.failing = event
                 bill = self.bills[event.lease_id]
-                bill.active_ns, bill.over_ns = event.active_ns, event.ended_ns
+                # A forward's lease runs from its start.
+                bill.active_ns = self.starts.get(event.lease_id, event.active_ns)
+                bill.over_ns = event.ended_ns
             case Transfer() if event.ref in self.bills:
                 self._transfer(self.bills[event.ref], event)
             case ObligationChanged():
                 self._owed(event)
             case OutageNoted():
-                # A forward's lease has no bill: the obligation that it delivers has.
-                bill = self.bills[self.delivers.get(event.lease_id, event.lease_id)]
+                bill = self.bills[event.lease_id]
                 bill.outages.append((event.from_ns, event.to_ns))
                 # Of very many, late reports of long ago don't count.
-                assert event.out_ns == _union(bill.outages, 0) or len(bill.outages) > self.max_outages
+                out_ns = _union(bill.outages_until(bill.over_ns), 0)
+                assert event.out_ns == out_ns or len(bill.outages) > self.max_outages
             case BillClosed():
                 self._close(self.bills[event.lease_id], event)
 
@@ -99,8 +106,8 @@ class Billing:
         if not isinstance(command, SetPresence) or command.presence is not Presence.LOST:
             return
         if not isinstance(events[0], Rejected):
-            lost = [bill for bill in self.bills.values() if bill.baron == command.baron and bill.charge]
-            assert all(bill.until_h * HOUR_NS <= command.as_of_ns for bill in lost), "a lost hour is refunded"
+            paid = [max(bill.hours) for bill in self.bills.values() if bill.baron == command.baron and bill.hours]
+            assert all((hour + 1) * HOUR_NS <= command.as_of_ns for hour in paid), "a lost hour is refunded"
 
     def check(self, pots: Counter[tuple[int, Pot]]) -> None:
         """A seller's receivable is what its leases' bills say, none of them below zero."""
@@ -112,25 +119,31 @@ class Billing:
         assert kept == {account: amount for account, amount in owed.items() if amount}
 
     def _owed(self, event: ObligationChanged) -> None:
-        """An obligation has a bill of its own, which runs from its first hour that is paid to the last."""
-        bill = self.bills.setdefault(event.obligation_id, SeenBill(event.holder, event.provider))
-        if event.change in (ObligationChange.PAID, ObligationChange.DELIVERED) and not bill.active_ns:
-            bill.active_ns = (event.start_h - 1) * HOUR_NS
-        if event.live and event.lease_id:
-            self.delivers[event.lease_id] = event.obligation_id
-        if event.change in (ObligationChange.PAID, ObligationChange.DELIVERED):
-            bill.baron, bill.quantity = event.baron, event.quantity
-            bill.gpu_hour_micros, bill.until_h = event.price_ticks * MICROS_PER_TICK, event.start_h
+        """An hour is paid on the bill of the lease that runs at its end; without one on the obligation's, which never ran."""
+        own = self.bills.setdefault(event.obligation_id, SeenBill(event.holder, event.provider, baron=event.baron))
         if not event.live:
-            bill.over_ns = min(event.start_h * HOUR_NS, bill.over_ns or event.start_h * HOUR_NS)
+            own.over_ns = event.start_h * HOUR_NS
+        if event.change not in (ObligationChange.PAID, ObligationChange.DELIVERED):
+            return
+        paying, self.paying = self.paying, None
+        hour = event.start_h - 1
+        lease = self.bills.get(event.lease_id)
+        delivers = lease is not None and not lease.over_ns and lease.active_ns < event.start_h * HOUR_NS
+        bill = lease if lease is not None and delivers else own
+        gpu_micros = event.price_ticks * MICROS_PER_TICK
+        assert paying is not None and self.bills[paying.ref] is bill, "an hour is its lease's"
+        assert paying.amount_micros == event.quantity * gpu_micros and hour not in bill.hours
+        bill.hours[hour] = (event.quantity, gpu_micros)
 
     def _transfer(self, bill: SeenBill, transfer: Transfer) -> None:
+        if (transfer.code, transfer.debit_pot) == (TransferCode.USAGE, Pot.ESCROW):
+            self.paying = transfer
         receivable = (bill.provider, Pot.RECEIVABLE)
         sign = 0
         if (transfer.debit_account, transfer.debit_pot) == receivable:
             sign = -1
             bill.moved[transfer.code] += transfer.amount_micros
-            if transfer.code is TransferCode.REFUND and bill.gpu_hour_micros:
+            if transfer.code is TransferCode.REFUND and bill.hours:
                 self._refunded(bill, transfer.amount_micros)
         if (transfer.debit_account, transfer.debit_pot) == (bill.provider, Pot.BOND):
             bill.bond += transfer.amount_micros if transfer.code is TransferCode.PENALTY else 0
@@ -142,22 +155,20 @@ class Billing:
             bill.charge += sign * transfer.amount_micros
 
     def _refunded(self, bill: SeenBill, amount_micros: int) -> None:
-        """Whole hours of all its GPUs; or of those of a lease that has just failed, while the others were delivered."""
-        gpu_hours, part = divmod(amount_micros, bill.gpu_hour_micros)
-        assert not part, "an hour is refunded whole"
+        """Whole hours, all that were paid since the failure, of all their GPUs; or of a lease's that failed alone (§9)."""
+        most = max(quantity for quantity, _ in bill.hours.values())
         if self.failing is None:
-            gpus = bill.quantity
+            tried = [(hour, most) for hour in bill.hours]
         else:
-            hours = bill.until_h - max(bill.active_ns, bill.month_ns, self.failing.ended_ns) // HOUR_NS
-            gpus, part = divmod(gpu_hours, hours)
-            assert not part and 0 < gpus <= min(bill.quantity, self.failing.quantity), "of the GPUs that failed"
-        hours, part = divmod(gpu_hours, gpus)
-        assert not part, "an hour is refunded whole"
-        if gpus < bill.quantity:
-            bill.quantity -= gpus
-            return
-        bill.until_h -= hours
-        bill.over_ns = bill.until_h * HOUR_NS
+            since = self.failing.ended_ns // HOUR_NS
+            tried = [(since, gpus) for gpus in range(min(most, self.failing.quantity), 0, -1)]
+        fits = [each for each in tried if _worth(bill, *each) == amount_micros]
+        assert fits, "an hour is refunded whole"
+        since, gpus = fits[0]
+        for hour in [hour for hour in bill.hours if hour >= since]:
+            quantity, gpu_micros = bill.hours.pop(hour)
+            if quantity > gpus:
+                bill.hours[hour] = (quantity - gpus, gpu_micros)
 
     def _close(self, bill: SeenBill, event: BillClosed) -> None:
         assert (event.renter, event.provider) == (bill.renter, bill.provider)
@@ -169,7 +180,7 @@ class Billing:
         run_ns = max(0, until_ns - begins_ns) if bill.active_ns else 0
         assert event.run_ns == run_ns
         assert event.over == (bill.over_ns > 0)
-        out_ns = _union([(begin, min(end, until_ns)) for begin, end in bill.outages], begins_ns)
+        out_ns = _union(bill.outages_until(until_ns), begins_ns)
         assert event.out_ns == min(run_ns, out_ns) or len(bill.outages) > self.max_outages
         due = math.floor(bill.charge * credit(run_ns, event.out_ns))
         # What went out for this close is off the receivable already.
@@ -183,8 +194,15 @@ class Billing:
         if not event.over:
             bill.closed += bill.charge
         bill.charge, bill.outages, bill.month_ns = 0, [], event.month_end_ns
+        bill.hours.clear()
         bill.bond = 0
         bill.moved.clear()
+
+
+def _worth(bill: SeenBill, since: int, gpus: int) -> int:
+    """What a bill's hours from one on paid, for so many GPUs of each."""
+    paid = [each for hour, each in bill.hours.items() if hour >= since]
+    return sum(min(gpus, quantity) * gpu_micros for quantity, gpu_micros in paid)
 
 
 def credit(run_ns: int, out_ns: int) -> Fraction:

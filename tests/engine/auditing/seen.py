@@ -199,7 +199,8 @@ class Seen:
         ):
             assert (account == 0) == (pot in (Pot.FEES, Pot.CASH))
         lease = self.leases.get(transfer.ref)
-        if lease is None:
+        if lease is None or lease.scheduled.kind is Kind.FORWARD:
+            # What a forward's hours pay is its bill's alone.
             return
         if transfer.code is TransferCode.PREPAY:
             self.topped_up[transfer.credit_account] += transfer.amount_micros

@@ -101,7 +101,7 @@ FULL: dict[type[msgspec.Struct], dict[str, Any]] = {
         "outages": [(1, 2), (3, 4)],
         "out_ns": 6,
         "out_until_ns": 7,
-        "hours": dues.PaidHours(baron=1, lease_id=2, quantity=3, hour_micros=6, from_h=4, until_h=5),
+        "hours": [dues.PaidHours(baron=1, obligation_id=2, quantity=3, hour_micros=6, from_h=4, until_h=5)],
     },
     state.Lease: {
         "lease_id": 2**62,

@@ -153,14 +153,18 @@ bills = st.fixed_dictionaries(
         **within(snapshot_bounds.BILL),
         "outages": st.lists(st.tuples(moments, moments), max_size=20),
         "hours": st.none()
-        | st.builds(
-            PaidHours,
-            baron=counts,
-            lease_id=times,
-            quantity=st.integers(1, QUANTITY_MAX),
-            hour_micros=st.integers(-(2**62), 2**62),
-            from_h=st.integers(0, 2**20),
-            until_h=st.integers(0, 3),
+        | st.lists(
+            st.builds(
+                PaidHours,
+                baron=st.integers(1, 3),
+                obligation_id=times,
+                quantity=st.integers(1, QUANTITY_MAX),
+                hour_micros=st.integers(-(2**62), 2**62),
+                from_h=st.integers(0, 2**20),
+                until_h=st.integers(0, 3),
+            ),
+            min_size=1,
+            max_size=20,
         ),
     }
 )
