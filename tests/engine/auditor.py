@@ -67,6 +67,7 @@ class Auditor(Seen):
         due_ns = self.machine.next_due_ns()
         settled = due_ns is None or due_ns > now_ns
         if settled:
+            self.hours.settled_ns = now_ns
             barons.check_shortage(self, self.hours, command, events)
             barons.check_waits(self.hours)
             self.billing.check_lost(command, events)
