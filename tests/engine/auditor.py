@@ -82,7 +82,7 @@ class Auditor(Seen):
         self.billing.check(self.pots)
         books = self.machine.state.books
         told = {number: books[number].state() for number in self.used & books.keys()}
-        tables.check_orders_and_books(self, told, now_ns)
+        tables.check_orders_and_books(self, told, now_ns, on_time=settled)
         barons.check_barons(self, self.hours, told)
 
     def _listed_since(self) -> list[tuple[int, Instrument]]:
