@@ -16,6 +16,7 @@ from engine import (
     listing,
     open_orders,
     order_terms,
+    preemption,
     rows,
     timers,
 )
@@ -63,7 +64,7 @@ def set_capacity(state: State, command: SetCapacity) -> None:
     baron.verified_gpus = command.gpus
     baron.simulated = command.simulated
     row = rows.own_row(state, baron)
-    failures.fail_short(state, row, state.last_ts_ns)
+    failures.fail_short(state, row, state.last_ts_ns, rows.hour_of(state.last_ts_ns))
     cuts.changed(state, baron, row)
     cuts.cut_firm(state, row)
 
@@ -112,7 +113,9 @@ def wipe_overdue(state: State, lease: Lease) -> None:
     leases.wipe_overdue(state, lease)
     baron = state.barons[lease.baron]
     for row in (rows.row_of_lease(state, lease), rows.own_row(state, baron)):
-        failures.fail_short(state, row, due_ns)
+        failures.fail_short(state, row, due_ns, failures.running_h(state, baron.baron))
+        if rows.is_late(state, row):
+            preemption.make_room(state, row, due_ns)
         cuts.settle(state, row)
         cuts.cut_firm(state, row)
     open_orders.touch(state, baron.baron)
@@ -127,7 +130,7 @@ def hour_begins(state: State, obligation: Obligation) -> None:
     if baron.presence is Presence.LOST:
         failures.fail(state, obligation, begins_ns)
         return
-    failures.fail_short(state, rows.own_row(state, baron), begins_ns)
+    failures.fail_short(state, rows.own_row(state, baron), begins_ns, obligation.start_h)
     if obligation.obligation_id in state.obligations:
         delivery.start(state, obligation)
 

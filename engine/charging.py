@@ -61,7 +61,7 @@ def affordable_ns(lease: Lease, now_ns: int, most_ns: int) -> int:
     from_ns = lease.active_ns or now_ns
 
     def cost(duration_ns: int) -> int:
-        due = usage(lease, from_ns, now_ns + duration_ns)
+        due = usage(lease, from_ns, max(from_ns, now_ns + duration_ns))
         return due + fee_micros(due, lease.renter_fee_ppm)
 
     return most_ns if cost(most_ns) <= paid else bisect_right(range(most_ns), paid, key=cost) - 1

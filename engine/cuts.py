@@ -36,13 +36,6 @@ def settle(state: State, row: Row) -> None:
     timers.arm_look_ahead(state, row)
 
 
-def look_ahead(state: State, row: Row) -> None:
-    """The timer, two minutes before a full hour: what that hour's firm sales leave to spot counts from now on."""
-    timers.disarm_look_ahead(state, row)
-    open_orders.touch(state, row.baron)
-    settle(state, row)
-
-
 def cut_firm(state: State, row: Row) -> None:
     """Cut firm asks, newest first, each by the most that an hour of it lacks."""
     for order_id in reversed(tuple(row.firm_asks)):

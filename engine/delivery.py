@@ -30,7 +30,8 @@ def set_delivery(state: State, command: SetDelivery) -> None:
     opens = lease is None and obligation.running and state.last_ts_ns < obligation.end_h * NS_PER_HOUR
     if lease is not None and lease.state is not LeaseState.SCHEDULED:
         raise Refused(Reason.NO_LEASE_NOW, "obligation_id")
-    if opens and not subleases.own_quantity(state, obligation):
+    now_h = rows.hour_of(state.last_ts_ns)
+    if opens and not subleases.own_quantity(state, obligation, now_h):
         raise Refused(Reason.NO_LEASE_NOW, "obligation_id")
     with obligations.changing(state, obligation, obligation.due_ns):
         obligation.delivery = command.delivery
@@ -38,7 +39,7 @@ def set_delivery(state: State, command: SetDelivery) -> None:
     if lease is not None:
         _provision(state, obligation, lease)
     elif opens:
-        _open(state, obligation, state.last_ts_ns, subleases.own_quantity(state, obligation))
+        _open(state, obligation, state.last_ts_ns, subleases.own_quantity(state, obligation, now_h))
 
 
 def start(state: State, obligation: Obligation) -> None:
@@ -48,7 +49,7 @@ def start(state: State, obligation: Obligation) -> None:
     """
     due_ns = obligation.due_ns
     obligation_hours.begin(state, obligation)
-    quantity = subleases.own_quantity(state, obligation)
+    quantity = subleases.own_quantity(state, obligation, obligation.start_h)
     waiting = state.handovers.get((obligation.holder, obligation.baron, quantity, due_ns))
     if waiting:
         # The oldest lease: the order in which their obligations ended isn't part of a snapshot.
@@ -59,20 +60,20 @@ def start(state: State, obligation: Obligation) -> None:
 
 def full_hour(state: State, obligation: Obligation) -> None:
     """The timer: an hour is over, and paid; after the last its lease is there for the obligation that follows."""
-    lease = state.leases.get(obligation.lease_id)
+    lease, due_ns = state.leases.get(obligation.lease_id), obligation.due_ns
     if obligation_hours.pay(state, obligation):
         return
     if lease is not None and lease.live:
         leases.left(state, lease)
-    make_room(state, rows.row_of(state, obligation.holder, obligation.baron))
+    make_room(state, rows.row_of(state, obligation.holder, obligation.baron), due_ns)
 
 
-def make_room(state: State, row: Row) -> None:
+def make_room(state: State, row: Row, as_of_ns: int) -> None:
     """A holder's own leases leave what it sold on spot or on-demand: those of its newest obligations first (§4, §8).
 
     So it is when it sells, and when hours of another obligation are over: what it let goes on in what it has left.
     """
-    lacking = subleases.lacking(state, row) if row.firm_gpus or row.spot_gpus else 0
+    lacking = subleases.lacking(state, row, rows.hour_of(as_of_ns)) if row.firm_gpus or row.spot_gpus else 0
     if lacking <= 0 or not row.own_gpus:
         return
     for obligation in reversed(tuple(obligations.held(state, row.account, row.baron))):
@@ -80,7 +81,7 @@ def make_room(state: State, row: Row) -> None:
         if lacking > 0 and lease is not None and lease.live:
             going = min(lacking, lease.quantity)
             lacking -= going
-            leases.shrink(state, lease, going)
+            leases.shrink(state, lease, going, as_of_ns)
     cuts.changed(state, state.barons[row.baron], row)
 
 

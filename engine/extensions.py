@@ -74,7 +74,9 @@ def _extend(state: State, lease: Lease, hours: int, now_ns: int) -> None:
         raise Refused(Reason.PRICE_ABOVE_MAXIMUM, "lease_id")
     # Hours that it touches already are its own.
     start_h, end_h = rows.hour_after(old_end_ns), rows.hour_after(term_end_ns)
-    if rows.free(state, row, start_h, end_h) < lease.quantity:
+    # Of hours that are over by now those count that a timer may be late for.
+    free_h = max(start_h, rows.kept_from_h(state, row))
+    if free_h < end_h and rows.free(state, row, free_h, end_h) < lease.quantity:
         raise Refused(Reason.CANNOT_EXTEND, "hours")
     # The prefund covered no more than the old term: what comes is added, from the last full hour on.
     posted_ns = charging.posted_ns(lease)
@@ -89,7 +91,7 @@ def _extend(state: State, lease: Lease, hours: int, now_ns: int) -> None:
     lease.price_ticks, lease.prices = longer.price_ticks, prices
     timers.arm_lease(state, lease, leases.next_due_ns(lease, posted_ns))
     timers.arm_auto_extend(state, lease)
-    rows.add_sold(state, row, start_h, end_h, lease.quantity)
+    rows.add_sold(state, row, start_h, end_h, lease.quantity, since_h=start_h)
     state.emit(
         LeasePriced(lease_id=lease.lease_id, price_ticks=lease.price_ticks, from_ns=old_end_ns, term_end_ns=term_end_ns)
     )

@@ -32,14 +32,19 @@ def running(state: State, baron: int) -> list[Obligation]:
     return sorted((each for each in _owed(state, baron) if each.running), key=lambda each: each.obligation_id)
 
 
-def fail_short(state: State, row: Row, as_of_ns: int) -> None:
+def running_h(state: State, baron: int) -> int:
+    """The hour that runs for a Baron's obligations, as of the timer that fires: one that is late finds them as they were then."""
+    return max((each.start_h for each in _owed(state, baron) if each.running), default=rows.hour_of(state.last_ts_ns))
+
+
+def fail_short(state: State, row: Row, as_of_ns: int, hour: int) -> None:
     """On-demand leases and obligations of the running hour fail, newest first, for which those before them leave too few GPUs (§4).
 
     Leases that are over and wait for their wipe lack none: theirs come back, or leave what counts. Nor do failed
     obligations, whose hours stay sold. A command that has made 2^14 events stops there, and a Tick goes on.
     """
-    hour = rows.hour_of(state.last_ts_ns)
-    if rows.deliverable(state, row, hour, hour + 1) >= 0:
+    counted_h = max(hour, rows.kept_from_h(state, row))
+    if rows.deliverable(state, row, counted_h, counted_h + 1) >= 0:
         # All that was sold is there: thousands of obligations may begin in one hour, and each would go through all.
         return
     firm: list[tuple[int, Lease | Obligation]] = [
@@ -47,7 +52,7 @@ def fail_short(state: State, row: Row, as_of_ns: int) -> None:
     ]
     if state.barons[row.baron].provider == row.account:
         firm += [(each.obligation_id, each) for each in _owed(state, row.baron) if each.start_h <= hour < each.end_h]
-    left, failing = _has(state, row, hour), list[Lease | Obligation]()
+    left, failing = _has(state, row, counted_h), list[Lease | Obligation]()
     for _, oldest in sorted(firm, key=lambda item: item[0]):
         if oldest.quantity <= left:
             left -= oldest.quantity

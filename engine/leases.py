@@ -52,7 +52,7 @@ def active(state: State, command: LeaseActive) -> None:
 def quit_lease(state: State, command: EndLease) -> None:
     """The renter ends it now, and pays its kind's minimum at least."""
     lease = rented(state, command.account, command.lease_id)
-    ended_ns = _not_after_due(lease, state.last_ts_ns)
+    ended_ns = _not_after_due(state, lease, state.last_ts_ns)
     # Who goes while notice runs was sent away: no minimum.
     reason = lease.reason if lease.state is LeaseState.ENDING else EndReason.QUIT
     _finish(state, lease, ended_ns, LeaseState.ENDED, reason)
@@ -65,7 +65,7 @@ def failed(state: State, command: LeaseFailed) -> None:
         raise Refused(Reason.LEASE_ENDED, "lease_id")
     if not lease.start_ns <= command.as_of_ns <= state.last_ts_ns:
         raise Refused(Reason.INVALID_LEASE_REPORT, "as_of_ns")
-    ended_ns = _not_after_due(lease, max(command.as_of_ns, lease.active_ns))
+    ended_ns = _not_after_due(state, lease, max(command.as_of_ns, lease.active_ns))
     # A report is for people to read; refusing a long one would leave the lease running.
     lease.detail = command.detail[: state.limits.max_detail_chars]
     reason = EndReason.PROVIDER_FAILED if command.fault is Fault.PROVIDER else EndReason.RENTER_FAILED
@@ -77,7 +77,7 @@ def fail(state: State, lease: Lease, as_of_ns: int, *, follows: bool = False) ->
 
     follows: what it stands on fails as a whole, or has failed.
     """
-    ended_ns = _not_after_due(lease, max(as_of_ns, lease.start_ns, lease.active_ns))
+    ended_ns = _not_after_due(state, lease, max(as_of_ns, lease.start_ns, lease.active_ns))
     _finish(state, lease, ended_ns, LeaseState.FAILED, EndReason.PROVIDER_FAILED, follows=follows)
 
 
@@ -113,12 +113,13 @@ def wipe_overdue(state: State, lease: Lease) -> None:
 
     Who waits for them waits no longer: the provider fails it.
     """
+    due_ns = lease.wipe_due_ns
     if lease.promised_to:
-        fail(state, state.leases[lease.promised_to], lease.wipe_due_ns)
+        fail(state, state.leases[lease.promised_to], due_ns)
     timers.arm_wipe(state, lease, 0)
     lease.overdue = True
     if not lease.returned:
-        _give_back(state, lease, rows.row_of_lease(state, lease))
+        _give_back(state, lease, rows.row_of_lease(state, lease), since_h=rows.hour_of(due_ns))
     state.barons[lease.baron].unwiped_gpus += lease.quantity
     changed(state, lease)
 
@@ -163,13 +164,15 @@ def give_notice(state: State, lease: Lease, now_ns: int, reason: EndReason) -> N
     if lease.state is LeaseState.ENDING:
         return
     if lease.waits_for:
-        _finish(state, lease, now_ns, LeaseState.ENDED, reason)
+        _finish(state, lease, max(now_ns, lease.start_ns), LeaseState.ENDED, reason)
         return
-    now_ns = _not_after_due(lease, now_ns)
+    now_ns = _not_after_due(state, lease, now_ns, notice_s=0)
     timers.arm_lease(state, lease, 0)
     spot_leases.leaves(state, lease)
     lease.state, lease.reason = LeaseState.ENDING, reason
-    lease.ends_ns = now_ns + charging.affordable_ns(lease, now_ns, state.limits.notice_s * NS_PER_S)
+    ends_ns = now_ns + charging.affordable_ns(lease, now_ns, state.limits.notice_s * NS_PER_S)
+    # A command that came before a late Tick may have made it active when its notice was over.
+    lease.ends_ns = max(ends_ns, lease.active_ns)
     timers.arm_lease(state, lease, min(lease.ends_ns, lease.term_end_ns or lease.ends_ns))
     timers.arm_auto_extend(state, lease)
     changed(state, lease)
@@ -204,9 +207,17 @@ def _lease(state: State, lease_id: int) -> Lease:
     return lease
 
 
-def _not_after_due(lease: Lease, ts_ns: int) -> int:
-    """What wasn't topped up yet can't be charged: a command that comes before an overdue Tick counts as of the timer."""
-    return min(ts_ns, lease.due_ns) if lease.due_ns else ts_ns
+def _not_after_due(state: State, lease: Lease, ts_ns: int, notice_s: int | None = None) -> int:
+    """What wasn't topped up yet can't be charged: a command that comes before an overdue Tick counts as of the timer.
+
+    Nor what an overdue look ahead will find that its row lacked by then, once a notice of so long is over (§7).
+    """
+    if lease.due_ns:
+        ts_ns = min(ts_ns, lease.due_ns)
+    if spot_leases.yields(lease) and (short_ns := rows.short_from_ns(state, rows.row_of_lease(state, lease))):
+        gone_ns = short_ns + (state.limits.notice_s if notice_s is None else notice_s) * NS_PER_S
+        ts_ns = min(ts_ns, max(gone_ns, lease.start_ns, lease.active_ns))
+    return ts_ns
 
 
 def next_due_ns(lease: Lease, ts_ns: int) -> int:
@@ -273,8 +284,8 @@ def _stood_on(state: State, lease: Lease, as_of_ns: int, *, follows: bool) -> No
         fail(state, state.leases[lease.promised_to], as_of_ns, follows=True)
     # Its hours aren't its seller's any more: nothing else of that row may lack them while these GPUs wait for their wipe.
     lease.returned = True
-    _give_back(state, lease, rows.row_of_lease(state, lease))
-    for obligation, quantity in [] if follows else subleases.behind(state, lease):
+    _give_back(state, lease, rows.row_of_lease(state, lease), since_h=rows.hour_of(as_of_ns))
+    for obligation, quantity in [] if follows else subleases.behind(state, lease, as_of_ns):
         for bill in bills.undelivered_of(state, obligation, as_of_ns):
             bills.undo(state, bill, as_of_ns, quantity)
         fail_obligation(state, obligations.cut_off(state, obligation, quantity), as_of_ns)
@@ -284,16 +295,16 @@ def fail_obligation(state: State, obligation: Obligation, as_of_ns: int) -> None
     """What is left of an obligation is refunded, then covered; what its holder let or asked of those hours fails, or is cut."""
     cover.of_obligation(state, obligation, obligation_hours.fail(state, obligation))
     row = rows.row_of(state, obligation.holder, obligation.baron)
-    while (sublease := subleases.first_to_fail(state, row)) is not None:
+    while (sublease := subleases.first_to_fail(state, row, obligation.start_h)) is not None:
         fail(state, sublease, as_of_ns, follows=True)
     cuts.settle(state, row)
     cuts.cut_firm(state, row)
 
 
-def shrink(state: State, lease: Lease, quantity: int) -> None:
+def shrink(state: State, lease: Lease, quantity: int, as_of_ns: int) -> None:
     """A forward's lease leaves so many GPUs to whom its holder sold them; with none left it ends (§8). It never grows again."""
     if quantity >= lease.quantity:
-        _finish(state, lease, _not_after_due(lease, state.last_ts_ns), LeaseState.ENDED, EndReason.RELEASED)
+        _finish(state, lease, _not_after_due(state, lease, as_of_ns), LeaseState.ENDED, EndReason.RELEASED)
         return
     _count(state, lease, -quantity)
     lease.quantity -= quantity
@@ -371,12 +382,12 @@ def _forget(state: State, lease: Lease) -> None:
         del renter.wiped_leases[next(iter(renter.wiped_leases))]
 
 
-def _give_back(state: State, lease: Lease, row: Row) -> None:
-    """What it held is its row's again: its hours from the running one on, or its part of spot."""
+def _give_back(state: State, lease: Lease, row: Row, since_h: int | None = None) -> None:
+    """What it held is its row's again: its hours from the running one on, as of then, or its part of spot."""
     if lease.kind is Kind.SPOT:
         spot_leases.gone(state, lease)
     elif lease.kind is Kind.ONDEMAND:
-        rows.add_sold(state, row, *rows.sold_span(lease), -lease.quantity)
+        rows.add_sold(state, row, *rows.sold_span(lease), -lease.quantity, since_h=since_h)
 
 
 def _instrument(state: State, lease: Lease) -> int:

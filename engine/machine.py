@@ -14,7 +14,6 @@ from engine import (
     bills,
     capacity,
     covering,
-    cuts,
     delivery,
     extensions,
     in_book,
@@ -167,7 +166,7 @@ def fire(state: State, kind: int, number: int) -> None:
         case TimerKind.CALENDAR:
             listing.day_ends(state, state.calendars[number])
         case TimerKind.LOOK_AHEAD:
-            cuts.look_ahead(state, state.rows[timers.row_key(number)])
+            preemption.look_ahead(state, state.rows[timers.row_key(number)])
         case _:
             offers.full_hour(state, state.barons[number])
 

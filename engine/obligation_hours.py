@@ -48,7 +48,8 @@ def fail(state: State, obligation: Obligation) -> int:
     money.transfer(state, (provider, Pot.ESCROW), available, obligation.escrow_micros, TransferCode.REFUND, ref)
     money.transfer(state, (provider, Pot.BOND), available, bond_micros, TransferCode.PENALTY, ref)
     row = rows.row_of(state, obligation.holder, obligation.baron)
-    rows.add_bought(state, row, obligation.start_h, obligation.end_h, -obligation.quantity)
+    start_h, end_h = obligation.start_h, obligation.end_h
+    rows.add_bought(state, row, start_h, end_h, -obligation.quantity, since_h=start_h)
     state.touched_rows[row.account, row.baron] = None
     obligations.drop(state, obligation, ObligationChange.FAILED)
     return bond_micros

@@ -74,7 +74,7 @@ def go_on(state: State, number: int) -> None:
             if _is_enough(state, baron):
                 return
             failures.fail(state, obligation, baron.heard_ns)
-    failures.fail_short(state, rows.own_row(state, baron), state.last_ts_ns)
+    failures.fail_short(state, rows.own_row(state, baron), state.last_ts_ns, rows.hour_of(state.last_ts_ns))
 
 
 def _known(state: State, number: int) -> Baron:

@@ -254,7 +254,7 @@ def _row_state(state: State, row: Row) -> _RowState:
     return _RowState(
         account=row.account,
         baron=row.baron,
-        hours=row.grid.runs(rows.hour_of(state.last_ts_ns)),
+        hours=row.grid.runs(rows.kept_from_h(state, row)),
         spot_asks=list(row.spot_asks),
         firm_asks=list(row.firm_asks),
         listings=[listing for _, listing in sorted(row.listings.items())],

@@ -48,7 +48,7 @@ def raised(state: State, lease: Lease, before_ticks: int) -> None:
 
 def leaves(state: State, lease: Lease) -> None:
     """It gets notice, or ends without; to be told while its state is the old one. Its GPUs leave unless they are promised."""
-    if lease.kind is not Kind.SPOT or lease.state not in _YIELDS:
+    if not yields(lease):
         return
     row = rows.row_of_lease(state, lease)
     row.spot_leases.remove(_place(lease))
@@ -56,6 +56,11 @@ def leaves(state: State, lease: Lease) -> None:
         _displaceable(state, lease).remove(_place(lease))
     if not lease.promised_to:
         row.leaving_gpus += lease.quantity
+
+
+def yields(lease: Lease) -> bool:
+    """Whether it is a spot lease that may get notice still."""
+    return lease.kind is Kind.SPOT and lease.state in _YIELDS
 
 
 def gone(state: State, lease: Lease) -> None:

@@ -29,26 +29,26 @@ def holders_row(state: State, lease: Lease) -> Row:
     return rows.row_of(state, lease.renter, lease.baron)
 
 
-def lacking(state: State, row: Row) -> int:
-    """GPUs that its own leases and those that it sold have beyond what it bought of this hour; negative: so many are idle.
+def lacking(state: State, row: Row, hour: int) -> int:
+    """GPUs that its own leases and those that it sold have beyond what it bought of an hour; negative: so many are idle.
 
     What is under notice, or over, leaves, and is counted on no more.
     """
-    bought = row.grid.at(rows.hour_of(state.last_ts_ns)).bought
+    bought = row.grid.at(max(hour, rows.kept_from_h(state, row))).bought
     return row.own_gpus + row.firm_gpus + row.spot_gpus - row.leaving_gpus - bought
 
 
-def own_quantity(state: State, obligation: Obligation) -> int:
-    """How many GPUs of an obligation, that has no lease, its holder's own lease can have: those that aren't let."""
+def own_quantity(state: State, obligation: Obligation, hour: int) -> int:
+    """How many GPUs of an obligation, that has no lease, its holder's own lease can have: those that aren't let in this hour."""
     row = rows.row_of(state, obligation.holder, obligation.baron)
     if not row.firm_gpus and not row.spot_gpus:
         return obligation.quantity
-    return max(0, min(obligation.quantity, -lacking(state, row)))
+    return max(0, min(obligation.quantity, -lacking(state, row, hour)))
 
 
-def first_to_fail(state: State, row: Row) -> Lease | None:
+def first_to_fail(state: State, row: Row, hour: int) -> Lease | None:
     """The lease that fails first where a Baron failed what the row had bought: spot as it yields, then the newest (§7, §4)."""
-    if lacking(state, row) <= 0:
+    if lacking(state, row, hour) <= 0:
         return None
     if row.claims:
         # Whoever waits there has nothing to wait for.
@@ -59,13 +59,14 @@ def first_to_fail(state: State, row: Row) -> Lease | None:
     return state.leases[max(running)] if running else None
 
 
-def behind(state: State, lease: Lease) -> list[tuple[Obligation, int]]:
+def behind(state: State, lease: Lease, as_of_ns: int) -> list[tuple[Obligation, int]]:
     """The obligations that a lease on bought hours stood on, and how many GPUs of each: the newest that have some let."""
-    hour = rows.hour_of(state.last_ts_ns)
+    hour = rows.hour_of(as_of_ns)
     need = lease.quantity
     found: list[tuple[Obligation, int]] = []
     for obligation in reversed(tuple(obligations.held(state, lease.provider, lease.baron))):
-        if not obligation.start_h <= hour < obligation.end_h:
+        # One that runs may have been paid for that hour already.
+        if hour >= obligation.end_h or not (obligation.running or obligation.start_h <= hour):
             continue
         own = state.leases.get(obligation.lease_id)
         taken = min(need, obligation.quantity - (own.quantity if own is not None and own.live else 0))

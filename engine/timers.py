@@ -105,8 +105,14 @@ def arm_look_ahead(state: State, row: Row) -> None:
     _set_look_ahead(state, row, due_ns)
 
 
-def disarm_look_ahead(state: State, row: Row) -> None:
-    _set_look_ahead(state, row, 0)
+def arm_look_ahead_again(state: State, row: Row) -> None:
+    """Have looked at a row ahead of one hour: the next is that of the hour after it, though it be over; without leases, of
+    one that comes."""
+    notice_ns = state.limits.notice_s * NS_PER_S
+    due_ns = (
+        row.look_ahead_ns + NS_PER_HOUR if row.spot_gpus else next_hour_ns(state.last_ts_ns + notice_ns) - notice_ns
+    )
+    _set_look_ahead(state, row, due_ns)
 
 
 def row_number(row: Row) -> int:

@@ -70,7 +70,7 @@ def open_lease(state: State, draft: Draft) -> None:
     money.change_hold(state, bid.account, prefund - draft.share_micros, bid.order_id)
     _post_bond(state, draft, lease)
     if subleases.is_sublease(state, lease):
-        delivery.make_room(state, rows.row_of_lease(state, lease))
+        delivery.make_room(state, rows.row_of_lease(state, lease), state.last_ts_ns)
 
 
 def _post_bond(state: State, draft: Draft, lease: Lease) -> None:

@@ -74,7 +74,14 @@ cdef bint end_lease(Core core, int64_t account, uint64_t lease_id) except -1:
     cdef Lease lease = lease_of(core, lease_id)
     cdef int64_t ended_ns = core.last_ts_ns
     cdef uint8_t reason = END_QUIT
+    cdef Baron baron
+    cdef Row row
     if not _plain(lease) or lease.renter != account or not lease.is_live():
+        return False
+    baron = baron_of(core, lease.baron)
+    row = row_of(core, baron, lease.provider)
+    if lease.kind_code == KIND_SPOT and 0 < row.look_ahead_ns < ended_ns:
+        # Its row is still to be looked at.
         return False
     if lease.state_code == LEASE_ENDING:
         # Who goes while notice runs was sent away: no minimum.
@@ -84,7 +91,7 @@ cdef bint end_lease(Core core, int64_t account, uint64_t lease_id) except -1:
     if lease.due_ns and lease.due_ns < ended_ns:
         # What wasn't topped up yet can't be charged.
         ended_ns = lease.due_ns
-    return _finish(core, lease, ended_ns, reason)
+    return _finish(core, lease, baron, row, ended_ns, reason)
 
 
 cdef bint lease_wiped(Core core, uint64_t lease_id) except -1:
@@ -136,28 +143,34 @@ cdef bint full_hour(Core core, Lease lease) except -1:
 
 cdef bint term_end(Core core, Lease lease) except -1:
     """The term is over."""
-    return _plain(lease) and _finish(core, lease, lease.due_ns, END_EXPIRED)
+    return _plain(lease) and _ends(core, lease, END_EXPIRED)
 
 
 cdef bint notice_end(Core core, Lease lease) except -1:
     """The notice is over, and the lease with it."""
     if not _plain(lease) or lease.reason_code == END_PROVIDER_FAILED:
         return False
-    return _finish(core, lease, lease.due_ns, lease.reason_code)
+    return _ends(core, lease, lease.reason_code)
 
 
 # ---------------------------------------------------------------- the end
 
 
-cdef bint _finish(Core core, Lease lease, int64_t ended_ns, uint8_t reason) except -1:
+cdef inline bint _ends(Core core, Lease lease, uint8_t reason) except -1:
+    """Its timer ends it."""
+    cdef Baron baron = baron_of(core, lease.baron)
+    return _finish(core, lease, baron, row_of(core, baron, lease.provider), lease.due_ns, reason)
+
+
+cdef bint _finish(
+    Core core, Lease lease, Baron baron, Row row, int64_t ended_ns, uint8_t reason
+) except -1:
     """End a live lease that its provider did not fail: post what is due, give back what is left held."""
     cdef Account renter = account_of(core, lease.renter)
     cdef int64_t micros
-    cdef Row row
     if lease.kind_code == KIND_ONDEMAND:
-        row = row_of(core, baron_of(core, lease.baron), lease.provider)
         row.firm_gpus -= lease.quantity
-    _leaves(core, lease)
+    _leaves(core, lease, baron, row)
     lease.reason_code = reason
     bill_ended(core, lease, post(core, lease, renter, ended_usage(lease, ended_ns)), ended_ns)
     micros = lease.prefund_micros
@@ -186,16 +199,12 @@ cdef int _release_bond(Core core, Lease lease, int64_t micros) except -1:
     )
 
 
-cdef int _leaves(Core core, Lease lease) except -1:
+cdef int _leaves(Core core, Lease lease, Baron baron, Row row) except -1:
     """A spot lease ends without notice: nobody displaces it any more, and its GPUs leave."""
-    cdef Baron baron
-    cdef Row row
     if lease.kind_code != KIND_SPOT:
         return 0
     if lease.state_code != LEASE_PROVISIONING and lease.state_code != LEASE_ACTIVE:
         return 0
-    baron = baron_of(core, lease.baron)
-    row = row_of(core, baron, lease.provider)
     yields_no_more(row.spot_leases, lease)
     if lease.state_code == LEASE_ACTIVE:
         yields_no_more(displaceable(core, baron.spot_instrument), lease)

@@ -64,7 +64,8 @@ cdef inline uint32_t hour_after(int64_t ts_ns) noexcept nogil:
     return <uint32_t>((<uint64_t>ts_ns + NS_PER_HOUR - 1) // <uint64_t>NS_PER_HOUR)
 
 
-cdef int64_t deliverable_to_spot(Core state, Baron baron, Row row) noexcept
+# What firm sales leave to spot leases at a time.
+cdef int64_t deliverable_to_spot(Core state, Baron baron, Row row, int64_t as_of_ns) noexcept
 cdef int64_t spot_free(Core state, Baron baron, Row row) noexcept
 # The least that is free for firm asks in a span that isn't empty.
 cdef int64_t firm_free(Baron baron, Row row, uint32_t start_h, uint32_t end_h) noexcept

@@ -22,13 +22,17 @@ from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
 from engine.compiled.state cimport Core, Listed, listed_of, note_baron
 from engine.compiled.trade_events cimport write_capacity_changed
 from engine.compiled.wire cimport View, view_text
-from engine.grid_fast cimport DONE, NO_MEMORY, RESERVED, Count
+from engine.grid_fast cimport DONE, NO_MEMORY, PAGE_HOURS, RESERVED, Count
 
 from libc.string cimport memset
 
-from engine import cuts, open_orders
+from engine import cuts, open_orders, rows
 from engine.kinds import OrderStatus
 from engine.reasons import Reason
+
+cdef enum:
+    # A day, and the hour that the day's end may be late by.
+    KEPT_H = 25
 
 cdef int REASON_EXPIRED = Reason.EXPIRED
 cdef int REASON_WINDOW_CLOSED = Reason.WINDOW_CLOSED
@@ -49,14 +53,13 @@ cdef int nobody(uint32_t number) except -1:
 # ---------------------------------------------------------------- rows
 
 
-cdef int64_t deliverable_to_spot(Core state, Baron baron, Row row) noexcept:
-    cdef int64_t now_ns = state.last_ts_ns
+cdef int64_t deliverable_to_spot(Core state, Baron baron, Row row, int64_t as_of_ns) noexcept:
     cdef int64_t verified = baron.counted() if row is baron.own_row else 0
-    return verified + row.grid.least(hour_of(now_ns), hour_of(now_ns + state.notice_ns) + 1, True)
+    return verified + row.grid.least(hour_of(as_of_ns), hour_of(as_of_ns + state.notice_ns) + 1, True)
 
 
 cdef int64_t spot_free(Core state, Baron baron, Row row) noexcept:
-    return deliverable_to_spot(state, baron, row) - row.spot_gpus
+    return deliverable_to_spot(state, baron, row, state.last_ts_ns) - row.spot_gpus
 
 
 cdef int64_t firm_free(Baron baron, Row row, uint32_t start_h, uint32_t end_h) noexcept:
@@ -67,7 +70,10 @@ cdef int add_to_grid(
     Core state, Row row, Count count, uint32_t start_h, uint32_t end_h, int64_t quantity
 ) except -1:
     cdef int outcome
-    row.grid.let_go(hour_of(state.last_ts_ns))
+    # A day later than it may: by then it is known, unless timers are late, that none counts on those hours.
+    cdef int64_t over_h = <int64_t>hour_of(state.last_ts_ns) - KEPT_H
+    if 0 <= row.grid.first_page < over_h // PAGE_HOURS:
+        rows.forget(state, row)
     outcome = row.grid.add(count, start_h, end_h, <int>quantity)
     if outcome == NO_MEMORY:
         raise MemoryError

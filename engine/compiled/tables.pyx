@@ -193,11 +193,42 @@ cdef class _Walk:
         return self.table.ring.keys[slot], self.table.value_at(slot)
 
 
+cdef class _Back:
+    """Goes through what is in a table, the newest first."""
+
+    cdef ById table
+    cdef uint64_t turn
+    cdef uint64_t changes
+
+    def __cinit__(self, ById table):
+        self.table = table
+        self.turn = table.ring.tail
+        self.changes = table.changes
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef Ring *ring = &self.table.ring
+        cdef uint64_t slot
+        if self.changes != self.table.changes:
+            raise RuntimeError("the table changed while it was walked")
+        while self.turn != ring.head:
+            self.turn -= 1
+            slot = self.turn & (<uint64_t>ring.slots - 1)
+            if ring.keys[slot] != GONE:
+                return self.table.value_at(slot)
+        raise StopIteration
+
+
 class _Values(ValuesView):
     """What is in a table, in order of entry."""
 
     def __iter__(self):
         return _Walk(self._mapping, VALUES)
+
+    def __reversed__(self):
+        return _Back(self._mapping)
 
 
 class _Items(ItemsView):

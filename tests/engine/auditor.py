@@ -67,6 +67,7 @@ class Auditor(Seen):
         due_ns = self.machine.next_due_ns()
         settled = due_ns is None or due_ns > now_ns
         if settled:
+            self.hours.settled_ns = now_ns
             barons.check_shortage(self, self.hours, command, events)
             barons.check_waits(self.hours)
             self.billing.check_lost(command, events)
@@ -81,7 +82,7 @@ class Auditor(Seen):
         self.billing.check(self.pots)
         books = self.machine.state.books
         told = {number: books[number].state() for number in self.used & books.keys()}
-        tables.check_orders_and_books(self, told, now_ns)
+        tables.check_orders_and_books(self, told, now_ns, on_time=settled)
         barons.check_barons(self, self.hours, told)
 
     def _listed_since(self) -> list[tuple[int, Instrument]]:

@@ -17,6 +17,7 @@ from engine.messages import (
     Canceled,
     CancelOrder,
     EndLease,
+    Event,
     LeaseActive,
     LeaseChanged,
     LeaseScheduled,
@@ -29,6 +30,7 @@ from engine.messages import (
     Triggered,
 )
 from engine.reasons import Reason
+from tests.engine import paid_hours
 from tests.engine.shard import (
     ALICE,
     BOB,
@@ -39,6 +41,7 @@ from tests.engine.shard import (
     PAT,
     QUINN,
     SECOND,
+    SECOND_BARON,
     SPOT,
     TAKER_PPM,
     Shard,
@@ -49,6 +52,7 @@ from tests.engine.shard import (
     rental,
 )
 from tests.engine.spot import displacing, noticed, runs, starts, wipes
+from tests.engine.test_forwards import day, purchase, sale, until
 
 PRICE = 20_000
 USD = 10**6
@@ -294,14 +298,23 @@ def test_a_cascade_of_stops_takes_from_others_what_they_offered_and_no_more() ->
 def test_a_clock_that_jumps_costs_nobody_more_than_a_clock_that_ticks(jump_ns: int) -> None:
     """Hours pass with no Tick: charges, notices, ends and wipes count as of their times, and never above what was paid."""
     late, timely = market_amid_its_day(), market_amid_its_day()
+    jumped_ns, events = late.now_ns, list[Event]()
     late.wait(jump_ns, tick=False)
     while late.due():
-        late.do(Tick())
-    timely.wait(jump_ns)
+        events += late.do(Tick())
+    in_time = timely.wait(jump_ns)
     assert late.auditor.pots == timely.auditor.pots
     ends = endings(late)
     assert ends == endings(timely)
     assert {reason for _, reason, _, _ in ends} >= {EndReason.UNPAID, EndReason.EXPIRED, EndReason.DISPLACED}
+    # A forward's lease, one of a provider's and one of a holder's end with the day that isn't theirs any more.
+    day_end_ns = jumped_ns + 40 * MINUTE - 7 * SECOND
+    preempted = [ended_ns for _, reason, ended_ns, _ in ends if reason is EndReason.PREEMPTED]
+    assert preempted == [day_end_ns, day_end_ns]
+    # Nobody is paid for an hour that somebody else is paid for.
+    paid = paid_hours.check(late, jumped_ns, events)
+    assert paid == paid_hours.check(timely, jumped_ns, in_time)
+    assert paid[QUINN, OTHER_BARON] >= 6 * 3 and paid[PAT, SECOND_BARON] >= 2
     # Nobody owes: what a lease that isn't over lacks was never used.
     assert all(amount >= 0 for (_, pot), amount in late.auditor.pots.items() if pot is not Pot.CASH)
 
@@ -327,8 +340,13 @@ def endings(shard: Shard) -> list[tuple[LeaseState, EndReason, int, int]]:
 
 
 def market_amid_its_day() -> Shard:
-    """Leases of both kinds that will run out of money, of their terms, of a displaced one's notice, and never be wiped."""
+    """Leases of both kinds that will run out of money, of their terms, of a displaced one's notice, and never be wiped.
+
+    It is twenty minutes to midnight. Six of a Baron's GPUs run as its provider's spot, two are let by who bought them for the
+    day, and somebody else has bought all eight of the next day.
+    """
     shard = with_mallory(usd=9)
+    amid_a_day_that_ends(shard)
     shard.offer(offered(PRICE, 6, ONDEMAND, max_hours=5), offered(PRICE, 2))
     firm = shard.lease(ALICE, 3, 2)
     shard.do(SetAutoExtend(account=ALICE, lease_id=firm, auto_extend=True))
@@ -341,3 +359,17 @@ def market_amid_its_day() -> Shard:
     assert trade.displaced_lease_id == cheap
     shard.twin = compiled_half().restored(shard.machine.snapshot())
     return shard
+
+
+def amid_a_day_that_ends(shard: Shard) -> None:
+    """An hour before its end, with what was bought of it and of the next day, and what runs on it."""
+    days = [day(shard, 0), day(shard, 1)]
+    sold = ((PAT, SECOND_BARON, ALICE, (2, 0)), (PAT, SECOND_BARON, BOB, (0, 8)), (QUINN, OTHER_BARON, ALICE, (6, 6)))
+    for seller, baron, buyer, gpus in sold:
+        for instrument, quantity in zip(days, gpus, strict=True):
+            if quantity:
+                shard.place(sale(seller, quantity, instrument, PRICE, baron=baron))
+                shard.do(purchase(buyer, quantity, instrument, PRICE))
+    until(shard, shard.machine.state.instruments[days[0]].end_h - 1)
+    runs(shard, BOB, PRICE + 2, 6, baron=SECOND_BARON)
+    runs(shard, BOB, PRICE + 1, 2, baron=SECOND_BARON, seller=ALICE)

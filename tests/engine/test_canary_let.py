@@ -51,7 +51,12 @@ def nothing(*_: object) -> None:
 LET: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [
     ("the holder's lease doesn't shrink", delivery, "make_room", lambda _: nothing),
     ("a shrunk lease's GPUs count still", leases, "_count", lambda _: nothing),
-    ("what is let isn't missing when a day begins", subleases, "own_quantity", lambda _: lambda _, owed: owed.quantity),
+    (
+        "what is let isn't missing when a day begins",
+        subleases,
+        "own_quantity",
+        lambda _: lambda _, owed, __: owed.quantity,
+    ),
     ("what is let outlives what it stands on", subleases, "first_to_fail", lambda _: nothing),
     ("what failed keeps its hours", leases, "_stood_on", lambda _: lambda *_, **__: None),
     ("asks on failed hours stand", cuts, "settle", lambda _: nothing),

@@ -69,7 +69,7 @@ def dearest(chosen: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
 
 
 def one_too_many(shortage: Callable[..., int]) -> Callable[..., int]:
-    return lambda state, row: shortage(state, row) + 1
+    return lambda state, row, as_of_ns=0: shortage(state, row, as_of_ns) + 1
 
 
 STORY: list[tuple[str, ModuleType, str, Callable[[Any], Any]]] = [

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from engine.kinds import EndReason
-from engine.messages import Amended, Canceled, EndLease, LeaseChanged, LeaseScheduled, LeaseWiped, SetCapacity, Tick
+from engine.messages import (
+    Amended,
+    Canceled,
+    EndLease,
+    Event,
+    LeaseChanged,
+    LeaseScheduled,
+    LeaseWiped,
+    SetCapacity,
+    Tick,
+)
 from engine.reasons import Reason
 from tests.engine.shard import (
     ALICE,
@@ -20,6 +30,7 @@ from tests.engine.shard import (
     START,
     Shard,
     ask,
+    changes,
     offered,
     only,
     rental,
@@ -118,16 +129,24 @@ def test_spot_leases_have_notice_to_the_hour_that_is_sold_and_no_sooner() -> Non
     assert shard.machine.state.leases[dear].live
 
 
-def test_a_late_tick_looks_ahead_from_where_the_clock_is() -> None:
+@pytest.mark.parametrize("late_ns", [0, 1, 2 * MINUTE, 3 * MINUTE, 3 * HOUR, 30 * HOUR, 24 * 300 * HOUR])
+def test_a_late_tick_looks_ahead_as_of_its_time_and_nobody_pays_for_an_hour_that_was_sold(late_ns: int) -> None:
     shard = rich()
     tomorrow = day(shard, 0)
+    start_ns = span(shard, tomorrow)[0] * HOUR
     trade(shard, PAT, ALICE, 8, tomorrow)
-    lease = runs(shard, BOB, PRICE, 4)
-    before(shard, tomorrow, 30 * MINUTE)
-    shard.wait(31 * MINUTE, tick=False)
-    assert noticed(shard.do(Tick())) == [lease]
-    # It has its two minutes, whoever was late.
-    assert shard.machine.state.leases[lease].ends_ns == shard.now_ns + 2 * MINUTE
+    cheap, dear = runs(shard, BOB, PRICE, 4), runs(shard, BOB, PRICE + 1, 3)
+    before(shard, tomorrow, 2 * MINUTE + 1)
+    shard.wait(late_ns + 1, tick=False)
+    events: list[Event] = []
+    while shard.due():
+        events += shard.do(Tick())
+    events += shard.wait(2 * MINUTE)
+    assert noticed(events) == [cheap, dear]
+    ended = [
+        (each.lease_id, each.reason, each.ended_ns) for each in changes(events) if each.ended_ns and each.renter == BOB
+    ]
+    assert ended == [(number, EndReason.PREEMPTED, start_ns) for number in (cheap, dear)]
 
 
 def test_what_comes_back_with_an_hour_can_be_sold_as_spot_when_that_hour_runs() -> None:

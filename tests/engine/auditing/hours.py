@@ -1,6 +1,7 @@
 """Hours, rebuilt: what each account has of each Baron in plain counters by hour, kept from the events alone (rulebook §4).
 
-An hour that is over is forgotten, whatever stood in it. It shares no arithmetic with `engine.rows`, and knows no money.
+An hour that is over is forgotten, whatever stood in it, once no timer is late for it. It shares no arithmetic with
+`engine.rows`, and knows no money.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Let:
     promised_to: int = 0
     delivers: bool = False
     """A forward's: an obligation stands behind it."""
+    begun_ns: int = 0
 
     @property
     def live(self) -> bool:
@@ -102,6 +104,8 @@ class Hours:
         """Leases from their first fill to their wipe."""
         self.spans: dict[int, tuple[int, int]] = {}
         """Hours of forwards, by instrument."""
+        self.settled_ns = 0
+        """When no timer was due last."""
         self.displaced: dict[int, int] = {}
         """Leases that this command displaced, and when their notice is over."""
 
@@ -110,6 +114,11 @@ class Hours:
     @property
     def hour(self) -> int:
         return self.now_ns // HOUR_NS
+
+    @property
+    def kept_h(self) -> int:
+        """The first hour that a timer may count still."""
+        return min(self.now_ns, self.settled_ns) // HOUR_NS
 
     def verified(self, key: Key) -> int:
         """GPUs that count in every hour: of the provider's row those that are verified and not waiting to be wiped too long."""
@@ -134,7 +143,11 @@ class Hours:
 
     def left_to_spot(self, key: Key) -> int:
         """What firm sales leave in this hour and in that of two minutes from now."""
-        return min(self.deliverable(key, time_ns // HOUR_NS) for time_ns in (self.now_ns, self.now_ns + self.notice_ns))
+        return self.least(key, self.now_ns, self.now_ns + self.notice_ns)
+
+    def least(self, key: Key, from_ns: int, until_ns: int) -> int:
+        """What firm sales leave in the hours that hold a time or part of it."""
+        return min(self.deliverable(key, hour) for hour in range(from_ns // HOUR_NS, until_ns // HOUR_NS + 1))
 
     def spot_free(self, key: Key) -> int:
         return self.left_to_spot(key) - self.rows[key].spot_gpus
@@ -142,9 +155,14 @@ class Hours:
     def spot_asked(self, key: Key) -> int:
         return sum(ask.leaves for ask in self.rows[key].spot_asks.values())
 
-    def staying(self, key: Key) -> int:
-        """GPUs of the row's spot leases that somebody counts on: they aren't leaving, or a newcomer waits for them."""
-        return self.rows[key].spot_gpus - sum(let.quantity for let in self.spot_lets(key) if let.leaving)
+    def staying(self, key: Key, as_of_ns: int | None = None) -> int:
+        """GPUs of the row's spot leases that somebody counts on: they aren't leaving, or a newcomer waits for them.
+
+        as_of_ns: of those alone that had begun.
+        """
+        later = self.now_ns if as_of_ns is None else as_of_ns
+        gone = (let.quantity for let in self.spot_lets(key) if let.leaving or (let.held and let.begun_ns > later))
+        return self.rows[key].spot_gpus - sum(gone)
 
     def spot_lets(self, key: Key) -> list[Let]:
         return [let for let in self.lets.values() if let.row == key and let.kind is Kind.SPOT]
@@ -182,7 +200,7 @@ class Hours:
         self.displaced.clear()
         for row in self.rows.values():
             for counts in (row.bought, row.sold, row.reserved):
-                for hour in [hour for hour in counts if hour < self.hour or not counts[hour]]:
+                for hour in [hour for hour in counts if hour < self.kept_h or not counts[hour]]:
                     del counts[hour]
 
     def take(self, event: Event, orders: dict[int, SeenOrder], kinds: dict[int, Kind]) -> None:
@@ -266,6 +284,7 @@ class Hours:
             return
         end_h = -(-(self.now_ns + bid.hours * HOUR_NS) // HOUR_NS) if bid.hours else 0
         let = self.lets.setdefault(event.lease_id, Let(event.lease_id, key, kind, bid.account, self.hour, end_h))
+        let.begun_ns = self.now_ns
         let.quantity += event.quantity
         let.price_ticks = event.price_ticks
         if kind is Kind.SPOT:
@@ -285,7 +304,7 @@ class Hours:
         )
 
     def _take_hours(self, key: Key, start_h: int, end_h: int, *, bought: int = 0, sold: int = 0) -> None:
-        for hour in range(max(start_h, self.hour), end_h):
+        for hour in range(max(start_h, self.kept_h), end_h):
             self.rows[key].bought[hour] += bought
             self.rows[key].sold[hour] += sold
             assert self.rows[key].bought[hour] >= 0 and self.rows[key].sold[hour] >= 0
@@ -295,12 +314,12 @@ class Hours:
         old.promised_to = event.lease_id
         # The newcomer's limit in hours is its own; what its row counts doesn't need it.
         newcomer = Let(event.lease_id, old.row, Kind.SPOT, event.buyer, self.hour, 0, event.quantity, event.price_ticks)
-        newcomer.held, newcomer.displaces = False, old.lease_id
+        newcomer.held, newcomer.displaces, newcomer.begun_ns = False, old.lease_id, self.now_ns
         newcomer.state = LeaseState.SCHEDULED
         self.lets[event.lease_id] = newcomer
 
     def _sell(self, key: Key, start_h: int, end_h: int, quantity: int) -> None:
-        for hour in range(max(start_h, self.hour), end_h):
+        for hour in range(max(start_h, self.kept_h), end_h):
             self.rows[key].sold[hour] += quantity
             assert self.deliverable(key, hour) >= 0, f"sold what isn't there in the hour {hour}"
 
@@ -322,7 +341,7 @@ class Hours:
         let.quantity = event.quantity
         if failed and let.held and let.kind is not Kind.FORWARD and let.row != self.own(let.row[1]):
             # What its seller had bought failed with it (§8).
-            self._give_back(let)
+            self._give_back(let, event.ended_ns)
             let.returned = True
         if let.displaces and not let.live and let.displaces in self.lets:
             # Nobody waits for those GPUs any more.
@@ -330,17 +349,17 @@ class Hours:
         if event.overdue and not let.overdue:
             # It gives its hours back, and the Baron has its GPUs no more (§4).
             assert (let.held or let.returned) and let.ended_ns + self.wipe_ns <= self.now_ns, "a wipe isn't overdue yet"
-            self._give_back(let)
+            self._give_back(let, let.ended_ns + self.wipe_ns)
             let.overdue = True
         if event.wiped:
-            self._give_back(let)
+            self._give_back(let, self.now_ns)
             del self.lets[let.lease_id]
             if let.promised_to:
                 newcomer = self.lets[let.promised_to]
                 newcomer.held, newcomer.displaces = True, 0
                 self.rows[let.row].spot_gpus += newcomer.quantity
 
-    def _give_back(self, let: Let) -> None:
+    def _give_back(self, let: Let, as_of_ns: int) -> None:
         if not let.held:
             return
         let.held = False
@@ -349,5 +368,5 @@ class Hours:
             row.spot_gpus -= let.quantity
         if let.kind is not Kind.ONDEMAND:
             return
-        for hour in range(max(self.hour, let.start_h), let.end_h):
+        for hour in range(max(min(self.now_ns, as_of_ns) // HOUR_NS, self.kept_h, let.start_h), let.end_h):
             row.sold[hour] -= let.quantity

@@ -61,7 +61,8 @@ def check_behind(hours: Hours, obligations: Iterable[ObligationChanged]) -> None
         for hour in range(max(each.start_h, hours.hour), each.end_h):
             counts[hour] += each.quantity
     for key, row in hours.rows.items():
-        assert +row.bought == owed.get(key, Counter()), f"what {key} bought is owed to it"
+        bought = {hour: gpus for hour, gpus in row.bought.items() if gpus and hour >= hours.hour}
+        assert bought == owed.get(key, Counter()), f"what {key} bought is owed to it"
     for let in hours.lets.values():
         if let.kind is Kind.FORWARD and let.live:
             assert let.delivers or let.end_h <= hours.hour, f"no obligation is behind lease {let.lease_id}"
@@ -77,7 +78,8 @@ def check_tables(hours: Hours, state: State) -> None:
             for run in kept.grid.runs(hours.hour)
             for hour in range(run.start_h, run.end_h)
         }
-        touched = row.bought.keys() | row.sold.keys() | row.reserved.keys()
+        # What is over is kept for late timers alone, and each keeps as much of it as it needs.
+        touched = {hour for counts in (row.bought, row.sold, row.reserved) for hour in counts if hour >= hours.hour}
         seen = {hour: (row.bought[hour], row.sold[hour], row.reserved[hour]) for hour in touched}
         assert grid == {hour: counts for hour, counts in seen.items() if any(counts)}, f"the hours of {key}"
         assert list(kept.spot_asks) == list(row.spot_asks), "spot asks in order of age"

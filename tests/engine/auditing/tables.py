@@ -78,7 +78,7 @@ def _hold(seen: Seen, order: SeenOrder) -> int:
     return usage + math.ceil(Fraction(usage * max(account.maker_fee_ppm, account.taker_fee_ppm), 10**6))
 
 
-def check_orders_and_books(seen: Seen, books: dict[int, BookState], now_ns: int) -> None:
+def check_orders_and_books(seen: Seen, books: dict[int, BookState], now_ns: int, *, on_time: bool) -> None:
     state = seen.machine.state
     at_rest = {order.order_id: order for book in books.values() for order in (*book.bids, *book.asks, *book.stops)}
     stops = {order.order_id for book in books.values() for order in book.stops}
@@ -101,7 +101,7 @@ def check_orders_and_books(seen: Seen, books: dict[int, BookState], now_ns: int)
         )
         assert _terms(rests) == _told(order.accepted, state.instruments[order.accepted.instrument].kind)
         assert order.leaves % max(order.accepted.lot, 1) == 0, "an ask stands in whole lots"
-        assert not seen.ticked_in_time or not order.expire_ns or order.expire_ns > now_ns, "an order outlives its time"
+        assert not on_time or not order.expire_ns or order.expire_ns > now_ns, "an order outlives its time"
     open_orders = Counter(order.accepted.account for order in seen.orders.values())
     leases = Counter(lease.renter for lease in state.leases.values())
     forwards = Counter(lease.renter for lease in state.leases.values() if lease.kind is Kind.FORWARD)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.kinds import EndReason, Kind, LeaseState, OrderType, Origin, Side, TimeInForce
 from engine.messages import Event, LeaseChanged, LeaseScheduled, Traded
 from engine.records import Session
+from tests.engine.auditing.charges import HOUR_NS
 from tests.engine.auditing.hours import Hours, Key, Let
 from tests.engine.auditing.seen import Seen
 
@@ -19,14 +20,26 @@ def check_change(hours: Hours, event: LeaseChanged) -> None:
         return
     if hours.shut(let.row[1]):
         return
-    left = max(0, hours.left_to_spot(let.row))
-    assert hours.staying(let.row) > left, "a lease had notice that nobody needed"
+    as_of_ns, left = _as_of(hours, event, let)
+    assert hours.staying(let.row, as_of_ns) > max(0, left), "a lease had notice that nobody needed"
     claims = hours.claims(let.row)
     if let.displaces:
         assert let is claims[-1], "the newest promise goes first"
         return
     assert not claims, "a running lease had notice before those who only wait"
-    assert let is hours.yields_first(let.row)[0], "the cheapest lease yields first, among equals the newest"
+    had_begun = [each for each in hours.yields_first(let.row) if each.begun_ns <= as_of_ns]
+    assert let is had_begun[0], "the cheapest lease yields first, among equals the newest"
+
+
+def _as_of(hours: Hours, event: LeaseChanged, let: Let) -> tuple[int, int]:
+    """As of when a lease had notice, and what firm sales left to spot then: a late timer's is as of its due time (§2, §4)."""
+    if event.ends_ns > hours.now_ns + hours.notice_ns - SLACK_NS or (let.displaces and event.ended_ns == hours.now_ns):
+        return hours.now_ns, hours.left_to_spot(let.row)
+    if let.displaces or event.ends_ns == event.active_ns:
+        # It came to be, or to run, when its GPUs were gone, by a command that passed the timers that were due.
+        return hours.now_ns, hours.least(let.row, hours.kept_h * HOUR_NS, hours.now_ns + hours.notice_ns)
+    as_of_ns = event.ends_ns - hours.notice_ns
+    return as_of_ns, hours.least(let.row, as_of_ns, event.ends_ns + SLACK_NS)
 
 
 def check_displacing(seen: Seen, hours: Hours, event: Traded) -> None:

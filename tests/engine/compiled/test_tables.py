@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -114,6 +114,7 @@ class Tables(RuleBasedStateMachine):
         assert list(self.seen) == list(self.law), "in order of entry"
         assert list(self.seen.items()) == list(self.law.items())
         assert list(self.seen.values()) == list(self.law.values()) == doors.table_walk(self.seen)
+        assert list(reversed(self.seen.values())) == list(reversed(self.law.values()))  # type: ignore[call-overload]
         assert self.seen.keys() == self.law.keys()
         assert (len(self.seen), bool(self.seen)) == (len(self.law), bool(self.law))
         assert self.seen == self.law
@@ -240,10 +241,9 @@ def test_bytes_of_many() -> None:
 
 @pytest.mark.parametrize("change", ["put", "drop", "clear"])
 def test_a_walk_stops_when_the_table_changes(change: str) -> None:
-    table = IdTable({1: "a", 2: "b", 3: "c"})
-
-    def change_while_walking() -> Iterator[int]:
-        for key in table:
+    def change_while_walking(way: Callable[[IdTable[str]], Iterable[object]]) -> Iterator[object]:
+        table = IdTable({1: "a", 2: "b", 3: "c"})
+        for found in way(table):
             match change:
                 case "put":
                     table[9] = "d"
@@ -251,10 +251,12 @@ def test_a_walk_stops_when_the_table_changes(change: str) -> None:
                     del table[2]
                 case _:
                     table.clear()
-            yield key
+            yield found
 
-    with pytest.raises(RuntimeError, match="changed"):
-        list(change_while_walking())
+    for way in (iter, lambda table: reversed(table.values())):
+        with pytest.raises(RuntimeError, match="changed"):
+            list(change_while_walking(way))
+    table = IdTable({1: "a"})
     for _ in IdTable({1: "a"}).items():
         table[1] = "z"
 
