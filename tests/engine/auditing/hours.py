@@ -178,11 +178,13 @@ class Hours:
 
     def begin(self, now_ns: int) -> None:
         """A command comes."""
+        passed = range(self.hour, now_ns // HOUR_NS)
         self.now_ns = now_ns
         self.displaced.clear()
-        for row in self.rows.values():
+        for row in self.rows.values() if passed else ():
             for counts in (row.bought, row.sold, row.reserved):
-                for hour in [hour for hour in counts if hour < self.hour or not counts[hour]]:
+                # A shard's first command comes long after the first hour of all.
+                for hour in passed if len(passed) < len(counts) else [hour for hour in counts if hour in passed]:
                     del counts[hour]
 
     def take(self, event: Event, orders: dict[int, SeenOrder], kinds: dict[int, Kind]) -> None:
