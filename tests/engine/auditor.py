@@ -24,8 +24,10 @@ from engine.messages import (
     Traded,
 )
 from engine.state import Instrument
-from tests.engine.auditing import barons, bills, bounds, charges, covers, rows, tables, yielding
+from tests.engine.auditing import barons, bills, bounds, charges, covers, prices, rows, tables, yielding
+from tests.engine.auditing.delivery import Delivering
 from tests.engine.auditing.hours import Hours
+from tests.engine.auditing.obligations import Owing
 from tests.engine.auditing.records import SeenLease
 from tests.engine.auditing.seen import Seen
 
@@ -39,7 +41,10 @@ class Auditor(Seen):
         self.hours = Hours(limits.notice_s, limits.wipe_s)
         self.kinds: dict[int, Kind] = {}
         self.billing = bills.Billing(limits.max_outages)
-        self.covering = covers.Covering(machine)
+        self.owing = Owing()
+        self.delivering = Delivering(self.owing, self.hours)
+        self.pricing = prices.Prices()
+        self.covering = covers.Covering(machine, self.owing)
 
     def saw(self, now_ns: int, command: Command, events: list[Event]) -> None:
         """Take in one command and its events, and check every law."""
@@ -57,8 +62,11 @@ class Auditor(Seen):
             if listed.kind is Kind.FORWARD:
                 self.hours.spans[number] = (listed.start_h, listed.end_h)
         self.hours.begin(now_ns)
+        self.pricing.begin(now_ns)
+        self.owing.begin(command, events)
+        self.delivering.begin(now_ns)
         _trades_make_leases(events)
-        ended = [self._look(event) for event in events]
+        ended = [self._look(command, event) for event in events]
         for lease in ended:
             if lease is not None:
                 charges.check_charge(lease, self.billing.closed_micros(lease.scheduled.lease_id))
@@ -66,6 +74,11 @@ class Auditor(Seen):
         self.covering.take(now_ns, [] if refused else events, self.leases)
         due_ns = self.machine.next_due_ns()
         settled = due_ns is None or due_ns > now_ns
+        on_time = settled and self.ticked_in_time
+        if not refused:
+            self.owing.finish()
+            self.delivering.finish(command, events, settled=settled, on_time=on_time)
+        self.pricing.finish(on_time=on_time)
         if settled:
             self.hours.settled_ns = now_ns
             barons.check_shortage(self, self.hours, command, events)
@@ -91,7 +104,7 @@ class Auditor(Seen):
         numbers = range(first, self.machine.state.next_instrument)
         return [(number, instruments[number]) for number in numbers if number in instruments]
 
-    def _look(self, event: Event) -> SeenLease | None:
+    def _look(self, command: Command, event: Event) -> SeenLease | None:
         """One event, first as it finds things, then taken in; the lease, when it ended one."""
         match event:
             case Amended() | Canceled():
@@ -101,13 +114,16 @@ class Auditor(Seen):
                 yielding.check_change(self.hours, event)
             case Traded() if event.displaced_lease_id:
                 yielding.check_displacing(self, self.hours, event)
+        self.delivering.take(event, command)
+        self.owing.take(event, self.orders, self.hours.spans)
+        self.pricing.take(event, self.orders, self.hours.spans)
         self.billing.take(event)
         self.hours.take(event, self.orders, self.kinds)
         return self._take(event)
 
 
 def _trades_make_leases(events: Sequence[Event]) -> None:
-    """What is bought is sold, is owed and is let: by lease, the same GPUs in all four; forwards aside, which are let later."""
+    """What is bought is sold, is owed and is let: by lease, the same GPUs in all four; of forwards: `Owing`."""
     traded: Counter[int] = Counter()
     for event in events:
         if isinstance(event, Traded) and event.lease_id:

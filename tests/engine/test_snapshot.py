@@ -29,14 +29,25 @@ REPLAY = """
 import base64, hashlib, json, sys
 from engine.book_plain import PlainBook
 from engine.codec import decode_command, encode_events
+from engine.halves import compiled_half
 from engine.limits import Limits
 from engine.machine import Machine
 
-machine, events = Machine(1, Limits(**json.loads(sys.argv[1])), PlainBook), hashlib.sha256()
-for seq, line in enumerate(sys.stdin, start=1):
-    ts_ns, command = decode_command(base64.b64decode(line))
-    events.update(encode_events(ts_ns, machine.apply(seq, ts_ns, command)))
-print(events.hexdigest(), machine.state_hash(), hash("salt"))
+limits = Limits(**json.loads(sys.argv[1]))
+records = [base64.b64decode(line) for line in sys.stdin]
+machine, events, told = Machine(1, limits, PlainBook), hashlib.sha256(), hashlib.sha256()
+for seq, record in enumerate(records, start=1):
+    ts_ns, command = decode_command(record)
+    made = machine.apply(seq, ts_ns, command)
+    events.update(encode_events(ts_ns, made) if made else b"")
+server = compiled_half().machine(1, limits)
+# In parts of many lengths, as a server that is more or less busy reads them.
+first, parts = 0, 1
+while first < len(records):
+    for record in server.batch(records[first : first + parts], first + 1):
+        told.update(record)
+    first, parts = first + parts, parts % 61 + 1
+print(events.hexdigest(), machine.state_hash(), hash("salt"), told.hexdigest(), server.state_hash())
 """
 
 
@@ -116,14 +127,17 @@ def test_another_process_with_another_hash_seed_gives_the_same_bytes(steps: list
         sequences.play(shard, step)
     records = b"".join(base64.b64encode(record) + b"\n" for record in shard.records)
     outputs = [replay(records, seed, shard.machine.state.limits) for seed in ("1", "2")]
-    events, states, salts = zip(*(output.split() for output in outputs), strict=True)
-    assert len(set(events)) == 1
-    assert set(states) == {shard.machine.state_hash()}
+    events, states, salts, told, served = zip(*(output.split() for output in outputs), strict=True)
+    assert len({*events, *told}) == 1, "the plain machine's events, and those that a server's compiled one writes"
+    assert {*states, *served} == {shard.machine.state_hash()}
     assert len(set(salts)) == 2, "the two processes hash texts alike: the test can't fail"
 
 
 def replay(records: bytes, hash_seed: str, limits: Limits) -> str:
-    """Run the recorded commands in a new process; a digest of all event bytes, the state's hash, a salted hash."""
+    """Run the recorded commands in a new process; a digest of all event bytes, the state's hash, a salted hash.
+
+    Then those bytes' digest and the hash again, of the compiled machine's batches, which are what a server runs.
+    """
     done = subprocess.run(
         [sys.executable, "-c", REPLAY, json.dumps({name: getattr(limits, name) for name in limits.__struct_fields__})],
         input=records,

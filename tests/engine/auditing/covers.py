@@ -10,9 +10,19 @@ from collections import Counter
 from fractions import Fraction
 from typing import NamedTuple
 
-from engine.kinds import EndReason, Kind, LeaseState, ObligationChange, Origin, Pot, TransferCode
+from engine.kinds import EndReason, Kind, LeaseState, ObligationChange, Origin, Pot, Side, TransferCode
 from engine.machine import Machine
-from engine.messages import Accepted, Event, LeaseChanged, ObligationChanged, Rejected, Traded, Transfer
+from engine.messages import (
+    Accepted,
+    Event,
+    LeaseChanged,
+    LeaseScheduled,
+    ObligationChanged,
+    Rejected,
+    Traded,
+    Transfer,
+)
+from tests.engine.auditing.obligations import Asked, Owing
 from tests.engine.auditing.records import SeenLease
 
 HOUR_NS = 3_600 * 10**9
@@ -21,19 +31,26 @@ MICROS_PER_TICK = 100
 
 
 class Failure(NamedTuple):
-    """What is to be bought: for whom, how much and how long, at most at which price, and from whom never."""
+    """What is to be bought: for whom, how much and how long, at most at which price, from whom never, on which conditions,
+    and where to deliver it to."""
 
     account: int
     quantity: int
     hours: int
     limit_ticks: Fraction
     providers: frozenset[int]
+    asked: Asked
+    delivery: bytes
 
 
 class Covering:
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, owing: Owing) -> None:
         self.machine = machine
+        self.owing = owing
         self.waiting: list[Failure] = []
+        self.asked: dict[int, Asked] = {}
+        """By bid: its conditions."""
+        self.met: Counter[str] = Counter()
 
     def take(self, now_ns: int, events: list[Event], leases: dict[int, SeenLease]) -> None:
         """One command's events: what failed in it waits, and what entered is the first that waits."""
@@ -53,12 +70,20 @@ class Covering:
                     assert (event.account, event.quantity, event.hours) == failure[:3], "a cover buys what failed"
                     assert event.price_ticks <= failure.limit_ticks, "a cover costs no more than what failed"
                     assert event.price_ticks + 1 > failure.limit_ticks, "a cover may cost as much as what failed"
+                    assert _asked(event) == failure.asked, "a cover asks for what was asked for"
+                    self.asked[event.order_id] = failure.asked
+                    self.met["COVER"] += 1
+                case Accepted() if event.side is Side.BUY:
+                    self.asked[event.order_id] = _asked(event)
                 case Rejected():
                     assert event.account == self.waiting.pop(0).account
                 case Traded() if event.taker_order_id in entered:
                     providers = entered[event.taker_order_id].providers
                     owner = self.machine.state.barons[event.baron].provider
                     assert providers.isdisjoint({event.seller, owner}), "no cover of a failing provider's"
+                case LeaseScheduled() if event.order_id in entered:
+                    assert event.delivery == entered[event.order_id].delivery, "a cover is delivered to the same place"
+                    self.met["COVERED"] += 1
         assert len(self.waiting) == len(self.machine.state.covers), "what failed is covered, once"
 
     def _lease_failed(self, now_ns: int, event: LeaseChanged, lease: SeenLease, bond: int) -> None:
@@ -73,21 +98,29 @@ class Covering:
         hours = self._hours(now_ns, lease.term_end_ns)
         owner = self.machine.state.barons[scheduled.baron].provider
         providers = frozenset({scheduled.provider, owner})
-        self._fail(scheduled.renter, scheduled.quantity, hours, hours, lease.prices[-1][1], bond, providers)
+        limit = lease.prices[-1][1] + _share(bond, scheduled.quantity, hours)
+        asked = self.asked[scheduled.order_id]
+        self._fail(Failure(scheduled.renter, scheduled.quantity, hours, limit, providers, asked, scheduled.delivery))
 
     def _obligation_failed(self, now_ns: int, event: ObligationChanged, bond: int) -> None:
         hours = self._hours(now_ns, event.end_h * HOUR_NS)
-        owed = event.end_h - event.start_h
-        providers = frozenset({event.provider})
-        self._fail(event.holder, event.quantity, hours, owed, event.price_ticks, bond, providers)
+        limit = event.price_ticks + _share(bond, event.quantity, event.end_h - event.start_h)
+        owed, providers = self.owing.failed[event.obligation_id], frozenset({event.provider})
+        self._fail(Failure(event.holder, event.quantity, hours, limit, providers, owed.asked, owed.delivery))
 
     def _hours(self, now_ns: int, end_ns: int) -> int:
         seconds = max(0, end_ns - now_ns) // SECOND_NS
         return min(math.ceil(Fraction(seconds, 3_600)), self.machine.state.limits.max_term_hours)
 
-    def _fail(
-        self, account: int, quantity: int, hours: int, owed: int, price: int, bond: int, providers: frozenset[int]
-    ) -> None:
-        if hours > 0:
-            limit = price + Fraction(bond, MICROS_PER_TICK * quantity * max(1, owed))
-            self.waiting.append(Failure(account, quantity, hours, min(limit, Fraction(10**7)), providers))
+    def _fail(self, failure: Failure) -> None:
+        if failure.hours > 0:
+            self.waiting.append(failure._replace(limit_ticks=min(failure.limit_ticks, Fraction(10**7))))
+
+
+def _asked(bid: Accepted) -> Asked:
+    return bid.features, bid.min_rating, bid.same_baron
+
+
+def _share(bond_micros: int, quantity: int, hours: int) -> Fraction:
+    """What a refunded bond adds to the price of each GPU-hour, in ticks."""
+    return Fraction(bond_micros, MICROS_PER_TICK * quantity * max(1, hours))

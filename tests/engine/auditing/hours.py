@@ -196,9 +196,10 @@ class Hours:
 
     def begin(self, now_ns: int) -> None:
         """A command comes."""
+        passed = range(self.hour, now_ns // HOUR_NS)
         self.now_ns = now_ns
         self.displaced.clear()
-        for row in self.rows.values():
+        for row in self.rows.values() if passed else ():
             for counts in (row.bought, row.sold, row.reserved):
                 for hour in [hour for hour in counts if hour < self.kept_h or not counts[hour]]:
                     del counts[hour]
