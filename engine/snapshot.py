@@ -377,7 +377,7 @@ def _restore_row(state: State, saved: _RowState) -> None:
         row.grid.add_bought(run.start_h, run.end_h, run.bought)
         row.grid.add_sold(run.start_h, run.end_h, run.sold)
         row.grid.add_reserved(run.start_h, run.end_h, run.reserved)
-    if row.grid.runs(rows.hour_of(state.last_ts_ns)) != saved.hours:
+    if row.grid.runs(saved.hours[0].start_h if saved.hours else 0) != saved.hours:
         raise ValueError(f"hours of {saved.account} on {saved.baron} aren't as a grid says them")
     row.spot_asked_gpus = state.take_asks(row, True, saved.spot_asks)
     state.take_asks(row, False, saved.firm_asks)
