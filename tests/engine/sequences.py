@@ -471,27 +471,3 @@ def play(shard: Shard, step: Step) -> None:
     """Let the time pass and apply the command; what the auditor finds wrong is raised."""
     shard.wait(step.wait_ns, tick=step.ticked)
     shard.apply(resolve(shard, step.command))
-
-
-def wind_down(shard: Shard) -> None:
-    """Everybody leaves: nothing may be held, leased, open or due afterwards."""
-    for provider in (PAT, QUINN):
-        shard.do(SetOffers(account=provider, offers=()))
-    for account in (ALICE, BOB, PAT, QUINN):
-        shard.do(CancelAll(account=account))
-        shard.do(CancelAllAfter(account=account, after_ns=0))
-    auctions = {*shard.machine.state.auction_ends} - {SPOT, ONDEMAND, ELSEWHERE_SPOT, ELSEWHERE_ONDEMAND}
-    for instrument in (SPOT, ONDEMAND, ELSEWHERE_SPOT, ELSEWHERE_ONDEMAND, *sorted(auctions)):
-        shard.do(SetSession(instrument=instrument, session=Session.CONTINUOUS))
-    obligations, leases = shard.machine.state.obligations, shard.machine.state.leases
-    if obligations:
-        # What was sold ahead is delivered, or failed.
-        shard.wait(max(each.end_h for each in obligations.values()) * HOUR - shard.now_ns, tick=False)
-    while shard.due():
-        shard.do(Tick())
-    for lease_id in list(leases):
-        # Who waits for another's wipe goes with its end.
-        if (lease := leases.get(lease_id)) is not None and lease.live:
-            shard.do(EndLease(account=lease.renter, lease_id=lease_id))
-        if lease_id in leases:
-            shard.do(LeaseWiped(lease_id=lease_id))

@@ -11,7 +11,7 @@ from engine.halves import compiled_half
 from engine.kinds import Pot
 from engine.limits import Limits
 from engine.messages import Command, Tick
-from tests.engine import sequences, sequences_ahead, wild
+from tests.engine import sequences, sequences_ahead, wild, winding
 from tests.engine.sequences import Step
 from tests.engine.shard import ALICE, START, Shard, bid
 
@@ -76,7 +76,7 @@ def _live(
     if shard.twin is not None:
         assert shard.twin.snapshot() == shard.machine.snapshot()
         assert shard.twin.next_due_ns() == shard.machine.next_due_ns()
-    sequences.wind_down(shard)
+    winding.wind_down(shard)
     counts = shard.machine.counts()
     assert (counts.open_orders, counts.leases, len(shard.timers())) == (0, 0, 0)
     assert not any(pot is Pot.HELD for _, pot, _ in shard.machine.balances())

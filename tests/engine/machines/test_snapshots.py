@@ -25,7 +25,7 @@ from engine.messages import CancelOrder, Command, ListMarket, OpenAccount, Regis
 from engine.records import SelfTrade
 from engine.state import POTS, Account, Lease, Order, Remembered
 from engine.units import QUANTITY_MAX
-from tests.engine import sequences
+from tests.engine import sequences, winding
 from tests.engine.compiled.damage import damaged
 from tests.engine.sequences import Step
 from tests.engine.shard import ALICE, HOUR, START, Shard, bid, offered
@@ -275,7 +275,7 @@ def test_any_life_is_saved_as_by_the_law_and_lived_on_by_the_other(steps: list[S
     assert list(shard.twin.state.timers) == list(shard.machine.state.timers)
     assert shard.twin.snapshot() == data
     assert Machine.restore(shard.twin.snapshot(), PlainBook).snapshot() == data
-    sequences.wind_down(shard)
+    winding.wind_down(shard)
     assert shard.twin.snapshot() == shard.machine.snapshot()
 
 
