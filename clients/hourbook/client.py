@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from hourbook import models, owed
-from hourbook.decimals import Number, to_text
+from hourbook.decimals import Number, refuse_no_number, to_text
 from hourbook.transport import TIMEOUT_S, Transport
 
 Kind = Literal["spot", "ondemand"]
@@ -414,6 +414,7 @@ class Client:
 
     def _pages(self, path: str, answer: type[T], limit: int, query: dict[str, Any]) -> Iterator[T]:
         """Pages until there is no next one, or `limit` rows were asked for."""
+        refuse_no_number(limit, "limit")
         cursor = None
         for _ in range(MAX_PAGES):
             if limit <= 0:

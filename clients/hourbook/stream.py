@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from hourbook.decimals import Number, to_text
+from hourbook.decimals import Number, refuse_no_number, to_text
 from hourbook.errors import (
     HourbookError,
     OutcomeUnknown,
@@ -183,7 +183,11 @@ class Stream:
         await self.ask("session.logout", {})
 
     async def ask(self, op: str, params: dict[str, Any], timeout_s: float = REPLY_TIMEOUT_S) -> Any:
-        """The result of a request; Rejected, OutcomeUnknown (no reply came) or StreamEnded (it wasn't sent)."""
+        """The result of a request; Rejected, OutcomeUnknown (no reply came) or StreamEnded (it wasn't sent).
+
+        ValueError for a NaN or an infinity in `params`, before anything is sent.
+        """
+        refuse_no_number(params)
         if self._socket is None or self._why is not None:
             raise StreamEnded(self._why or made_here("stream_ended", "the stream isn't open"))
         number = next(self._ids)

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import httpx
 import msgspec
 
+from hourbook.decimals import refuse_no_number
 from hourbook.errors import (
     HourbookError,
     OutcomeUnknown,
@@ -103,7 +104,9 @@ class Transport:
     def _request(
         self, method: str, path: str, body: dict[str, Any] | None, query: dict[str, Any] | None, idempotency_key: str
     ) -> httpx.Request:
-        """What is sent, however often: the same bytes under the same key."""
+        """What is sent, however often: the same bytes under the same key; ValueError for a number that is none."""
+        refuse_no_number(body)
+        refuse_no_number(query)
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         content = None
         if body is not None:

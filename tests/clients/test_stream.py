@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -111,6 +112,26 @@ async def test_a_float_is_refused_before_anything_is_sent(exchange: Exchange) ->
         with pytest.raises(Rejected) as raised:
             await trade.place(SPOT, "buy", 1, "1.23456")
         assert raised.value.code == "invalid_price"
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf"), Decimal("NaN")])
+async def test_what_is_no_number_is_refused_before_anything_is_sent(wrong: Any) -> None:
+    async def take_nothing(connection: ServerConnection) -> None:
+        async for message in connection:
+            pytest.fail(f"{message!r} was sent")
+
+    async with faulty(take_nothing) as url, Stream(url) as trade:
+        quote = {"instrument": "X", "side": "buy", "price": "1", "quantity": wrong}
+        for field, call in (
+            ("quantity", trade.place("X", "buy", wrong, "1")),
+            ("display_quantity", trade.place("X", "buy", 8, "1", display_quantity=wrong)),
+            ("expire_us", trade.amend("ord_1", expire_us=wrong)),
+            ("after_ms", trade.cancel_all_after(wrong)),
+            (r"quotes\[0\]\.quantity", trade.set_quotes("q", [quote])),
+            ("max_fills", trade.set_quotes("q", [], max_fills=wrong)),
+        ):
+            with pytest.raises(ValueError, match=f"{field} is .*no number"):
+                await call
 
 
 async def test_a_revoked_key_ends_the_stream(exchange: Exchange) -> None:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import socket
 import threading
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from hourbook import transport
 from hourbook.client import Client
 from hourbook.errors import HourbookError, OutcomeUnknown, Rejected, Unreachable
+from hourbook.models import Offer
 from tests.clients.faulty import Answer, problem, serving
 
 BALANCES = Answer(200, {"seq": 7, "available": "1.000000", "held": "0.000000", "escrow": "0.000000",
@@ -201,6 +204,25 @@ def test_a_list_of_offers_in_doubt_stays_so_whatever_refuses_its_repeat() -> Non
     with serving(HANG_UP, poor) as server, Client(server.url) as client, pytest.raises(OutcomeUnknown) as raised:
         client.put_asks([])
     assert (raised.value.idempotency_key, [seen.method for seen in server.seen]) == ("", ["PUT", "PUT"])
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf"), Decimal("NaN"), Decimal("Infinity")])
+def test_what_is_no_number_is_refused_before_anything_is_sent(wrong: Any) -> None:
+    offer = Offer(baron="brn_1", instrument="X", price=Decimal(1), gpus=wrong)
+    with serving(QUOTES) as server, Client(server.url) as client:
+        for field, call in (
+            ("display_quantity", lambda: client.place("X", "buy", 8, "1", display_quantity=wrong)),
+            ("price", lambda: client.place("X", "buy", 8, str(wrong))),
+            ("hours", lambda: client.rent("X", hours=wrong)),
+            ("quantity", lambda: client.amend("ord_1", quantity=wrong)),
+            (r"offers\[1\]\.gpus", lambda: client.put_asks([msgspec.structs.replace(offer, gpus=1), offer])),
+            ("levels", lambda: client.book("X", levels=wrong)),
+            ("limit", lambda: client.orders(limit=wrong)),
+            ("min_seq", lambda: client.order("ord_1", min_seq=wrong)),
+        ):
+            with pytest.raises(ValueError, match="is not a number" if field == "price" else rf"{field} is .*no number"):
+                call()
+    assert server.seen == []
 
 
 @pytest.fixture
