@@ -211,28 +211,61 @@ def test_a_lease_whose_sandbox_is_gone_is_never_called_active(home: Path, start:
     assert after.ended() == 0, after.printed()
 
 
-def test_a_monarch_that_is_killed_is_named_and_nothing_is_left(home: Path, start: Start) -> None:
+def test_a_monarch_that_stalls_is_waited_for_and_one_that_is_killed_is_named(home: Path, start: Start) -> None:
     demo = start()
     demo.line(r"web page +http://.*/")
-    (monarch,) = (
-        int(process.name)
-        for process in Path("/proc").iterdir()
-        if process.name.isdigit() and _is_monarch(process, home)
-    )
+    monarch = process_of(home, "monarch", "up")
+    os.kill(monarch, signal.SIGSTOP)
+    demo.line(r"GET /v1/leases\S* has no answer \(unreachable\); waiting for the exchange, at most 120 s\.")
+    os.kill(monarch, signal.SIGCONT)
+    demo.line(r"GET /v1/leases\S* is answered again\.")
+    rent(demo)
+
+    os.kill(monarch, signal.SIGSTOP)
     os.kill(monarch, signal.SIGKILL)
     assert demo.ended() == 1, demo.printed()
     assert "The demo failed. monarch ended with -9" in demo.printed()
     assert left_of(home) == []
 
 
-def _is_monarch(process: Path, home: Path) -> bool:
-    """Whether it is the exchange that the home's demo started."""
+def test_a_stall_in_the_middle_of_the_story_is_waited_for_and_its_steps_succeed(home: Path, start: Start) -> None:
+    demo = start("--once")
+    demo.line(r"\d+\.\d\d s  rent .*")
+    monarch = process_of(home, "monarch", "up")
+    os.kill(monarch, signal.SIGSTOP)
+    demo.line(r".*; waiting for the exchange, at most 120 s\.")
+    os.kill(monarch, signal.SIGCONT)
+    assert demo.ended() == 0, demo.printed()
+    assert "All steps succeeded." in demo.printed()
+    assert left_of(home) == []
+
+
+def test_the_story_ends_when_one_of_its_processes_does(home: Path, start: Start) -> None:
+    demo = start("--once")
+    demo.line(r"\d+\.\d\d s  rent .*")
+    os.kill(process_of(home, "baron", str(home / "barons" / "2")), signal.SIGKILL)
+    assert demo.ended() == 1, demo.printed()
+    assert "The demo failed. baron-2 ended with -9" in demo.printed()
+    assert left_of(home) == []
+
+
+def process_of(home: Path, program: str, word: str) -> int:
+    """The process id of what the home's demo started by this name and with this word."""
+    (found,) = (
+        int(process.name)
+        for process in Path("/proc").iterdir()
+        if process.name.isdigit() and _runs(process, home, program, word)
+    )
+    return found
+
+
+def _runs(process: Path, home: Path, program: str, word: str) -> bool:
     try:
         words = (process / "cmdline").read_text().split("\0")
         marked = f"CHILD_OF_DEMO={home / 'logs'}\0" in (process / "environ").read_text()
     except (OSError, UnicodeDecodeError):
         return False
-    return marked and "up" in words and any(word.endswith("monarch") for word in words)
+    return marked and word in words and any(each.endswith(program) for each in words)
 
 
 def test_in_the_background_of_a_shell_an_interrupt_ends_it_and_nohup_keeps_it(home: Path, start: Start) -> None:

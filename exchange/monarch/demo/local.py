@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 
 from exchange.monarch.config import load
 from exchange.monarch.demo.processes import Children
-from exchange.monarch.demo.rest import Rest, RestError
+from exchange.monarch.demo.rest import TIMEOUT_S, Rest, RestError
 from exchange.monarch.demo.world import (
     BARONS,
     GPUS_PER_BARON,
+    PATIENCE_S,
     SKU,
     DemoError,
     World,
@@ -29,7 +30,7 @@ from exchange.monarch.demo.world import (
 from exchange.monarch.places import Places
 from provisioner.agent.tools import Tools, fetch
 
-READY_S: Final = 60.0
+READY_S: Final = PATIENCE_S
 POLL_S: Final = 0.05
 MONARCH: Final = "monarch"
 
@@ -107,9 +108,9 @@ class LocalExchange:
         command = [script("baron"), "run", "--home", home, "--simulate", f"{SKU}:{GPUS_PER_BARON}"]
         self.children.start(f"baron-{number}", [*command, "--tools", str(self._tools_dir)], environment())
 
-    def rest(self, who: str) -> Rest:
+    def rest(self, who: str, timeout_s: float = TIMEOUT_S) -> Rest:
         """The API with the key of `admin`, `provider` or `renter`."""
-        return Rest(self.url, self.world.key(who))
+        return Rest(self.url, self.world.key(who), timeout_s)
 
     def wait(self, what: str, look: Callable[[], T | None], timeout_s: float = READY_S) -> T:
         """The first true value of `look`; an exchange that refuses or doesn't answer is asked again."""

@@ -25,13 +25,14 @@ class RestError(Exception):
 
 
 class Rest:
-    """One base URL and one bearer key (empty: none)."""
+    """One base URL and one bearer key (empty: none); an answer is waited for at most `timeout_s`."""
 
-    def __init__(self, url: str, key: str = "") -> None:
+    def __init__(self, url: str, key: str = "", timeout_s: float = TIMEOUT_S) -> None:
         if not url.startswith("http://"):
             raise ValueError("this client speaks http:// to loopback only")
         self._url = url
         self._key = key
+        self._timeout_s = timeout_s
 
     def get(self, path: str) -> Any:
         return self._call("GET", path, None, "")
@@ -57,7 +58,7 @@ class Rest:
             headers["Content-Type"] = "application/json"
         request = urllib.request.Request(self._url + path, data, headers, method=method)  # noqa: S310 - http only, checked
         try:
-            with _STRAIGHT.open(request, timeout=TIMEOUT_S) as answer:
+            with _STRAIGHT.open(request, timeout=self._timeout_s) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             raise _problem(error) from error

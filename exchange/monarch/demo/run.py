@@ -18,6 +18,7 @@ from typing import Final
 
 from exchange.monarch.demo import market_maker
 from exchange.monarch.demo.local import LocalExchange, LocalPorts
+from exchange.monarch.demo.patience import QUIET_S, Patience
 from exchange.monarch.demo.processes import ChildFailed
 from exchange.monarch.demo.rest import Rest, RestError
 from exchange.monarch.demo.story import StepFailed, Story, rent_command, ssh_answers, ssh_command
@@ -58,6 +59,8 @@ class _Demo:
         self._ports = ports
         self._local = LocalExchange(home, home / "tools", ports)
         self._world = self._local.world
+        self._say = partial(print, flush=True)
+        self._patience = Patience(self._local.children.check, self._say)
 
     def run(self, once: bool) -> int:
         """Until the story is told, or until ctrl-c; the exit code."""
@@ -78,7 +81,7 @@ class _Demo:
             self._start()
             if once:
                 print("\nThe story:", flush=True)
-                Story(self._world, self._local.url, partial(print, flush=True)).tell()
+                Story(self._world, self._local.url, self._say, self._patience).tell()
                 print("\nAll steps succeeded.", flush=True)
             else:
                 self._print_how()
@@ -164,11 +167,11 @@ Stop with ctrl-c, or by SIGTERM.
         )
 
     def _watch(self) -> None:
-        renter = self._local.rest("renter")
+        renter = self._local.rest("renter", QUIET_S)
         shown: set[str] = set()
         while True:
             self._local.children.check()
-            for lease in renter.get("/v1/leases?open=true")["leases"]:
+            for lease in self._patience.get(renter, "/v1/leases?open=true")["leases"]:
                 if lease["state"] == "active" and lease["id"] not in shown and ssh_answers(lease):
                     shown.add(lease["id"])
                     print(

@@ -16,13 +16,18 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.request import getproxies_environment
 
+from exchange.monarch.demo.patience import QUIET_S, Patience
 from exchange.monarch.demo.rest import Rest
-from exchange.monarch.demo.world import REGION, SKU, DemoError, World, environment, script
+from exchange.monarch.demo.world import PATIENCE_S, REGION, SKU, DemoError, World, script
 
-STEP_S = 120.0
+STEP_S = PATIENCE_S
 POLL_S = 0.02
+TRIES = 3
+AGAIN_S = 1.0
 FILE_BYTES = 1 << 20
 GREETING = b"SSH-2.0-"
+CONNECTION_LOST = 255
+"""The exit code of ssh, scp and sftp when the connection couldn't be made, or broke."""
 GREETING_S = 2.0
 
 
@@ -67,11 +72,12 @@ def copy_command(program: str, lease: dict[str, Any], world: World) -> list[str]
 
 
 class Story:
-    """One telling, against a running demo."""
+    """One telling, against a running demo. What the exchange is slow to answer is waited for with `patience`."""
 
-    def __init__(self, world: World, url: str, say: Callable[[str], None]) -> None:
+    def __init__(self, world: World, url: str, say: Callable[[str], None], patience: Patience) -> None:
         self._world = world
-        self._rest = Rest(url, world.key("renter"))
+        self._rest = Rest(url, world.key("renter"), QUIET_S)
+        self._patience = patience
         self._url = url
         self._say = say
         self._lease: dict[str, Any] = {}
@@ -100,7 +106,7 @@ class Story:
 
     def _rent(self) -> str:
         command = rent_command(self._url, self._world.key("renter"))
-        rental = json.loads(_run(command).stdout)
+        rental = json.loads(self._run("the rental", command).stdout)
         if "leases" not in rental:
             raise StepFailed(f"the rental was refused: {rental}")
         self._lease = rental["leases"][0]
@@ -112,11 +118,12 @@ class Story:
             if self._lease["state"] in {"ended", "failed"} or time.monotonic() > deadline:
                 raise StepFailed(f"the lease is {self._lease['state']}: {self._lease}")
             time.sleep(POLL_S)
-            self._lease = self._rest.get(f"/v1/leases/{self._lease['id']}")
+            self._lease = self._patience.get(self._rest, f"/v1/leases/{self._lease['id']}")
         return f"on {self._lease['baron']}, port {self._lease['ssh']['port']}"
 
     def _ssh(self) -> str:
-        done = _run([*ssh_command(self._lease, self._world), "hostname && id -un && ls /dev/nvidia[0-9]*"])
+        line = [*ssh_command(self._lease, self._world), "hostname && id -un && ls /dev/nvidia[0-9]*"]
+        done = self._run("ssh", line)
         lines = done.stdout.split()
         if lines[1] != "gpu" or len(lines) != 3:
             raise StepFailed(f"the remote command printed {done.stdout!r}")
@@ -128,8 +135,8 @@ class Story:
         sent.write_bytes(os.urandom(FILE_BYTES))
         target = f"{self._lease['ssh']['user']}@{self._lease['ssh']['host']}"
         scp = copy_command("scp", self._lease, self._world)
-        _run([*scp, str(sent), f"{target}:data"])
-        _run([*scp, f"{target}:data", str(returned)])
+        self._run("scp", [*scp, str(sent), f"{target}:data"])
+        self._run("scp", [*scp, f"{target}:data", str(returned)])
         if sent.read_bytes() != returned.read_bytes():
             raise StepFailed("the file came back different")
         return f"{FILE_BYTES} bytes, equal"
@@ -137,41 +144,42 @@ class Story:
     def _sftp(self) -> str:
         target = f"{self._lease['ssh']['user']}@{self._lease['ssh']['host']}"
         batch = "ls -l data\nrename data moved\nls\n"
-        done = _run([*copy_command("sftp", self._lease, self._world), "-b", "-", target], batch)
+        done = self._run("sftp", [*copy_command("sftp", self._lease, self._world), "-b", "-", target], batch)
         if "moved" not in done.stdout:
             raise StepFailed(f"sftp printed {done.stdout!r}")
         return "listed and renamed it"
 
     def _end(self) -> str:
         path = f"/v1/leases/{self._lease['id']}"
-        self._rest.delete(path)
+        self._patience.end_lease(self._rest, self._lease["id"])
         deadline = time.monotonic() + STEP_S
-        while not (lease := self._rest.get(path))["wiped"]:
+        while not (lease := self._patience.get(self._rest, path))["wiped"]:
             if time.monotonic() > deadline:
                 raise StepFailed(f"the sandbox isn't wiped: {lease}")
             time.sleep(POLL_S)
         return f"{lease['state']} ({lease['reason']}), charged ${lease['charged']}"
 
     def _statement(self) -> str:
-        lease = self._rest.get(f"/v1/leases/{self._lease['id']}")
+        lease = self._patience.get(self._rest, f"/v1/leases/{self._lease['id']}")
         month = datetime.now(UTC).strftime("%Y-%m")
-        statement = self._rest.get(f"/v1/statements/{month}?min_seq={lease['seq']}")
+        statement = self._patience.get(self._rest, f"/v1/statements/{month}?min_seq={lease['seq']}")
         lines = [line for line in statement["leases"] if line["lease_id"] == self._lease["id"]]
         if not lines or lines[0]["usage"] != f"-{lease['charged']}":
             raise StepFailed(f"the lease's charge {lease['charged']} isn't in the statement: {statement}")
         return f"usage {lines[0]['usage']}, fee {lines[0]['fee']}, closing {statement['closing']}"
 
     def _verify(self) -> str:
-        done = _run([script("monarch"), "verify", "--home", str(self._world.monarch_home)])
+        done = self._run("verify", [script("monarch"), "verify", "--home", str(self._world.monarch_home)])
         return done.stdout.strip().splitlines()[-1]
 
-
-def _run(command: list[str], typed: str = "") -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        command, input=typed, capture_output=True, text=True, env=environment(), timeout=STEP_S, check=False
-    )
-    if done.returncode != 0:
-        raise StepFailed(
-            f"{shlex.join(command)} ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}"
-        )
-    return done
+    def _run(self, what: str, command: list[str], typed: str = "") -> subprocess.CompletedProcess[str]:
+        """The program, run to its end; what lost its connection to the lease, as when the exchange stalled, has another try."""
+        tries = 0
+        while (done := self._patience.run(what, command, typed)).returncode != 0:
+            tries += 1
+            said = done.stderr.strip() or done.stdout.strip()
+            if done.returncode != CONNECTION_LOST or tries == TRIES:
+                raise StepFailed(f"{shlex.join(command)} ended with {done.returncode}: {said}")
+            self._say(f"  {what} has no connection; trying again. {said}")
+            time.sleep(AGAIN_S)
+        return done

@@ -28,6 +28,8 @@ GPUS_PER_BARON = 8
 RENTER_DOLLARS = "1000.00"
 PROVIDER_DOLLARS = "1000.00"
 BARON_COMMAND_S = 300
+PATIENCE_S = 120.0
+"""So long a demo waits for an answer of its exchange."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -101,7 +103,7 @@ class World:
 
     def settle(self, url: str) -> None:
         """Accounts with money, and the renter's SSH key."""
-        admin = Rest(url, self.key("admin"))
+        admin = Rest(url, self.key("admin"), PATIENCE_S)
         for who, scopes, dollars in (
             ("provider", ["read", "rent", "provide", "trade"], PROVIDER_DOLLARS),
             ("renter", ["read", "rent", "trade"], RENTER_DOLLARS),
@@ -115,7 +117,7 @@ class World:
 
     def barons(self, url: str, agents_url: str) -> None:
         """Register and enrol the Barons, and tell those of an earlier demo where Monarch listens now."""
-        provider = Rest(url, self.key("provider"))
+        provider = Rest(url, self.key("provider"), PATIENCE_S)
         for number in range(1, BARONS + 1):
             if f"baron_{number}" in self._made:
                 _follow(self.baron_home(number), agents_url)
@@ -136,7 +138,8 @@ class World:
             subprocess.run(command, check=True, capture_output=True, timeout=BARON_COMMAND_S)
         if "ssh_key" not in self._made:
             public = self.ssh_key.with_suffix(".pub").read_text().strip()
-            made = Rest(url, self.key("renter")).post("/v1/ssh-keys", {"name": "demo", "public_key": public})
+            renter = Rest(url, self.key("renter"), PATIENCE_S)
+            made = renter.post("/v1/ssh-keys", {"name": "demo", "public_key": public})
             self._keep(ssh_key=made["id"])
 
     def _keep(self, **values: Any) -> None:

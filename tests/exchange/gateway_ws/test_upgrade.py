@@ -182,7 +182,9 @@ async def test_bad_messages_are_answered_and_the_connection_lives(exchange: Hous
         await wire.ok("order.place", **BUY)
 
 
-async def test_frames_that_can_t_be_messages_end_the_connection(exchange: House) -> None:
+async def test_frames_that_can_t_be_messages_end_the_connection_and_are_no_error_of_ours(
+    exchange: House, caplog: pytest.LogCaptureFixture
+) -> None:
     async with exchange.market() as wire:
         await wire.connection.send(b"\x00\x01")
         assert (await wire.closed())[0] == 1003
@@ -194,6 +196,13 @@ async def test_frames_that_can_t_be_messages_end_the_connection(exchange: House)
         frame.send_text(b"\xff\xfe")
         wire.connection.transport.write(b"".join(frame.data_to_send()))
         assert (await wire.closed())[0] == 1007
+    async with exchange.market() as wire:
+        frame = wire.connection.protocol
+        frame.send_text(b'"\xe2\x82', fin=False)
+        frame.send_continuation(b'\xac"', fin=True)
+        wire.connection.transport.write(b"".join(frame.data_to_send()))
+        assert (await wire.connection.recv()) is not None, "a text in parts is put together before it is looked at"
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 async def test_stopping_ends_every_connection_and_lets_nobody_in(tmp_path: Path) -> None:
