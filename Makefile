@@ -58,6 +58,7 @@ check: build
 	$(PY) -m pytest -q tests/tidy
 	$(PY) -m exchange.gateway.openapi --check docs/openapi.json
 	$(PY) -m exchange.gateway.ws.asyncapi --check docs/asyncapi.json
+	$(PY) -m exchange.gateway.error_document --check docs/errors.md
 
 bench: build
 	@$(PY) -m bench $(NAME) $(ARGS)

@@ -13,7 +13,7 @@ from starlette.routing import Match
 from starlette.websockets import WebSocket
 
 from exchange.gateway.deps import Deps
-from exchange.gateway.described import API_VERSION, TITLE, complete, operation, operation_id
+from exchange.gateway.described import API_VERSION, DESCRIPTION, TITLE, complete, operation, operation_id
 from exchange.gateway.endpoint import Endpoint
 from exchange.gateway.errors import Problem
 from exchange.gateway.gateway import Gateway
@@ -76,6 +76,7 @@ def _bare_app() -> FastAPI:
     app = FastAPI(
         title=TITLE,
         version=API_VERSION,
+        description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",

@@ -22,6 +22,8 @@ from exchange.registry.rows import Scope
 
 API_VERSION: Final = "1"
 TITLE: Final = "hourbook"
+RULEBOOK: Final = '"(rulebook §8)" is section §8 of docs/market.md.'
+DESCRIPTION: Final = f"An exchange for GPU-hours. {RULEBOOK} The codes of errors are in docs/errors.md."
 
 _REF: Final = "#/components/schemas/{name}"
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import Final, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -212,6 +212,15 @@ OF_FIELD: Final[dict[str, dict[str, str]]] = {
 """By code and the last name of its field, what to do where the code alone doesn't tell."""
 
 
+Code = Annotated[
+    str,
+    msgspec.Meta(
+        description="What each means is in docs/errors.md. More may come: take one that you don't know by its `status`.",
+        extra_json_schema={"enum": sorted(TABLE)},
+    ),
+]
+
+
 class ProblemBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"kind": "type"}):
     """An error (RFC 9457). `outcome` "unknown": it may have been done; "rejected": nothing was changed by this request.
 
@@ -221,7 +230,7 @@ class ProblemBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     kind: str
     title: str
     status: int
-    code: str
+    code: Code
     detail: str
     outcome: Outcome
     field: str | None = None

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -21,6 +25,16 @@ HOLD_THE_TRADES = """
     window.fetch = async (path, options) => {
         if (path.startsWith("/v1/trades/")) await new Promise((release) => { window.release = release; });
         return fetchAtOnce(path, options);
+    };
+"""
+HOLD_THE_CURVE = """
+    const deliver = WebSocket.prototype.addEventListener;
+    WebSocket.prototype.addEventListener = function (type, listener) {
+        deliver.call(this, type, type !== "message" ? listener : async (message) => {
+            const event = JSON.parse(message.data);
+            if (event.ch?.startsWith("curve.")) await new Promise((release) => { window.release = release; });
+            listener(message);
+        });
     };
 """
 DROP_ONE_BOOK_UPDATE = """
@@ -86,6 +100,8 @@ def test_from_the_book_to_a_lease_without_a_reload(exchange: Exchange, browser: 
     browser.click(copy)
     browser.wait_text(copy, "Copied")
     assert browser.run("navigator.clipboard.readText()") == lease["ssh"]["command"]
+
+    log_in_with_a_key_that_is_no_default(exchange, browser, lease, copy)
 
     browser.click(f"{ACTIVE} .head button")
     browser.wait_text(f"{ACTIVE} .head button", "End now?")
@@ -178,6 +194,46 @@ def test_no_trades_is_said_once_that_is_known(exchange: Exchange, browser: Brows
     browser.run("window.release()")
     browser.wait_text("#trades-note", "No trades yet.")
     assert browser.complaints() == []
+
+
+def test_no_forwards_is_said_once_that_is_known(exchange: Exchange, browser: Browser) -> None:
+    browser.call("Page.addScriptToEvaluateOnNewDocument", source=HOLD_THE_CURVE)
+    show(browser, exchange, SPOT)
+    browser.wait_text("#curve-empty", "Loading the forwards.")
+    wait_until(lambda: browser.run("Boolean(window.release)"), "the curve to be told")
+    browser.run("window.release()")
+    browser.wait_text("#curve", "Days")
+    assert browser.text("#curve-empty") == ""
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("width", [360, 390, 840, 1344, 1400, 1600])
+def test_nothing_runs_into_anything(exchange: Exchange, browser: Browser, width: int) -> None:
+    browser.resize(width, 900)
+    show(browser, exchange, ONDEMAND)
+    browser.wait_text("#curve", "Days")
+    browser.run("document.querySelectorAll('#signed-in, .field').forEach((one) => { one.hidden = false; })")
+    assert browser.text("#rent-hours-label") == "Hours, guaranteed"
+    for long in ("2.1050", "1000.0000"):
+        # Each price that a row has room for, as long as they come.
+        browser.run(
+            f"document.querySelectorAll('#curve tbody td:not(.delivery)').forEach((one) => {{ one.textContent = '{long}'; }})"
+        )
+        out = """[...document.querySelectorAll('section')].filter((panel) =>
+            [...panel.querySelectorAll('.beside, label, input, button, p')].some((one) => one.checkVisibility()
+                && one.getBoundingClientRect().right > panel.getBoundingClientRect().right)).length"""
+        assert browser.run(out) == 0
+        if long == "2.1050":
+            assert browser.run(
+                "document.querySelector('.beside').scrollWidth <= document.querySelector('.beside').clientWidth"
+            )
+    beyond = """[...document.querySelectorAll('.field label')].filter((label) => {
+        const text = document.createRange();
+        text.selectNodeContents(label);
+        return text.getBoundingClientRect().right > label.parentElement.getBoundingClientRect().right;
+    }).map((label) => label.textContent)"""
+    assert browser.run(beyond) == []
+    assert browser.run("document.documentElement.scrollWidth") == width
 
 
 def test_refusals_say_what_to_do_and_texts_stay_texts(exchange: Exchange, browser: Browser) -> None:
@@ -310,6 +366,30 @@ def rent_by_keyboard(browser: Browser, gpus: int) -> None:
     assert browser.text("#quote-simulated") == "simulated"
     assert browser.run("document.activeElement.id") == "rent"
     browser.press("Enter")
+
+
+def log_in_with_a_key_that_is_no_default(
+    exchange: Exchange, browser: Browser, lease: dict[str, Any], copy: str
+) -> None:
+    """What is copied is a whole line for a shell, whatever the key's file is called."""
+    home = exchange.world.ssh_key.parent / "it's a home"
+    home.mkdir()
+    for name in ("id", "my key $HOME"):
+        shutil.copy(exchange.world.ssh_key, home / name)
+        browser.type("#identity", f"{home / name}")
+        browser.wait_text(f"{ACTIVE} code", "ssh -i '")
+        browser.click(copy)
+        browser.wait_text(copy, "Copied")
+        line = browser.run("navigator.clipboard.readText()") + " 'echo in'"
+        alone = {"PATH": os.environ["PATH"], "HOME": str(home)}
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=alone, timeout=60, check=False)
+        assert (done.stdout, done.returncode) == ("in\n", 0), done.stderr
+        wait_until(lambda: browser.text(copy) == "Copy", "the button to be as it was")
+    browser.type("#identity", "~/.ssh/other")
+    assert browser.text(f"{ACTIVE} code") == lease["ssh"]["command"].replace("ssh", "ssh -i ~/.ssh/other", 1)
+    browser.run("document.getElementById('identity').select()")
+    browser.call("Input.dispatchKeyEvent", type="keyDown", key="Delete", code="Delete", windowsVirtualKeyCode=46)
+    assert browser.text(f"{ACTIVE} code") == lease["ssh"]["command"]
 
 
 def allow_clipboard(browser: Browser, exchange: Exchange, setting: str) -> None:

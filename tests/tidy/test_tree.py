@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 
@@ -58,6 +60,22 @@ def test_distributions_agree() -> None:
     )
     for field in ("version", "license", "requires-python"):
         assert server[field] == client[field], field
+
+
+def test_each_section_that_is_quoted_stands_in_the_rulebook() -> None:
+    """Whoever reads "(rulebook §8)", in the API documents too, finds it; once, and in order."""
+    sections = re.findall(r"^## §(\d+) ", (ROOT / "docs" / "market.md").read_text(), re.MULTILINE)
+    assert sections == [str(number) for number in range(1, len(sections) + 1)]
+    quoted = {
+        (section, str(source.path))
+        for source in all_sources()
+        for section in re.findall(r"(?<!RFC 4253 )§(\d+)", source.text)
+    }
+    assert len(quoted) > 100, "the walk sees what is quoted"
+    assert {quote for quote in quoted if quote[0] not in sections} == set()
+    for name in ("openapi.json", "asyncapi.json"):
+        described = json.loads((ROOT / "docs" / name).read_text())["info"]["description"]
+        assert "is section §8 of docs/market.md" in described, name
 
 
 def test_walk_sees_the_house() -> None:

@@ -32,7 +32,7 @@ class _Access(msgspec.Struct, frozen=True):
 
 
 class Ssh(View, frozen=True):
-    """How to get in. `command` needs nothing on disk but your own private key."""
+    """How to get in. `command` needs nothing on disk but your own private key; add `-i FILE` where that isn't ssh's default."""
 
     host: str
     port: int

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from exchange.gateway.committed import write_or_check
+from exchange.gateway.described import RULEBOOK
 from exchange.gateway.ws.messages import (
     MARKET_OPS,
     MARKET_PATH,
@@ -93,7 +94,7 @@ def document() -> str:
             "version": API_VERSION,
             "description": (
                 f"JSON text frames of at most {MAX_MESSAGE_BYTES} bytes; subprotocol `{SUBPROTOCOL}`, or none. "
-                "A command's reply precedes every event of it on the same connection."
+                f"A command's reply precedes every event of it on the same connection. {RULEBOOK}"
             ),
         },
         "defaultContentType": "application/json",

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from engine.reasons import ADVICE, Reason
-from exchange.gateway import errors
+from exchange.gateway import error_document, errors
 
 
 def test_each_reason_that_has_advice_has_a_status() -> None:
@@ -27,6 +27,16 @@ def test_each_code_that_is_raised_is_in_the_table() -> None:
             raised |= set(re.findall(r'(?:Problem|RegistryError)\(\s*"(\w+)"', file.read_text()))
     assert raised - {"admin_exists"} <= set(errors.TABLE)
     assert len(raised) > 20
+
+
+def test_the_page_of_errors_is_the_code_s_and_says_what_each_means() -> None:
+    assert set(error_document.MEANS) == set(errors.TABLE)
+    assert error_document.main(["--check", str(error_document.DOCUMENT)]) == 0
+    rows = [line for line in error_document.DOCUMENT.read_text().splitlines() if line.startswith("| `")]
+    told = {line.split("`")[1]: re.findall(r"(?<!\\)\|", line) for line in rows}
+    for code, means in error_document.MEANS.items():
+        assert len(told[code]) == 5, "no cell has a bar of its own"
+        assert means.endswith(".") and (means[0].isupper() or means.startswith("`")), code
 
 
 def test_what_a_field_adds_is_of_a_code_in_the_table() -> None:

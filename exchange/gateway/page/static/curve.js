@@ -25,17 +25,22 @@ export class Curve {
   #table = byId("curve");
   #note = byId("curve-note");
   #points = new Map();
+  #isTold = false;
 
   /** Show another market's, once it is told. */
   open(instrument) {
     this.#points.clear();
+    this.#isTold = false;
     say(this.#note, `${instrument.sku} in ${instrument.region}, dollars per GPU-hour; delivery in UTC.`);
     this.#draw();
   }
 
   /** Take in an event of its channel. */
   apply(event) {
-    if (event.type === "snapshot") this.#points.clear();
+    if (event.type === "snapshot") {
+      this.#points.clear();
+      this.#isTold = true;
+    }
     for (const point of event.data) {
       if (point.session === "expired") this.#points.delete(point.symbol);
       else this.#points.set(point.symbol, point);
@@ -51,7 +56,8 @@ export class Curve {
       if (own.length) this.#table.append(group(name, own));
     }
     this.#table.hidden = points.length === 0;
-    notice(byId("curve-empty"), points.length ? "" : "No forwards are listed here yet.");
+    const none = this.#isTold ? "No forwards are listed here yet." : "Loading the forwards.";
+    notice(byId("curve-empty"), points.length ? "" : none);
   }
 }
 
@@ -67,7 +73,7 @@ function row(point) {
   const name = make("th", { scope: "row" }, point.period);
   if (point.session !== "continuous") name.append(" ", make("span", { class: "mark" }, point.session.replace("_", "-")));
   const isQuiet = PRICES.every((price) => point[price] === null);
-  return make("tr", { "data-period": point.period, class: isQuiet ? "quiet-period" : "" }, name, make("td", { class: "delivery" }, delivery(point)), ...cells);
+  return make("tr", { title: `Delivery: ${delivery(point)}`, "data-period": point.period, class: isQuiet ? "quiet-period" : "" }, name, make("td", { class: "delivery" }, delivery(point)), ...cells);
 }
 
 /** From its first day to its last: the end of a period is the first hour after it. */

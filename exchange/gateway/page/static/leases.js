@@ -2,7 +2,7 @@
 //
 // An entry's elements stay while the lease is listed, so that focus and selection survive each refresh.
 
-import { byId, clock, count, kindName, make, money, notice, say } from "./text.js";
+import { byId, clock, count, kindName, make, money, notice, say, shellWord } from "./text.js";
 
 const CONFIRM_MS = 6_000;
 const COPIED_MS = 2_000;
@@ -12,10 +12,12 @@ export class Leases {
   #list = byId("leases");
   #entries = new Map();
   #onEnd;
+  #identity = byId("identity");
 
   /** `onEnd(id)` ends a lease; its Problem is shown at that lease. */
   constructor(onEnd) {
     this.#onEnd = onEnd;
+    this.#identity.addEventListener("input", () => this.#entries.forEach((entry) => this.#sayCommand(entry)));
   }
 
   /** Show these leases, newest first; `more`: there are others that aren't shown. */
@@ -31,7 +33,9 @@ export class Leases {
       const entry = this.#entries.get(lease.id) ?? this.#make(lease.id);
       if (this.#list.children[index] !== entry.item) this.#list.insertBefore(entry.item, this.#list.children[index] ?? null);
       update(entry, lease);
+      this.#sayCommand(entry);
     });
+    byId("identity-field").hidden = !leases.some((lease) => lease.ssh);
     const note = byId("leases-note");
     say(note, more ? "More leases are open than are shown here; see GET /v1/leases." : leases.length ? "" : "None yet.");
     note.hidden = note.textContent === "";
@@ -48,6 +52,7 @@ export class Leases {
       copy: make("button", { type: "button" }, "Copy"),
       end: make("button", { type: "button", class: "quiet", title: "End this lease" }, "End"),
       notice: make("p", { class: "notice", role: "alert", hidden: "" }),
+      sshCommand: "",
       confirming: 0,
     };
     entry.ssh = make("div", { class: "ssh" }, entry.command, entry.copy);
@@ -57,6 +62,12 @@ export class Leases {
     entry.end.addEventListener("click", () => this.#end(id, entry));
     this.#entries.set(id, entry);
     return entry;
+  }
+
+  /** The way in, with the key's file where one is named: the exchange can't know where its owner keeps it. */
+  #sayCommand(entry) {
+    const file = this.#identity.value.trim();
+    say(entry.command, file ? entry.sshCommand.replace(/^ssh /, () => `ssh -i ${shellWord(file)} `) : entry.sshCommand);
   }
 
   async #end(id, entry) {
@@ -97,7 +108,7 @@ function update(entry, lease) {
   say(entry.detail, lease.detail ?? "");
   entry.detail.hidden = !lease.detail;
   entry.ssh.hidden = !lease.ssh;
-  say(entry.command, lease.ssh?.command ?? "");
+  entry.sshCommand = lease.ssh?.command ?? "";
   const noMinimum = forward || lease.state === "ending";
   entry.end.dataset.confirm = noMinimum ? "End now?" : "End now? The minimum is charged";
   entry.end.hidden = !LIVING.includes(lease.state);

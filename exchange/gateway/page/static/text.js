@@ -75,3 +75,9 @@ export function sessionNote(row) {
 export function kindName(kind) {
   return kind === "ondemand" ? "on-demand" : kind;
 }
+
+/** A file's name as one word of a shell's line; a `~/` before it stays what the shell makes of it. */
+export function shellWord(path) {
+  const [, home = "", rest] = /^(~\/)?(.*)$/s.exec(path);
+  return home + (/^[\w.,:@%+=/-]+$/.test(rest) ? rest : `'${rest.replaceAll("'", "'\\''")}'`);
+}
