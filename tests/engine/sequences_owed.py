@@ -13,6 +13,7 @@ from engine.kinds import Kind
 from engine.messages import Event, SetCapacity, SetDelivery
 from tests.engine import wishes
 from tests.engine.sequences import MOMENTS, back, commands
+from tests.engine.sequences_ahead import either
 from tests.engine.shard import ALICE, BARON, BOB, HOUR, MINUTE, PAT, QUINN, SECOND, SECOND_BARON, Shard
 from tests.engine.wishes import Failing, Lost, Outage, Outbid, Quit, Release, Resale, Sale, Spare, Upkeep, Wish
 
@@ -82,7 +83,7 @@ _keys = st.builds(SetDelivery, account=_holders, obligation_id=back, delivery=st
 _quits = st.builds(Quit, back=back)
 _upkeep = st.just(Upkeep())
 
-_wishes: st.SearchStrategy[Wish] = st.one_of(
+_wishes: st.SearchStrategy[Wish] = either(
     _sales, _sales, _sales, _resales, _resales, _resales, _releases, _outages, _failures, _spares, _outbids, _keys, _quits,
     _upkeep, _upkeep, _upkeep, commands, commands,
 )  # fmt: skip
@@ -91,13 +92,26 @@ turns: st.SearchStrategy[list[Turn]] = st.lists(
     st.builds(
         Turn,
         # The last is up to a day's last half-hour of trading.
-        wait_ns=st.sampled_from([0] * 12 + [*MOMENTS, 7 * SECOND, HOUR, 5 * HOUR, 26 * HOUR, -1]),
+        wait_ns=st.sampled_from([0] * 14 + [*MOMENTS, 7 * SECOND, HOUR, 5 * HOUR, -1]),
         ticked=st.sampled_from([True] * 9 + [False]),
         wish=_wishes,
     ),
-    min_size=40,
-    max_size=80,
+    min_size=30,
+    max_size=60,
 )
+
+
+def hold(shard: Shard) -> None:
+    """Alice and Bob hold two days, a week and a month of two Barons when the first of them begins, most with a key."""
+    for kind, numbers in ((0, (0, 1)), (1, (0, 1)), (2, (0,))):
+        for number in numbers:
+            for buyer, gpus in ((ALICE, 3), (BOB, 2), (ALICE, 1)):
+                baron = SECOND_BARON if kind == 1 else BARON
+                sale = Sale(buyer, kind, number, gpus, 20_000 + gpus % 2, baron, keyed=gpus > 1, min_rating=gpus * 20)
+                wishes.carry_out(shard, sale)
+    begins_h = min(each.said.start_h for each in shard.auditor.owing.owed.values())
+    shard.wait(begins_h * HOUR - shard.now_ns)
+    wishes.carry_out(shard, Upkeep())
 
 
 def play(shard: Shard, turn: Turn) -> list[Event]:

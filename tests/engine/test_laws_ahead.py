@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from random import Random
+from typing import Final
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -32,11 +33,26 @@ def _check_met(met: Counter[str], least: dict[str, int]) -> None:
     assert not few, f"too few for the laws on them to be tried: {few} of {dict(met)}"
 
 
+LEAST_IN_ALL: Final = {
+    "SOLD": 100,
+    "RESOLD": 10,
+    "RESOLD in part": 5,
+    "JOINED": 20,
+    "BEGUN": 20,
+    "PAID": 500,
+    "FAILED": 4,
+    "RELEASE": 4,
+    "OUTAGE": 2,
+    "PRICED": 2,
+}
+"""How often random lives together meet what they are for, at the very least: a few times as much is usual."""
+
+
 @pytest.mark.timeout(600)
 def test_the_laws_hold_where_what_is_owed_is_resold_released_failed_and_covered() -> None:
     met: Counter[str] = Counter()
 
-    @settings(max_examples=50, phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
+    @settings(max_examples=20, phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink])
     @given(
         turns=sequences_owed.turns,
         limits=st.sampled_from([Limits(), Limits(max_term_hours=30), sequences.TIGHT]),
@@ -44,7 +60,8 @@ def test_the_laws_hold_where_what_is_owed_is_resold_released_failed_and_covered(
     )
     def live(turns: list[Turn], limits: Limits, start_ns: int) -> None:
         shard = _shard(limits, start_ns)
-        shard.auditor.every = 4
+        sequences_owed.hold(shard)
+        shard.auditor.every = 8
         events: list[Event] = []
         for turn in turns:
             events += sequences_owed.play(shard, turn)
@@ -52,8 +69,36 @@ def test_the_laws_hold_where_what_is_owed_is_resold_released_failed_and_covered(
         met.update(wishes.met(shard, events))
 
     live()
-    print(met)
-    _check_met(met, {})
+    _check_met(met, LEAST_IN_ALL)
+
+
+LEAST_IN_A_LIFE: Final = {
+    "SOLD": 80,
+    "RESOLD": 60,
+    "RESOLD in part": 40,
+    "RESOLD of several": 8,
+    "RESOLD HOME": 20,
+    "JOINED": 15,
+    "LEASED": 80,
+    "ADDRESSED": 1,
+    "BEGUN": 80,
+    "BEGUN with some let": 1,
+    "TAKEN OVER": 10,
+    "SHRUNK": 8,
+    "PAID": 1_500,
+    "FAILED": 50,
+    "REFUNDED": 1,
+    "COVER": 15,
+    "COVERED": 15,
+    "RELEASE": 15,
+    "PREEMPTED": 10,
+    "DISPLACED": 3,
+    "OUTAGE": 8,
+    "CREDIT": 2,
+    "PRICED": 20,
+    "PRICED without trades": 100,
+}
+"""How often each of these seeded lives meets what it is there for; about half of what it did when it was written."""
 
 
 class Life:
@@ -138,6 +183,4 @@ def test_a_long_life_of_what_is_owed_is_lawful_and_meets_all_of_it(seed: int, be
     life = Life(seed, sequences_ahead.BEGINS[begins])
     for _ in range(700):
         life.step()
-    met = wishes.met(life.shard, life.events)
-    print(met)
-    _check_met(met, {})
+    _check_met(wishes.met(life.shard, life.events), LEAST_IN_A_LIFE)

@@ -63,7 +63,9 @@ class Delivering:
         """Lost Barons whose hours aren't all refunded yet: since when."""
         self._earlier = 0
         self._untold: set[int] = set()
-        """Barons that failed a lease on bought hours this month: which obligations it stood on is the engine's to say."""
+        """Barons of whose hours nothing is predicted until the month is over: they failed a lease on bought hours, and which
+        obligations it stood on is the engine's to say; or an obligation was cut, and the engine knows how many GPUs its last hour
+        had, not those before."""
         self._month_h = 0
 
     def begin(self, now_ns: int) -> None:
@@ -136,6 +138,8 @@ class Delivering:
             self._earlier = 0
         if event.change is ObligationChange.LEASED and event.lease_id in self.hours.lets:
             self.met["TAKEN OVER"] += 1
+        if event.change is ObligationChange.CUT:
+            self._untold.add(event.baron)
         if event.change in (ObligationChange.PAID, ObligationChange.DELIVERED):
             assert before is not None
             key, lease_id = (event.holder, event.baron), before.said.lease_id
@@ -210,7 +214,8 @@ class Delivering:
         """What is due to whom for these hours, which are paid no more; quantity 0: all GPUs."""
         due: Counter[int] = Counter()
         for each in self.paid:
-            if each.hour < hour or (each.lease_id != lease_id and each.key[1] != baron):
+            mine = each.lease_id == lease_id if lease_id else each.key[1] == baron
+            if each.hour < hour or not mine:
                 continue
             gpus = min(quantity or each.quantity, each.quantity)
             due[each.key[0]] += gpus * each.hour_micros
