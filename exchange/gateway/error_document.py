@@ -86,6 +86,7 @@ MEANS: Final[dict[str, str]] = {
     "not_ready": "The exchange is starting, or something that it needs is gone.",
     "internal": "The exchange met a fault of its own.",
     "time_went_back": "The clock of the exchange is behind what was written.",
+    "time_too_late": "The clock of the exchange is beyond what it can reckon with.",
     # of accounts and money
     "unknown_account": "There is no such account.",
     "account_exists": "The account's number is taken.",
