@@ -243,6 +243,7 @@ def crowd(gpus: int) -> tuple[Shard, Counted]:
         lease_id, price_ticks = first + number, 20_000 + number // 1_000
         state.leases[lease_id] = replace(pattern, lease_id=lease_id, price_ticks=price_ticks)
     state.barons[BARON].leased_gpus = row(shard).spot_gpus = gpus
+    state.accounts[ALICE].leases = state.accounts[ALICE].gpus = gpus
     spot_leases.rearm(state)
     timers.rearm(state)
     shard.twin = compiled_half().restored(shard.machine.snapshot())

@@ -209,3 +209,18 @@ def test_a_snapshot_between_pay_and_loss_goes_on_alike() -> None:
     shard.twin = type(shard.machine).restore(shard.machine.snapshot(), type(shard.machine.state.books[1]))
     assert len(taken_back(shard.do(lost((start_h + 2) * HOUR - SECOND)))) == 2
     assert shard.twin.state_hash() == shard.machine.state_hash()
+
+
+def test_a_loss_takes_back_hours_paid_before_a_cut_with_all_their_gpus() -> None:
+    shard = rich()
+    start_h, own = running(shard)
+    shard.place(ask(ALICE, TRADED, 1))
+    shard.do(bid(BOB, TRADED, 1))
+    until(shard, start_h + 2)
+    shard.wait(50 * MINUTE)
+    # Alice's own lease, of one of the obligation's two GPUs, fails in its third hour: two hours were paid for both.
+    shard.do(LeaseFailed(lease_id=own, fault=Fault.PROVIDER, as_of_ns=shard.now_ns, detail=""))
+    until(shard, start_h + 3)
+    # Then it turns out that the Baron was lost in the first: 2 + 2 + 1 GPU-hours of Alice's; no lease delivered the last.
+    undone = taken_back(shard.do(lost(start_h * HOUR + SECOND)))
+    assert [each for each in undone if each[1] == ALICE] == [(PAT, ALICE, PAY // 2), (PAT, ALICE, 2 * PAY)]

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -34,11 +34,16 @@ from exchange.gateway.ws.messages import MARKET_OPS, MAX_MESSAGE_BYTES, TRADE_OP
 from tests.exchange.gateway.floor import ONDEMAND, SPOT
 from tests.fuzz.conftest import Traded
 
-EXAMPLES: Final = 200
+EXAMPLES: Final = 320
 REQUESTS: Final = 20
 """Of one connection, at most: all of an example together are fewer than may be under way."""
 ANSWER_S: Final = 30.0
 LAST: Final = "the last one"
+OUT: Final = (
+    '{"id": 1, "op": "session.logout", "params": {}}',
+    '{"id": 2, "op": "orders.cancel_all", "params": {}}',
+)
+"""Chance seldom logs out and goes on."""
 
 Json = Any
 
@@ -291,7 +296,7 @@ FUZZ: Final = settings(max_examples=EXAMPLES, derandomize=True, suppress_health_
 
 
 def test_whatever_a_trader_sends_is_answered(traded: Traded) -> None:
-    seen = fuzz(traded, "trade", TRADE_OPS)
+    seen = fuzz(traded, "trade", TRADE_OPS, OUT)
     # It is worth nothing unless it gets past the form: each op was done, and the market refused for its own reasons.
     assert seen.keys() >= TRADE_OPS.keys()
     assert seen.keys() >= {"unknown_order", "order_closed", "invalid_expiry", "invalid_order", "invalid_hours"}
@@ -303,11 +308,12 @@ def test_whatever_a_reader_sends_is_answered(traded: Traded) -> None:
     assert seen.keys() >= {*MARKET_OPS, "unknown_channel", "not_subscribed", "unknown_field", "invalid_json"}
 
 
-def fuzz(traded: Traded, door: str, ops: dict[str, Any]) -> Counter[str]:
-    """Send made-up requests by many connections; which ops were done how often, and which codes came."""
+def fuzz(traded: Traded, door: str, ops: dict[str, Any], always: tuple[str, ...] = ()) -> Counter[str]:
+    """Send made-up requests by many connections, and some `always`; which ops were done how often, and which codes came."""
     seen: Counter[str] = Counter()
 
     @given(sent=st.lists(texts(ops), min_size=1, max_size=REQUESTS))
+    @example(sent=list(always))
     @FUZZ
     def one(sent: list[str]) -> None:
         before = len(traded.complaints)

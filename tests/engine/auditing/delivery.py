@@ -64,8 +64,7 @@ class Delivering:
         self._earlier = 0
         self._untold: set[int] = set()
         """Barons of whose hours nothing is predicted until the month is over: they failed a lease on bought hours, and which
-        obligations it stood on is the engine's to say; or an obligation was cut, and the engine knows how many GPUs its last hour
-        had, not those before."""
+        obligations it stood on is the engine's to say."""
         self._month_h = 0
 
     def begin(self, now_ns: int) -> None:
@@ -138,8 +137,6 @@ class Delivering:
             self._earlier = 0
         if event.change is ObligationChange.LEASED and event.lease_id in self.hours.lets:
             self.met["TAKEN OVER"] += 1
-        if event.change is ObligationChange.CUT:
-            self._untold.add(event.baron)
         if event.change in (ObligationChange.PAID, ObligationChange.DELIVERED):
             assert before is not None
             key, lease_id = (event.holder, event.baron), before.said.lease_id
