@@ -27,8 +27,6 @@ BEST_OF: Final = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bench; 1 when a figure missed its goal."""
     options = _parser().parse_args(arguments)
-    # As the server has it.
-    compiled_half(large_pages=True)
     return publish(report(run(quick=options.quick)), options.json)
 
 

@@ -41,14 +41,10 @@ class CompiledHalfMissing(Exception):
     """The compiled half can't be loaded; the message says why, and how to build it."""
 
 
-def compiled_half(*, large_pages: bool = False) -> Half:
-    """What a server runs on; CompiledHalfMissing when it isn't there or doesn't load.
-
-    large_pages: this process runs a large shard for long, and gives none of its memory back (`engine.compiled.arenas`).
-    """
+def compiled_half() -> Half:
+    """What a server runs on; CompiledHalfMissing when it isn't there or doesn't load."""
     try:
         from engine.book_fast import FastBook
-        from engine.compiled.arenas import on_large_pages
         from engine.compiled.machine import FastMachine
         from engine.grid_fast import FastGrid
     except ImportError as error:
@@ -56,6 +52,4 @@ def compiled_half(*, large_pages: bool = False) -> Half:
             f"the compiled half of the engine isn't here ({error}): build it with `make build`, or in your own environment "
             "with `pip install .`; there is no slower one to fall back to"
         ) from error
-    if large_pages:
-        on_large_pages()
     return Half(FastBook, FastGrid, FastMachine)

@@ -152,8 +152,7 @@ class Monarch:
         events = await self._log.open_writer(config.shard, EVENTS)
         self._close_later("event log", events.close)
         limits = Limits(max_term_hours=config.max_term_hours)
-        half = compiled_half(large_pages=True)
-        recovered = await recover(config.home, config.shard, commands, events, limits, half)
+        recovered = await recover(config.home, config.shard, commands, events, limits, compiled_half())
         self._machine = recovered.machine
         return Sequencer(
             recovered.machine,

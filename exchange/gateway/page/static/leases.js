@@ -135,5 +135,7 @@ async function copy(entry) {
     getSelection().selectAllChildren(entry.command);
     say(entry.copy, "Selected");
   }
-  setTimeout(() => say(entry.copy, "Copy"), COPIED_MS);
+  // Who copies twice sees both told.
+  clearTimeout(entry.copying);
+  entry.copying = setTimeout(() => say(entry.copy, "Copy"), COPIED_MS);
 }
