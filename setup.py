@@ -26,8 +26,8 @@ COMPILE_ARGS += ["--param", "inline-unit-growth=200"]
 COMPILE_ARGS += ["-fno-align-loops", "-fno-align-jumps", "-fno-align-labels"]
 # What a market's day takes, and how often: counted by the one build, and what the other goes by (`make guided`).
 PROFILE_ARGS = {
-    "generate": ["-fprofile-generate", "-fprofile-update=single"],
-    "use": ["-fprofile-use", "-fprofile-correction", "-Wno-missing-profile"],
+    "generate": ["-fprofile-generate", "-fprofile-update=single", "-Wno-maybe-uninitialized"],
+    "use": ["-fprofile-use", "-fprofile-correction", "-Wno-missing-profile", "-Wno-maybe-uninitialized"],
 }
 # It chooses its loops as it loads, before anything can be counted.
 UNPROFILED = frozenset({"grid_fast"})
