@@ -1,7 +1,8 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """The hour grid, compiled: pages of 31 days, each with a row of hours a count (rulebook §4).
 
-Same answers as `engine.grid_plain` for every sequence of calls. What a span adds to a whole page is noted
+An hour has what is free of it, bought - sold - reserved, in bought's stead: nearly every question is for that,
+and what is reserved changes with it, so these two lie beside one another. Same answers as `engine.grid_plain` for every sequence of calls. What a span adds to a whole page is noted
 once for all its hours, so that a year costs a dozen notes; hours get rows of their own when a span cuts their
 page. The loops over hours stand apart and have no branch, so that the compiler makes them go several hours at
 a time.
@@ -35,16 +36,82 @@ cdef extern from *:
         *most = high;
     }
 
+    HOURBOOK_WIDE static void hourbook_range_reserved(
+        const int32_t *left, int64_t length, int32_t *least, int32_t *most)
+    {
+        int32_t low = *least, high = *most;
+        for (int64_t place = 0; place < length; place++) {
+            int32_t here = left[2 * place + 1];
+            low = here < low ? here : low;
+            high = here > high ? here : high;
+        }
+        *least = low;
+        *most = high;
+    }
+
+    HOURBOOK_WIDE static void hourbook_range_bought(
+        const int32_t *left, const int32_t *sold, int64_t length, int32_t *least, int32_t *most)
+    {
+        int32_t low = *least, high = *most;
+        for (int64_t place = 0; place < length; place++) {
+            int32_t here = left[2 * place] + left[2 * place + 1] + sold[place];
+            low = here < low ? here : low;
+            high = here > high ? here : high;
+        }
+        *least = low;
+        *most = high;
+    }
+
+    HOURBOOK_WIDE static int32_t hourbook_least_free(const int32_t *left, int64_t length)
+    {
+        int32_t least = INT32_MAX;
+        for (int64_t place = 0; place < length; place++)
+            least = left[2 * place] < least ? left[2 * place] : least;
+        return least;
+    }
+
+    HOURBOOK_WIDE static int32_t hourbook_least_deliverable(const int32_t *left, int64_t length)
+    {
+        int32_t least = INT32_MAX;
+        for (int64_t place = 0; place < length; place++) {
+            int32_t here = left[2 * place] + left[2 * place + 1];
+            least = here < least ? here : least;
+        }
+        return least;
+    }
+
     HOURBOOK_WIDE static void hourbook_raise(int32_t *hours, int64_t length, int32_t quantity)
     {
         for (int64_t place = 0; place < length; place++)
             hours[place] += quantity;
     }
+
+    HOURBOOK_WIDE static void hourbook_raise_left(
+        int32_t *left, int64_t length, int32_t free, int32_t reserved)
+    {
+        for (int64_t place = 0; place < length; place++) {
+            left[2 * place] += free;
+            left[2 * place + 1] += reserved;
+        }
+    }
     """
     void range_of "hourbook_range"(
         const int32_t *hours, int64_t length, int32_t *least, int32_t *most
     ) noexcept nogil
+    void range_of_reserved "hourbook_range_reserved"(
+        const int32_t *left, int64_t length, int32_t *least, int32_t *most
+    ) noexcept nogil
+    void range_of_bought "hourbook_range_bought"(
+        const int32_t *left, const int32_t *sold, int64_t length, int32_t *least, int32_t *most
+    ) noexcept nogil
+    int32_t least_free_of "hourbook_least_free"(const int32_t *left, int64_t length) noexcept nogil
+    int32_t least_deliverable_of "hourbook_least_deliverable"(
+        const int32_t *left, int64_t length
+    ) noexcept nogil
     void raise_all "hourbook_raise"(int32_t *hours, int64_t length, int32_t quantity) noexcept nogil
+    void raise_left "hourbook_raise_left"(
+        int32_t *left, int64_t length, int32_t free, int32_t reserved
+    ) noexcept nogil
 
 
 cdef bint in_range(int64_t least, int64_t most, int32_t quantity) noexcept nogil:
@@ -54,29 +121,29 @@ cdef bint in_range(int64_t least, int64_t most, int32_t quantity) noexcept nogil
 
 cdef int32_t least_own(const Page *page, int64_t start, int64_t end, bint without_reserved) noexcept nogil:
     """Least of what is left in a part of a page, of the hours' own part."""
-    cdef const int32_t *bought = row_of(page, BOUGHT)
-    cdef const int32_t *sold = row_of(page, SOLD)
-    cdef const int32_t *reserved = row_of(page, RESERVED)
-    cdef int32_t least = INT32_MAX
-    cdef int32_t left
-    cdef int64_t place
     if without_reserved:
-        for place in range(start, end):
-            left = bought[place] - sold[place]
-            least = left if left < least else least
+        return least_deliverable_of(left_at(page, start), end - start)
+    return least_free_of(left_at(page, start), end - start)
+
+
+cdef void range_own(
+    const Page *page, Count count, int64_t start, int64_t end, int32_t *low, int32_t *high
+) noexcept nogil:
+    """Extremes of a count in a part of a page, of the hours' own part."""
+    low[0], high[0] = INT32_MAX, INT32_MIN
+    if count == SOLD:
+        range_of(sold_at(page, start), end - start, low, high)
+    elif count == RESERVED:
+        range_of_reserved(left_at(page, start), end - start, low, high)
     else:
-        for place in range(start, end):
-            left = bought[place] - sold[place] - reserved[place]
-            least = left if left < least else least
-    return least
+        range_of_bought(left_at(page, start), sold_at(page, start), end - start, low, high)
 
 
 cdef void know(Page *page) noexcept nogil:
     """Find the extremes of a page with hours of its own anew."""
     cdef int count
     for count in range(<int>COUNTS):
-        page.low[count], page.high[count] = INT32_MAX, INT32_MIN
-        range_of(row_of(page, count), PAGE_HOURS, &page.low[count], &page.high[count])
+        range_own(page, <Count>count, 0, PAGE_HOURS, &page.low[count], &page.high[count])
     page.least[0] = least_own(page, 0, PAGE_HOURS, False)
     page.least[1] = least_own(page, 0, PAGE_HOURS, True)
     page.known = True
@@ -84,16 +151,15 @@ cdef void know(Page *page) noexcept nogil:
 
 cdef bint fits(Page *page, Count count, int64_t start, int64_t end, int32_t quantity) noexcept nogil:
     """Whether each hour of a part of a page stays within 0..COUNT_MAX with so many more."""
-    cdef int64_t base = page.base[<int>count]
-    cdef int32_t low = INT32_MAX
-    cdef int32_t high = INT32_MIN
+    cdef int64_t base = base_of(page, count)
+    cdef int32_t low, high
     if not page.cut:
         return in_range(base, base, quantity)
     if start == 0 and end == PAGE_HOURS:
         if not page.known:
             know(page)
         return in_range(base + page.low[<int>count], base + page.high[<int>count], quantity)
-    range_of(&row_of(page, count)[start], end - start, &low, &high)
+    range_own(page, count, start, end, &low, &high)
     return in_range(base + low, base + high, quantity)
 
 
@@ -104,7 +170,7 @@ cdef Page *page_for(Page *page, bint whole) noexcept nogil:
     cdef Page *made
     if page != NULL and (whole or page.cut):
         return page
-    made = <Page *>calloc(1, sizeof(Page) + (0 if whole else COUNTS * PAGE_HOURS * sizeof(int32_t)))
+    made = <Page *>calloc(1, sizeof(Page) + (0 if whole else HOUR_BYTES * PAGE_HOURS))
     if made == NULL:
         return NULL
     if page != NULL:
@@ -115,22 +181,38 @@ cdef Page *page_for(Page *page, bint whole) noexcept nogil:
     return made
 
 
-cdef void raise_page(Page *page, Count count, int32_t quantity) noexcept nogil:
-    """Take on to all hours of a page what fits."""
-    cdef int32_t base = page.base[<int>count] + quantity
-    if not page.cut or -COUNT_MAX < base <= COUNT_MAX:
-        page.base[<int>count] = base
-        return
-    # Beyond, the hours' own part could leave its 32 bits: it takes up all, and what comes of it is in range.
-    raise_all(row_of(page, count), PAGE_HOURS, base)
-    page.base[<int>count] = 0
+cdef void raise_part(Page *page, Count count, int64_t start, int64_t end, int32_t quantity) noexcept nogil:
+    """Take on to a part of a page what fits."""
+    if count == BOUGHT:
+        raise_left(left_at(page, start), end - start, quantity, 0)
+    elif count == RESERVED:
+        raise_left(left_at(page, start), end - start, -quantity, quantity)
+    else:
+        raise_left(left_at(page, start), end - start, -quantity, 0)
+        raise_all(sold_at(page, start), end - start, quantity)
     page.known = False
 
 
+cdef void raise_page(Page *page, Count count, int32_t quantity) noexcept nogil:
+    """Take on to all hours of a page what fits."""
+    page.free += quantity if count == BOUGHT else -quantity
+    page.sold += quantity if count == SOLD else 0
+    page.reserved += quantity if count == RESERVED else 0
+    if not page.cut or (is_near(page.free) and is_near(page.sold) and is_near(page.reserved)):
+        return
+    # Beyond, the hours' own part could leave its 32 bits: it takes up all, and what comes of it is in range.
+    raise_left(left_at(page, 0), PAGE_HOURS, page.free, page.reserved)
+    raise_all(sold_at(page, 0), PAGE_HOURS, page.sold)
+    page.free = page.sold = page.reserved = 0
+    page.known = False
+
+
+cdef inline bint is_near(int32_t base) noexcept nogil:
+    return -COUNT_MAX < base <= COUNT_MAX
+
+
 cdef int32_t least_of(Page *page, int64_t start, int64_t end, bint without_reserved) noexcept nogil:
-    cdef int32_t least = page.base[<int>BOUGHT] - page.base[<int>SOLD]
-    if not without_reserved:
-        least -= page.base[<int>RESERVED]
+    cdef int32_t least = page.free + page.reserved if without_reserved else page.free
     if not page.cut:
         return least
     if start == 0 and end == PAGE_HOURS:
@@ -140,9 +222,23 @@ cdef int32_t least_of(Page *page, int64_t start, int64_t end, bint without_reser
     return least + least_own(page, start, end, without_reserved)
 
 
+cdef inline int32_t base_of(const Page *page, Count count) noexcept nogil:
+    """What every hour of a page has of a count, beside what it has by itself."""
+    if count == BOUGHT:
+        return page.free + page.sold + page.reserved
+    return page.sold if count == SOLD else page.reserved
+
+
 cdef inline int32_t count_of(const Page *page, Count count, int64_t place) noexcept nogil:
     """The count of one hour."""
-    return page.base[<int>count] + (row_of(page, count)[place] if page.cut else 0)
+    cdef int32_t here = base_of(page, count)
+    if page.cut and count != RESERVED:
+        here += sold_at(page, place)[0]
+    if page.cut and count != SOLD:
+        here += left_at(page, place)[1]
+    if page.cut and count == BOUGHT:
+        here += left_at(page, place)[0]
+    return here
 
 
 cdef class FastGrid:
@@ -191,12 +287,22 @@ cdef class FastGrid:
             if end - start == PAGE_HOURS:
                 raise_page(made, count, quantity)
             else:
-                raise_all(&row_of(made, count)[start], end - start, quantity)
-                made.known = False
+                raise_part(made, count, start, end, quantity)
+        if count != RESERVED and start_h < self.kept_end_h and end_h > self.kept_start_h:
+            self.kept_end_h = 0
         return DONE
 
     cdef int32_t least(self, uint32_t start_h, uint32_t end_h, bint without_reserved) noexcept nogil:
         """Least of what is left in the span, which isn't empty."""
+        if not without_reserved:
+            return self.count_least(start_h, end_h, False)
+        if start_h != self.kept_start_h or end_h != self.kept_end_h:
+            self.kept_least = self.count_least(start_h, end_h, True)
+            self.kept_start_h, self.kept_end_h = start_h, end_h
+        return self.kept_least
+
+    cdef int32_t count_least(self, uint32_t start_h, uint32_t end_h, bint without_reserved) noexcept nogil:
+        """The same by the hours themselves."""
         cdef int64_t first = start_h // PAGE_HOURS
         cdef int64_t last = (end_h - 1) // PAGE_HOURS
         cdef int32_t least = COUNT_MAX
@@ -213,6 +319,7 @@ cdef class FastGrid:
 
     cdef void let_go(self, uint32_t before_h) noexcept nogil:
         """Free the pages that end at or before an hour."""
+        self.kept_end_h = 0
         while 0 <= self.first_page <= self.last_page and (self.first_page + 1) * PAGE_HOURS <= before_h:
             free(self.slots[self.first_page % PAGES_MAX])
             self.slots[self.first_page % PAGES_MAX] = NULL

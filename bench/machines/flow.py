@@ -9,12 +9,11 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple, TypeGuard
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard
 
 import msgspec
 
-from bench.order_books.engines import BATCH
 from engine.book import Book, BookLimits
 from engine.codec import encode_command
 from engine.halves import Half, compiled_half
@@ -66,6 +65,11 @@ _TIMES: Final = (TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC)
 _MOST_GPUS: Final = 8
 _ORDERS: Final = (PlaceOrder, CancelOrder)
 
+FETCH: Final = 256
+"""Records that are read of a log at once: so few that what they and their events are in is still near when it is let go."""
+Fetch: TypeAlias = tuple[bytes, ...]
+"""Records of a log that are read at once."""
+
 
 class Flow(NamedTuple):
     """`opening` opens accounts, Barons and the market; of `steps` the orders are counted, and all are timed."""
@@ -114,17 +118,22 @@ def opened(flow: Flow) -> Machine:
     return machine
 
 
-def batched_s(machine: Machine, records: list[bytes]) -> float:
-    """Put records to a machine in batches, as a sequencer does; the seconds that it took."""
+def fetched(records: Sequence[bytes]) -> list[Fetch]:
+    """Records as a log's reader hands them on: so many at a time."""
+    return [tuple(records[first : first + FETCH]) for first in range(0, len(records), FETCH)]
+
+
+def batched_s(machine: Machine, fetches: Iterable[Fetch]) -> float:
+    """Put fetched records to a machine, a batch each; the seconds that it took."""
     before = time.perf_counter()
-    for first in range(0, len(records), BATCH):
-        machine.batch(records[first : first + BATCH], machine.last_seq + 1)
+    for records in fetches:
+        machine.batch(records, machine.last_seq + 1)
     return time.perf_counter() - before
 
 
-def logged(steps: list[tuple[int, Command]]) -> list[bytes]:
+def logged(steps: list[tuple[int, Command]]) -> list[Fetch]:
     """The steps as the command log carries them."""
-    return [encode_command(ts_ns, command) for ts_ns, command in steps]
+    return fetched([encode_command(ts_ns, command) for ts_ns, command in steps])
 
 
 class Maker:

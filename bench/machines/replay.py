@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from bench.machines.flow import Maker, batched_s, is_over, logged
+from bench.machines.flow import Fetch, Maker, batched_s, fetched, is_over, logged
 from engine.codec import decode_events, encode_command
 from engine.halves import compiled_half
 from engine.limits import Limits
@@ -88,8 +88,8 @@ def replayed(commands: int, accounts: int) -> Replayed:
     opening, chunks, made_hash = _made(commands, accounts)
     machine = compiled_half().machine(0, Limits())
     batched_s(machine, opening)
-    seconds = sum(batched_s(machine, records) for records in chunks)
-    done = sum(map(len, chunks))
+    seconds = sum(batched_s(machine, fetches) for fetches in chunks)
+    done = sum(len(records) for fetches in chunks for records in fetches)
     if machine.state_hash() != made_hash:
         raise ReplayDiffers(
             f"after {done:,} commands the state is {machine.state_hash()}, and not what they were made on"
@@ -98,10 +98,11 @@ def replayed(commands: int, accounts: int) -> Replayed:
     return Replayed(done, seconds, counts.open_orders, counts.leases)
 
 
-def _made(commands: int, accounts: int) -> tuple[list[bytes], list[list[bytes]], str]:
+def _made(commands: int, accounts: int) -> tuple[list[Fetch], list[list[Fetch]], str]:
     """What opens the market, the records behind it, and the state that they end in."""
-    stream, chunks, made = Stream(accounts), list[list[bytes]](), 0
+    stream, chunks, made = Stream(accounts), list[list[Fetch]](), 0
     while made < commands:
-        chunks.append(stream.records(min(CHUNK, commands - made)))
-        made += len(chunks[-1])
+        records = stream.records(min(CHUNK, commands - made))
+        chunks.append(fetched(records))
+        made += len(records)
     return stream.opening, chunks, stream.machine.state_hash()

@@ -25,13 +25,13 @@ from engine.compiled.tables cimport ById, find_in
 from engine.fast.core cimport prefetch
 from engine.fast.ids cimport chain_of, prefetch_head, prefetch_node
 from engine.fast.lives cimport prefetch_around
-from engine.grid_fast cimport PAGE_HOURS, PAGES_MAX, Page, row_of
+from engine.grid_fast cimport PAGE_HOURS, PAGES_MAX, Page, left_at
 
 cdef enum:
     # Steps from a command's reading to its turn.
     STEPS = 6
     LINE_BYTES = 64
-    LINE_HOURS = 16
+    DAY_LINES = 4
     HOUR_NS = 3600000000000
     LEASE_LINES = 5
 
@@ -160,24 +160,22 @@ cdef inline void ask_of_row(Core core, PyObject *row, bint spot) noexcept:
     """What the row keeps beside itself."""
     if row != NULL:
         prefetch(&(<Row>row).grid.first_page)
-        prefetch(&(<Row>row).grid.slots[hour_of(core.last_ts_ns) // PAGE_HOURS % PAGES_MAX])
+        if not spot:
+            prefetch(&(<Row>row).grid.slots[hour_of(core.last_ts_ns) // PAGE_HOURS % PAGES_MAX])
         prefetch(<void *>(<Row>row).spot_asks if spot else <void *>(<Row>row).firm_asks)
 
 
 cdef inline void ask_hours(Core core, PyObject *row, bint spot) noexcept:
-    """Its hours from now on, for firm asks a day of them, and the ask behind which a new one stands."""
+    """For firm asks a day of its hours from now on, and the ask behind which a new one stands."""
     cdef uint64_t now_h = hour_of(core.last_ts_ns)
     cdef const Page *page
-    cdef int count
     if row == NULL:
         return
-    page = (<Row>row).grid.slots[now_h // PAGE_HOURS % PAGES_MAX]
-    if page != NULL:
-        prefetch(page)
-        for count in range(2 if spot else 3):
-            prefetch(row_of(page, count) + now_h % PAGE_HOURS)
-            if not spot:
-                prefetch(row_of(page, count) + now_h % PAGE_HOURS + LINE_HOURS)
+    if not spot:
+        page = (<Row>row).grid.slots[now_h // PAGE_HOURS % PAGES_MAX]
+        if page != NULL:
+            prefetch(page)
+            lines(left_at(page, now_h % PAGE_HOURS), DAY_LINES)
     ask_row_neighbour(
         &core.orders.slots, (<Row>row).spot_asks.last if spot else (<Row>row).firm_asks.last
     )

@@ -3,7 +3,6 @@
 rule.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memset
@@ -22,6 +21,13 @@ from engine.compiled.wire cimport WireSink, record_of
 
 from engine.codec import decode_command, encode_events
 
+cdef extern from "Python.h":
+    # Borrowed, as they are declared here: a record that is only read stays unwritten, its count of references too.
+    PyObject *item_of "PyTuple_GET_ITEM"(PyObject *items, Py_ssize_t place) noexcept
+    bint is_bytes "PyBytes_CheckExact"(PyObject *record) noexcept
+    const char *bytes_of "PyBytes_AS_STRING"(PyObject *record) noexcept
+    Py_ssize_t size_of "PyBytes_GET_SIZE"(PyObject *record) noexcept
+
 cdef enum:
     # Commands that are read at a time stand in a ring of so many.
     READ_MASK = 7
@@ -36,7 +42,7 @@ def play(Core state not None, uint64_t seq, bytes record not None):
     `state.events`.
     """
     cdef PlainCommand command
-    cdef uint8_t tag = tag_of(record, &command)
+    cdef uint8_t tag = tag_of(<PyObject *>record, &command)
     return is_played(state, seq, tag, &command)
 
 
@@ -80,10 +86,11 @@ def batch(machine, records, uint64_t first_seq):
     there are none.
 
     What isn't plain goes to the law's rooms; `engine.codec.DecodeError` for what is no command, with all
-    before it played.
+    before it played. A tuple of records is read where it is, all else is made one: nobody may change it
+    meanwhile.
     """
     cdef Core state = machine.state
-    cdef list given = list(records)
+    cdef tuple given = tuple(records)
     cdef list told = []
     cdef Coming coming[8]
     cdef Coming *one
@@ -95,9 +102,9 @@ def batch(machine, records, uint64_t first_seq):
     # What lies ahead is read while what it will need is on its way.
     for turn in range(count + STEPS):
         if turn + RECORDS_AHEAD < count:
-            two_lines(<void *><PyObject *>given[turn + RECORDS_AHEAD])
+            two_lines(item_of(<PyObject *>given, turn + RECORDS_AHEAD))
         one = &coming[turn & READ_MASK]
-        one.tag = tag_of(given[turn], &one.command) if turn < count else NOT_PLAIN
+        one.tag = tag_of(item_of(<PyObject *>given, turn), &one.command) if turn < count else NOT_PLAIN
         # Written out, so that each knows its step when it is compiled.
         look_ahead(state, seq + 6, &coming[turn & READ_MASK], 6)
         look_ahead(state, seq + 5, &coming[(turn - 1) & READ_MASK], 5)
@@ -117,13 +124,11 @@ def batch(machine, records, uint64_t first_seq):
     return told
 
 
-cdef inline uint8_t tag_of(object record, PlainCommand *command) noexcept:
+cdef inline uint8_t tag_of(PyObject *record, PlainCommand *command) noexcept:
     """Which plain command a record holds."""
-    if type(record) is not bytes:
+    if not is_bytes(record):
         return NOT_PLAIN
-    return read_command(
-        <const uint8_t *>PyBytes_AS_STRING(record), <size_t>PyBytes_GET_SIZE(record), command
-    )
+    return read_command(<const uint8_t *>bytes_of(record), <size_t>size_of(record), command)
 
 
 cdef inline bint is_played(Core state, uint64_t seq, uint8_t tag, const PlainCommand *command) except -1:

@@ -11,7 +11,7 @@ from bench import machine as bench_machine
 from bench.machines import flow as bench_flow
 from bench.machines import replay
 from bench.machines.crowds import Crowd, hours, leases, yielding
-from bench.machines.flow import batched_s, mixed, opened, played
+from bench.machines.flow import Fetch, batched_s, fetched, mixed, opened, played
 from bench.machines.replay import Stream, replayed
 from engine.book import BookLimits
 from engine.halves import compiled_half
@@ -49,8 +49,8 @@ def test_a_stream_of_chunks_is_the_same_each_time_and_its_replay_ends_in_its_sta
     assert chunks == [again.records(700) for _ in range(2)]
     assert all(len(chunk) >= 700 for chunk in chunks)
     machine = compiled_half().machine(0, Limits())
-    for records in (stream.opening, *chunks):
-        batched_s(machine, records)
+    for fetches in (stream.opening, *map(fetched, chunks)):
+        batched_s(machine, fetches)
     assert machine.state_hash() == stream.machine.state_hash()
     counts = machine.counts()
     assert counts.leases > 10
@@ -64,8 +64,8 @@ def test_a_replay_is_of_as_many_commands_as_it_says() -> None:
 
 
 def test_a_replay_that_differs_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(machine: Machine, records: list[bytes]) -> float:
-        return batched_s(machine, records[:-1])
+    def forgetful(machine: Machine, fetches: list[Fetch]) -> float:
+        return batched_s(machine, fetches[:-1])
 
     monkeypatch.setattr(replay, "batched_s", forgetful)
     with pytest.raises(replay.ReplayDiffers):

@@ -56,6 +56,28 @@ def test_both_say_the_same_after_any_calls(sequence: list[Call]) -> None:
     assert fast.runs(BASE + 100) == plain.runs(BASE + 100)
 
 
+near = st.tuples(st.integers(0, 6), st.integers(1, 4)).map(lambda span: (BASE + span[0], BASE + span[0] + span[1]))
+
+
+@given(
+    near,
+    st.lists(
+        st.tuples(st.sampled_from((*ADDS, "forget", "least")), near, st.integers(-3, 5)).map(
+            lambda call: (call[0], *call[1], call[2])
+        ),
+        max_size=20,
+    ),
+)
+def test_a_span_that_is_asked_again_after_each_call_gets_no_answer_of_before(
+    asked: tuple[int, int], sequence: list[Call]
+) -> None:
+    plain, fast = PlainGrid(), FastGrid()
+    for call in sequence:
+        for grid in (plain, fast):
+            played(grid, call)
+        assert fast.least_deliverable(*asked) == plain.least_deliverable(*asked), call
+
+
 @given(calls)
 def test_runs_tell_all_that_was_added(sequence: list[Call]) -> None:
     grid = PlainGrid()
@@ -130,6 +152,17 @@ def test_a_page_goes_up_whole_and_down_in_parts_any_number_of_times(make: GridFa
         assert grid.least_free(start, end) == -2 * COUNT_MAX
         grid.add_reserved(start, end, -COUNT_MAX)
     assert grid.runs(0) == [Run(start, middle, 0, COUNT_MAX, 0)]
+
+
+@BOTH
+def test_what_was_forgotten_delivers_nothing_though_it_was_asked_for_before(make: GridFactory) -> None:
+    grid = make()
+    page = BASE // PAGE_HOURS
+    end = (page + 1) * PAGE_HOURS
+    grid.add_bought(page * PAGE_HOURS, end, 3)
+    assert grid.least_deliverable(end - 2, end - 1) == 3
+    grid.forget(end)
+    assert grid.least_deliverable(end - 2, end - 1) == 0
 
 
 @BOTH
