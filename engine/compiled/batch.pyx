@@ -22,7 +22,8 @@ from engine.compiled.wire cimport WireSink, record_of
 from engine.codec import decode_command, encode_events
 
 cdef extern from "Python.h":
-    # Borrowed, as they are declared here: a record that is only read stays unwritten, its count of references too.
+    # Borrowed, as they are declared here: a record that is only read stays unwritten, its count of
+    # references too.
     PyObject *item_of "PyTuple_GET_ITEM"(PyObject *items, Py_ssize_t place) noexcept
     bint is_bytes "PyBytes_CheckExact"(PyObject *record) noexcept
     const char *bytes_of "PyBytes_AS_STRING"(PyObject *record) noexcept
