@@ -162,7 +162,6 @@ cdef inline void ask_of_row(Core core, PyObject *row, bint spot) noexcept:
         prefetch(&(<Row>row).grid.first_page)
         if not spot:
             prefetch(&(<Row>row).grid.slots[hour_of(core.last_ts_ns) // PAGE_HOURS % PAGES_MAX])
-        prefetch(<void *>(<Row>row).spot_asks if spot else <void *>(<Row>row).firm_asks)
 
 
 cdef inline void ask_hours(Core core, PyObject *row, bint spot) noexcept:
@@ -177,7 +176,7 @@ cdef inline void ask_hours(Core core, PyObject *row, bint spot) noexcept:
             prefetch(page)
             lines(left_at(page, now_h % PAGE_HOURS), DAY_LINES)
     ask_row_neighbour(
-        &core.orders.slots, (<Row>row).spot_asks.last if spot else (<Row>row).firm_asks.last
+        &core.orders.slots, (<Row>row).spot_list.last if spot else (<Row>row).firm_list.last
     )
 
 

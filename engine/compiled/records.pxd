@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from engine.compiled.ordered cimport PairSet
 from engine.compiled.orders cimport Orders
 from engine.compiled.remembered cimport RememberedIds
-from engine.compiled.slots cimport OrderSlot
+from engine.compiled.slots cimport OrderSlot, Slots, slot_at
 from engine.compiled.tables cimport IdMemory, IdTable
 from engine.grid_fast cimport FastGrid
 
@@ -18,15 +18,43 @@ cdef enum:
     POT_COUNT = 9
 
 
-cdef class Asks:
-    """The asks of a row, oldest first, linked through their slots; a dict of ids to None for Python rooms."""
-    cdef Orders table
-    cdef uint32_t first
-    cdef uint32_t last
-    cdef uint32_t count
+cdef struct AskList:
+    # Slots of asks, oldest first, linked through themselves; 0 for none.
+    uint32_t first
+    uint32_t last
+    uint32_t count
 
-    cdef void link(self, OrderSlot *slot, uint32_t index) noexcept nogil
-    cdef void unlink(self, OrderSlot *slot) noexcept nogil
+
+cdef inline void link_ask(const Slots *slots, AskList *asks, OrderSlot *slot, uint32_t index) noexcept nogil:
+    """The newest."""
+    slot.row_prev, slot.row_next = asks.last, 0
+    if asks.last:
+        slot_at(slots, asks.last).row_next = index
+    else:
+        asks.first = index
+    asks.last = index
+    asks.count += 1
+
+
+cdef inline void unlink_ask(const Slots *slots, AskList *asks, OrderSlot *slot) noexcept nogil:
+    if slot.row_prev:
+        slot_at(slots, slot.row_prev).row_next = slot.row_next
+    else:
+        asks.first = slot.row_next
+    if slot.row_next:
+        slot_at(slots, slot.row_next).row_prev = slot.row_prev
+    else:
+        asks.last = slot.row_prev
+    slot.row_prev = slot.row_next = 0
+    asks.count -= 1
+
+
+cdef class Asks:
+    """The asks of a row, of spot or firm, oldest first; a dict of ids to None for Python rooms."""
+    cdef Row row
+    cdef bint spot
+
+    cdef AskList *here(self) noexcept
 
 
 cdef class Account:
@@ -64,14 +92,16 @@ cdef class Pots:
 
 
 cdef class Row:
+    # What every ask touches comes first, as with accounts.
     cdef readonly uint32_t account
     cdef readonly uint32_t baron
     cdef readonly FastGrid grid
-    cdef readonly Asks spot_asks
-    cdef readonly Asks firm_asks
+    cdef AskList spot_list
+    cdef AskList firm_list
     cdef public int64_t spot_asked_gpus
     cdef public int64_t spot_gpus
     cdef public int64_t look_ahead_ns
+    cdef Orders orders
     cdef public dict listings
     cdef public int64_t firm_gpus
     cdef public int64_t own_gpus

@@ -14,7 +14,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.ordered cimport PairSet
 from engine.compiled.orders cimport Order, Orders
-from engine.compiled.slots cimport OrderSlot, index_of, slot_at
+from engine.compiled.slots cimport OrderSlot, Slots, index_of, slot_at
 from engine.compiled.tables cimport IdMemory
 from engine.grid_fast cimport FastGrid
 
@@ -44,67 +44,50 @@ cdef enum:
 cdef class Asks:
     """The asks of a row, oldest first; a dict of their ids to None for Python rooms."""
 
-    def __cinit__(self, Orders table not None):
-        self.table = table
+    def __cinit__(self, Row row not None, bint spot):
+        self.row, self.spot = row, spot
 
-    cdef void link(self, OrderSlot *slot, uint32_t index) noexcept nogil:
-        """The newest."""
-        slot.row_prev, slot.row_next = self.last, 0
-        if self.last:
-            slot_at(&self.table.slots, self.last).row_next = index
-        else:
-            self.first = index
-        self.last = index
-        self.count += 1
-
-    cdef void unlink(self, OrderSlot *slot) noexcept nogil:
-        if slot.row_prev:
-            slot_at(&self.table.slots, slot.row_prev).row_next = slot.row_next
-        else:
-            self.first = slot.row_next
-        if slot.row_next:
-            slot_at(&self.table.slots, slot.row_next).row_prev = slot.row_prev
-        else:
-            self.last = slot.row_prev
-        slot.row_prev = slot.row_next = 0
-        self.count -= 1
+    cdef AskList *here(self) noexcept:
+        return &self.row.spot_list if self.spot else &self.row.firm_list
 
     def __setitem__(self, uint64_t order_id, _):
-        cdef uint32_t index = index_of(&self.table.slots, order_id)
+        cdef Slots *slots = &self.row.orders.slots
+        cdef uint32_t index = index_of(slots, order_id)
         if index == 0:
             raise KeyError(order_id)
-        if slot_at(&self.table.slots, index).side != SELL:
+        if slot_at(slots, index).side != SELL:
             # Where an ask has its links, a bid has where to deliver.
             raise ValueError(f"order {order_id} is no ask")
-        if index != self.last and not slot_at(&self.table.slots, index).row_next:
-            self.link(slot_at(&self.table.slots, index), index)
+        if index != self.here().last and not slot_at(slots, index).row_next:
+            link_ask(slots, self.here(), slot_at(slots, index), index)
 
     def __delitem__(self, uint64_t order_id):
-        cdef uint32_t index = index_of(&self.table.slots, order_id)
-        if index == 0 or (index != self.first and not slot_at(&self.table.slots, index).row_prev):
+        cdef Slots *slots = &self.row.orders.slots
+        cdef uint32_t index = index_of(slots, order_id)
+        if index == 0 or (index != self.here().first and not slot_at(slots, index).row_prev):
             raise KeyError(order_id)
-        if slot_at(&self.table.slots, index).side != SELL:
+        if slot_at(slots, index).side != SELL:
             raise KeyError(order_id)
-        self.unlink(slot_at(&self.table.slots, index))
+        unlink_ask(slots, self.here(), slot_at(slots, index))
 
     def update(self, order_ids):
         for order_id in order_ids:
             self[order_id] = None
 
     def __len__(self):
-        return self.count
+        return self.here().count
 
     def __iter__(self):
-        cdef uint32_t index = self.first
+        cdef uint32_t index = self.here().first
         while index:
-            yield slot_at(&self.table.slots, index).order_id
-            index = slot_at(&self.table.slots, index).row_next
+            yield slot_at(&self.row.orders.slots, index).order_id
+            index = slot_at(&self.row.orders.slots, index).row_next
 
     def __reversed__(self):
-        cdef uint32_t index = self.last
+        cdef uint32_t index = self.here().last
         while index:
-            yield slot_at(&self.table.slots, index).order_id
-            index = slot_at(&self.table.slots, index).row_prev
+            yield slot_at(&self.row.orders.slots, index).order_id
+            index = slot_at(&self.row.orders.slots, index).row_prev
 
     def __repr__(self):
         return repr(dict.fromkeys(self))
@@ -209,14 +192,22 @@ cdef class Baron:
 @cython.final
 @cython.no_gc
 cdef class Row:
-    def __init__(self, uint32_t account, uint32_t baron, FastGrid grid not None, Orders orders):
+    def __init__(self, uint32_t account, uint32_t baron, FastGrid grid not None, Orders orders not None):
         self.account, self.baron, self.grid = account, baron, grid
         self.key = (account, baron)
-        self.spot_asks, self.firm_asks = Asks(orders), Asks(orders)
+        self.orders = orders
         self.firm_leases = IdMemory(KNOWN)
         self.listings = {}
         self.claims = {}
         self.spot_leases = PairSet()
+
+    @property
+    def spot_asks(self):
+        return Asks(self, True)
+
+    @property
+    def firm_asks(self):
+        return Asks(self, False)
 
 
 @cython.final

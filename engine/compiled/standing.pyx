@@ -17,7 +17,7 @@ from engine.compiled.codes cimport (
 from engine.compiled.holding cimport change_hold, order_hold
 from engine.compiled.order_events cimport AcceptedEvent, AcceptedTerms, write_accepted, write_canceled
 from engine.compiled.orders cimport Rare
-from engine.compiled.records cimport Account, Asks, Baron, Row
+from engine.compiled.records cimport Account, AskList, Baron, Row, link_ask, unlink_ask
 from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
 from engine.compiled.state cimport Core, Listed, listed_of, note_baron
 from engine.compiled.trade_events cimport write_capacity_changed
@@ -102,7 +102,7 @@ cdef int stand(Core state, Row row, const OrderSlot *ask, int64_t quantity) exce
 
 cdef int arm_look_ahead(Core state, Row row) except -1:
     """While anything of a row is spot, it is looked at two minutes before each full hour."""
-    cdef bint wanted = row.spot_asks.count != 0 or row.spot_gpus > 0
+    cdef bint wanted = row.spot_list.count != 0 or row.spot_gpus > 0
     cdef uint64_t number = <uint64_t>row.account << 32 | row.baron
     cdef int64_t due_ns = 0
     if wanted == (row.look_ahead_ns != 0):
@@ -144,8 +144,8 @@ cdef int settle(Core state, Baron baron, Row row) except -1:
 # ---------------------------------------------------------------- live orders
 
 
-cdef Asks asks_of(Row row, const OrderSlot *ask):
-    return row.spot_asks if ask.kind == KIND_SPOT else row.firm_asks
+cdef inline AskList *asks_of(Row row, const OrderSlot *ask) noexcept:
+    return &row.spot_list if ask.kind == KIND_SPOT else &row.firm_list
 
 
 cdef int admit(Core state, Account account, OrderSlot *order, uint32_t index, int64_t hold) except -1:
@@ -162,7 +162,7 @@ cdef int admit(Core state, Account account, OrderSlot *order, uint32_t index, in
         account.gpus += order.leaves_quantity
         return 0
     row = row_of_ask(state, baron_of(state, order.baron), order)
-    asks_of(row, order).link(order, index)
+    link_ask(&state.orders.slots, asks_of(row, order), order, index)
     stand(state, row, order, order.leaves_quantity)
     arm_look_ahead(state, row)
     if order.kind == KIND_ONDEMAND:
@@ -261,7 +261,7 @@ cdef int forget(Core state, Account account, uint32_t index, uint8_t status) exc
         # First, for a slot that went has its links no more.
         baron = baron_of(state, order.baron)
         row = row_of_ask(state, baron, order)
-        asks_of(row, order).unlink(order)
+        unlink_ask(&state.orders.slots, asks_of(row, order), order)
     state.part(account, index)
     drop_slot(&state.orders.slots, index)
     account.open_orders -= 1

@@ -12,7 +12,7 @@ from libc.stdlib cimport free
 
 from engine.compiled.orders cimport Order
 from engine.compiled.ordered cimport TimerSet
-from engine.compiled.records cimport Account, Asks, Baron, Drafts, Lease, Row
+from engine.compiled.records cimport Account, AskList, Baron, Drafts, Lease, Row, link_ask
 from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, find_slot, index_of, slot_at
 from engine.compiled.tables cimport IdTable
 from engine.compiled.tape cimport EventTape
@@ -227,7 +227,7 @@ cdef class Core:
 
     def take_asks(self, Row row not None, bint spot, list order_ids not None):
         """Live asks stand in a row that has none yet (`engine.state.State.take_asks`)."""
-        cdef Asks asks = row.spot_asks if spot else row.firm_asks
+        cdef AskList *asks = &row.spot_list if spot else &row.firm_list
         cdef OrderSlot *slot
         cdef uint64_t number
         cdef int64_t gpus = 0
@@ -241,7 +241,7 @@ cdef class Core:
                 raise ValueError(f"order {number} doesn't stand in this row")
             if (slot.kind == SPOT) != spot or index == asks.last or slot.row_next:
                 raise ValueError(f"order {number} stands among these asks twice, or isn't of their kind")
-            asks.link(slot, index)
+            link_ask(&self.orders.slots, asks, slot, index)
             gpus += slot.leaves_quantity
         return gpus
 
