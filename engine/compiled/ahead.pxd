@@ -18,7 +18,7 @@ from engine.compiled.commands cimport (
 )
 from engine.compiled.months cimport month_end_ns
 from engine.compiled.records cimport Account, Baron, Lease, Row
-from engine.compiled.rings cimport Ring, home_of
+from engine.compiled.rings cimport AT_ONCE, Ring, home_of
 from engine.compiled.slots cimport OrderSlot, Slots, index_of, slot_at
 from engine.compiled.state cimport Core, Listed
 from engine.compiled.tables cimport ById, find_in
@@ -97,7 +97,7 @@ cdef inline void ask_end(const Ring *ring, uint64_t key) noexcept nogil:
         slot = ring.tail & (ring.slots - 1)
         prefetch(&ring.keys[slot])
         prefetch(&ring.values[slot * ring.value_size])
-    if ring.places != NULL:
+    if ring.indexed == AT_ONCE and ring.places != NULL:
         prefetch(&ring.places[home_of(ring, key)])
 
 

@@ -10,10 +10,10 @@ from engine.compiled.rings cimport NO_SLOT, Ring, ring_find
 
 
 cdef class ById:
-    # Changes only through the methods below; `ring_find` may read it.
-    cdef Ring ring
     # Goes up whenever a key comes or goes.
     cdef uint64_t changes
+    # Changes only through the methods below; `ring_find` may read an IdTable's.
+    cdef Ring ring
 
     cdef object value_at(self, uint64_t slot)
     # A new one, or another in an old one's place.

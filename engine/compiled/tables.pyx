@@ -18,8 +18,8 @@ cimport cython
 from collections.abc import ItemsView, KeysView, MutableMapping, ValuesView
 
 from engine.compiled.rings cimport (
-    GONE, NO_SLOT, Ring, ring_add, ring_bytes, ring_drop, ring_find, ring_free, ring_is_full, ring_next,
-    ring_widen,
+    AT_ONCE, GONE, NO_SLOT, Ring, ring_add, ring_bytes, ring_drop, ring_find, ring_free, ring_is_full,
+    ring_next, ring_search, ring_widen,
 )
 
 cdef object NOTHING = object()
@@ -73,10 +73,10 @@ cdef class ById:
         return self.ring.count
 
     cdef bint has(self, uint64_t key) noexcept:
-        return ring_find(&self.ring, key) != NO_SLOT
+        return ring_search(&self.ring, key) != NO_SLOT
 
     cdef bint drop(self, uint64_t key) except -1:
-        cdef int64_t slot = ring_find(&self.ring, key)
+        cdef int64_t slot = ring_search(&self.ring, key)
         if slot == NO_SLOT:
             return False
         self.drop_slot(slot)
@@ -95,7 +95,7 @@ cdef class ById:
         return self.has(id_of(key))
 
     def __getitem__(self, key):
-        cdef int64_t slot = ring_find(&self.ring, id_of(key))
+        cdef int64_t slot = ring_search(&self.ring, id_of(key))
         if slot == NO_SLOT:
             raise KeyError(key)
         return self.value_at(slot)
@@ -108,11 +108,11 @@ cdef class ById:
             raise KeyError(key)
 
     def get(self, key, default=None):
-        cdef int64_t slot = ring_find(&self.ring, id_of(key))
+        cdef int64_t slot = ring_search(&self.ring, id_of(key))
         return default if slot == NO_SLOT else self.value_at(slot)
 
     def pop(self, key, default=NOTHING):
-        cdef int64_t slot = ring_find(&self.ring, id_of(key))
+        cdef int64_t slot = ring_search(&self.ring, id_of(key))
         if slot == NO_SLOT:
             if default is NOTHING:
                 raise KeyError(key)
@@ -122,7 +122,7 @@ cdef class ById:
         return value
 
     def setdefault(self, key, default=None):
-        cdef int64_t slot = ring_find(&self.ring, id_of(key))
+        cdef int64_t slot = ring_search(&self.ring, id_of(key))
         if slot != NO_SLOT:
             return self.value_at(slot)
         self.put(id_of(key), default)
@@ -269,6 +269,7 @@ cdef class IdTable(ById):
 
     def __cinit__(self):
         self.ring.value_size = sizeof(PyObject *)
+        self.ring.indexed = AT_ONCE
 
     def __init__(self, given=()):
         self.update(given)
@@ -338,7 +339,10 @@ cdef class IdTable(ById):
 @cython.final
 @cython.no_gc
 cdef class IdMemory(ById):
-    """A small number by id, at nine to twenty bytes each: what is kept for as many ids as the caller says."""
+    """A small number by id, at nine to twenty bytes each: what is kept for as many ids as the caller says.
+
+    Far more is remembered than ever asked for: its index is made when it is searched.
+    """
 
     def __cinit__(self, members, given=()):
         self.ring.value_size = sizeof(uint8_t)
@@ -360,11 +364,11 @@ cdef class IdMemory(ById):
         return self.remember(key, <uint8_t>self.members.index(value), UINT64_MAX)
 
     cdef int find(self, uint64_t key) noexcept:
-        cdef int64_t slot = ring_find(&self.ring, key)
+        cdef int64_t slot = ring_search(&self.ring, key)
         return -1 if slot == NO_SLOT else <uint8_t>self.ring.values[slot]
 
     cdef int remember(self, uint64_t key, uint8_t number, uint64_t most) except -1:
-        cdef int64_t slot = ring_find(&self.ring, key)
+        cdef int64_t slot = ring_search(&self.ring, key)
         if slot == NO_SLOT:
             return self.remember_new(key, number, most) if key != GONE else not_an_id()
         self.ring.values[slot] = <char>number
