@@ -165,16 +165,18 @@ cdef inline bint ring_is_full(const Ring *ring) noexcept nogil:
     return ring.tail - ring.head >= ring.slots
 
 
-cdef inline int ring_widen(Ring *ring) noexcept:
-    """Into another piece of memory without the gaps: of twice the size where they are less than a quarter.
+cdef inline int ring_widen(Ring *ring, uint32_t more) noexcept:
+    """Into another piece of memory without the gaps, with room for so many more beside the next: of twice the
+    size where gaps are less than a quarter.
 
     0, or -1: there is no memory, and nothing changed.
     """
     cdef Ring wider = ring[0]
+    cdef uint64_t count = <uint64_t>ring.count + more
     cdef uint64_t slot
     wider.slots = FIRST_SLOTS
     wider.shift = 64 - INDEX_BITS - 3
-    while wider.slots <= <uint64_t>ring.count + ring.count // 3:
+    while wider.slots <= count + count // 3:
         if wider.slots >> 31:
             return -1
         wider.slots <<= 1

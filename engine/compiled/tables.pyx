@@ -9,7 +9,7 @@ as dicts; to Cython rooms a lookup is a few nanoseconds and makes no object. Key
 from cpython.long cimport PyLong_AsUnsignedLongLong, PyLong_Check
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
-from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint64_t
+from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
@@ -45,10 +45,8 @@ cdef inline uint64_t id_of(object key) except? 18446744073709551615:
         return GONE
 
 
-cdef int make_room(Ring *ring) except -1:
-    if ring_widen(ring) < 0:
-        raise MemoryError("no memory for a table by id")
-    return 0
+cdef int no_memory() except -1:
+    raise MemoryError("no memory for a table by id")
 
 
 cdef int not_an_id() except -1:
@@ -309,8 +307,8 @@ cdef class IdTable(ById):
         cdef uint64_t slot
         if self.ring.near_size <= key < NEAR_FIRST + NEAR_TIMES * (<uint64_t>self.ring.count + 1):
             widen(&self.ring, key)
-        if ring_is_full(&self.ring):
-            make_room(&self.ring)
+        if ring_is_full(&self.ring) and ring_widen(&self.ring, 0) < 0:
+            no_memory()
         slot = ring_add(&self.ring, key)
         self.changes += 1
         Py_INCREF(value)
@@ -372,21 +370,30 @@ cdef class IdMemory(ById):
         if slot == NO_SLOT:
             return self.remember_new(key, number, most) if key != GONE else not_an_id()
         self.ring.values[slot] = <char>number
-        return self.forget_beyond(most)
+        self.forget_beyond(most)
+        return 0
 
     cdef int remember_new(self, uint64_t key, uint8_t number, uint64_t most) except -1:
-        if ring_is_full(&self.ring):
-            make_room(&self.ring)
-        self.changes += 1
-        self.ring.values[ring_add(&self.ring, key)] = <char>number
-        return self.forget_beyond(most)
+        return 0 if self.remember_many(&key, &number, 1, most) else no_memory()
 
-    cdef inline int forget_beyond(self, uint64_t most) except -1:
+    cdef bint remember_many(
+        self, const uint64_t *keys, const uint8_t *numbers, uint32_t count, uint64_t most
+    ) noexcept:
+        cdef uint64_t slots = self.ring.tail - self.ring.head + count
+        cdef uint32_t nth
+        if slots > self.ring.slots and ring_widen(&self.ring, count - 1) < 0:
+            return False
+        for nth in range(count):
+            self.ring.values[ring_add(&self.ring, keys[nth])] = <char>numbers[nth]
+            self.forget_beyond(most)
+        self.changes += 1
+        return True
+
+    cdef inline void forget_beyond(self, uint64_t most) noexcept:
         """The oldest goes when there is one too many."""
-        cdef uint64_t turn = 0
         if self.ring.count > most:
-            self.drop_slot(<uint64_t>ring_next(&self.ring, &turn))
-        return 0
+            ring_drop(&self.ring, self.ring.head & (self.ring.slots - 1))
+            self.changes += 1
 
     cdef bint walk(self, uint64_t *turn, uint64_t *key, uint8_t *number) noexcept:
         cdef int64_t slot = ring_next(&self.ring, turn)

@@ -155,6 +155,15 @@ class Memories(RuleBasedStateMachine):
             doors.memory_remember_new(self.seen, make_id(1, self.made, 7), value, most)
             self.forget_beyond(most)
 
+    @rule(count=st.integers(0, 100), value=values, most=st.sampled_from([0, 1, 40, 100, 2**62]))
+    def remember_together(self, count: int, value: int, most: int) -> None:
+        new = [(make_id(1, self.made + nth, 7), value) for nth in range(1, count + 1)]
+        self.made += count
+        assert doors.memory_remember_many(self.seen, new, most)
+        for key, _ in new:
+            self.law[key] = value
+            self.forget_beyond(most)
+
     def forget_beyond(self, most: int) -> None:
         if len(self.law) > most:
             del self.law[next(iter(self.law))]
