@@ -17,8 +17,8 @@ from engine.compiled.commands cimport (
     CANCEL_ORDER, END_LEASE, LEASE_ACTIVE, LEASE_WIPED, PLACE_ORDER, PlainCommand,
 )
 from engine.compiled.months cimport month_end_ns
-from engine.compiled.records cimport Account, Baron, Lease, Row
-from engine.compiled.rings cimport Ring, home_of
+from engine.compiled.records cimport CLOSED_FEW, Account, Baron, Lease, Row
+from engine.compiled.rings cimport AT_ONCE, Ring, home_of
 from engine.compiled.slots cimport OrderSlot, Slots, index_of, slot_at
 from engine.compiled.state cimport Core, Listed
 from engine.compiled.tables cimport ById, find_in
@@ -97,7 +97,7 @@ cdef inline void ask_end(const Ring *ring, uint64_t key) noexcept nogil:
         slot = ring.tail & (ring.slots - 1)
         prefetch(&ring.keys[slot])
         prefetch(&ring.values[slot * ring.value_size])
-    if ring.places != NULL:
+    if ring.indexed == AT_ONCE and ring.places != NULL:
         prefetch(&ring.places[home_of(ring, key)])
 
 
@@ -127,16 +127,15 @@ cdef inline PyObject *ask_account(Core core, int64_t number) noexcept:
     return account
 
 
-cdef inline void ask_memory(PyObject *account) noexcept:
-    """What it knows of its closed orders."""
-    if account != NULL:
-        ask_table((<Account>account).closed_orders)
-
-
-cdef inline void ask_closed(PyObject *account, uint64_t order_id) noexcept:
-    """Where it would remember an order."""
-    if account != NULL:
-        ask_end(&(<Account>account).closed_orders.ring, order_id)
+cdef inline void ask_closed(PyObject *account) noexcept:
+    """Where it would note that an order closed; what takes in those before, where there is no room for it."""
+    if account == NULL:
+        return
+    if (<Account>account).closed_count < CLOSED_FEW:
+        prefetch(&(<Account>account).closed_ids[(<Account>account).closed_count])
+        return
+    two_lines((<Account>account).closed_ids)
+    ask_table((<Account>account).closed_before)
 
 
 cdef inline PyObject *ask_baron(Core core, int64_t number) noexcept:
@@ -208,8 +207,6 @@ cdef inline void _for_place(Core core, uint64_t seq, Coming *coming, uint32_t st
         coming.baron = ask_baron(core, coming.command.baron) if sells else NULL
         prefetch(&slots.heads[chain_of(order_id, slots.shift)])
         return
-    if step == 2 and passes:
-        ask_closed(coming.account, order_id)
     listed = find_in(&core.listed.ring, <uint64_t>coming.command.instrument)
     if listed == NULL:
         return
@@ -220,7 +217,7 @@ cdef inline void _for_place(Core core, uint64_t seq, Coming *coming, uint32_t st
             ask_neighbour(slots, (<Account>coming.account).last_order)
             prefetch(<void *>(<Account>coming.account).last_delivery)
             if passes:
-                ask_memory(coming.account)
+                ask_closed(coming.account)
     elif step == 3:
         ask_of_row(core, coming.row, (<Listed>listed).kind_code == KIND_SPOT)
     elif step == 2:
@@ -242,11 +239,10 @@ cdef inline void _for_cancel(Core core, Coming *coming, uint32_t step) noexcept:
         prefetch(&slots.heads[chain_of(order_id, slots.shift)])
     elif step == 5:
         coming.index = slots.heads[chain_of(order_id, slots.shift)]
-        ask_memory(coming.account)
+        ask_closed(coming.account)
         if coming.index:
             two_lines(slot_at(slots, coming.index))
     elif step == 4:
-        ask_closed(coming.account, order_id)
         coming.index = index_of(slots, order_id)
         if coming.index:
             coming.baron = ask_around(core, slot_at(slots, coming.index))
@@ -367,14 +363,6 @@ cdef inline void ask_of_maker(Core core, uint64_t order_id) noexcept:
     if index == 0:
         return
     slot = slot_at(slots, index)
-    ask_memory(find_in(&core.accounts.ring, slot.account))
+    ask_closed(find_in(&core.accounts.ring, slot.account))
     if slot.side == SIDE_SELL:
         ask_row(find_in(&core.barons.ring, slot.baron))
-
-
-cdef inline void ask_close(Core core, uint64_t order_id) noexcept:
-    """Where a maker's account would remember it, should it be filled."""
-    cdef Slots *slots = &core.orders.slots
-    cdef uint32_t index = index_of(slots, order_id)
-    if index:
-        ask_closed(find_in(&core.accounts.ring, slot_at(slots, index).account), order_id)

@@ -4,9 +4,10 @@ Nothing else may use them.
 """
 
 from cpython.object cimport PyObject
-from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.ordered cimport Pair, PairSet, Timer, TimerSet
+from engine.compiled.records cimport Account, note_closed
 from engine.compiled.tables cimport IdMemory, IdTable
 
 
@@ -100,6 +101,22 @@ def memory_remember(IdMemory memory, uint64_t number, uint8_t value, uint64_t mo
 def memory_remember_new(IdMemory memory, uint64_t number, uint8_t value, uint64_t most):
     """For a number that isn't in."""
     memory.remember_new(number, value, most)
+
+
+def memory_remember_many(IdMemory memory, list pairs, uint64_t most):
+    """For at most a hundred numbers that aren't in; False where there is no memory for them."""
+    cdef uint64_t numbers[100]
+    cdef uint8_t values[100]
+    cdef uint32_t count = 0
+    for number, value in pairs[:100]:
+        numbers[count], values[count] = number, value
+        count += 1
+    return memory.remember_many(numbers, values, count, most)
+
+
+def account_closes(Account account not None, uint64_t order_id, uint8_t status, uint64_t most):
+    """For an order that it doesn't remember yet."""
+    note_closed(account, order_id, status, most)
 
 
 def memory_walk(IdMemory memory):

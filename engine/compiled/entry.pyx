@@ -15,7 +15,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memset
 
 from engine.book_fast cimport FastBook
-from engine.compiled.ahead cimport ask_close, ask_maker, ask_of_maker
+from engine.compiled.ahead cimport ask_maker, ask_of_maker
 from engine.compiled.blake2b cimport DIGEST_BYTES
 from engine.compiled.checks cimport best_bid, has_room, is_ask, is_bid, is_plain, way_is_clear
 from engine.compiled.client_ids cimport (
@@ -33,7 +33,7 @@ from engine.compiled.holding cimport change_hold, order_hold
 from engine.compiled.order_events cimport write_rejected
 from engine.compiled.ordered cimport Pair, PairSet
 from engine.compiled.orders cimport Rare
-from engine.compiled.records cimport Account, Baron
+from engine.compiled.records cimport Account, Baron, closed_orders_of
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at, take_slot
 from engine.compiled.standing cimport (
     account_of, admit, close, find_account, find_baron, forget, hour_of,
@@ -145,7 +145,6 @@ cdef int told(
             if count > 1:
                 ask_makers(state, count, 1)
         elif event.kind == KIND_TRADE and is_known(state, listed, event):
-            ask_close(state, event.order_id)
             trade(state, listed, event)
         elif event.kind == KIND_CANCELED and listed.kind_code != KIND_FORWARD:
             if keeps_remainder and event.reason == IOC_REMAINDER:
@@ -433,7 +432,7 @@ cdef bint refuse_gone(
     Core state, Account account, const PlainCommand *command, uint64_t number
 ) except -1:
     """Say how an order ended, where its account remembers it; else that there is none."""
-    cdef int status = -1 if account is None else account.closed_orders.find(number)
+    cdef int status = -1 if account is None else closed_orders_of(account).find(number)
     cdef int reason = ORDER_CLOSED
     cdef View field
     if status < 0:

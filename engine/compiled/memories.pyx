@@ -14,7 +14,7 @@ from engine.compiled.blake2b cimport DIGEST_BYTES
 from engine.compiled.reading cimport (
     Cursor, read_array, read_blob, read_code, read_map, read_nil, read_number, read_text,
 )
-from engine.compiled.records cimport Account
+from engine.compiled.records cimport Account, closed_orders_of
 from engine.compiled.remembered cimport Entry, RememberedIds, text_at
 from engine.compiled.tables cimport IdMemory
 from engine.compiled.wire cimport (
@@ -111,7 +111,7 @@ cdef object saved_account(Account account):
         pots=list(account.pots),
         client_ids=saved_ids(account.client_ids),
         older_live_ids=saved_ids(account.older_live_ids),
-        closed_orders=saved_numbers(account.closed_orders, True),
+        closed_orders=saved_numbers(closed_orders_of(account), True),
         wiped_leases=saved_numbers(account.wiped_leases, False),
         **{name: getattr(account, name) for name in PLAIN_FIELDS},
     )
@@ -168,7 +168,7 @@ cdef Account read_account(object saved):
     if (
         read_ids(account.client_ids, bytes(saved.client_ids))
         and read_ids(account.older_live_ids, bytes(saved.older_live_ids))
-        and read_numbers(account.closed_orders, bytes(saved.closed_orders), True)
+        and read_numbers(closed_orders_of(account), bytes(saved.closed_orders), True)
         and read_numbers(account.wiped_leases, bytes(saved.wiped_leases), False)
     ):
         return account

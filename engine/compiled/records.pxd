@@ -5,7 +5,7 @@ A field that the law shows as a member of an enumeration has its number here as 
 `engine.compiled.orders`.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.ordered cimport PairSet
 from engine.compiled.orders cimport Orders
@@ -16,6 +16,8 @@ from engine.grid_fast cimport FastGrid
 
 cdef enum:
     POT_COUNT = 9
+    # So many of an account's closed orders stand in itself, before its memory takes them in together.
+    CLOSED_FEW = 15
 
 
 cdef struct AskList:
@@ -65,9 +67,12 @@ cdef class Account:
     cdef uint32_t first_order
     cdef uint32_t last_order
     cdef public uint32_t leases
-    cdef public uint32_t obligations
     cdef public bint killed
-    cdef readonly IdMemory closed_orders
+    # Of the newest closed orders, which `note_closed` and `closed_orders_of` alone touch: of how many at most
+    # one is remembered, how many stand here, and how each ended. Python rooms see all as `closed_orders`.
+    cdef uint32_t closed_most
+    cdef uint8_t closed_count
+    cdef uint8_t closed_statuses[15]
     # What its last bid said where to deliver.
     cdef bytes last_delivery
     cdef public int64_t max_open_orders
@@ -78,12 +83,45 @@ cdef class Account:
     cdef public int64_t taker_fee_ppm
     # Its money by Pot; Python rooms see them as `pots`.
     cdef int64_t micros[9]
+    cdef uint64_t closed_ids[15]
+    cdef IdMemory closed_before
+    cdef public uint32_t obligations
     cdef public int64_t dead_man_ns
     cdef public tuple offers
     cdef readonly RememberedIds client_ids
     cdef readonly RememberedIds older_live_ids
     cdef readonly IdMemory wiped_leases
     cdef public dict quote_sets
+
+
+cdef inline int take_closed_in(Account account) except -1:
+    """What stands in the account goes to its memory, all of it or nothing."""
+    if account.closed_count == 0:
+        return 0
+    if not account.closed_before.remember_many(
+        account.closed_ids, account.closed_statuses, account.closed_count, account.closed_most
+    ):
+        raise MemoryError("no memory for closed orders")
+    account.closed_count = 0
+    return 0
+
+
+cdef inline int note_closed(Account account, uint64_t order_id, uint8_t status, uint64_t most) except -1:
+    """How an order ended that was live; of more than so many the oldest is forgotten."""
+    cdef uint32_t bound = <uint32_t>most if most < UINT32_MAX else UINT32_MAX
+    if account.closed_count == CLOSED_FEW or account.closed_most != bound:
+        take_closed_in(account)
+        account.closed_most = bound
+    account.closed_ids[account.closed_count] = order_id
+    account.closed_statuses[account.closed_count] = status
+    account.closed_count += 1
+    return 0
+
+
+cdef inline IdMemory closed_orders_of(Account account):
+    """All that it remembers of closed orders, up to now."""
+    take_closed_in(account)
+    return account.closed_before
 
 
 cdef class Pots:

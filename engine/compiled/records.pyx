@@ -137,7 +137,8 @@ cdef class Account:
         self.offers = offers
         self.client_ids = RememberedIds(client_ids or ())
         self.older_live_ids = RememberedIds(older_live_ids or ())
-        self.closed_orders = IdMemory(ORDER_STATUSES, closed_orders or ())
+        self.closed_before = IdMemory(ORDER_STATUSES, closed_orders or ())
+        self.closed_count = 0
         self.wiped_leases = IdMemory(KNOWN, wiped_leases or ())
         self.quote_sets = {} if quote_sets is None else quote_sets
         self.dead_man_ns, self.gpus, self.killed = dead_man_ns, gpus, killed
@@ -147,6 +148,10 @@ cdef class Account:
     @property
     def pots(self):
         return Pots(self)
+
+    @property
+    def closed_orders(self):
+        return closed_orders_of(self)
 
 
 @cython.final

@@ -1,8 +1,9 @@
 """A hash of ids that keeps their order of entry, in C: what a dict is for numbers, at a third of its bytes.
 
 Keys and values stand in a ring, oldest first. A few are looked through; of more, an open-addressed index
-says in which slot a key is. The oldest leaves without a trace, so that a bounded memory never pauses; one
-from the middle leaves a gap, and gaps are closed when the ring is full. What a value is, its owner knows.
+says in which slot a key is. Of a ring that is asked of nearly always, it is entered there at once; else when
+it is first searched, and till then an entry costs its key and value alone. The oldest leaves without a trace;
+one from the middle leaves a gap, and gaps are closed when the ring is full. What a value is, its owner knows.
 The memory is of Python's pools, whose small pieces come and go quickly; no more of Python is known here.
 """
 
@@ -20,18 +21,21 @@ cdef enum:
 
 
 cdef struct Ring:
+    # What an entry touches comes first, so that it may lie in one line.
     # One piece of memory: the keys, behind them the places, behind those the values.
     uint64_t *keys
     char *values
-    # Slot + 1 of the key that is at home here or was moved on; 0: none. NULL while there are few slots: then
-    # every slot without a key says so.
-    uint32_t *places
     # The oldest's turn and the turn behind the newest's: they only go up, and modulo the size they are slots.
     uint64_t head
     uint64_t tail
     uint32_t count
     # How many slots there are, a power of two; 0 before the first key.
     uint32_t slots
+    # Keys whose turns come before are in the index; AT_ONCE: all are. 0: none, and it has no zeros yet.
+    uint64_t indexed
+    # Slot + 1 of the key that is at home here or was moved on; 0: none. NULL while there are few slots: then
+    # every slot without a key says so.
+    uint32_t *places
     uint32_t value_size
     # By how much a key's hash is shifted to be a place.
     uint32_t shift
@@ -47,6 +51,8 @@ cdef extern from *:
     #define HOURBOOK_GONE 0xFFFFFFFFFFFFFFFFULL
     """
     const uint64_t GONE "HOURBOOK_GONE"
+    # A ring that enters each key in its index as it comes.
+    const uint64_t AT_ONCE "HOURBOOK_GONE"
 
 
 cdef inline uint64_t home_of(const Ring *ring, uint64_t key) noexcept nogil:
@@ -59,7 +65,7 @@ cdef inline uint64_t index_mask(const Ring *ring) noexcept nogil:
 
 
 cdef inline int64_t ring_find(const Ring *ring, uint64_t key) noexcept nogil:
-    """The slot of a key, or NO_SLOT."""
+    """The slot of a key, or NO_SLOT; of a ring whose index has them all."""
     cdef uint64_t place, slot
     if ring.places == NULL:
         return look_through(ring, key)
@@ -114,6 +120,27 @@ cdef inline void leave_slot(Ring *ring, uint64_t key, uint64_t slot) noexcept no
     ring.places[hole] = 0
 
 
+cdef inline int64_t ring_search(Ring *ring, uint64_t key) noexcept nogil:
+    """The slot of a key, or NO_SLOT; what isn't in the index yet is entered first."""
+    if ring.indexed < ring.tail and ring.places != NULL:
+        index_late(ring)
+    return ring_find(ring, key)
+
+
+cdef inline void index_late(Ring *ring) noexcept nogil:
+    """Enter in the index what came since it was last whole."""
+    cdef uint64_t turn = ring.indexed if ring.indexed > ring.head else ring.head
+    cdef uint64_t slot
+    if ring.indexed == 0:
+        memset(ring.places, 0, index_bytes(ring))
+    while turn < ring.tail:
+        slot = turn & (ring.slots - 1)
+        if ring.keys[slot] != GONE:
+            enter_slot(ring, ring.keys[slot], slot)
+        turn += 1
+    ring.indexed = ring.tail
+
+
 cdef inline uint64_t index_bytes(const Ring *ring) noexcept nogil:
     return 0 if ring.slots <= LOOKED_THROUGH else (<uint64_t>ring.slots << INDEX_BITS) * sizeof(uint32_t)
 
@@ -129,6 +156,8 @@ cdef inline void ring_free(Ring *ring) noexcept:
     ring.values = NULL
     ring.places = NULL
     ring.head = ring.tail = ring.count = ring.slots = 0
+    if ring.indexed != AT_ONCE:
+        ring.indexed = 0
 
 
 cdef inline bint ring_is_full(const Ring *ring) noexcept nogil:
@@ -136,16 +165,18 @@ cdef inline bint ring_is_full(const Ring *ring) noexcept nogil:
     return ring.tail - ring.head >= ring.slots
 
 
-cdef inline int ring_widen(Ring *ring) noexcept:
-    """Into another piece of memory without the gaps: of twice the size where they are less than a quarter.
+cdef inline int ring_widen(Ring *ring, uint32_t more) noexcept:
+    """Into another piece of memory without the gaps, with room for so many more beside the next: of twice the
+    size where gaps are less than a quarter.
 
     0, or -1: there is no memory, and nothing changed.
     """
     cdef Ring wider = ring[0]
+    cdef uint64_t count = <uint64_t>ring.count + more
     cdef uint64_t slot
     wider.slots = FIRST_SLOTS
     wider.shift = 64 - INDEX_BITS - 3
-    while wider.slots <= <uint64_t>ring.count + ring.count // 3:
+    while wider.slots <= count + count // 3:
         if wider.slots >> 31:
             return -1
         wider.slots <<= 1
@@ -157,11 +188,14 @@ cdef inline int ring_widen(Ring *ring) noexcept:
     wider.places = NULL
     if index_bytes(&wider):
         wider.places = <uint32_t *>(wider.keys + wider.slots)
-        memset(wider.places, 0, index_bytes(&wider))
     else:
         memset(wider.keys, 0xFF, wider.slots * sizeof(uint64_t))
     move_all(ring, &wider)
-    if wider.places != NULL:
+    if wider.indexed != AT_ONCE:
+        # Whoever searches it next enters them.
+        wider.indexed = 0
+    elif wider.places != NULL:
+        memset(wider.places, 0, index_bytes(&wider))
         for slot in range(wider.tail):
             enter_slot(&wider, wider.keys[slot], slot)
     ring_free(ring)
@@ -195,16 +229,21 @@ cdef inline uint64_t ring_add(Ring *ring, uint64_t key) noexcept nogil:
     """The slot of a key that isn't in yet, for its value; the ring isn't full."""
     cdef uint64_t slot = ring.tail & (ring.slots - 1)
     ring.keys[slot] = key
-    if ring.places != NULL:
+    if ring.indexed == AT_ONCE and ring.places != NULL:
         enter_slot(ring, key, slot)
     ring.tail += 1
     ring.count += 1
     return slot
 
 
+cdef inline uint64_t turn_of(const Ring *ring, uint64_t slot) noexcept nogil:
+    """When the key came that is in this slot."""
+    return ring.head + ((slot - ring.head) & (<uint64_t>ring.slots - 1))
+
+
 cdef inline void ring_drop(Ring *ring, uint64_t slot) noexcept nogil:
     """Take out the key that is in this slot."""
-    if ring.places != NULL:
+    if turn_of(ring, slot) < ring.indexed and ring.places != NULL:
         leave_slot(ring, ring.keys[slot], slot)
     ring.keys[slot] = GONE
     ring.count -= 1
@@ -212,6 +251,8 @@ cdef inline void ring_drop(Ring *ring, uint64_t slot) noexcept nogil:
         ring.head += 1
     while ring.head < ring.tail and ring.keys[(ring.tail - 1) & (ring.slots - 1)] == GONE:
         ring.tail -= 1
+    if ring.indexed > ring.tail and ring.indexed != AT_ONCE:
+        ring.indexed = ring.tail
 
 
 cdef inline int64_t ring_next(const Ring *ring, uint64_t *turn) noexcept nogil:

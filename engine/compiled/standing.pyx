@@ -17,7 +17,7 @@ from engine.compiled.codes cimport (
 from engine.compiled.holding cimport change_hold, order_hold
 from engine.compiled.order_events cimport AcceptedEvent, AcceptedTerms, write_accepted, write_canceled
 from engine.compiled.orders cimport Rare
-from engine.compiled.records cimport Account, AskList, Baron, Row, link_ask, unlink_ask
+from engine.compiled.records cimport Account, AskList, Baron, Row, link_ask, note_closed, unlink_ask
 from engine.compiled.slots cimport OrderSlot, admit_slot, drop_slot, slot_at
 from engine.compiled.state cimport Core, Listed, listed_of, note_baron
 from engine.compiled.trade_events cimport write_capacity_changed
@@ -265,7 +265,7 @@ cdef int forget(Core state, Account account, uint32_t index, uint8_t status) exc
     state.part(account, index)
     drop_slot(&state.orders.slots, index)
     account.open_orders -= 1
-    account.closed_orders.remember_new(order.order_id, status, <uint64_t>state.max_client_ids)
+    note_closed(account, order.order_id, status, <uint64_t>state.max_client_ids)
     if order.rare:
         let_go(state, account, order)
     if order.side == SIDE_BUY:

@@ -4,16 +4,16 @@ They keep the order of entry, as dicts do. A reference that `find` or `walk` giv
 """
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.rings cimport NO_SLOT, Ring, ring_find
 
 
 cdef class ById:
-    # Changes only through the methods below; `ring_find` may read it.
-    cdef Ring ring
     # Goes up whenever a key comes or goes.
     cdef uint64_t changes
+    # Changes only through the methods below; `ring_find` may read an IdTable's.
+    cdef Ring ring
 
     cdef object value_at(self, uint64_t slot)
     # A new one, or another in an old one's place.
@@ -58,6 +58,10 @@ cdef class IdMemory(ById):
     cdef int remember(self, uint64_t key, uint8_t number, uint64_t most) except -1
     # The same where it is known that the key isn't in yet, and below 2^64 - 1.
     cdef int remember_new(self, uint64_t key, uint8_t number, uint64_t most) except -1
-    cdef int forget_beyond(self, uint64_t most) except -1
+    # The same of so many, one after the other; False: there is no memory, and none is in.
+    cdef bint remember_many(
+        self, const uint64_t *keys, const uint8_t *numbers, uint32_t count, uint64_t most
+    ) noexcept
+    cdef void forget_beyond(self, uint64_t most) noexcept
     # The next in order of entry, from turn 0 on; False at the end. Not while the memory changes.
     cdef bint walk(self, uint64_t *turn, uint64_t *key, uint8_t *number) noexcept

@@ -9,7 +9,7 @@ as dicts; to Cython rooms a lookup is a few nanoseconds and makes no object. Key
 from cpython.long cimport PyLong_AsUnsignedLongLong, PyLong_Check
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
-from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint64_t
+from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
@@ -18,8 +18,8 @@ cimport cython
 from collections.abc import ItemsView, KeysView, MutableMapping, ValuesView
 
 from engine.compiled.rings cimport (
-    GONE, NO_SLOT, Ring, ring_add, ring_bytes, ring_drop, ring_find, ring_free, ring_is_full, ring_next,
-    ring_widen,
+    AT_ONCE, GONE, NO_SLOT, Ring, ring_add, ring_bytes, ring_drop, ring_find, ring_free, ring_is_full,
+    ring_next, ring_search, ring_widen,
 )
 
 cdef object NOTHING = object()
@@ -45,10 +45,8 @@ cdef inline uint64_t id_of(object key) except? 18446744073709551615:
         return GONE
 
 
-cdef int make_room(Ring *ring) except -1:
-    if ring_widen(ring) < 0:
-        raise MemoryError("no memory for a table by id")
-    return 0
+cdef int no_memory() except -1:
+    raise MemoryError("no memory for a table by id")
 
 
 cdef int not_an_id() except -1:
@@ -73,10 +71,10 @@ cdef class ById:
         return self.ring.count
 
     cdef bint has(self, uint64_t key) noexcept:
-        return ring_find(&self.ring, key) != NO_SLOT
+        return ring_search(&self.ring, key) != NO_SLOT
 
     cdef bint drop(self, uint64_t key) except -1:
-        cdef int64_t slot = ring_find(&self.ring, key)
+        cdef int64_t slot = ring_search(&self.ring, key)
         if slot == NO_SLOT:
             return False
         self.drop_slot(slot)
@@ -95,7 +93,7 @@ cdef class ById:
         return self.has(id_of(key))
 
     def __getitem__(self, key):
-        cdef int64_t slot = ring_find(&self.ring, id_of(key))
+        cdef int64_t slot = ring_search(&self.ring, id_of(key))
         if slot == NO_SLOT:
             raise KeyError(key)
         return self.value_at(slot)
@@ -108,11 +106,11 @@ cdef class ById:
             raise KeyError(key)
 
     def get(self, key, default=None):
-        cdef int64_t slot = ring_find(&self.ring, id_of(key))
+        cdef int64_t slot = ring_search(&self.ring, id_of(key))
         return default if slot == NO_SLOT else self.value_at(slot)
 
     def pop(self, key, default=NOTHING):
-        cdef int64_t slot = ring_find(&self.ring, id_of(key))
+        cdef int64_t slot = ring_search(&self.ring, id_of(key))
         if slot == NO_SLOT:
             if default is NOTHING:
                 raise KeyError(key)
@@ -122,7 +120,7 @@ cdef class ById:
         return value
 
     def setdefault(self, key, default=None):
-        cdef int64_t slot = ring_find(&self.ring, id_of(key))
+        cdef int64_t slot = ring_search(&self.ring, id_of(key))
         if slot != NO_SLOT:
             return self.value_at(slot)
         self.put(id_of(key), default)
@@ -269,6 +267,7 @@ cdef class IdTable(ById):
 
     def __cinit__(self):
         self.ring.value_size = sizeof(PyObject *)
+        self.ring.indexed = AT_ONCE
 
     def __init__(self, given=()):
         self.update(given)
@@ -308,8 +307,8 @@ cdef class IdTable(ById):
         cdef uint64_t slot
         if self.ring.near_size <= key < NEAR_FIRST + NEAR_TIMES * (<uint64_t>self.ring.count + 1):
             widen(&self.ring, key)
-        if ring_is_full(&self.ring):
-            make_room(&self.ring)
+        if ring_is_full(&self.ring) and ring_widen(&self.ring, 0) < 0:
+            no_memory()
         slot = ring_add(&self.ring, key)
         self.changes += 1
         Py_INCREF(value)
@@ -338,7 +337,10 @@ cdef class IdTable(ById):
 @cython.final
 @cython.no_gc
 cdef class IdMemory(ById):
-    """A small number by id, at nine to twenty bytes each: what is kept for as many ids as the caller says."""
+    """A small number by id, at nine to twenty bytes each: what is kept for as many ids as the caller says.
+
+    Far more is remembered than ever asked for: its index is made when it is searched.
+    """
 
     def __cinit__(self, members, given=()):
         self.ring.value_size = sizeof(uint8_t)
@@ -360,29 +362,38 @@ cdef class IdMemory(ById):
         return self.remember(key, <uint8_t>self.members.index(value), UINT64_MAX)
 
     cdef int find(self, uint64_t key) noexcept:
-        cdef int64_t slot = ring_find(&self.ring, key)
+        cdef int64_t slot = ring_search(&self.ring, key)
         return -1 if slot == NO_SLOT else <uint8_t>self.ring.values[slot]
 
     cdef int remember(self, uint64_t key, uint8_t number, uint64_t most) except -1:
-        cdef int64_t slot = ring_find(&self.ring, key)
+        cdef int64_t slot = ring_search(&self.ring, key)
         if slot == NO_SLOT:
             return self.remember_new(key, number, most) if key != GONE else not_an_id()
         self.ring.values[slot] = <char>number
-        return self.forget_beyond(most)
+        self.forget_beyond(most)
+        return 0
 
     cdef int remember_new(self, uint64_t key, uint8_t number, uint64_t most) except -1:
-        if ring_is_full(&self.ring):
-            make_room(&self.ring)
-        self.changes += 1
-        self.ring.values[ring_add(&self.ring, key)] = <char>number
-        return self.forget_beyond(most)
+        return 0 if self.remember_many(&key, &number, 1, most) else no_memory()
 
-    cdef inline int forget_beyond(self, uint64_t most) except -1:
+    cdef bint remember_many(
+        self, const uint64_t *keys, const uint8_t *numbers, uint32_t count, uint64_t most
+    ) noexcept:
+        cdef uint64_t slots = self.ring.tail - self.ring.head + count
+        cdef uint32_t nth
+        if slots > self.ring.slots and ring_widen(&self.ring, count - 1) < 0:
+            return False
+        for nth in range(count):
+            self.ring.values[ring_add(&self.ring, keys[nth])] = <char>numbers[nth]
+            self.forget_beyond(most)
+        self.changes += 1
+        return True
+
+    cdef inline void forget_beyond(self, uint64_t most) noexcept:
         """The oldest goes when there is one too many."""
-        cdef uint64_t turn = 0
         if self.ring.count > most:
-            self.drop_slot(<uint64_t>ring_next(&self.ring, &turn))
-        return 0
+            ring_drop(&self.ring, self.ring.head & (self.ring.slots - 1))
+            self.changes += 1
 
     cdef bint walk(self, uint64_t *turn, uint64_t *key, uint8_t *number) noexcept:
         cdef int64_t slot = ring_next(&self.ring, turn)

@@ -21,6 +21,7 @@ def tables_live(seed: int, steps: int) -> None:
     table: IdTable[object] = IdTable()
     law: dict[int, object] = {}
     memory, kept = IdMemory(range(256)), dict[int, int]()
+    late: IdMemory[int] = IdMemory(range(256))
     for step in range(steps):
         number = chance.randrange(1 + step // 2)
         if chance.random() < 0.55:
@@ -34,11 +35,16 @@ def tables_live(seed: int, steps: int) -> None:
         kept[number] = step % 256
         if len(kept) > 300:
             del kept[next(iter(kept))]
+        if step % 9 == 8:
+            doors.memory_remember_many(late, [(each, each % 256) for each in range(step - 8, step + 1)], 300)
+        if step % 997 == 996:
+            assert doors.memory_find(late, step // 9 * 9 - 200) == (step // 9 * 9 - 200) % 256
         if step % 500 == 499:
             for oldest in list(kept)[: len(kept) - step % 40]:
                 del kept[oldest], memory[oldest]
     assert list(table.items()) == list(law.items())
     assert list(memory.items()) == list(kept.items())
+    assert list(late) == list(range(list(late)[-1] - 299, list(late)[-1] + 1))
     table.clear()
 
 

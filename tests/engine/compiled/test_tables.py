@@ -126,7 +126,10 @@ TestTables.settings = settings(max_examples=60, stateful_step_count=30, deadline
 
 
 class Memories(RuleBasedStateMachine):
-    """An IdMemory beside a dict, with few ids and many: some of each are looked through, more have an index."""
+    """An IdMemory beside a dict, with few ids and many: some of each are looked through, more have an index.
+
+    Nothing is looked for but by rules: what came since the last was is in no index yet.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,15 +144,34 @@ class Memories(RuleBasedStateMachine):
         else:
             doors.memory_remember_new(self.seen, key, value, most)
         self.law[key] = value
-        if len(self.law) > most:
-            del self.law[next(iter(self.law))]
+        self.forget_beyond(most)
 
-    @rule(count=st.integers(1, 40), value=values)
-    def remember_many(self, count: int, value: int) -> None:
+    @rule(count=st.integers(1, 100), value=values, most=st.sampled_from([0, 1, 40, 100, 2**62]))
+    def remember_many(self, count: int, value: int, most: int) -> None:
+        """Each new; the oldest go, whether they are in an index or not."""
         for _ in range(count):
             self.made += 1
             self.law[make_id(1, self.made, 7)] = value
-            doors.memory_remember_new(self.seen, make_id(1, self.made, 7), value, 2**62)
+            doors.memory_remember_new(self.seen, make_id(1, self.made, 7), value, most)
+            self.forget_beyond(most)
+
+    @rule(count=st.integers(0, 100), value=values, most=st.sampled_from([0, 1, 40, 100, 2**62]))
+    def remember_together(self, count: int, value: int, most: int) -> None:
+        new = [(make_id(1, self.made + nth, 7), value) for nth in range(1, count + 1)]
+        self.made += count
+        assert doors.memory_remember_many(self.seen, new, most)
+        for key, _ in new:
+            self.law[key] = value
+            self.forget_beyond(most)
+
+    def forget_beyond(self, most: int) -> None:
+        if len(self.law) > most:
+            del self.law[next(iter(self.law))]
+
+    @rule(count=st.integers(1, 60))
+    def drop_newest(self, count: int) -> None:
+        for key in list(self.law)[-count:]:
+            assert self.seen.pop(key) == self.law.pop(key)
 
     @rule(chance=st.randoms(use_true_random=False), share=st.integers(1, 4))
     def drop_some(self, chance: Any, share: int) -> None:
@@ -162,6 +184,16 @@ class Memories(RuleBasedStateMachine):
         assert (key in self.seen) == (key in self.law)
 
     @rule()
+    def look_for_each(self) -> None:
+        assert all(doors.memory_find(self.seen, key) == value for key, value in self.law.items())
+
+    @rule()
+    def look_for_what_is_gone(self) -> None:
+        gone = [key for seq in range(1, self.made + 1) if (key := make_id(1, seq, 7)) not in self.law]
+        assert all(doors.memory_find(self.seen, key) == -1 for key in gone)
+        assert doors.memory_find(self.seen, NOBODY) == -1
+
+    @rule()
     def clear(self) -> None:
         self.seen.clear()
         self.law.clear()
@@ -169,8 +201,6 @@ class Memories(RuleBasedStateMachine):
     @invariant()
     def equal(self) -> None:
         assert doors.memory_walk(self.seen) == list(self.law.items()) == list(self.seen.items())
-        assert all(doors.memory_find(self.seen, key) == value for key, value in self.law.items())
-        assert doors.memory_find(self.seen, NOBODY) == -1
         assert len(self.seen) == len(self.law)
 
 

@@ -1,4 +1,7 @@
-"""Without memory for what its book says, the compiled machine stops amid a command; the book says so, and isn't in use."""
+"""Without memory for what its book says, the compiled machine stops amid a command; the book says so, and isn't in use.
+
+Without memory for what an account remembers, that stands where it was, and goes in when there is some.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +47,51 @@ print("told")
 """
 
 
+REMEMBERED: Final = """
+import ctypes
+from engine.compiled import doors_tables as doors
+from engine.compiled.machine import CompiledRecords
+from engine.kinds import OrderStatus
+from engine.state import POTS
+
+objects = ctypes.c_int.in_dll(ctypes.CDLL(None), "objects_left")
+account = CompiledRecords().account(account=1, maker_fee_ppm=0, taker_fee_ppm=0, pots=[0] * POTS)
+law, refused = {}, 0
+for order_id in range(1, 3_000):
+    status = OrderStatus(1 + order_id % 6)
+    objects.value = 0
+    try:
+        doors.account_closes(account, order_id, status, 2_000)
+        objects.value = -1
+    except MemoryError:
+        refused += 1
+        try:
+            account.closed_orders
+            raise AssertionError("it found memory")
+        except MemoryError:
+            objects.value = -1
+        assert list(account.closed_orders.items()) == list(law.items())
+        doors.account_closes(account, order_id, status, 2_000)
+    law[order_id] = status
+    if len(law) > 2_000:
+        del law[next(iter(law))]
+assert list(account.closed_orders.items()) == list(law.items())
+assert refused
+print("told")
+"""
+
+
 def test_a_book_whose_events_found_no_room_says_that_they_were_lost(failing: Path) -> None:
+    tell(STORY, failing)
+
+
+def test_what_finds_no_room_in_an_accounts_memory_stays_in_the_account(failing: Path) -> None:
+    tell(REMEMBERED, failing)
+
+
+def tell(story: str, failing: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", STORY],
+        [sys.executable, "-c", story],
         env={**os.environ, "LD_PRELOAD": str(failing)},
         cwd=ROOT,
         capture_output=True,
