@@ -37,7 +37,7 @@ $(STAMP): $(SOURCES)
 # Counts of another build would mislead: the first thing is to forget them. The second build's modules are the first's no more.
 guided: build
 	@echo "Compiling the engine twice, with a day of a market between; it takes two to five minutes."
-	@find build -name '*.gcda' -delete
+	@mkdir -p build && find build -name '*.gcda' -delete
 	HOURBOOK_PROFILE=generate $(PY) setup.py -q build_ext --inplace --force
 	$(PY) -m bench.machines.day
 	HOURBOOK_PROFILE=use $(PY) setup.py -q build_ext --inplace --force

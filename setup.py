@@ -53,7 +53,10 @@ def compile_switches() -> tuple[list[str], list[str], list[tuple[str, str | None
 def engine_extensions() -> list[Extension]:
     """Every `.pyx` of the engine, as the module that its path names."""
     compile_args, link_args, macros = compile_switches()
-    profile_args = PROFILE_ARGS.get(os.environ.get("HOURBOOK_PROFILE", ""), [])
+    profiled = os.environ.get("HOURBOOK_PROFILE", "")
+    profile_args = PROFILE_ARGS.get(profiled, [])
+    if profiled == "use":
+        macros.append(("HOURBOOK_GUIDED", "1"))
     extensions = []
     for source in sorted((ROOT / "engine").rglob("*.pyx")):
         profile = [] if source.stem in UNPROFILED else profile_args

@@ -21,6 +21,14 @@ from engine.compiled.wire cimport WireSink, record_of
 
 from engine.codec import decode_command, encode_events
 
+cdef extern from *:
+    """
+    #ifndef HOURBOOK_GUIDED
+    #define HOURBOOK_GUIDED 0
+    #endif
+    """
+    bint IS_GUIDED "HOURBOOK_GUIDED"
+
 cdef extern from "Python.h":
     # Borrowed, as they are declared here: a record that is only read stays unwritten, its count of
     # references too.
@@ -36,6 +44,9 @@ cdef enum:
     RECORDS_AHEAD = 4
     # Times beyond are left to the law's rooms, so that none of ours runs over.
     TIME_MOST_NS = 0x4000000000000000
+
+# Whether it was compiled by what a market's day was seen to take (`make guided`).
+GUIDED = bool(IS_GUIDED)
 
 
 def play(Core state not None, uint64_t seq, bytes record not None):
