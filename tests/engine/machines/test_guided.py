@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench.machines.flow import batched_s, logged, mixed, opened
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -34,6 +36,7 @@ print(GUIDED, machine.state_hash())
 """
 
 
+@pytest.mark.timeout(1_200)
 def test_make_guided_builds_the_same_machine(tmp_path: Path) -> None:
     for name in PARTS:
         if (ROOT / name).is_dir():
