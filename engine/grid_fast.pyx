@@ -1,11 +1,11 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""The hour grid, compiled: pages of 31 days, each with a row of hours a count (rulebook §4).
+"""The hour grid, compiled: pages of 31 days (rulebook §4).
 
 An hour has what is free of it, bought - sold - reserved, in bought's stead: nearly every question is for
 that, and what is reserved changes with it, so these two lie beside one another. Same answers as
 `engine.grid_plain` for every sequence of calls. What a span adds to a whole page is noted once for all its
-hours, so that a year costs a dozen notes; hours get rows of their own when a span cuts their page. The loops
-over hours stand apart and have no branch, so that the compiler makes them go several hours at a time.
+hours, so that a year costs a dozen notes; hours get numbers of their own when a span cuts their page. The
+loops over hours stand apart and have no branch, so that the compiler makes them go several hours at a time.
 """
 
 from libc.stdint cimport INT32_MAX, INT32_MIN, int32_t, int64_t, uint32_t
@@ -16,7 +16,7 @@ from engine.grid import HOUR_MAX, Hour, Run
 
 cdef extern from *:
     """
-    /* Where the processor goes eight hours at a time, so do these; which it is shows as the module loads.
+    /* Where the processor goes several hours at a time, so do these; which it is shows as the module loads.
        The sanitizers aren't ready by then. */
     #if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
     #define HOURBOOK_WIDE __attribute__((target_clones("avx2", "default")))

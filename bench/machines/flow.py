@@ -66,9 +66,9 @@ _MOST_GPUS: Final = 8
 _ORDERS: Final = (PlaceOrder, CancelOrder)
 
 FETCH: Final = 256
-"""Records that are read of a log at once: so few that what they and their events are in is still near when it is let go."""
+"""Records of a batch: so few that what they and their events are in is still near when it is let go."""
 Fetch: TypeAlias = tuple[bytes, ...]
-"""Records of a log that are read at once."""
+"""Records of a log that are played at once."""
 
 
 class Flow(NamedTuple):
@@ -119,7 +119,7 @@ def opened(flow: Flow) -> Machine:
 
 
 def fetched(records: Sequence[bytes]) -> list[Fetch]:
-    """Records as a log's reader hands them on: so many at a time."""
+    """Records in lists of as many as a replay hands to its machine at once."""
     return [tuple(records[first : first + FETCH]) for first in range(0, len(records), FETCH)]
 
 

@@ -68,8 +68,9 @@ cdef class Account:
     cdef uint32_t last_order
     cdef public uint32_t leases
     cdef public bint killed
-    # Of the newest closed orders, which `note_closed` and `closed_orders_of` alone touch: of how many at most
-    # one is remembered, how many stand here, and how each ended. Python rooms see all as `closed_orders`.
+    # Of the newest closed orders, which `note_closed` and `take_closed_in` alone change: of how many at most
+    # one is remembered, how many stand here, and how each ended. Python rooms see all as `closed_orders`, and
+    # ask for it anew whenever they look: what closes later isn't in it.
     cdef uint32_t closed_most
     cdef uint8_t closed_count
     cdef uint8_t closed_statuses[15]

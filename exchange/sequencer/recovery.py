@@ -21,8 +21,8 @@ from exchange.sequencer.errors import RecoveryError
 from exchange.sequencer.genesis import read_limits, settle_limits
 from exchange.sequencer.snapshots import Snapshot, SnapshotStore
 
-BATCH_RECORDS: Final = 1_024
-"""Commands that are read and replayed at a time."""
+BATCH_RECORDS: Final = 256
+"""Commands that are read and replayed at a time: so few that what they and their events are in is still near when it is let go."""
 
 _logger = logging.getLogger(__name__)
 
@@ -121,31 +121,29 @@ async def _replayed(machine: Machine, commands: LogReader, until: int) -> AsyncI
             raise RecoveryError(
                 f"the command log ends at {machine.last_seq}, before {until}: restore it from a backup."
             )
-        derived = []
-        for record in batch:
-            if record.seq != machine.last_seq + 1:
+        for expected, record in enumerate(batch, machine.last_seq + 1):
+            if record.seq != expected:
                 raise RecoveryError(
-                    f"command {machine.last_seq + 1} is missing: after it comes {record.seq}. Restore the log from a backup."
+                    f"command {expected} is missing: after it comes {record.seq}. Restore the log from a backup."
                 )
-            if events := _apply(machine, record):
-                derived.append(Record(record.seq, events))
-        yield derived
+        yield _applied(machine, batch)
 
 
-def _apply(machine: Machine, record: Record) -> bytes:
-    """Apply one record; gives its events' record, empty when it has none."""
+def _applied(machine: Machine, batch: list[Record]) -> list[Record]:
+    """Apply records that follow each other; gives the events' records of those that have any."""
     try:
-        (events,) = machine.batch((record.data,), record.seq)
+        told = machine.batch(tuple(record.data for record in batch), batch[0].seq)
     except DecodeError as error:
+        seq = machine.last_seq + 1
         raise RecoveryError(
-            f"command {record.seq} can't be read ({error}): start the version that wrote it, or restore the log."
+            f"command {seq} can't be read ({error}): start the version that wrote it, or restore the log."
         ) from error
     except Exception as error:
         raise RecoveryError(
-            f"the engine fails at command {record.seq} ({error!r}): start a version that mends it. Everything up to "
-            f"{record.seq - 1} is whole, and the log must stay as it is."
+            f"the engine fails at command {machine.last_seq} ({error!r}): start a version that mends it. Everything up to "
+            f"{machine.last_seq - 1} is whole, and the log must stay as it is."
         ) from error
-    return events
+    return [Record(record.seq, events) for record, events in zip(batch, told, strict=True) if events]
 
 
 async def _between(events: LogReader, after_seq: int, until: int) -> list[Record]:
