@@ -14,6 +14,7 @@ import msgspec
 
 from hourbook import models, owed
 from hourbook.decimals import Number, refuse_no_number, to_text
+from hourbook.paths import segment
 from hourbook.transport import TIMEOUT_S, Transport
 
 Kind = Literal["spot", "ondemand"]
@@ -98,13 +99,13 @@ class Client:
 
     def curve(self, sku: str, region: str) -> models.Curve:
         """The forward curve of a market: what each listed period costs."""
-        return self._get(f"/v1/markets/{sku}/{region}/curve", models.Curve)
+        return self._get(f"/v1/markets/{segment(sku)}/{segment(region)}/curve", models.Curve)
 
     def book(self, symbol: str, levels: int = 50, min_seq: int = 0) -> models.Book:
-        return self._get(f"/v1/books/{symbol}", models.Book, levels=levels, min_seq=min_seq)
+        return self._get(f"/v1/books/{segment(symbol)}", models.Book, levels=levels, min_seq=min_seq)
 
     def trades(self, symbol: str, limit: int = 50) -> list[models.Trade]:
-        return self._list(f"/v1/trades/{symbol}", _Trades, "trades", limit)
+        return self._list(f"/v1/trades/{segment(symbol)}", _Trades, "trades", limit)
 
     def quotes(
         self,
@@ -156,26 +157,26 @@ class Client:
         return self._list("/v1/leases", _Leases, "leases", limit, open=only_open, role=role)
 
     def lease(self, lease_id: str, min_seq: int = 0) -> models.Lease:
-        return self._get(f"/v1/leases/{lease_id}", models.Lease, min_seq=min_seq)
+        return self._get(f"/v1/leases/{segment(lease_id)}", models.Lease, min_seq=min_seq)
 
     def lease_events(self, lease_id: str) -> Iterator[models.Lease]:
         """The lease now and at each change, until it has ended or the connection did (Unreachable)."""
-        for line in self._transport.lines(f"/v1/leases/{lease_id}/events"):
+        for line in self._transport.lines(f"/v1/leases/{segment(lease_id)}/events"):
             field, _, value = line.partition(":")
             if field == "data":
                 yield msgspec.json.decode(value, type=models.Lease)
 
     def end_lease(self, lease_id: str) -> models.Lease:
         """End a lease; the minimum of its kind is charged."""
-        return self._transport.ask("DELETE", f"/v1/leases/{lease_id}", models.Lease)
+        return self._transport.ask("DELETE", f"/v1/leases/{segment(lease_id)}", models.Lease)
 
     def raise_price(self, lease_id: str, price: Number) -> models.Lease:
         """What a spot lease pays from now on, higher than before: the lowest price yields first."""
-        return self._transport.ask("PATCH", f"/v1/leases/{lease_id}", models.Lease, {"price": to_text(price)})
+        return self._transport.ask("PATCH", f"/v1/leases/{segment(lease_id)}", models.Lease, {"price": to_text(price)})
 
     def extend(self, lease_id: str, hours: int = 1, idempotency_key: str = "") -> models.Lease:
         """Hours more of an on-demand lease, from ten minutes before its term's end, at the price of its Baron's offer."""
-        return self._post(f"/v1/leases/{lease_id}/extend", models.Lease, {"hours": hours}, idempotency_key)
+        return self._post(f"/v1/leases/{segment(lease_id)}/extend", models.Lease, {"hours": hours}, idempotency_key)
 
     def release(
         self,
@@ -191,12 +192,14 @@ class Client:
         them. With each sale the lease goes on with fewer GPUs: its sandbox starts again, and what was in it is gone.
         """
         body = {"as": release_as, "quantity": quantity, "price": to_text(price)}
-        path = f"/v1/leases/{lease_id}/release"
+        path = f"/v1/leases/{segment(lease_id)}/release"
         return self._post(path, models.Released, body, idempotency_key, engine_knows_repeats=True)
 
     def set_auto_extend(self, lease_id: str, auto_extend: bool) -> models.Lease:
         """Whether an on-demand lease extends itself by an hour at a time."""
-        return self._transport.ask("PATCH", f"/v1/leases/{lease_id}", models.Lease, {"auto_extend": auto_extend})
+        return self._transport.ask(
+            "PATCH", f"/v1/leases/{segment(lease_id)}", models.Lease, {"auto_extend": auto_extend}
+        )
 
     # ---------------------------------------------------------------- forwards
 
@@ -211,12 +214,12 @@ class Client:
         return self._list("/v1/obligations", _Obligations, "obligations", limit, open=only_open, role=role)
 
     def obligation(self, obligation_id: str, min_seq: int = 0) -> owed.Obligation:
-        return self._get(f"/v1/obligations/{obligation_id}", owed.Obligation, min_seq=min_seq)
+        return self._get(f"/v1/obligations/{segment(obligation_id)}", owed.Obligation, min_seq=min_seq)
 
     def set_delivery(self, obligation_id: str, ssh_keys: Sequence[str] = ()) -> owed.Obligation:
         """Say where an obligation is delivered to: these public keys, or else the account's own."""
         body = {"ssh_keys": list(ssh_keys)} if ssh_keys else {}
-        return self._transport.ask("PATCH", f"/v1/obligations/{obligation_id}", owed.Obligation, body)
+        return self._transport.ask("PATCH", f"/v1/obligations/{segment(obligation_id)}", owed.Obligation, body)
 
     # ---------------------------------------------------------------- orders
 
@@ -282,10 +285,10 @@ class Client:
         return self._list("/v1/orders", _Orders, "orders", limit, open=only_open)
 
     def order(self, order_id: str, min_seq: int = 0) -> models.Order:
-        return self._get(f"/v1/orders/{order_id}", models.Order, min_seq=min_seq)
+        return self._get(f"/v1/orders/{segment(order_id)}", models.Order, min_seq=min_seq)
 
     def order_by_client_id(self, client_order_id: str, min_seq: int = 0) -> models.Order:
-        return self._get(f"/v1/orders/by-client-id/{client_order_id}", models.Order, min_seq=min_seq)
+        return self._get(f"/v1/orders/by-client-id/{segment(client_order_id)}", models.Order, min_seq=min_seq)
 
     def amend(
         self,
@@ -296,10 +299,10 @@ class Client:
     ) -> models.Changed:
         """`quantity` is the new total, what is filled included; `expire`: of a gtd order."""
         body = {"price": _text(price), "quantity": quantity, "expire": _time(expire)}
-        return self._transport.ask("PATCH", f"/v1/orders/{order_id}", models.Changed, body)
+        return self._transport.ask("PATCH", f"/v1/orders/{segment(order_id)}", models.Changed, body)
 
     def cancel(self, order_id: str) -> models.Changed:
-        return self._transport.ask("DELETE", f"/v1/orders/{order_id}", models.Changed)
+        return self._transport.ask("DELETE", f"/v1/orders/{segment(order_id)}", models.Changed)
 
     def cancel_all(
         self, instrument: str | None = None, side: Side | None = None, tag: str | None = None
@@ -335,7 +338,7 @@ class Client:
         return self._list("/v1/barons", _Barons, "barons", limit)
 
     def baron(self, baron_id: str) -> models.Baron:
-        return self._get(f"/v1/barons/{baron_id}", models.Baron)
+        return self._get(f"/v1/barons/{segment(baron_id)}", models.Baron)
 
     def create_baron(self, sku: str, region: str, name: str) -> models.NewBaron:
         return self._post("/v1/barons", models.NewBaron, {"sku": sku, "region": region, "name": name})
@@ -345,7 +348,7 @@ class Client:
 
         `draining=False` lets it back in: your offers on it enter anew.
         """
-        return self._post(f"/v1/barons/{baron_id}/drain", models.BaronPresence, {"draining": draining})
+        return self._post(f"/v1/barons/{segment(baron_id)}/drain", models.BaronPresence, {"draining": draining})
 
     # ---------------------------------------------------------------- money
 
@@ -361,7 +364,7 @@ class Client:
 
     def statement(self, month: str, min_seq: int = 0) -> models.Statement:
         """`month` as 2026-12, UTC."""
-        return self._get(f"/v1/statements/{month}", models.Statement, min_seq=min_seq)
+        return self._get(f"/v1/statements/{segment(month)}", models.Statement, min_seq=min_seq)
 
     # ---------------------------------------------------------------- access
 
@@ -376,7 +379,7 @@ class Client:
         return self._post("/v1/keys", models.Key, body)
 
     def revoke_key(self, key_id: str) -> models.Gone:
-        return self._transport.ask("DELETE", f"/v1/keys/{key_id}", models.Gone)
+        return self._transport.ask("DELETE", f"/v1/keys/{segment(key_id)}", models.Gone)
 
     def ssh_keys(self) -> list[models.SshKey]:
         return self._get("/v1/ssh-keys", _SshKeys).ssh_keys
@@ -385,7 +388,7 @@ class Client:
         return self._post("/v1/ssh-keys", models.SshKey, {"name": name, "public_key": public_key})
 
     def delete_ssh_key(self, ssh_key_id: str) -> models.Gone:
-        return self._transport.ask("DELETE", f"/v1/ssh-keys/{ssh_key_id}", models.Gone)
+        return self._transport.ask("DELETE", f"/v1/ssh-keys/{segment(ssh_key_id)}", models.Gone)
 
     # ---------------------------------------------------------------- inside
 
@@ -413,8 +416,10 @@ class Client:
         return [row for page in self._pages(path, answer, limit, query) for row in getattr(page, field)]
 
     def _pages(self, path: str, answer: type[T], limit: int, query: dict[str, Any]) -> Iterator[T]:
-        """Pages until there is no next one, or `limit` rows were asked for."""
+        """Pages until there is no next one, or `limit` rows were asked for; ValueError unless that is at least one."""
         refuse_no_number(limit, "limit")
+        if limit < 1:
+            raise ValueError(f"a limit is a number from 1 on, and {limit} isn't")
         cursor = None
         for _ in range(MAX_PAGES):
             if limit <= 0:

@@ -76,6 +76,8 @@ class Transport:
 
         `engine_knows_repeats`: of a POST whose command the engine knows again by the key, whatever else was forgotten.
         """
+        if not (idempotency_key.isascii() and idempotency_key.isprintable()):
+            raise ValueError(f"an idempotency key is of plain ASCII characters, and {idempotency_key!r} isn't")
         if method == "POST" and not idempotency_key:
             idempotency_key = str(uuid.uuid4())
         request = self._request(method, path, _without_none(body), _without_none(query), idempotency_key)

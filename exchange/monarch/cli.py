@@ -37,6 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _folder(name: str) -> Path:
+    """A directory that was named; no name is no word for the one that somebody happens to stand in."""
+    if not name:
+        raise argparse.ArgumentTypeError("it is empty; name a directory")
+    return Path(name)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="monarch", description="The server side of hourbook, an exchange for GPU-hours."
@@ -44,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--config", type=Path, metavar="FILE", help="TOML file; HOURBOOK_* and flags win over it")
-    common.add_argument("--home", type=Path, metavar="DIR", help="data directory (default: $HOURBOOK_HOME)")
+    common.add_argument("--home", type=_folder, metavar="DIR", help="data directory (default: $HOURBOOK_HOME)")
     common.add_argument("--json", action="store_true", help="print JSON")
 
     up = commands.add_parser("up", parents=[common], help="run the exchange, all parts in one process")
@@ -86,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         "--once", action="store_true", help="tell the story by itself, then stop: rent, ssh, scp, statement, verify"
     )
     demo.add_argument(
-        "--home", type=Path, default=Path(".demo"), metavar="DIR", help="where it keeps everything (default .demo)"
+        "--home", type=_folder, default=Path(".demo"), metavar="DIR", help="where it keeps everything (default .demo)"
     )
     demo.add_argument("--api-port", type=int, default=8700, metavar="PORT")
     demo.add_argument("--agents-port", type=int, default=8701, metavar="PORT")

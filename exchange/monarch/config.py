@@ -88,7 +88,7 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]
 
 
 def check_ports(api: int, agents: int, gate_first: int, gate_last: int) -> None:
-    """ConfigError for a port that there can't be, and for a range of the gate's that holds none."""
+    """ConfigError for a port that there can't be or that is given twice, and for a range of the gate's that holds none."""
     for name, port in (
         ("api_port", api),
         ("agents_port", agents),
@@ -102,6 +102,11 @@ def check_ports(api: int, agents: int, gate_first: int, gate_last: int) -> None:
             f"gate_port_first is {gate_first} and gate_port_last {gate_last}: that range has no port for a lease; "
             "give the lower one first, or 0 and 0 for any free ones"
         )
+    if api and api == agents:
+        raise ConfigError(f"api_port and agents_port are both {api}; give two")
+    for name, port in (("api_port", api), ("agents_port", agents)):
+        if port and gate_first <= port <= gate_last:
+            raise ConfigError(f"{name} is {port}, one of the gate's from {gate_first} to {gate_last}; give another")
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:

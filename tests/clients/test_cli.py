@@ -311,6 +311,8 @@ def test_a_rental_with_a_key_of_its_own_may_be_repeated(renter: Shell) -> None:
     first = renter.answer(*RENT, "--no-wait", "--idempotency-key", "by-hand-once")
     again = renter.answer(*RENT, "--no-wait", "--idempotency-key", "by-hand-once")
     assert [lease["id"] for lease in again] == [lease["id"] for lease in first]
+    for none in ("", "é"):
+        assert renter.run(*RENT, "--no-wait", "--idempotency-key", none).returncode == 2
 
 
 def test_an_order_whose_answer_was_lost_is_never_called_refused(renter: Shell, exchange: Exchange) -> None:

@@ -181,6 +181,22 @@ def test_lists_are_read_to_their_end(renter: Client, monkeypatch: pytest.MonkeyP
     found = [order.id for order in renter.orders(only_open=True, limit=5)]
     assert found == [order.id for order in reversed(placed)]
     assert len(renter.orders(limit=3)) == 3
+    for limit in (0, -1):
+        with pytest.raises(ValueError, match="from 1 on"):
+            renter.orders(limit=limit)
+
+
+@pytest.mark.parametrize("order_id", ["../orders", "..", ".", "", "a/../..", "%2e%2e"])
+def test_what_is_no_id_never_leads_to_another_resource(renter: Client, order_id: str) -> None:
+    placed = renter.place(SPOT, "buy", 1, "1.00").order
+    with pytest.raises((Rejected, ValueError), match=r"names nothing|unknown_order|not_found"):
+        renter.cancel(order_id)
+    assert renter.order(placed.id).status == "new", "a cancel of all is another resource"
+
+
+def test_an_idempotency_key_that_no_header_carries_is_refused_before_anything_is_sent(renter: Client) -> None:
+    with pytest.raises(ValueError, match="plain ASCII"):
+        renter.place(SPOT, "buy", 1, "1.00", idempotency_key="é")
 
 
 def test_offers_stand_as_put(provider: Client) -> None:

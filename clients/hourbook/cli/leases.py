@@ -21,13 +21,20 @@ WAIT_S: Final = 660.0
 _RECONNECT_S: Final = 0.5
 
 
+def _key(text: str) -> str:
+    """A key to repeat by. An empty one would be none at all, and what it was to repeat would be done again."""
+    if not text or not text.isascii() or not text.isprintable():
+        raise argparse.ArgumentTypeError("it is of plain characters, at least one, as it was printed")
+    return text
+
+
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     rent = commands.add_parser("rent", parents=[common], help="take the best price, all or nothing")
     add_wish(rent)
     rent.add_argument("--ssh-key", action="append", type=Path, metavar="FILE", help="public key; else the account's")
     rent.add_argument("--auto-extend", action="store_true", help="on-demand: extend by an hour at a time by itself")
     rent.add_argument("--no-wait", dest="wait", action="store_false", help="don't wait until the leases are active")
-    rent.add_argument("--idempotency-key", default="", metavar="KEY", help="repeat a rental whose outcome is unknown")
+    rent.add_argument("--idempotency-key", type=_key, metavar="KEY", help="repeat a rental whose outcome is unknown")
     rent.set_defaults(run=_rent)
     leases = commands.add_parser("leases", parents=[common], help="your leases, newest first")
     leases.add_argument("--all", action="store_true", help="those that are over as well")
@@ -66,7 +73,7 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         default="spot",
         help="on spot, on-demand to the end of its hours, or as whole listed forwards",
     )
-    back.add_argument("--idempotency-key", default="", metavar="KEY", help="repeat a release whose outcome is unknown")
+    back.add_argument("--idempotency-key", type=_key, metavar="KEY", help="repeat a release whose outcome is unknown")
     back.set_defaults(run=_release)
 
 
@@ -104,7 +111,7 @@ def _rent(options: argparse.Namespace, session: Session) -> int:
         options.regions,
         options.max_price,
         ssh_keys=keys,
-        idempotency_key=options.idempotency_key,
+        idempotency_key=options.idempotency_key or "",
         features=options.features,
         same_baron=options.same_baron,
         min_rating=options.min_rating,
@@ -152,7 +159,7 @@ def _extend(options: argparse.Namespace, session: Session) -> int:
 def _release(options: argparse.Namespace, session: Session) -> int:
     lease = find_lease(session, options.lease)
     released = session.client.release(
-        lease.id, options.gpus, options.price, options.release_as, idempotency_key=options.idempotency_key
+        lease.id, options.gpus, options.price, options.release_as, idempotency_key=options.idempotency_key or ""
     )
     if session.json:
         emit(released)

@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _tell(error: HourbookError, options: argparse.Namespace) -> int:
-    error = _of_repeat(error, getattr(options, "idempotency_key", ""))
+    error = _of_repeat(error, getattr(options, "idempotency_key", None) or "")
     key = error.idempotency_key if isinstance(error, OutcomeUnknown) else ""
     if options.json:
         told = msgspec.to_builtins(error.problem) | ({"idempotency_key": key} if key else {})

@@ -50,6 +50,9 @@ def test_a_missing_file_is_said_so(tmp_path: Path) -> None:
         ({"gate_port_last": 0}, "gate_port_first is 22000 and gate_port_last 0"),
         ({"gate_port_last": 65_536}, "gate_port_last is 65536"),
         ({"gate_port_first": -1}, "gate_port_first is -1"),
+        ({"api_port": 8_700, "agents_port": 8_700}, "api_port and agents_port are both 8700"),
+        ({"api_port": 22_999}, "api_port is 22999, one of the gate's from 22000 to 22999"),
+        ({"agents_port": 22_000}, "agents_port is 22000, one of the gate's"),
         ({"api_port": 99_999}, "api_port is 99999"),
         ({"agents_port": -8701}, "agents_port is -8701"),
     ],
@@ -61,8 +64,8 @@ def test_a_port_that_there_cannot_be_is_refused(tmp_path: Path, given: dict[str,
 
 
 def test_the_widest_range_of_ports_and_any_free_ones_are_taken(tmp_path: Path) -> None:
-    for first, last in ((1, 65_535), (65_535, 65_535), (0, 0)):
-        flags = {"home": tmp_path, "api_port": 65_535, "gate_port_first": first, "gate_port_last": last}
+    for api, first, last in ((0, 1, 65_535), (0, 65_535, 65_535), (65_535, 0, 0)):
+        flags = {"home": tmp_path, "api_port": api, "agents_port": 0, "gate_port_first": first, "gate_port_last": last}
         config = load(None, {}, flags)
         assert (config.gate_port_first, config.gate_port_last) == (first, last)
 

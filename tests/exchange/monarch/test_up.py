@@ -164,6 +164,13 @@ def account_of(rest: Rest) -> str | None:
         return None
 
 
+@pytest.mark.parametrize("task", ["up", "demo", "verify"])
+def test_an_empty_home_is_not_the_folder_that_one_stands_in(task: str) -> None:
+    done = monarch(task, "--home", "")
+    assert done.returncode == 2
+    assert "it is empty; name a directory" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
