@@ -73,16 +73,21 @@ def _replace(state: State, number: int, instrument: int, offer: Offer | None) ->
 
 
 def full_hour(state: State, baron: Baron) -> None:
-    """An on-demand offer's window takes in the next hours where they are free, and what was refused is tried again."""
+    """An on-demand offer's window takes in the next hours where they are free, and what was refused is tried again.
+
+    What was sold of the hour that is over counts no more: an offer may grow by it.
+    """
     timers.arm_offers(state, baron, timers.next_hour_ns(state.last_ts_ns))
     row = rows.own_row(state, baron)
     for listing in _in_order(row):
-        if listing.offer_refused:
-            listing.offer_refused = False
-            open_orders.touch(state, baron.baron)
-        if listing.offer is None or not listing.offer_order_id:
+        listing.offer_refused = False
+        if listing.offer is None:
             continue
-        order = state.orders[listing.offer_order_id]
+        order = state.orders.get(listing.offer_order_id)
+        if order is None or order.leaves_quantity < listing.offer.gpus - listing.offer_leased_gpus:
+            open_orders.touch(state, baron.baron)
+        if order is None:
+            continue
         window_end_h = _free_until(state, row, order, listing.offer)
         if window_end_h > rows.hour_of(order.window_end_ns):
             in_book.move_window(state, order, window_end_h * NS_PER_HOUR)

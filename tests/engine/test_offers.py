@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from engine.kinds import Origin, Side
@@ -42,6 +43,7 @@ from tests.engine.shard import (
     offered,
     only,
 )
+from tests.engine.test_forwards import day, purchase, rich, sale, until
 
 GOOD = offered(20_000, 8)
 
@@ -217,6 +219,28 @@ def test_a_long_silence_moves_the_window_once() -> None:
     shard.wait(1000 * HOUR, tick=False)
     (moved,) = only(shard.wait(0), Amended)
     assert moved.window_end_ns == START + 1002 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("sold", "offer", "before"),
+    [(3, offered(30_000, 8, ONDEMAND, max_hours=2), [(30_000, 5)]), (8, GOOD, [])],
+    ids=["on-demand", "spot"],
+)
+def test_what_a_day_sold_comes_back_when_its_last_hour_is_over(
+    sold: int, offer: Offer, before: list[tuple[int, int]]
+) -> None:
+    """Its buyer named no key: there is no lease that is wiped."""
+    shard = rich()
+    tomorrow = day(shard, 0)
+    end_h = shard.machine.state.instruments[tomorrow].end_h
+    shard.place(sale(PAT, sold, tomorrow))
+    shard.do(msgspec.structs.replace(purchase(ALICE, sold, tomorrow), delivery=b""))
+    until(shard, end_h - 3)
+    shard.offer(offer)
+    shard.wait(3 * HOUR - MINUTE)
+    assert shard.asks(offer.instrument) == before
+    shard.wait(MINUTE)
+    assert shard.asks(offer.instrument) == [(offer.price_ticks, 8)]
 
 
 def test_offers_of_many_barons_enter_in_order_of_baron_and_instrument() -> None:
