@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from hourbook.cli.config import UsageError
 from hourbook.cli.market import add_wish
-from hourbook.cli.orders import show
+from hourbook.cli.orders import repeat_key, show
 from hourbook.cli.output import emit, mark, note, table
 from hourbook.cli.session import Commands, Session, find_lease
 from hourbook.errors import Unreachable
@@ -21,20 +21,15 @@ WAIT_S: Final = 660.0
 _RECONNECT_S: Final = 0.5
 
 
-def _key(text: str) -> str:
-    """A key to repeat by. An empty one would be none at all, and what it was to repeat would be done again."""
-    if not text or not text.isascii() or not text.isprintable():
-        raise argparse.ArgumentTypeError("it is of plain characters, at least one, as it was printed")
-    return text
-
-
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     rent = commands.add_parser("rent", parents=[common], help="take the best price, all or nothing")
     add_wish(rent)
     rent.add_argument("--ssh-key", action="append", type=Path, metavar="FILE", help="public key; else the account's")
     rent.add_argument("--auto-extend", action="store_true", help="on-demand: extend by an hour at a time by itself")
     rent.add_argument("--no-wait", dest="wait", action="store_false", help="don't wait until the leases are active")
-    rent.add_argument("--idempotency-key", type=_key, metavar="KEY", help="repeat a rental whose outcome is unknown")
+    rent.add_argument(
+        "--idempotency-key", type=repeat_key, metavar="KEY", help="repeat a rental whose outcome is unknown"
+    )
     rent.set_defaults(run=_rent)
     leases = commands.add_parser("leases", parents=[common], help="your leases, newest first")
     leases.add_argument("--all", action="store_true", help="those that are over as well")
@@ -73,7 +68,9 @@ def add(commands: Commands, common: argparse.ArgumentParser) -> None:
         default="spot",
         help="on spot, on-demand to the end of its hours, or as whole listed forwards",
     )
-    back.add_argument("--idempotency-key", type=_key, metavar="KEY", help="repeat a release whose outcome is unknown")
+    back.add_argument(
+        "--idempotency-key", type=repeat_key, metavar="KEY", help="repeat a release whose outcome is unknown"
+    )
     back.set_defaults(run=_release)
 
 

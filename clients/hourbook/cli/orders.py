@@ -14,6 +14,13 @@ from hourbook.client import OrderType, SelfTrade, Side, TimeInForce
 from hourbook.models import Order
 
 
+def repeat_key(text: str) -> str:
+    """A key to repeat by. An empty one would be none at all, and what it was to repeat would be done again."""
+    if not text or not text.isascii() or not text.isprintable():
+        raise argparse.ArgumentTypeError("it is of plain characters, at least one, as it was printed")
+    return text
+
+
 def add(commands: Commands, common: argparse.ArgumentParser) -> None:
     buy = _side(commands, common, "buy")
     buy.add_argument("--hours", type=int, help="guaranteed term, or upper limit for spot")
@@ -52,7 +59,7 @@ def _side(commands: Commands, common: argparse.ArgumentParser, side: Side) -> ar
     parser.add_argument("--tag", help="your mark on it, for cancel --all --tag")
     parser.add_argument("--post-only", action="store_true", help="refuse rather than trade at once")
     parser.add_argument("--client-order-id", metavar="ID", help="your own id of it")
-    parser.add_argument("--idempotency-key", default="", metavar="KEY", help="repeat one whose outcome is unknown")
+    parser.add_argument("--idempotency-key", type=repeat_key, metavar="KEY", help="repeat one whose outcome is unknown")
     parser.set_defaults(run=_place, side=side, hours=None, features=[], same_baron=False, min_rating=None)
     parser.set_defaults(baron=None, max_hours=None, min_hours=None, lot=None, reduce_only=False)
     return parser
@@ -99,7 +106,7 @@ def _place(options: argparse.Namespace, session: Session) -> int:
         min_hours=options.min_hours,
         lot=options.lot,
         reduce_only=options.reduce_only,
-        idempotency_key=options.idempotency_key,
+        idempotency_key=options.idempotency_key or "",
     )
     if session.json:
         emit(placed)
