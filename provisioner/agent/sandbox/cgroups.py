@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from provisioner.agent.sandbox import processes
+from provisioner.agent.sandbox.processes import ProcessId
 from provisioner.agent.sandbox.spec import MIB, Limits
 
 REMOVE_POLL_S = 0.01
@@ -78,6 +80,16 @@ def remove(directory: Path, timeout_s: float) -> bool:
             time.sleep(REMOVE_POLL_S)
         else:
             return True
+
+
+def members(directory: Path) -> list[ProcessId]:
+    """The processes that are in a group now; none where there is no such group."""
+    try:
+        pids = (directory / "cgroup.procs").read_text().split()
+    except OSError:
+        # It was removed before, or while, it was read.
+        return []
+    return [process for process in map(processes.identity, map(int, pids)) if process is not None]
 
 
 def _counters(path: Path) -> dict[str, int]:

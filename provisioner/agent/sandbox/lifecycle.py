@@ -14,6 +14,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import msgspec
@@ -35,7 +36,10 @@ GREETING = b"SSH-2.0"
 UID_FIRST = 1_879_048_192
 UID_COUNT = 250_000_000
 UID_TRIES = 16
+WIPE_TIMEOUT_S = 1.0
 END_ROUNDS = 5
+# The kernel lets go of a group shortly after its last process was collected; what holds it longer is ended.
+GROUP_EMPTIES_S = 0.2
 
 
 class Liveness(enum.Enum):
@@ -185,6 +189,9 @@ def destroy(directory: Path) -> None:
             standing = msgspec.structs.replace(standing, phase="ending")
             record.write(directory, standing)
         _end(standing)
+        # What was only being spawned when it was looked for finds nothing to run on from here, or is found now.
+        _remove_tree(directory / command.INSIDE)
+        _end(standing)
     _wipe(directory)
 
 
@@ -321,10 +328,19 @@ def _instance(standing: Record) -> list[ProcessId]:
 
 
 def _end(standing: Record) -> None:
+    """End the processes and remove the groups, which is what keeps later ones out: a start must join them first.
+
+    A process that an agent was just spawning as it died bears the agent's command line still, so it isn't found by
+    its own; but it joins a group before it does anything else.
+    """
     _end_processes(standing)
-    for group in standing.cgroups:
-        if not cgroups.remove(Path(group), DESTROY_TIMEOUT_S):
-            raise _not_wiped(standing.lease_id, f"processes hold the control group {group}")
+    deadline = time.monotonic() + DESTROY_TIMEOUT_S
+    for group in map(Path, standing.cgroups):
+        while not cgroups.remove(group, GROUP_EMPTIES_S):
+            if time.monotonic() >= deadline:
+                raise _not_wiped(standing.lease_id, f"processes hold the control group {group}")
+            processes.end(cgroups.members(group), GROUP_EMPTIES_S)
+            _end_processes(standing)
 
 
 def _end_processes(standing: Record) -> None:
@@ -356,7 +372,7 @@ def _wipe(directory: Path) -> None:
     try:
         for path in sorted(directory.iterdir(), key=lambda path: path.name == record.RECORD_NAME):
             if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
+                _remove_tree(path)
             else:
                 path.unlink()
         directory.rmdir()
@@ -368,6 +384,17 @@ def _wipe(directory: Path) -> None:
         raise _not_wiped(directory.name, f"its directory can't be removed: {error}") from error
     if directory.exists():
         raise _not_wiped(directory.name, f"{directory} still exists")
+
+
+def _remove_tree(tree: Path) -> None:
+    """Remove it with what is written into it meanwhile, as by a dead agent's ssh-keygen. Raises AgentError `not_wiped`."""
+    deadline = time.monotonic() + WIPE_TIMEOUT_S
+    while tree.exists():
+        try:
+            shutil.rmtree(tree)
+        except OSError as error:
+            if time.monotonic() >= deadline:
+                raise _not_wiped(tree.parent.name, f"{tree} can't be removed: {error}") from error
 
 
 def _not_made(error: Exception) -> AgentError:

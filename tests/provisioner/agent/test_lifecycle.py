@@ -98,6 +98,29 @@ def test_an_agent_killed_while_it_starts_leaves_what_can_be_adopted_or_removed(
     assert traces.of(directory, standing) == []
 
 
+# What an agent's death leaves of a spawn: no argument says whose it is yet, and it joins the lease's groups as it comes.
+LATE = 'for group; do echo $$ > "$group/cgroup.procs" || exit 3; done; exec sleep 60'
+
+
+def test_what_was_only_being_spawned_when_its_agent_died_is_found_by_its_group(rent: Rent) -> None:
+    directory = Path(rent("lease-1").sandbox.directory)
+    standing = standing_in(directory)
+    assert standing.cgroups, "this host lets no test make control groups"
+    joined = [group for group in standing.cgroups if Path(group).exists()]
+    with subprocess.Popen(["/bin/sh", "-c", LATE, "late", *joined]) as late:
+        wait_until(lambda: all(late.pid in map(int, _members(group)) for group in joined), "it joined")
+        joiner = processes.identity(late.pid)
+        lifecycle.destroy(directory)
+        assert joiner is not None and not processes.runs(joiner)
+    assert traces.of(directory, standing) == []
+    later = subprocess.run(["/bin/sh", "-c", LATE, "late", *joined], stderr=subprocess.PIPE, check=False)
+    assert later.returncode == 3, "what comes after it finds no group to join, and gives up"
+
+
+def _members(group: str) -> list[str]:
+    return (Path(group) / "cgroup.procs").read_text().split()
+
+
 def test_a_record_that_was_never_finished_leads_to_the_running_sandbox(rent: Rent) -> None:
     directory = Path(rent("lease-1").sandbox.directory)
     standing = standing_in(directory)
