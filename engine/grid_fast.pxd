@@ -62,6 +62,12 @@ cdef class FastGrid:
     cdef Page *slots[64]
 
     cdef int add(self, Count count, uint32_t start_h, uint32_t end_h, int32_t quantity) noexcept nogil
+    cdef int add_at_length(
+        self, Count count, uint32_t start_h, uint32_t end_h, int32_t quantity
+    ) noexcept nogil
     cdef int32_t least(self, uint32_t start_h, uint32_t end_h, bint without_reserved) noexcept nogil
     cdef int32_t count_least(self, uint32_t start_h, uint32_t end_h, bint without_reserved) noexcept nogil
+    cdef int32_t least_at_length(
+        self, uint32_t start_h, uint32_t end_h, bint without_reserved
+    ) noexcept nogil
     cdef void let_go(self, uint32_t before_h) noexcept nogil

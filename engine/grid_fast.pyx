@@ -255,6 +255,25 @@ cdef class FastGrid:
 
     cdef int add(self, Count count, uint32_t start_h, uint32_t end_h, int32_t quantity) noexcept nogil:
         """Take `quantity` on to each hour of a span (not empty); an Outcome: unless DONE nothing changed."""
+        cdef uint32_t page = start_h // PAGE_HOURS
+        cdef uint32_t place = start_h - page * PAGE_HOURS
+        cdef Page *here = self.slots[page % PAGES_MAX]
+        if here == NULL or not here.cut or not self.first_page <= page <= self.last_page or (
+            end_h - start_h >= PAGE_HOURS - place
+        ):
+            return self.add_at_length(count, start_h, end_h, quantity)
+        # Some hours of a page that is cut already.
+        if not fits(here, count, place, place + end_h - start_h, quantity):
+            return OUT_OF_RANGE
+        raise_part(here, count, place, place + end_h - start_h, quantity)
+        if count != RESERVED and start_h < self.kept_end_h and end_h > self.kept_start_h:
+            self.kept_end_h = 0
+        return DONE
+
+    cdef int add_at_length(
+        self, Count count, uint32_t start_h, uint32_t end_h, int32_t quantity
+    ) noexcept nogil:
+        """The same of any span."""
         cdef int64_t first = start_h // PAGE_HOURS
         cdef int64_t last = (end_h - 1) // PAGE_HOURS
         cdef int64_t low = first if self.first_page < 0 or first < self.first_page else self.first_page
@@ -303,6 +322,19 @@ cdef class FastGrid:
 
     cdef int32_t count_least(self, uint32_t start_h, uint32_t end_h, bint without_reserved) noexcept nogil:
         """The same by the hours themselves."""
+        cdef uint32_t page = start_h // PAGE_HOURS
+        cdef uint32_t place = start_h - page * PAGE_HOURS
+        cdef Page *here = self.slots[page % PAGES_MAX]
+        if here == NULL or not self.first_page <= page <= self.last_page or (
+            end_h - start_h >= PAGE_HOURS - place
+        ):
+            return self.least_at_length(start_h, end_h, without_reserved)
+        return least_of(here, place, place + end_h - start_h, without_reserved)
+
+    cdef int32_t least_at_length(
+        self, uint32_t start_h, uint32_t end_h, bint without_reserved
+    ) noexcept nogil:
+        """The same of any span."""
         cdef int64_t first = start_h // PAGE_HOURS
         cdef int64_t last = (end_h - 1) // PAGE_HOURS
         cdef int32_t least = COUNT_MAX
