@@ -58,8 +58,10 @@ def _check(state: State, account: int, offer: Offer, field: str) -> None:
 def _replace(state: State, number: int, instrument: int, offer: Offer | None) -> None:
     """Change one offer's terms; any but its number of GPUs takes its ask away, and the command's end enters it anew."""
     baron = state.barons[number]
-    listings = rows.own_row(state, baron).listings
-    listing = listings.setdefault(instrument, Listing(instrument=instrument))
+    row = rows.own_row(state, baron)
+    if instrument not in row.listings:
+        row.listings = {**row.listings, instrument: Listing(instrument=instrument)}
+    listing = row.listings[instrument]
     before = listing.offer
     terms_kept = offer is not None and before is not None and msgspec.structs.replace(before, gpus=offer.gpus) == offer
     listing.offer = offer
@@ -67,7 +69,7 @@ def _replace(state: State, number: int, instrument: int, offer: Offer | None) ->
     if not terms_kept and listing.offer_order_id:
         in_book.cancel(state, state.orders[listing.offer_order_id], Reason.OFFER_CHANGED)
     open_orders.touch(state, number)
-    stands = any(each.offer is not None for each in listings.values())
+    stands = any(each.offer is not None for each in row.listings.values())
     if stands != bool(baron.offer_due_ns):
         timers.arm_offers(state, baron, timers.next_hour_ns(state.last_ts_ns) if stands else 0)
 

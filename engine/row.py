@@ -63,7 +63,7 @@ class Row:
         self.own_gpus = 0
         """GPUs of its account's own leases on hours that it bought: those that an obligation stands behind, and that live."""
         self.listings: dict[int, Listing] = {}
-        """By instrument: the provider's offers."""
+        """By instrument: the provider's offers. A new one comes in a new dict: a row without any need keep none."""
         self.spot_gpus = 0
         """GPUs of its spot leases from fill to wipe; a newcomer's from the wipe of the lease that it displaced."""
         self.leaving_gpus = 0

@@ -4,6 +4,7 @@ As `engine.charging` and `engine.bills` have it, for leases whose price never ch
 a lease ends nor who waits for its GPUs.
 """
 
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 
 from engine.compiled.arithmetic cimport NS_PER_HOUR, NS_PER_S, fee_micros, needed_micros, usage_micros
@@ -12,7 +13,7 @@ from engine.compiled.codes cimport (
     POT_HELD, POT_RECEIVABLE, TIMER_MONTH_CLOSE,
 )
 from engine.compiled.dues cimport Bill
-from engine.compiled.lookups cimport account_of, bill_of, rearm
+from engine.compiled.lookups cimport at, bill_of, rearm
 from engine.compiled.months cimport month_end_ns
 from engine.compiled.records cimport Account, Lease
 from engine.compiled.state cimport Core
@@ -74,6 +75,24 @@ cdef inline int bill_ended(Core core, Lease lease, Bill bill, int64_t over_ns) e
     return 0
 
 
+cdef inline int move_posted(
+    Core core, Lease lease, Account renter, Account provider, Account exchange, int64_t more,
+    int64_t renter_fee, int64_t provider_fee
+) except -1:
+    """So much more use, and fees; less is a refund."""
+    cdef uint64_t ref = lease.lease_id
+    if more >= 0:
+        transfer(core, renter, POT_HELD, provider, POT_RECEIVABLE, more, CODE_USAGE, ref)
+        transfer(core, renter, POT_HELD, exchange, POT_FEES, renter_fee, CODE_FEE, ref)
+        transfer(core, provider, POT_RECEIVABLE, exchange, POT_FEES, provider_fee, CODE_FEE, ref)
+        lease.prefund_micros -= more + renter_fee
+        return 0
+    # Fees first: the provider gets its own back before it gives back what they were taken from.
+    transfer(core, exchange, POT_FEES, provider, POT_RECEIVABLE, -provider_fee, CODE_REFUND, ref)
+    transfer(core, exchange, POT_FEES, renter, POT_AVAILABLE, -renter_fee, CODE_REFUND, ref)
+    return transfer(core, provider, POT_RECEIVABLE, renter, POT_AVAILABLE, -more, CODE_REFUND, ref)
+
+
 cdef inline Bill post(Core core, Lease lease, Account renter, int64_t due_micros):
     """Bring what is posted to what is due in all, or refund, no more than this month's charge.
 
@@ -82,8 +101,8 @@ cdef inline Bill post(Core core, Lease lease, Account renter, int64_t due_micros
     cdef Bill bill = bill_of(core, lease.lease_id)
     cdef int64_t least = lease.usage_micros - (bill.charge_micros if bill is not None else 0)
     cdef int64_t more, renter_fee, provider_fee
-    cdef Account provider, exchange
-    cdef uint64_t ref = lease.lease_id
+    cdef PyObject *provider
+    cdef PyObject *exchange
     if due_micros < least:
         due_micros = least
     more = due_micros - lease.usage_micros
@@ -91,19 +110,10 @@ cdef inline Bill post(Core core, Lease lease, Account renter, int64_t due_micros
     provider_fee = fee_micros(due_micros, lease.provider_fee_ppm) - lease.provider_fee_micros
     if more == 0 and renter_fee == 0 and provider_fee == 0:
         return bill
-    provider, exchange = account_of(core, lease.provider), account_of(core, 0)
-    if more >= 0:
-        transfer(core, renter, POT_HELD, provider, POT_RECEIVABLE, more, CODE_USAGE, ref)
-        transfer(core, renter, POT_HELD, exchange, POT_FEES, renter_fee, CODE_FEE, ref)
-        transfer(core, provider, POT_RECEIVABLE, exchange, POT_FEES, provider_fee, CODE_FEE, ref)
-        lease.prefund_micros -= more + renter_fee
-    else:
-        # Fees first: the provider gets its own back before it gives back what they were taken from.
-        transfer(core, exchange, POT_FEES, provider, POT_RECEIVABLE, -provider_fee, CODE_REFUND, ref)
-        transfer(core, exchange, POT_FEES, renter, POT_AVAILABLE, -renter_fee, CODE_REFUND, ref)
-        transfer(core, provider, POT_RECEIVABLE, renter, POT_AVAILABLE, -more, CODE_REFUND, ref)
+    provider, exchange = at(&core.accounts.ring, lease.provider), at(&core.accounts.ring, 0)
+    move_posted(core, lease, renter, <Account>provider, <Account>exchange, more, renter_fee, provider_fee)
     if lease.prefund_micros < 0:
-        overdrawn(ref, -lease.prefund_micros)
+        overdrawn(lease.lease_id, -lease.prefund_micros)
     if more:
         if bill is None:
             bill = open_bill(core, lease, core.last_ts_ns)

@@ -33,11 +33,9 @@ from engine.compiled.holding cimport change_hold, order_hold
 from engine.compiled.order_events cimport write_rejected
 from engine.compiled.ordered cimport Pair, PairSet
 from engine.compiled.orders cimport Rare
-from engine.compiled.records cimport Account, Baron, closed_orders_of
+from engine.compiled.records cimport Account, Baron, closed_status
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at, take_slot
-from engine.compiled.standing cimport (
-    account_of, admit, close, find_account, find_baron, forget, hour_of,
-)
+from engine.compiled.standing cimport account_at, admit, close, forget, hour_of, know
 from engine.compiled.state cimport Core, Listed, listed_of, note_book
 from engine.compiled.tables cimport find_in
 from engine.compiled.wire cimport View, bytes_of, text_of, view_bytes
@@ -141,7 +139,7 @@ cdef int told(
         event = &state.book_events[place]
         if event.kind == KIND_ACCEPTED:
             order = slot_at(&state.orders.slots, entering)
-            admit(state, account_of(state, order.account), order, entering, hold)
+            admit(state, <Account>account_at(state, order.account), order, entering, hold)
             if count > 1:
                 ask_makers(state, count, 1)
         elif event.kind == KIND_TRADE and is_known(state, listed, event):
@@ -187,18 +185,33 @@ cdef inline bint is_known(Core state, Listed listed, const EventRecord *event) e
 
 
 cdef bint place(Core state, const PlainCommand *command) except -1:
+    # Counted: an instrument may leave its table.
     cdef Listed listed = listed_of(state, <uint64_t>command.instrument)
-    cdef Account account
-    cdef Baron baron = None
+    cdef PyObject *account
+    cdef PyObject *baron
+    if listed is None or not is_plain(state, command):
+        return False
+    account = find_in(&state.accounts.ring, <uint64_t>command.account)
+    if account == NULL:
+        return False
+    if command.side == SIDE_BUY:
+        return place_plain(state, command, listed, <Account>account, None)
+    baron = find_in(&state.barons.ring, <uint64_t>command.baron)
+    if baron == NULL:
+        return False
+    if (<Baron>baron).own_row is None:
+        know(state, <Baron>baron)
+    return place_plain(state, command, listed, <Account>account, <Baron>baron)
+
+
+cdef bint place_plain(
+    Core state, const PlainCommand *command, Listed listed, Account account, Baron baron
+) except -1:
+    """An order whose fields make sense; `baron`: an ask's."""
     cdef uint8_t digest[DIGEST_BYTES]
     cdef Repeat repeat
     cdef uint32_t index
     cdef int became
-    if listed is None or not is_plain(state, command):
-        return False
-    account = find_account(state, command.account)
-    if account is None:
-        return False
     if command.client_order_id.size:
         repeat = repeated(state, account, command, digest)
         if repeat == IS_REPEATED:
@@ -218,10 +231,8 @@ cdef bint place(Core state, const PlainCommand *command) except -1:
     if command.side == SIDE_BUY:
         if not is_bid(state, command, listed.kind_code):
             return False
-    else:
-        baron = find_baron(state, command.baron)
-        if baron is None or not is_ask(state, command, listed, baron):
-            return False
+    elif not is_ask(state, command, listed, baron):
+        return False
     index = make_order(state, command, listed, account)
     became = enter(state, command, listed, account, baron, index, digest)
     if became != ENTERED:
@@ -260,8 +271,8 @@ cdef uint32_t make_order(
     order.baron, order.hours = <uint32_t>command.baron, <unsigned short>command.min_hours
     if listed.kind_code == KIND_ONDEMAND:
         order.window_end_h = hour_of(state.last_ts_ns) + <uint32_t>command.max_hours
-        if best_bid(listed.book) > order.price_ticks:
-            order.hold_ticks = <int>best_bid(listed.book)
+        if best_bid(<FastBook><PyObject *>listed.book) > order.price_ticks:
+            order.hold_ticks = <int>best_bid(<FastBook><PyObject *>listed.book)
     return index
 
 
@@ -309,9 +320,9 @@ cdef int enter(
     if needed > available:
         return refuse(state, command, INSUFFICIENT_FUNDS, NO_FIELD, needed, available)
     new_record(state, order, &record)
-    if not way_is_clear(state, account, listed.book, order, &record):
+    if not way_is_clear(state, account, <FastBook><PyObject *>listed.book, order, &record):
         return LEFT_TO_LAW
-    count = ask_book(state, listed.book, &record)
+    count = ask_book(state, <FastBook><PyObject *>listed.book, &record)
     if count and state.book_events[0].kind == KIND_REJECTED:
         return refuse_by_book(state, command, state.book_events[0].reason)
     displaces = (
@@ -396,21 +407,21 @@ cdef int rests(Core state, Account account, OrderSlot *order) except -1:
 
 
 cdef bint cancel(Core state, const PlainCommand *command) except -1:
-    cdef Account account = find_account(state, command.account)
-    cdef OrderSlot *order
+    cdef PyObject *account = find_in(&state.accounts.ring, <uint64_t>command.account)
     cdef Listed listed
+    cdef OrderSlot *order
     cdef CommandRecord record
     cdef uint64_t number = <uint64_t>command.order_id
     cdef uint32_t index
-    if account is None or command.order_id < 0 or command.account <= 0:
+    if account == NULL or command.order_id < 0 or command.account <= 0:
         return False
     if not is_valid(state, &command.client_order_id):
         return False
     if number == 0:
-        number = order_named(account, &command.client_order_id)
+        number = order_named(<Account>account, &command.client_order_id)
     index = index_of(&state.orders.slots, number)
     if index == 0:
-        return refuse_gone(state, account, command, number)
+        return refuse_gone(state, <Account>account, command, number)
     order = slot_at(&state.orders.slots, index)
     if order.account != command.account:
         return refuse_gone(state, None, command, number)
@@ -422,7 +433,7 @@ cdef bint cancel(Core state, const PlainCommand *command) except -1:
     memset(&record, 0, sizeof(record))
     record.op, record.order_id, record.ts_ns = OP_CANCEL, order.order_id, state.last_ts_ns
     record.reason = REQUESTED
-    told(state, listed, ask_book(state, listed.book, &record), 0, 0, False)
+    told(state, listed, ask_book(state, <FastBook><PyObject *>listed.book, &record), 0, 0, False)
     note_book(state, listed)
     follow(state)
     return True
@@ -432,7 +443,7 @@ cdef bint refuse_gone(
     Core state, Account account, const PlainCommand *command, uint64_t number
 ) except -1:
     """Say how an order ended, where its account remembers it; else that there is none."""
-    cdef int status = -1 if account is None else closed_orders_of(account).find(number)
+    cdef int status = -1 if account is None else closed_status(account, number)
     cdef int reason = ORDER_CLOSED
     cdef View field
     if status < 0:

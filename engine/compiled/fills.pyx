@@ -10,6 +10,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from engine.compiled.agenda cimport agenda_ask
 from engine.compiled.ahead cimport ask_place
 from engine.compiled.arithmetic cimport NS_PER_HOUR, needed_micros, ondemand_bond_micros
 from engine.compiled.codes cimport (
@@ -23,7 +24,7 @@ from engine.compiled.lookups cimport add_lease
 from engine.compiled.records cimport Account, Baron, Draft, Lease, Row
 from engine.compiled.slots cimport OrderSlot, index_of, slot_at
 from engine.compiled.standing cimport (
-    account_of, add_to_grid, baron_of, capacity_changed, forget, has_more, hour_after, hour_of, row_of_ask,
+    account_at, add_to_grid, baron_at, capacity_changed, forget, has_more, hour_after, hour_of, row_at,
     stand,
 )
 from engine.compiled.state cimport TOUCHED_FEW, Core, Listed, note_row
@@ -47,16 +48,30 @@ cdef int trade(Core state, Listed listed, const EventRecord *event) except -1:
     cdef uint32_t taker_index = index_of(&state.orders.slots, event.other_id)
     cdef OrderSlot *maker = slot_at(&state.orders.slots, maker_index)
     cdef OrderSlot *taker = slot_at(&state.orders.slots, taker_index)
+    cdef bint bid_takes = taker.side == SIDE_BUY
+    cdef OrderSlot *bid = taker if bid_takes else maker
+    cdef OrderSlot *ask = maker if bid_takes else taker
+    if not (maker_index and taker_index and maker.admitted and taker.admitted):
+        raise KeyError(event.order_id)
+    meet(
+        state, listed, event, maker, taker, maker_index, taker_index,
+        <Account>account_at(state, bid.account), <Account>account_at(state, ask.account),
+    )
+    settle_order(state, <Account>account_at(state, maker.account), maker, maker_index)
+    return settle_order(state, <Account>account_at(state, taker.account), taker, taker_index)
+
+
+cdef int meet(
+    Core state, Listed listed, const EventRecord *event, OrderSlot *maker, OrderSlot *taker,
+    uint32_t maker_index, uint32_t taker_index, Account buyer, Account seller
+) except -1:
+    """What a trade gives to its draft and takes from its orders, and its event."""
     cdef bint auction = event.flags & EVENT_AUCTION != 0
     cdef bint bid_takes = taker.side == SIDE_BUY
     cdef OrderSlot *bid = taker if bid_takes else maker
     cdef OrderSlot *ask = maker if bid_takes else taker
-    cdef Account buyer, seller
     cdef Draft draft
     cdef TradedEvent traded
-    if not (maker_index and taker_index and maker.admitted and taker.admitted):
-        raise KeyError(event.order_id)
-    buyer, seller = account_of(state, bid.account), account_of(state, ask.account)
     traded.trade_id = <int64_t>state.next_id()
     draft = draft_of(
         state, buyer, bid, ask, maker_index if not bid_takes else taker_index,
@@ -88,9 +103,7 @@ cdef int trade(Core state, Listed listed, const EventRecord *event) except -1:
     traded.buyer, traded.seller, traded.baron = bid.account, ask.account, ask.baron
     traded.lease_id, traded.displaced_lease_id = <int64_t>draft.lease_id, 0
     traded.taker_side, traded.auction = taker.side, auction
-    write_traded(&state.events.sink, &traded)
-    settle_order(state, seller if bid_takes else buyer, maker, maker_index)
-    return settle_order(state, buyer if bid_takes else seller, taker, taker_index)
+    return write_traded(&state.events.sink, &traded)
 
 
 cdef int settle_order(Core state, Account account, OrderSlot *order, uint32_t index) except -1:
@@ -116,6 +129,11 @@ cdef Draft draft_of(
         # Its places in the tables that it will stand in.
         ask_place(&state.leases.ring, draft.lease_id)
         ask_place(&state.bills.ring, draft.lease_id)
+        if bid.hours:
+            agenda_ask(
+                &state.timers.agenda, state.last_ts_ns + <int64_t>bid.hours * NS_PER_HOUR, TIMER_TERM_END,
+                draft.lease_id,
+            )
         buyer.leases += 1
     draft.table, draft.bid_slot, draft.ask_slot = state.orders, bid, ask
     draft.bid_index, draft.ask_index = bid_index, ask_index
@@ -125,8 +143,13 @@ cdef Draft draft_of(
 
 cdef int take_gpus(Core state, OrderSlot *bid, OrderSlot *ask, int64_t quantity) except -1:
     """To the end of the bid's term, or to nobody's else as long as a spot lease holds them."""
-    cdef Baron baron = baron_of(state, ask.baron)
-    cdef Row row = row_of_ask(state, baron, ask)
+    cdef PyObject *baron = baron_at(state, ask.baron)
+    return take_of_row(state, <Baron>baron, <Row>row_at(state, <Baron>baron, ask), bid, ask, quantity)
+
+
+cdef int take_of_row(
+    Core state, Baron baron, Row row, const OrderSlot *bid, const OrderSlot *ask, int64_t quantity
+) except -1:
     cdef int64_t now_ns = state.last_ts_ns
     cdef uint32_t start_h, end_h
     stand(state, row, ask, -quantity)
@@ -156,7 +179,9 @@ cdef int capacity_follows(Core state) except -1:
     memcpy(touched, state.near_rows.items, count * sizeof(PyObject *))
     state.near_rows.count = 0
     for place in range(count):
-        capacity_changed(state, baron_of(state, (<Row>touched[place]).baron), <Row>touched[place])
+        capacity_changed(
+            state, <Baron>baron_at(state, (<Row>touched[place]).baron), <Row>touched[place]
+        )
     return 0
 
 
@@ -173,20 +198,21 @@ cdef int open_leases(Core state) except -1:
         draft = <Draft>PyList_GET_ITEM(state.drafts.pool, place)
         if draft.bid_slot.kind == KIND_FORWARD:
             settle(state, draft)
-        elif baron_of(state, draft.ask_slot.baron).provider != draft.ask_slot.account:
+        elif (<Baron>baron_at(state, draft.ask_slot.baron)).provider != draft.ask_slot.account:
             # Of bought hours: what their holder's own leases leave follows from it.
             trades.open_lease(state, draft)
         else:
-            open_lease(state, draft)
+            open_lease(
+                state, draft, <Account>account_at(state, draft.bid_slot.account),
+                <Account>account_at(state, draft.ask_slot.account),
+            )
     return 0
 
 
-cdef int open_lease(Core state, Draft draft) except -1:
+cdef int open_lease(Core state, Draft draft, Account renter, Account provider) except -1:
     """The lease of a draft; the prefund out of the bid's share, the rest of that back to available."""
     cdef OrderSlot *bid = draft.bid_slot
     cdef OrderSlot *ask = draft.ask_slot
-    cdef Account renter = account_of(state, bid.account)
-    cdef Account provider = account_of(state, ask.account)
     cdef bint spot = bid.kind == KIND_SPOT
     cdef int64_t needed
     cdef Lease lease = Lease.__new__(Lease)
@@ -211,15 +237,14 @@ cdef int open_lease(Core state, Draft draft) except -1:
             lease.delivery = <bytes>bid.delivery
         lease.features, lease.min_rating = bid.features, bid.min_rating
         lease.same_baron = bid.same_baron
-    begin(state, lease)
+    begin(state, lease, <Row><PyObject *>(<Baron>baron_at(state, lease.baron)).own_row)
     say_opened(state, bid, draft.obligation_id, lease)
     change_hold(state, renter, lease.prefund_micros - draft.share_micros, bid.order_id, CODE_HOLD)
     return post_bond(state, draft, lease, provider)
 
 
-cdef int begin(Core state, Lease lease) except -1:
+cdef int begin(Core state, Lease lease, Row row) except -1:
     """Take a lease in: its row, its timer, and when it extends itself."""
-    cdef Row row = baron_of(state, lease.baron).own_row
     add_lease(state, lease)
     if lease.kind_code == KIND_ONDEMAND:
         row.firm_leases.remember_new(lease.lease_id, 0, NO_BOUND)

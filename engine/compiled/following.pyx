@@ -40,7 +40,7 @@ cdef bint needs_law(Core state) except -1:
         if is_due(<Listed>state.near_books.items[place]):
             return True
     for place in range(state.near_barons.count):
-        if dict_size(<PyObject *>(<Baron>state.near_barons.items[place]).own_row.listings):
+        if has_offers(<Baron>state.near_barons.items[place]):
             return True
     if dict_size(<PyObject *>state.far_books) | dict_size(<PyObject *>state.far_barons):
         return needs_law_far(state)
@@ -55,9 +55,13 @@ cdef bint needs_law_far(Core state) except -1:
         if listed is None or is_due(listed):
             return True
     for number in state.far_barons:
-        if find_baron(state, number).own_row.listings:
+        if has_offers(find_baron(state, number)):
             return True
     return False
+
+
+cdef inline bint has_offers(Baron baron) noexcept:
+    return baron.own_row.listed is not None
 
 
 cdef bint is_due(Listed listed) noexcept:

@@ -6,8 +6,8 @@ from engine.compiled.arithmetic cimport needed_micros, ondemand_bond_micros
 from engine.compiled.codes cimport (
     CODE_RELEASE, KIND_FORWARD, KIND_ONDEMAND, POT_AVAILABLE, POT_HELD, SIDE_BUY, SIDE_SELL,
 )
-from engine.compiled.lookups cimport baron_of
-from engine.compiled.records cimport Account
+from engine.compiled.lookups cimport at
+from engine.compiled.records cimport Account, Baron
 from engine.compiled.slots cimport OrderSlot
 from engine.compiled.state cimport Core
 from engine.compiled.transfers cimport transfer
@@ -38,7 +38,7 @@ cdef inline int64_t order_hold(
         return forward_hold(state, account, order, leaves)
     if order.side == SIDE_BUY:
         return needed_micros(order.price_ticks, leaves, state.prefund_ns, higher_fee_ppm(account))
-    if order.kind != KIND_ONDEMAND or baron_of(state, order.baron).provider != order.account:
+    if order.kind != KIND_ONDEMAND or (<Baron>at(&state.barons.ring, order.baron)).provider != order.account:
         # Bought hours need no bond: the first provider's stands.
         return 0
     return ondemand_bond_micros(order.hold_ticks * leaves, state.ondemand_bond_ns)

@@ -4,6 +4,7 @@
 What is rare is told apart before anything changes, and left to the law's room. It knows no order books.
 """
 
+from cpython.object cimport PyObject
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.arithmetic cimport NS_PER_HOUR
@@ -16,13 +17,14 @@ from engine.compiled.codes cimport (
 )
 from engine.compiled.lease_events cimport LeaseChangedEvent, write_lease_changed
 from engine.compiled.lookups cimport (
-    displaceable, forget_lease, lease_of, rearm, row_of, yields, yields_no_more,
+    displaceable, forget_lease, lease_of, rearm, row_of_lease_at, yields, yields_no_more,
 )
 from engine.compiled.records cimport Account, Baron, Lease, Row
 from engine.compiled.standing cimport (
-    account_of, add_to_grid, baron_of, capacity_changed, hour_after, hour_of,
+    account_at, account_of, add_to_grid, baron_at, capacity_changed, hour_after, hour_of,
 )
 from engine.compiled.state cimport Core
+from engine.compiled.tables cimport find_in
 from engine.compiled.transfers cimport release, transfer
 from engine.compiled.wire cimport View, bytes_of, view_bytes, view_text
 from engine.grid_fast cimport SOLD
@@ -50,7 +52,11 @@ cdef inline bint _plain(Lease lease) noexcept:
 
 cdef bint lease_active(Core core, uint64_t lease_id, const View *access) except -1:
     """The sandbox takes SSH: the charge begins now."""
-    cdef Lease lease = lease_of(core, lease_id)
+    cdef PyObject *found = find_in(&core.leases.ring, lease_id)
+    return found != NULL and _active(core, <Lease>found, access)
+
+
+cdef bint _active(Core core, Lease lease, const View *access) except -1:
     cdef int64_t now_ns = core.last_ts_ns
     if not _plain(lease) or lease.state_code != LEASE_PROVISIONING:
         return False
@@ -71,15 +77,21 @@ cdef bint lease_active(Core core, uint64_t lease_id, const View *access) except 
 
 cdef bint end_lease(Core core, int64_t account, uint64_t lease_id) except -1:
     """The renter ends it now, and pays its kind's minimum at least."""
-    cdef Lease lease = lease_of(core, lease_id)
+    cdef PyObject *found = find_in(&core.leases.ring, lease_id)
+    cdef PyObject *baron
+    if found == NULL or not _plain(<Lease>found) or (<Lease>found).renter != account:
+        return False
+    if not (<Lease>found).is_live():
+        return False
+    baron = baron_at(core, (<Lease>found).baron)
+    return _quit(
+        core, <Lease>found, <Baron>baron, <Row>row_of_lease_at(core, <Baron>baron, <Lease>found)
+    )
+
+
+cdef bint _quit(Core core, Lease lease, Baron baron, Row row) except -1:
     cdef int64_t ended_ns = core.last_ts_ns
     cdef uint8_t reason = END_QUIT
-    cdef Baron baron
-    cdef Row row
-    if not _plain(lease) or lease.renter != account or not lease.is_live():
-        return False
-    baron = baron_of(core, lease.baron)
-    row = row_of(core, baron, lease.provider)
     if lease.kind_code == KIND_SPOT and 0 < row.look_ahead_ns < ended_ns:
         # Its row is still to be looked at.
         return False
@@ -91,18 +103,23 @@ cdef bint end_lease(Core core, int64_t account, uint64_t lease_id) except -1:
     if lease.due_ns and lease.due_ns < ended_ns:
         # What wasn't topped up yet can't be charged.
         ended_ns = lease.due_ns
-    return _finish(core, lease, baron, row, ended_ns, reason)
+    return _finish(
+        core, lease, baron, row, <Account>account_at(core, lease.renter), ended_ns, reason
+    )
 
 
 cdef bint lease_wiped(Core core, uint64_t lease_id) except -1:
     """The GPUs of an ended lease are free again; the lease is forgotten but for its id."""
+    # Counted, for it leaves the tables.
     cdef Lease lease = lease_of(core, lease_id)
-    cdef Baron baron
-    cdef Row row
+    cdef PyObject *baron
     if not _plain(lease) or lease.is_live():
         return False
-    baron = baron_of(core, lease.baron)
-    row = row_of(core, baron, lease.provider)
+    baron = baron_at(core, lease.baron)
+    return _wiped(core, lease, <Baron>baron, <Row>row_of_lease_at(core, <Baron>baron, lease))
+
+
+cdef bint _wiped(Core core, Lease lease, Baron baron, Row row) except -1:
     forget_lease(core, lease)
     baron.leased_gpus -= lease.quantity
     if lease.offer_quantity:
@@ -116,7 +133,7 @@ cdef bint lease_wiped(Core core, uint64_t lease_id) except -1:
     else:
         _give_back(core, lease, row)
     if lease.kind_code == KIND_ONDEMAND:
-        row.firm_leases.drop(lease_id)
+        row.firm_leases.drop(lease.lease_id)
     _changed(core, lease, True)
     capacity_changed(core, baron, row)
     return True
@@ -158,15 +175,17 @@ cdef bint notice_end(Core core, Lease lease) except -1:
 
 cdef inline bint _ends(Core core, Lease lease, uint8_t reason) except -1:
     """Its timer ends it."""
-    cdef Baron baron = baron_of(core, lease.baron)
-    return _finish(core, lease, baron, row_of(core, baron, lease.provider), lease.due_ns, reason)
+    cdef PyObject *baron = baron_at(core, lease.baron)
+    return _finish(
+        core, lease, <Baron>baron, <Row>row_of_lease_at(core, <Baron>baron, lease),
+        <Account>account_at(core, lease.renter), lease.due_ns, reason,
+    )
 
 
 cdef bint _finish(
-    Core core, Lease lease, Baron baron, Row row, int64_t ended_ns, uint8_t reason
+    Core core, Lease lease, Baron baron, Row row, Account renter, int64_t ended_ns, uint8_t reason
 ) except -1:
     """End a live lease that its provider did not fail: post what is due, give back what is left held."""
-    cdef Account renter = account_of(core, lease.renter)
     cdef int64_t micros
     if lease.kind_code == KIND_ONDEMAND:
         row.firm_gpus -= lease.quantity
@@ -193,9 +212,10 @@ cdef bint _finish(
 
 cdef int _release_bond(Core core, Lease lease, int64_t micros) except -1:
     """The bond of a lease that wasn't failed is its seller's again."""
-    cdef Account provider = account_of(core, lease.provider)
+    cdef PyObject *provider = account_at(core, lease.provider)
     return transfer(
-        core, provider, POT_BOND, provider, POT_AVAILABLE, micros, CODE_RELEASE, lease.lease_id
+        core, <Account>provider, POT_BOND, <Account>provider, POT_AVAILABLE, micros, CODE_RELEASE,
+        lease.lease_id,
     )
 
 
@@ -233,7 +253,7 @@ cdef int _give_back(Core core, Lease lease, Row row) except -1:
 
 cdef int _displaceable(Core core, Lease lease) except -1:
     """It runs: from now on it can be displaced."""
-    index = displaceable(core, baron_of(core, lease.baron).spot_instrument)
+    index = displaceable(core, (<Baron>baron_at(core, lease.baron)).spot_instrument)
     if index is None:
         # The first of its instrument.
         spot_leases.active(core, lease)

@@ -10,6 +10,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from engine.compiled.dues cimport Bill
 from engine.compiled.ordered cimport PairSet
 from engine.compiled.records cimport Account, Baron, Lease, Row
+from engine.compiled.rings cimport Ring
 from engine.compiled.state cimport Core
 from engine.compiled.tables cimport IdTable, find_in
 
@@ -19,6 +20,14 @@ cdef enum:
 
 cdef inline object _given(PyObject *found):
     return <object>found if found != NULL else None
+
+
+cdef inline PyObject *at(const Ring *ring, uint64_t number) except NULL:
+    """What must be in a table, borrowed: to be handed on as an argument."""
+    cdef PyObject *found = find_in(ring, number)
+    if found == NULL:
+        raise KeyError(number)
+    return found
 
 
 cdef inline Account account_of(Core core, uint64_t number):
@@ -42,6 +51,14 @@ cdef inline Row row_of(Core core, Baron baron, uint32_t account):
     if account == baron.provider:
         return baron.own_row
     return <Row>_given(PyDict_GetItem(core.rows, (account, baron.baron)))
+
+
+cdef inline PyObject *row_of_lease_at(Core core, Baron baron, Lease lease) except NULL:
+    """The row of who provides a lease, borrowed."""
+    if lease.provider == baron.provider:
+        return <PyObject *>baron.own_row
+    row = core.rows[lease.provider, lease.baron]
+    return <PyObject *>row
 
 
 cdef inline int rearm(Core core, uint8_t kind, uint64_t number, int64_t before_ns, int64_t due_ns) except -1:
@@ -75,19 +92,24 @@ cdef inline int yields_no_more(PairSet index, Lease lease) except -1:
 
 cdef inline int add_lease(Core core, Lease lease) except -1:
     """A new lease is known by its id and by its Baron (`Core.add_lease`)."""
-    cdef Baron baron = baron_of(core, lease.baron)
+    core.leases.put_new(lease.lease_id, lease)
+    return add_to_baron(<Baron>at(&core.barons.ring, lease.baron), lease)
+
+
+cdef inline int add_to_baron(Baron baron, Lease lease) except -1:
     if baron.leases is None:
         baron.leases = IdTable.__new__(IdTable)
-    core.leases.put_new(lease.lease_id, lease)
-    baron.leases.put_new(lease.lease_id, lease)
-    return 0
+    return baron.leases.put_new(lease.lease_id, lease)
 
 
 cdef inline int forget_lease(Core core, Lease lease) except -1:
     """Drop a lease of spot or on-demand; its renter's account knows its id for a while."""
-    cdef Account renter = account_of(core, lease.renter)
     core.leases.drop(lease.lease_id)
-    baron_of(core, lease.baron).leases.drop(lease.lease_id)
+    (<Baron>at(&core.barons.ring, lease.baron)).leases.drop(lease.lease_id)
+    return forget_of_renter(core, <Account>at(&core.accounts.ring, lease.renter), lease)
+
+
+cdef inline int forget_of_renter(Core core, Account renter, Lease lease) except -1:
     renter.leases -= 1
     renter.gpus -= lease.quantity
     renter.wiped_leases.remember_new(lease.lease_id, 0, <uint64_t>core.max_client_ids)

@@ -86,12 +86,12 @@ cdef class Account:
     cdef int64_t micros[9]
     cdef uint64_t closed_ids[15]
     cdef IdMemory closed_before
+    cdef readonly IdMemory wiped_leases
     cdef public uint32_t obligations
     cdef public int64_t dead_man_ns
     cdef public tuple offers
     cdef readonly RememberedIds client_ids
     cdef readonly RememberedIds older_live_ids
-    cdef readonly IdMemory wiped_leases
     cdef public dict quote_sets
 
 
@@ -119,6 +119,18 @@ cdef inline int note_closed(Account account, uint64_t order_id, uint8_t status, 
     return 0
 
 
+cdef inline int closed_status(Account account, uint64_t order_id) except -2:
+    """How an order ended, by its number; -1: it isn't remembered."""
+    cdef uint8_t place
+    if account.closed_before.ring.count + account.closed_count > account.closed_most:
+        # The oldest is to be forgotten first.
+        take_closed_in(account)
+    for place in range(account.closed_count):
+        if account.closed_ids[place] == order_id:
+            return account.closed_statuses[place]
+    return account.closed_before.find(order_id)
+
+
 cdef inline IdMemory closed_orders_of(Account account):
     """All that it remembers of closed orders, up to now."""
     take_closed_in(account)
@@ -141,7 +153,8 @@ cdef class Row:
     cdef public int64_t spot_gpus
     cdef public int64_t look_ahead_ns
     cdef Orders orders
-    cdef public dict listings
+    # Its offers by instrument, which Python rooms see as `listings`; None for none.
+    cdef dict listed
     cdef public int64_t firm_gpus
     cdef public int64_t own_gpus
     cdef public int64_t leaving_gpus

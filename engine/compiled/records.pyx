@@ -202,9 +202,16 @@ cdef class Row:
         self.key = (account, baron)
         self.orders = orders
         self.firm_leases = IdMemory(KNOWN)
-        self.listings = {}
         self.claims = {}
         self.spot_leases = PairSet()
+
+    @property
+    def listings(self):
+        return {} if self.listed is None else self.listed
+
+    @listings.setter
+    def listings(self, dict listings not None):
+        self.listed = listings if listings else None
 
     @property
     def spot_asks(self):

@@ -13,8 +13,37 @@ from engine.grid_fast cimport Count
 
 # Fill in what a Baron is known by.
 cdef int know(Core state, Baron baron) except -1
+# The row of who bought an ask's hours, borrowed.
+cdef PyObject *bought_row_at(Core state, const OrderSlot *ask) except NULL
 # There is none of this number: KeyError.
 cdef int nobody(uint32_t number) except -1
+
+
+# `..._at` gives a borrowed reference, to be handed on as an argument: accounts, Barons and rows never leave
+# their tables, and what isn't counted isn't written.
+
+
+cdef inline PyObject *account_at(Core state, uint32_t number) except NULL:
+    """One that there must be, or KeyError."""
+    cdef PyObject *found = find_in(&state.accounts.ring, number)
+    if found == NULL:
+        nobody(number)
+    return found
+
+
+cdef inline PyObject *baron_at(Core state, uint32_t number) except NULL:
+    """The same of a Baron, with what it is known by filled in."""
+    cdef PyObject *found = find_in(&state.barons.ring, number)
+    if found == NULL:
+        nobody(number)
+    if (<Baron>found).own_row is None:
+        know(state, <Baron>found)
+    return found
+
+
+cdef inline PyObject *row_at(Core state, Baron baron, const OrderSlot *ask) except NULL:
+    """The row that an ask stands in: its Baron's provider's, or that of who bought its hours."""
+    return <PyObject *>baron.own_row if baron.provider == ask.account else bought_row_at(state, ask)
 
 
 cdef inline Account find_account(Core state, int64_t number):

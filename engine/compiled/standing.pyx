@@ -6,6 +6,7 @@ Spot and on-demand orders alone come here, on Barons of the asks' own accounts. 
 told to the law's rooms. It never decides why an order changes, and never speaks to a book.
 """
 
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from engine.compiled.arithmetic cimport NS_PER_HOUR
@@ -48,6 +49,12 @@ cdef int know(Core state, Baron baron) except -1:
 
 cdef int nobody(uint32_t number) except -1:
     raise KeyError(number)
+
+
+cdef PyObject *bought_row_at(Core state, const OrderSlot *ask) except NULL:
+    # It stands in the table for as long as anything of it does.
+    row = state.rows[ask.account, ask.baron]
+    return <PyObject *>row
 
 
 # ---------------------------------------------------------------- rows
@@ -150,7 +157,6 @@ cdef inline AskList *asks_of(Row row, const OrderSlot *ask) noexcept:
 
 cdef int admit(Core state, Account account, OrderSlot *order, uint32_t index, int64_t hold) except -1:
     cdef uint8_t code = CODE_COVER if order.origin == ORIGIN_COVER else CODE_HOLD
-    cdef Row row
     admit_slot(&state.orders.slots, index)
     state.join(account, index)
     account.open_orders += 1
@@ -161,7 +167,11 @@ cdef int admit(Core state, Account account, OrderSlot *order, uint32_t index, in
     if order.side == SIDE_BUY:
         account.gpus += order.leaves_quantity
         return 0
-    row = row_of_ask(state, baron_of(state, order.baron), order)
+    return admit_ask(state, <Row>row_at(state, <Baron>baron_at(state, order.baron), order), order, index)
+
+
+cdef int admit_ask(Core state, Row row, OrderSlot *order, uint32_t index) except -1:
+    """It stands in its row, and its timers are set."""
     link_ask(&state.orders.slots, asks_of(row, order), order, index)
     stand(state, row, order, order.leaves_quantity)
     arm_look_ahead(state, row)
@@ -230,46 +240,55 @@ cdef int let_go(Core state, Account account, OrderSlot *order) except -1:
 cdef int close(Core state, uint32_t index, uint8_t reason) except -1:
     """What a live order leaves is cancelled; it is in the book no more."""
     cdef OrderSlot *order = slot_at(&state.orders.slots, index)
-    cdef int64_t before = order.leaves_quantity
     cdef bint expired = reason == REASON_EXPIRED or reason == REASON_WINDOW_CLOSED
-    cdef Account account
-    cdef int64_t freed
     if has_more(state, order):
         open_orders.close(state, state.orders.handle(index), Reason(reason))
         return 0
-    account = account_of(state, order.account)
+    close_plain(state, <Account>account_at(state, order.account), order, reason)
+    return forget(
+        state, <Account>account_at(state, order.account), index,
+        STATUS_EXPIRED if expired else STATUS_CANCELED,
+    )
+
+
+cdef int close_plain(Core state, Account account, OrderSlot *order, uint8_t reason) except -1:
+    """What it leaves is said, and its hours and its hold are free."""
+    cdef int64_t before = order.leaves_quantity
+    cdef int64_t freed
     write_canceled(&state.events.sink, order.order_id, order.account, order.instrument, before, reason)
     freed = order_hold(state, account, order, before)
     if order.side == SIDE_SELL:
-        stand(state, row_of_ask(state, baron_of(state, order.baron), order), order, -before)
+        stand(state, <Row>row_at(state, <Baron>baron_at(state, order.baron), order), order, -before)
     else:
         account.gpus -= before
     order.leaves_quantity = 0
-    change_hold(state, account, -freed, order.order_id, CODE_HOLD)
-    return forget(state, account, index, STATUS_EXPIRED if expired else STATUS_CANCELED)
+    return change_hold(state, account, -freed, order.order_id, CODE_HOLD)
 
 
 cdef int forget(Core state, Account account, uint32_t index, uint8_t status) except -1:
     """Drop an order that leaves nothing from the tables; its final state is remembered for a while."""
     cdef OrderSlot *order = slot_at(&state.orders.slots, index)
-    cdef Baron baron
-    cdef Row row
+    cdef PyObject *baron = NULL
+    cdef PyObject *row = NULL
     if has_more(state, order):
         open_orders.forget(state, state.orders.handle(index), OrderStatus(status))
         return 0
     if order.side == SIDE_SELL:
         # First, for a slot that went has its links no more.
-        baron = baron_of(state, order.baron)
-        row = row_of_ask(state, baron, order)
-        unlink_ask(&state.orders.slots, asks_of(row, order), order)
+        baron = baron_at(state, order.baron)
+        row = row_at(state, <Baron>baron, order)
+        unlink_ask(&state.orders.slots, asks_of(<Row>row, order), order)
     state.part(account, index)
     drop_slot(&state.orders.slots, index)
     account.open_orders -= 1
     note_closed(account, order.order_id, status, <uint64_t>state.max_client_ids)
     if order.rare:
         let_go(state, account, order)
-    if order.side == SIDE_BUY:
-        return 0
+    return ask_left(state, <Baron>baron, <Row>row, order) if baron != NULL else 0
+
+
+cdef int ask_left(Core state, Baron baron, Row row, const OrderSlot *order) except -1:
+    """What follows for its row and its Baron."""
     if order.kind == KIND_ONDEMAND:
         state.timers.drop(closed_ns(order), TIMER_WINDOW_CLOSED, order.order_id)
     if order.origin == ORIGIN_OFFER:

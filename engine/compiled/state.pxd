@@ -14,7 +14,6 @@ from engine.compiled.ordered cimport TimerSet
 from engine.compiled.records cimport Account, Baron, Drafts, Row
 from engine.compiled.tables cimport IdTable, find_in
 from engine.compiled.tape cimport EventTape
-from engine.fast.core cimport prefetch
 from engine.fast.records cimport EventRecord
 
 cdef extern from "Python.h":
@@ -164,8 +163,6 @@ cdef inline int note_book(Core core, Listed listed) except -1:
 
 cdef inline int note_baron(Core core, Baron baron) except -1:
     """Something changed that the Baron's offers may grow by; it came from `standing`."""
-    # Whether it has any is asked when the command is over.
-    prefetch(<void *>baron.own_row.listings)
     return note(core, &core.near_barons, <PyObject *>baron)
 
 

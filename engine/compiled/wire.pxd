@@ -35,6 +35,8 @@ cdef enum:
     # Bytes before a text's or a blob's own at most.
     LENGTH_BYTES = 5
     SINK_BYTES = 4096
+    # What stands before the events of a record takes at most.
+    HEAD_BYTES = 16
     # Behind a record's format, [ts_ns, events] begins.
     PAIR = 0x92
     FEW_MAX = 15
@@ -73,7 +75,7 @@ cdef struct View:
 
 
 cdef struct WireSink:
-    # Events behind one another: `size` bytes that are so many events.
+    # Events behind one another: `size` bytes that are so many events. Before them HEAD_BYTES are free.
     uint8_t *data
     size_t size
     size_t capacity
@@ -85,7 +87,8 @@ cdef struct WireSink:
 
 cdef inline void free_sink(WireSink *sink) noexcept nogil:
     """Give its memory back; all zero is an empty sink, and so is what is left."""
-    free(sink.data)
+    if sink.data != NULL:
+        free(sink.data - HEAD_BYTES)
     sink.data = NULL
     sink.capacity = 0
     clear_sink(sink)
@@ -102,11 +105,11 @@ cdef inline int _grow_sink(WireSink *sink, size_t size) except -1 nogil:
     cdef uint8_t *grown
     if capacity < sink.size + size:
         capacity = sink.size + size
-    grown = <uint8_t *>realloc(sink.data, capacity)
+    grown = <uint8_t *>realloc(sink.data - HEAD_BYTES if sink.data != NULL else NULL, HEAD_BYTES + capacity)
     if grown == NULL:
         with gil:
             raise MemoryError("no memory for events")
-    sink.data = grown
+    sink.data = grown + HEAD_BYTES
     sink.capacity = capacity
     return 0
 
@@ -124,19 +127,18 @@ cdef inline void written(WireSink *sink, uint8_t *at) noexcept nogil:
     sink.events += 1
 
 
-cdef inline bytes record_of(const WireSink *sink, int64_t ts_ns):
+cdef inline bytes record_of(WireSink *sink, int64_t ts_ns):
     """The record of a command's events: how many they are stands before them, in the fewest bytes."""
     cdef uint8_t head[2 + NUMBER_BYTES + LENGTH_BYTES]
     cdef uint8_t *at = put_array(put_long(&head[2], ts_ns), sink.events)
     cdef size_t size = <size_t>(at - head)
-    cdef bytes record
     head[0] = RECORD_FORMAT
     head[1] = PAIR
-    record = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(size + sink.size))
-    memcpy(PyBytes_AS_STRING(record), head, size)
-    if sink.size:
-        memcpy(PyBytes_AS_STRING(record) + size, sink.data, sink.size)
-    return record
+    if sink.data == NULL:
+        return PyBytes_FromStringAndSize(<const char *>head, <Py_ssize_t>size)
+    at = sink.data - size
+    memcpy(at, head, size)
+    return PyBytes_FromStringAndSize(<const char *>at, <Py_ssize_t>(size + sink.size))
 
 
 cdef inline int put_encoded(WireSink *sink, const uint8_t *data, size_t size) except -1 nogil:
