@@ -3,11 +3,13 @@
 rule.
 """
 
+from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from engine.compiled.ahead cimport STEPS, Coming, look_ahead, two_lines
+from engine.compiled.ahead cimport CHUNK, Ahead, Coming, look_ahead, sort_in, two_lines
 from engine.compiled.commands cimport (
     AMEND_ORDER, CANCEL_ORDER, END_LEASE, LEASE_ACTIVE, NOT_PLAIN, PLACE_ORDER, TICK, PlainCommand,
     read_command,
@@ -38,10 +40,6 @@ cdef extern from "Python.h":
     Py_ssize_t size_of "PyBytes_GET_SIZE"(PyObject *record) noexcept
 
 cdef enum:
-    # Commands that are read at a time stand in a ring of so many.
-    READ_MASK = 7
-    # Records before they are read.
-    RECORDS_AHEAD = 4
     # Times beyond are left to the law's rooms, so that none of ours runs over.
     TIME_MOST_NS = 0x4000000000000000
 
@@ -103,37 +101,45 @@ def batch(machine, records, uint64_t first_seq):
     """
     cdef Core state = machine.state
     cdef tuple given = tuple(records)
-    cdef list told = []
-    cdef Coming coming[8]
-    cdef Coming *one
+    cdef list told = PyList_New(len(given))
+    cdef bytes record
+    cdef Ahead ahead
     cdef Py_ssize_t count = len(given)
-    cdef Py_ssize_t turn
+    cdef Py_ssize_t first, last, nth
+    cdef Coming *one
     cdef WireSink *sink
     cdef uint64_t seq = first_seq
-    memset(coming, 0, sizeof(coming))
+    memset(&ahead, 0, sizeof(ahead))
+    ask_records(given, 0, count)
     # What lies ahead is read while what it will need is on its way.
-    for turn in range(count + STEPS):
-        if turn + RECORDS_AHEAD < count:
-            two_lines(item_of(<PyObject *>given, turn + RECORDS_AHEAD))
-        one = &coming[turn & READ_MASK]
-        one.tag = tag_of(item_of(<PyObject *>given, turn), &one.command) if turn < count else NOT_PLAIN
-        # Written out, so that each knows its step when it is compiled.
-        look_ahead(state, seq + 6, &coming[turn & READ_MASK], 6)
-        look_ahead(state, seq + 5, &coming[(turn - 1) & READ_MASK], 5)
-        look_ahead(state, seq + 4, &coming[(turn - 2) & READ_MASK], 4)
-        look_ahead(state, seq + 3, &coming[(turn - 3) & READ_MASK], 3)
-        look_ahead(state, seq + 2, &coming[(turn - 4) & READ_MASK], 2)
-        look_ahead(state, seq + 1, &coming[(turn - 5) & READ_MASK], 1)
-        if turn < STEPS:
-            continue
-        one = &coming[(turn - STEPS) & READ_MASK]
-        if is_played(state, seq, one.tag, &one.command):
-            sink = &state.events.sink
-            told.append(record_of(sink, one.command.ts_ns) if sink.events else b"")
-        else:
-            told.append(played_by_law(machine, seq, given[turn - STEPS]))
-        seq += 1
+    for first in range(0, count, CHUNK):
+        last = min(first + CHUNK, count)
+        ahead.order_count = ahead.cancel_count = ahead.lease_count = 0
+        for nth in range(first, last):
+            one = &ahead.coming[nth - first]
+            one.tag = tag_of(item_of(<PyObject *>given, nth), &one.command)
+            sort_in(state, &ahead, <uint32_t>(nth - first))
+        look_ahead(state, seq, &ahead)
+        ask_records(given, last, count)
+        for nth in range(first, last):
+            one = &ahead.coming[nth - first]
+            if is_played(state, seq, one.tag, &one.command):
+                sink = &state.events.sink
+                record = record_of(sink, one.command.ts_ns) if sink.events else b""
+            else:
+                record = played_by_law(machine, seq, given[nth])
+            # The list takes a reference of its own, and has no other item there.
+            Py_INCREF(record)
+            PyList_SET_ITEM(told, nth, record)
+            seq += 1
     return told
+
+
+cdef inline void ask_records(tuple given, Py_ssize_t first, Py_ssize_t count) noexcept:
+    """The records that are read next."""
+    cdef Py_ssize_t nth
+    for nth in range(first, min(first + CHUNK, count)):
+        two_lines(item_of(<PyObject *>given, nth))
 
 
 cdef inline uint8_t tag_of(PyObject *record, PlainCommand *command) noexcept:

@@ -8,7 +8,7 @@ command pays for all.
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from engine.fast.core cimport BookCore, Heads, Table, prefetch, unlikely
+from engine.fast.core cimport BARE, BookCore, Heads, Table, prefetch, unlikely
 
 cdef enum:
     FIRST_BITS = 4
@@ -170,3 +170,5 @@ cdef inline void prefetch_node(BookCore *core, uint64_t order_id) noexcept nogil
     node = core.ids.now.heads[chain_of(order_id, core.ids.now.shift)]
     prefetch(&core.nodes[node])
     prefetch(&core.ids.behind[node])
+    if not BARE and core.term_of != NULL:
+        prefetch(&core.term_of[node])
