@@ -7,7 +7,6 @@ from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memset
 
 from engine.compiled.ahead cimport CHUNK, Ahead, Coming, look_ahead, sort_in, two_lines
 from engine.compiled.commands cimport (
@@ -105,14 +104,14 @@ def batch(machine, records, uint64_t first_seq):
     cdef bytes record
     cdef Ahead ahead
     cdef Py_ssize_t count = len(given)
-    cdef Py_ssize_t first, last, nth
+    cdef Py_ssize_t first = 0
+    cdef Py_ssize_t last, nth
     cdef Coming *one
     cdef WireSink *sink
     cdef uint64_t seq = first_seq
-    memset(&ahead, 0, sizeof(ahead))
     ask_records(given, 0, count)
     # What lies ahead is read while what it will need is on its way.
-    for first in range(0, count, CHUNK):
+    while first < count:
         last = min(first + CHUNK, count)
         ahead.order_count = ahead.cancel_count = ahead.lease_count = 0
         for nth in range(first, last):
@@ -132,6 +131,7 @@ def batch(machine, records, uint64_t first_seq):
             Py_INCREF(record)
             PyList_SET_ITEM(told, nth, record)
             seq += 1
+        first = last
     return told
 
 
